@@ -1,0 +1,274 @@
+"""The mm event table: what the kernel's memory management did, one row an event, in time order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from core.jit import entry, signed
+from core.machine import MAX_ORDER
+
+STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE = range(7)
+OPS = ("store", "restore", "invalidate", "invalidate_inode", "alloc", "free", "resize")
+WORKINGSET, TAGGED, ATOMIC, PINNED, MOVABLE = 1, 2, 4, 8, 16
+
+SCHEMA = pa.schema(
+    [
+        ("time_ns", pa.int64()),
+        ("op", pa.uint8()),
+        ("inode", pa.uint32()),
+        ("index", pa.uint32()),
+        ("order", pa.uint8()),
+        ("pfn", pa.int64()),
+        ("flags", pa.uint8()),
+    ]
+)
+METADATA_KEY = b"mm_events"
+METADATA_VERSION = 1
+
+FRAME_FREE, FRAME_UNTAGGED, FRAME_TAGGED = 0, 1, 2
+
+
+class EventsError(ValueError):
+    """A table that cannot be replayed: which file, row and column, and why."""
+
+
+class Events(NamedTuple):
+    """An mm event table in memory; arrays are read-only.  # each [event]"""
+
+    time_ns: NDArray[np.int64]
+    op: NDArray[np.uint8]
+    inode: NDArray[np.uint32]
+    index: NDArray[np.uint32]  # type: ignore[assignment]  # hides tuple.index
+    order: NDArray[np.uint8]
+    pfn: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    page_size: int
+    data_pages: int
+    source: str
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """The columns by name."""
+        return {name: getattr(self, name) for name in SCHEMA.names}
+
+
+def make_events(
+    columns: dict[str, NDArray[np.generic]],
+    *,
+    page_size: int,
+    data_pages: int,
+    source: str,
+    name: str = "events",
+) -> Events:
+    """Return the event table of `columns`, checked row by row.
+
+    Raises
+    ------
+    EventsError
+        At the first row that no kernel could have produced; the message starts with `name`.
+    """
+    arrays = {}
+    for field in SCHEMA:
+        array = np.ascontiguousarray(columns[field.name], dtype=field.type.to_pandas_dtype())
+        # One array type everywhere (those from Ray are read-only) is one compiled signature.
+        array = array.view()
+        array.flags.writeable = False
+        arrays[field.name] = array
+    events = Events(**arrays, page_size=page_size, data_pages=data_pages, source=source)
+    check_events(events, data_pages, name)
+    return events
+
+
+def check_events(events: Events, data_pages: int, name: str) -> None:
+    """Raise `EventsError` at the first row that a machine of `data_pages` could not have had."""
+    row, fault = _first_fault(
+        events.time_ns, events.op, events.index, events.order, events.pfn, events.flags, data_pages
+    )
+    if row >= 0:
+        column, what = _FAULTS[fault]
+        values = {key: int(array[row]) for key, array in events.columns.items()}
+        text = what.format(**values, data_pages=data_pages, max_order=MAX_ORDER)
+        raise EventsError(f"{name}: row {row}, column {column}: {text}")
+
+
+_FAULTS = (
+    ("op", "unknown op {op}; ops are 0 to 6"),
+    ("time_ns", "time goes backwards to {time_ns}"),
+    ("order", "order {order} is above {max_order}, the largest a kernel forms"),
+    ("index", "index {index} is not aligned to an order-{order} folio"),
+    ("pfn", "frame {pfn} (order {order}) is outside the {data_pages} data pages"),
+    ("pfn", "untagged allocation of a frame in {pfn} (order {order}) that is allocated"),
+    ("pfn", "free of a frame in {pfn} (order {order}) that is not allocated"),
+    ("pfn", "a size of {pfn} pages"),
+)
+
+
+@entry
+def _first_fault(
+    time_ns: NDArray[np.int64],
+    op: NDArray[np.uint8],
+    index: NDArray[np.uint32],
+    order: NDArray[np.uint8],
+    pfn: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    data_pages: int,
+) -> tuple[int, int]:
+    """Return (row, fault) of the first bad row, or (-1, 0)."""
+    frames = np.zeros(data_pages, dtype=np.uint8)
+    for row in range(op.size):
+        kind = signed(op[row])
+        if kind > RESIZE:
+            return row, 0
+        if row > 0 and time_ns[row] < time_ns[row - 1]:
+            return row, 1
+        if kind == INVALIDATE_INODE:
+            continue
+        if kind == RESIZE:
+            if pfn[row] < 0:
+                return row, 7
+            continue
+        if order[row] > MAX_ORDER:
+            return row, 2
+        pages = 1 << signed(order[row])
+        if kind < INVALIDATE_INODE:
+            if signed(index[row]) & (pages - 1):
+                return row, 3
+            continue
+        first = int(pfn[row])
+        if first < 0 or first > data_pages - pages:
+            return row, 4
+        tagged = signed(flags[row]) & TAGGED
+        for frame in range(first, first + pages):
+            if kind == ALLOC and not tagged and frames[frame] != FRAME_FREE:
+                return row, 5
+            if kind == FREE and frames[frame] == FRAME_FREE:
+                return row, 6
+        for frame in range(first, first + pages):
+            if kind == FREE:
+                frames[frame] = FRAME_FREE
+            elif tagged:
+                frames[frame] = FRAME_TAGGED
+            else:
+                frames[frame] = FRAME_UNTAGGED
+    return -1, 0
+
+
+def digest_events(events: Events) -> str:
+    """Return the content digest of a table: equal for equal rows, page size and data pages."""
+    digest = hashlib.sha256(f"{events.page_size} {events.data_pages}".encode())
+    for name, column in events.columns.items():
+        digest.update(f" {name} {column.size} ".encode())
+        digest.update(column.tobytes())
+    return digest.hexdigest()
+
+
+def read_events(path: str | os.PathLike[str], data_pages: int | None = None) -> Events:
+    """Return the event table in a Parquet file, checked for a machine of `data_pages`.
+
+    Parameters
+    ----------
+    path
+        A Parquet file with the columns of `SCHEMA` and the metadata key ``mm_events``.
+    data_pages
+        Memory to hold the frames against; by default what the file's metadata says.
+
+    Raises
+    ------
+    EventsError
+        Naming the file, and the row and column where there is one.
+    """
+    name = os.fspath(path)
+    try:
+        with parquet.ParquetFile(name) as file:
+            found = file.schema_arrow
+            page_size, pages, source = _metadata(name, found.metadata)
+            _check_schema(name, found)
+            table = file.read(columns=SCHEMA.names, use_threads=False)
+    except FileNotFoundError:
+        raise EventsError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise EventsError(f"{name}: a folder, not a Parquet file") from None
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise EventsError(f"{name}: truncated, corrupt, or not a Parquet file ({reason})") from None
+    columns = {}
+    for column in SCHEMA.names:
+        values = table.column(column)
+        if values.null_count:
+            row = next(i for i, value in enumerate(values.is_null()) if value.as_py())
+            raise EventsError(f"{name}: row {row}, column {column}: no value")
+        columns[column] = values.to_numpy()
+    events = make_events(columns, page_size=page_size, data_pages=pages, source=source, name=name)
+    if data_pages is not None and data_pages < pages:
+        check_events(events, data_pages, name)
+    return events
+
+
+def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return (page_size, data_pages) of the machine that a Parquet file was captured on."""
+    name = os.fspath(path)
+    try:
+        found = parquet.read_schema(name)
+    except FileNotFoundError:
+        raise EventsError(f"{name}: no such file") from None
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise EventsError(f"{name}: truncated, corrupt, or not a Parquet file ({reason})") from None
+    page_size, data_pages, _ = _metadata(name, found.metadata)
+    return page_size, data_pages
+
+
+def _check_schema(name: str, found: pa.Schema) -> None:
+    for field in SCHEMA:
+        places = found.get_all_field_indices(field.name)
+        if not places:
+            raise EventsError(f"{name}: column {field.name}: missing")
+        if len(places) > 1:
+            raise EventsError(f"{name}: column {field.name}: there are {len(places)} of it")
+        if found.field(places[0]).type != field.type:
+            kind = found.field(places[0]).type
+            raise EventsError(f"{name}: column {field.name}: of type {kind}, not {field.type}")
+
+
+def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> tuple[int, int, str]:
+    text = (metadata or {}).get(METADATA_KEY)
+    if text is None:
+        raise EventsError(f"{name}: no metadata mm_events: not an mm event table")
+    try:
+        values = json.loads(text)
+        version = values["version"]
+        page_size, data_pages = values["page_size"], values["data_pages"]
+        source = str(values.get("source", ""))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EventsError(f"{name}: metadata mm_events cannot be read ({error!r})") from None
+    if version != METADATA_VERSION:
+        raise EventsError(f"{name}: metadata mm_events of version {version}, not 1")
+    for key, value in (("page_size", page_size), ("data_pages", data_pages)):
+        if type(value) is not int or value < 1:
+            raise EventsError(f"{name}: metadata mm_events: {key} is {value!r}")
+    return page_size, data_pages, source
+
+
+def write_events(path: str | os.PathLike[str], events: Events) -> None:
+    """Write a table as Parquet; the file appears whole or not at all."""
+    metadata = {
+        "version": METADATA_VERSION,
+        "page_size": events.page_size,
+        "data_pages": events.data_pages,
+        "source": events.source,
+    }
+    schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+    table = pa.table([pa.array(column) for column in events.columns.values()], schema=schema)
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    parquet.write_table(table, partial, compression="zstd")
+    partial.replace(target)

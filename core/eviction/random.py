@@ -1,0 +1,55 @@
+"""Random replacement: every unit is as likely a victim, drawn by a counter keyed by the seed.
+
+The units make a dense array here: row i of PREV is the unit at place i, NEXT a unit's place.
+"""
+
+from __future__ import annotations
+
+from core.eviction.queue import DRAWS, NEXT, PREV, SEED, UNITS, Pages, Register, Table
+from core.eviction.queue import ignore_expect as expect
+from core.eviction.queue import ignore_touch as touch
+from core.jit import kernel
+
+__all__ = ["expect", "insert", "remove", "touch", "victim"]
+
+
+@kernel
+def insert(slot_of: Pages, table: Table, register: Register, unit: int) -> None:
+    """Append the unit to the dense array."""
+    place = register[UNITS]
+    table[place, PREV] = unit
+    table[unit, NEXT] = place
+    register[UNITS] = place + 1
+
+
+@kernel
+def remove(slot_of: Pages, table: Table, register: Register, unit: int) -> None:
+    """Fill the unit's place with the last one."""
+    place = table[unit, NEXT]
+    register[UNITS] -= 1
+    last = table[register[UNITS], PREV]
+    table[place, PREV] = last
+    table[last, NEXT] = place
+
+
+@kernel
+def _mix(value: int) -> int:
+    """Return 32 well-mixed bits of a 32-bit value (multiply and xor-shift, T. Mueller)."""
+    value = ((value >> 16) ^ value) * 0x045D9F3B & 0xFFFFFFFF
+    value = ((value >> 16) ^ value) * 0x045D9F3B & 0xFFFFFFFF
+    return (value >> 16) ^ value
+
+
+@kernel
+def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
+    """Return a unit drawn from all but `keep`."""
+    draw = int(register[DRAWS])
+    register[DRAWS] = draw + 1
+    bits = _mix(_mix(int(register[SEED]) & 0xFFFFFFFF) ^ (draw & 0xFFFFFFFF))
+    choices = int(register[UNITS])
+    if keep >= 0:
+        choices -= 1
+    place = (bits * choices) >> 32
+    if keep >= 0 and place >= table[keep, NEXT]:
+        place += 1
+    return int(table[place, PREV])

@@ -1,0 +1,70 @@
+"""The two decorators that compile the hot loops, and the folder where compiled code is kept.
+
+Numba does not notice an edit in a file that a cached kernel calls into, so the cache folder carries
+the digest of every source file of this package: another source, another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+
+def _source_digest() -> str:
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder(digest: str) -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    private = Path(tempfile.gettempdir()) / f"tag-storage-sweep-{os.getuid()}"
+    for parent in (Path(home) / "tag-storage-sweep", private):
+        folder = parent / digest
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="tag-storage-sweep-"))
+
+
+#: Digest of the simulator's source; stored with every result.
+CORE_DIGEST: str = _source_digest()
+
+numba.config.CACHE_DIR = str(_cache_folder(CORE_DIGEST))  # type: ignore[attr-defined]
+
+
+def kernel(function: Kernel) -> Kernel:
+    """Compile a function that other kernels call; it is cached as a part of its caller.
+
+    It is inlined by LLVM, and Numba counts no references in it: arrays are borrowed from the
+    caller, so it cannot make one (lru on database-mglru: 35 M events/s without either, 50 without
+    reference counts, 110 with both).
+    """
+    options: dict[str, Any] = {"nogil": True, "forceinline": True, "_nrt": False}
+    return cast(Kernel, numba.njit(**options)(function))
+
+
+def entry(function: Kernel) -> Kernel:
+    """Compile a function that Python calls, and keep its machine code on disk."""
+    return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
+
+
+@kernel
+def signed(value: np.unsignedinteger[Any]) -> int:
+    """Return an unsigned number as a signed one: mixed with signed ones it would turn to float."""
+    return np.int64(value)  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""What holds the unused tag storage: one file a system."""

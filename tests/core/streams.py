@@ -1,0 +1,133 @@
+"""Random event streams, machines and policies, and both simulators' view of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import reference
+from hypothesis import strategies as st
+
+from core.costs import COST_FIELDS, Costs, pack_costs
+from core.events import SCHEMA, Events, make_events
+from core.machine import Machine
+from core.outcomes import Outcomes, measure
+from core.policy import Admission, Drop, Eviction, LargeFolios, Metadata, Policy, Restore, System
+
+EXACT_EVICTIONS = [
+    eviction for eviction in Eviction if eviction not in (Eviction.S3FIFO, Eviction.RANDOM)
+]
+
+
+@st.composite
+def machines(draw: st.DrawFn) -> Machine:
+    page_size = draw(st.sampled_from([4096, 4096, 16384, 65536]))
+    blocks = draw(st.integers(1, 6))
+    pages = draw(st.sampled_from([1, 1, 2, 3, 4]))
+    covered = 32 * pages
+    data_pages = covered * blocks - draw(st.integers(0, covered - 1))
+    tag_block_size = page_size * pages if draw(st.booleans()) else pages * 4096
+    return Machine(page_size, data_pages, tag_block_size)
+
+
+@st.composite
+def streams(draw: st.DrawFn, data_pages: int, length: int = 120) -> list[reference.Event]:
+    """Return a valid stream: few files and frames, so that everything meets everything."""
+    largest = draw(st.sampled_from([0, 0, 2, 3, 5]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    tag_rate = draw(st.sampled_from([0.0, 0.1, 0.4]))
+    frames = np.zeros(data_pages, dtype=np.uint8)
+    events = []
+    time_ns = 0
+    for _ in range(draw(st.integers(0, length))):
+        time_ns += int(rng.integers(0, 4))
+        if rng.random() < tag_rate:
+            event = _frame_event(rng, frames, time_ns)
+        else:
+            op = int(rng.choice(4, p=[0.5, 0.38, 0.1, 0.02]))
+            order = int(rng.integers(0, largest + 1))
+            index = int(rng.integers(0, 48)) >> order << order
+            event = (time_ns, op, int(rng.integers(0, 3)), index, order, 0, int(rng.integers(0, 2)))
+        if event is not None:
+            events.append(reference.Event(*event))
+    return events
+
+
+def _frame_event(
+    rng: np.random.Generator, frames: np.ndarray[Any, np.dtype[np.uint8]], time_ns: int
+) -> tuple[int, ...] | None:
+    order = int(rng.choice([0, 0, 0, 1, 3, 6]))
+    size = 1 << order
+    if size > frames.size:
+        return None
+    first = int(rng.integers(0, frames.size - size + 1))
+    part = frames[first : first + size]
+    if rng.random() < 0.5 and part.all():
+        part[:] = 0
+        return (time_ns, 5, 0, 0, order, first, 0)
+    tagged = rng.random() < 0.8
+    if not tagged and part.any():
+        return None
+    part[:] = 1
+    flags = (2 if tagged else 0) | (4 if rng.random() < 0.3 else 0)
+    return (time_ns, 4, 0, 0, order, first, flags)
+
+
+def policies(evictions: list[Eviction] | None = None) -> st.SearchStrategy[Policy]:
+    return st.builds(
+        Policy,
+        system=st.sampled_from([System.CLEANCACHE] * 9 + [System.CARVEOUT]),
+        eviction=st.sampled_from(evictions or EXACT_EVICTIONS),
+        admission=st.sampled_from(Admission),
+        restore=st.sampled_from(Restore),
+        drop=st.sampled_from(Drop),
+        folio_order=st.integers(0, 9),
+        large_folios=st.sampled_from([LargeFolios.CUT] * 3 + [LargeFolios.REFUSE]),
+        headroom=st.sampled_from([0.0, 0.0, 0.0, 0.2, 0.5, 0.9]),
+        metadata=st.sampled_from(Metadata),
+        seed=st.integers(0, 5),
+    )
+
+
+costs = st.builds(Costs, **{name: st.integers(0, 1000) for name in COST_FIELDS})
+
+
+def as_events(stream: list[reference.Event], machine: Machine) -> Events:
+    columns = {
+        field.name: np.array(
+            [getattr(event, field.name) for event in stream], dtype=field.type.to_pandas_dtype()
+        )
+        for field in SCHEMA
+    }
+    return make_events(
+        columns, page_size=machine.page_size, data_pages=machine.data_pages, source="random"
+    )
+
+
+def lane_columns(outcomes: Outcomes, table: Costs, lane: int) -> dict[str, int | float | None]:
+    lanes = outcomes.tallies.shape[0]
+    columns = measure([outcomes], pack_costs([table] * lanes))
+    return {name: column[lane : lane + 1].tolist()[0] for name, column in columns.items()}
+
+
+def by_reference(
+    stream: list[reference.Event], machine: Machine, policy: Policy, table: Costs
+) -> reference.Result:
+    return reference.replay(
+        stream,
+        page_size=machine.page_size,
+        data_pages=machine.data_pages,
+        tag_block_pages=machine.tag_block_pages,
+        policy=reference.Policy(
+            system=policy.system.value,
+            eviction=policy.eviction.value,
+            admission=policy.admission.value,
+            restore=policy.restore.value,
+            drop=policy.drop.value,
+            folio_order=policy.folio_order,
+            large_folios=policy.large_folios.value,
+            headroom=policy.headroom,
+            metadata=policy.metadata.value,
+        ),
+        costs=reference.Costs(**{name: getattr(table, name) for name in COST_FIELDS}),
+    )
