@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from core.events import Events
+from core.events import SCHEMA, Events, make_events
 from core.eviction.queue import TALLIES, make_state, state_bytes
 from core.machine import Machine
 from core.outcomes import Outcomes
@@ -16,16 +14,15 @@ from core.policy import (
     Eviction,
     LargeFolios,
     Policies,
+    Policy,
     Restore,
     System,
     code,
+    pack,
 )
 from core.system import carveout, cleancache
 from core.system.lanes import ENTRIES
 from core.timeline import Timeline, prepare
-
-#: Called after each compiled call with the lanes replayed since the last.
-Progress = Callable[[int], None]
 
 
 def replay(events: Events, machine: Machine, policies: Policies) -> Outcomes:
@@ -104,3 +101,15 @@ def _options(
     options[:, cleancache.HEADROOM] = blocks * machine.tag_block_pages
     options[:, cleancache.RANDOM_SEED] = policies.seed
     return options
+
+
+def compile_lanes(eviction: Eviction, one_page: bool) -> None:
+    """Compile the loop over lanes of an eviction, or load it from disk, by replaying nothing."""
+    columns = {field.name: np.empty(0, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
+    events = make_events(columns, page_size=4096, data_pages=32, source="")
+    machine = Machine(4096, 32)
+    timeline = prepare(events, machine)
+    if not one_page:
+        timeline = timeline._replace(max_order=1)
+    policy = Policy(eviction=eviction, folio_order=0 if one_page else 1)
+    replay_timeline(timeline, machine, pack([policy]))

@@ -1,0 +1,1 @@
+"""The framework around the simulator: studies, search, cluster, database, command line."""

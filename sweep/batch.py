@@ -1,0 +1,175 @@
+"""Batches: the border between trials (rows of named values) and lanes (arrays).
+
+A `Candidate` is what one trial asks for; `evaluate` replays many on every workload of the study
+and returns their rows. It is the same function in this process and in an actor of the cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from core.costs import COST_FIELDS, Costs, pack_costs
+from core.events import Events
+from core.jit import CORE_DIGEST
+from core.machine import Machine
+from core.outcomes import Columns, Outcomes, measure, samples_of
+from core.policy import POLICY_FIELDS, PRESETS, Policy, pack
+from core.replay import replay_bytes, replay_timeline
+from core.timeline import Timeline, prepare
+from sweep.study import Baseline, Study, size_in_bytes
+
+Row = dict[str, Any]
+
+#: Memory that the replays of one batch may take beside the timelines.
+BATCH_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy with the machine's tag block size and the costs that it is tried under."""
+
+    policy: Policy
+    tag_block_size: int
+    costs: Costs
+
+    @property
+    def row(self) -> Row:
+        """The candidate's columns of `trials`."""
+        words = asdict(self.policy)
+        named = {name: getattr(words[name], "value", words[name]) for name in POLICY_FIELDS}
+        return named | {"tag_block_size": self.tag_block_size} | asdict(self.costs)
+
+
+class Workloads(NamedTuple):
+    """The event tables of a study and the machine each is replayed on, block size aside."""
+
+    events: tuple[Events, ...]
+    page_sizes: tuple[int, ...]
+    data_pages: tuple[int, ...]
+
+
+class Evaluated(NamedTuple):
+    """What became of a candidate: its row's outcomes, and one row a workload."""
+
+    outcomes: Row
+    runs: list[Row]
+
+
+def candidate(study: Study, parameters: Row) -> Candidate:
+    """Return the candidate of a trial's parameters."""
+    fixed = study.policy.model_dump(exclude_unset=True, exclude={"preset"})
+    base = asdict(PRESETS[study.policy.preset]) if study.policy.preset else {}
+    searched = {name: value for name, value in parameters.items() if name in POLICY_FIELDS}
+    costs = {name: value for name, value in parameters.items() if name in COST_FIELDS}
+    size = parameters.get("tag_block_size", study.machine.tag_block_size or 4096)
+    size = size if isinstance(size, int) else size_in_bytes(size)
+    return Candidate(Policy(**(base | fixed | searched)), size, study.cost_table(costs))
+
+
+def baseline(study: Study, policy: Baseline) -> Candidate:
+    """Return the candidate of a baseline: its own fields alone, not the study's `policy`."""
+    fixed = policy.model_dump(exclude_unset=True, exclude={"preset", "tag_block_size"})
+    base = asdict(PRESETS[policy.preset]) if policy.preset else {}
+    size = policy.tag_block_size or study.machine.tag_block_size or 4096
+    return Candidate(Policy(**(base | fixed)), size, study.cost_table())
+
+
+def policy_key(tried: Candidate, events_digests: Sequence[str]) -> str:
+    """Return what makes two trials the same: policy, events, machine, costs and simulator."""
+    content = [CORE_DIGEST, list(events_digests), tried.row]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class Evaluator:
+    """Replays candidates on a study's workloads; timelines are kept by tag block size."""
+
+    def __init__(self, workloads: Workloads) -> None:
+        self.workloads = workloads
+        self._timelines: dict[tuple[int, int], Timeline] = {}
+
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluated]:
+        """Return what became of each candidate, in their order."""
+        found: list[Evaluated | None] = [None] * len(candidates)
+        sizes = [tried.tag_block_size for tried in candidates]
+        for size in sorted(set(sizes)):
+            places = [i for i, other in enumerate(sizes) if other == size]
+            for part in _parts(places, self._lanes_at_once(size)):
+                evaluated = self._evaluate(size, [candidates[i] for i in part])
+                for place, result in zip(part, evaluated, strict=True):
+                    found[place] = result
+        return [result for result in found if result is not None]
+
+    def _machine(self, workload: int, size: int) -> Machine:
+        page_size = self.workloads.page_sizes[workload]
+        return Machine(page_size, self.workloads.data_pages[workload], size)
+
+    def _timeline(self, workload: int, size: int) -> Timeline:
+        if (workload, size) not in self._timelines:
+            machine = self._machine(workload, size)
+            timeline = prepare(self.workloads.events[workload], machine)
+            self._timelines[workload, size] = timeline
+        return self._timelines[workload, size]
+
+    def _lanes_at_once(self, size: int) -> int:
+        most = 1
+        for workload in range(len(self.workloads.events)):
+            machine, timeline = self._machine(workload, size), self._timeline(workload, size)
+            fixed = replay_bytes(timeline, machine, 0)
+            most = max(most, replay_bytes(timeline, machine, 1) - fixed)
+        return max(1, BATCH_BYTES // most)
+
+    def _evaluate(self, size: int, candidates: Sequence[Candidate]) -> list[Evaluated]:
+        policies = pack([tried.policy for tried in candidates])
+        costs = pack_costs([tried.costs for tried in candidates])
+        outcomes = []
+        for workload in range(len(self.workloads.events)):
+            timeline = self._timeline(workload, size)
+            outcomes.append(replay_timeline(timeline, self._machine(workload, size), policies))
+        together = _rows(measure(outcomes, costs))
+        if len(outcomes) > 1:
+            alone = [_rows(measure([run], costs)) for run in outcomes]
+        else:
+            alone = [together]
+        tallies = [_sample_rows(run) for run in outcomes]
+        return [
+            Evaluated(
+                together[lane],
+                [
+                    alone[workload][lane] | {"reservation_samples": tallies[workload][lane]}
+                    for workload in range(len(outcomes))
+                ],
+            )
+            for lane in range(len(candidates))
+        ]
+
+
+def _rows(columns: Columns) -> list[Row]:
+    """Return the lanes of columns as rows; what is masked is None."""
+    lists = {name: column.tolist() for name, column in columns.items()}
+    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+
+
+def _sample_rows(outcomes: Outcomes) -> list[list[Row]]:
+    """Return each lane's latency tallies as (atomic, blocks, dropped, count) rows."""
+    samples = samples_of(outcomes)
+    keys = [
+        {"atomic": bool(atomic), "blocks": int(blocks), "dropped": int(dropped)}
+        for atomic, blocks, dropped in zip(
+            samples.atomic, samples.blocks, samples.dropped, strict=True
+        )
+    ]
+    return [
+        [keys[i] | {"count": int(counts[i])} for i in np.flatnonzero(counts)]
+        for counts in samples.counts
+    ]
+
+
+def _parts(places: Sequence[int], most: int) -> Iterable[Sequence[int]]:
+    for start in range(0, len(places), most):
+        yield places[start : start + most]

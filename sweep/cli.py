@@ -1,0 +1,160 @@
+"""The command line: data to stdout, progress to stderr, exit codes 0, 1, 2 and 130."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DONE, FAILED_TRIALS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="sweep",
+    help="Decide how arm64 MTE tag storage should be reused: replay kernel captures under many "
+    "policies, and ask the results in SQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.YAML", help="The study.")]
+Database = Annotated[
+    Path, typer.Option("--db", metavar="FILE", help="The results database.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_DATABASE = Path("results.duckdb")
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    database: Database = DEFAULT_DATABASE,
+    executor: Annotated[
+        str, typer.Option(metavar="ray|in-process", help="Where trials are replayed.")
+    ] = "ray",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="A Ray cluster (or RAY_ADDRESS); none: a local one."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Actors; by default one a core of the cluster.")
+    ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start afresh; an older study of the name is kept aside.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Run a study; running it again goes on where it was."""
+    if executor not in ("ray", "in-process"):
+        raise typer.BadParameter(f"{executor} is not ray or in-process", param_hint="--executor")
+    if executor == "in-process" and (address or workers):
+        raise typer.BadParameter("in-process has no cluster", param_hint="--address / --workers")
+    from sweep.command import run_command
+
+    failed = run_command(study, database, executor, address, workers, new, as_json)
+    return FAILED_TRIALS if failed else DONE
+
+
+@app.command()
+def validate(study: StudyFile, as_json: AsJson = False) -> int:
+    """Check a study and its traces, and say what it would run."""
+    from sweep.command import validate_command
+
+    validate_command(study, as_json)
+    return DONE
+
+
+@app.command()
+def status(
+    study: Annotated[str | None, typer.Argument(help="A study, by name or file.")] = None,
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+) -> int:
+    """Show how far studies are."""
+    from sweep.command import status_command
+
+    status_command(study, database, as_json)
+    return DONE
+
+
+@app.command()
+def best(
+    study: Annotated[str, typer.Argument(help="A study, by name or file.")],
+    database: Database = DEFAULT_DATABASE,
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 20,
+    as_json: AsJson = False,
+) -> int:
+    """Show the best trials: the Pareto set where there are several objectives."""
+    from sweep.command import best_command
+
+    best_command(study, database, limit, as_json)
+    return DONE
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="Tables: studies, trials, runs.")],
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> int:
+    """Ask the results in SQL (DuckDB's); nothing can be changed by it."""
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv", param_hint="--csv")
+    from sweep.command import query_command
+
+    query_command(sql, database, as_json, as_csv)
+    return DONE
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of study.yaml, for editors."""
+    import json
+
+    from sweep.study import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return DONE
+
+
+def main() -> None:
+    """Run the command line and exit with its code; what the user did wrong is one line each."""
+    try:
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except typer.Abort:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = DONE
+    except Exception as error:
+        code = _explain(error)
+    sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _explain(error: Exception) -> int:
+    """Print what is wrong with the input; raise what is wrong with the program."""
+    show = getattr(error, "show", None)
+    if show is not None:
+        show()
+        return BAD_INPUT
+    if not _is_bad_input(error):
+        raise error
+    print(error, file=sys.stderr)
+    return BAD_INPUT
+
+
+def _is_bad_input(error: Exception) -> bool:
+    from sweep.command import BAD_INPUT_ERRORS
+
+    return isinstance(error, BAD_INPUT_ERRORS)
+
+
+if __name__ == "__main__":
+    main()

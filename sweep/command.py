@@ -1,0 +1,172 @@
+"""The commands, behind their options: what each reads, does and shows."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.events import EventsError
+from core.policy import Eviction, LargeFolios
+from sweep.batch import baseline
+from sweep.cluster import ClusterError, Executor, InProcess, RayCluster
+from sweep.inputs import Inputs, load_inputs
+from sweep.register import StudyChangedError, only_run, register
+from sweep.results import Store, StoreError, ask, open_for_reading, read_rows
+from sweep.runner import number_of_trials, run_study
+from sweep.screen import LiveProgress, note, print_answer, print_json, print_summary, print_table
+from sweep.search import SearchError, check_sampler
+from sweep.source import SourceError
+from sweep.sql import baselines_sql, best_sql, columns_shown, next_questions, status_sql
+from sweep.study import Study, load_study, parse_study
+
+#: What a user can put right: told in a line, exit code 2.
+BAD_INPUT_ERRORS = (
+    SourceError, EventsError, StoreError, StudyChangedError, SearchError, ClusterError,
+)  # fmt: skip
+
+
+def run_command(
+    path: Path,
+    database: Path,
+    executor: str,
+    address: str | None,
+    workers: int | None,
+    new: bool,
+    as_json: bool,
+) -> bool:
+    """Run a study and show its answer; return whether a trial failed."""
+    study, text = load_study(path)
+    check_sampler(study)
+    inputs = _inputs(study, path)
+    store = Store(database)
+    with only_run(database, study.study):
+        register(store, study, text, inputs, path, new)
+        progress = LiveProgress(study)
+        try:
+            make = partial(_executor, executor, study, inputs, address, workers)
+            run_study(study, inputs, store, make, progress)
+        finally:
+            progress.close()
+    return _show(study, database, as_json)
+
+
+def _inputs(study: Study, path: Path) -> Inputs:
+    inputs = load_inputs(study, path)
+    for warning in inputs.warnings:
+        note(f"warning: {warning}")
+    return inputs
+
+
+def _executor(
+    kind: str, study: Study, inputs: Inputs, address: str | None, workers: int | None
+) -> Executor:
+    if kind == "in-process":
+        return InProcess(inputs.workloads)
+    return RayCluster(inputs.workloads, workers, address, loops_of(study))
+
+
+def loops_of(study: Study) -> list[tuple[Eviction, bool]]:
+    """Return the compiled loops that a study may call: (eviction, units of one page)."""
+    policies: list[Any] = [study.policy, *(baseline(study, one).policy for one in study.baselines)]
+    evictions = {policy.eviction for policy in policies}
+    searched = study.parameters.get("eviction")
+    if searched is not None:
+        evictions = {Eviction(choice) for choice in getattr(searched, "choices", [])} | {
+            policy.eviction for policy in policies[1:]
+        }
+    large = "folio_order" in study.parameters or study.policy.folio_order > 0
+    refused = (
+        study.policy.large_folios is LargeFolios.REFUSE and "large_folios" not in study.parameters
+    )
+    forms = [True, False] if large and not refused else [True]
+    return [(eviction, one_page) for one_page in forms for eviction in sorted(evictions)]
+
+
+def _show(study: Study, database: Path, as_json: bool) -> bool:
+    with open_for_reading(database) as connection:
+        best = read_rows(connection, best_sql(study, 5), [study.study])
+        baselines = read_rows(connection, baselines_sql(), [study.study])
+        counts = read_rows(connection, status_sql(), [study.study])[0]
+    if as_json:
+        print_json({"study": study.study, "best": best, "baselines": baselines} | counts)
+    else:
+        print_summary(study, best, baselines, counts, next_questions(study))
+    return bool(counts["failed"])
+
+
+def validate_command(path: Path, as_json: bool) -> None:
+    """Check a study, its traces row by row, and say what it would run."""
+    study, _ = load_study(path)
+    check_sampler(study)
+    inputs = _inputs(study, path)
+    found = {
+        "study": study.study,
+        "n_trials": number_of_trials(study),
+        "sampler": study.sampler.name,
+        "parameters": list(study.parameters),
+        "baselines": len(study.baselines),
+        "workloads": [
+            {"trace": name, "events": int(events.op.size), "data_pages": pages}
+            for name, events, pages in zip(
+                inputs.names, inputs.workloads.events, inputs.workloads.data_pages, strict=True
+            )
+        ],
+    }
+    if as_json:
+        print_json(found)
+        return
+    traces = ", ".join(f"{one['trace']} ({one['events']:,} events)" for one in found["workloads"])  # type: ignore[index,attr-defined]
+    print(
+        f"{path}: good: {found['n_trials']} trials of {', '.join(study.parameters)} by "
+        f"{study.sampler.name}, {len(study.baselines)} baselines, on {traces}"
+    )
+
+
+def _name_of(study: str) -> str:
+    """Return the name of a study that is given by name or by file."""
+    if study.endswith((".yaml", ".yml")):
+        return load_study(Path(study))[0].study
+    return study
+
+
+def _stored(database: Path, name: str) -> Study:
+    with open_for_reading(database) as connection:
+        rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
+        known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
+    if not rows:
+        names = ", ".join(row["study"] for row in known) or "no study"
+        raise StoreError(f"{database}: no study {name}; it holds {names}")
+    return parse_study(rows[0]["yaml"], Path(f"{database}:{name}"))
+
+
+def status_command(study: str | None, database: Path, as_json: bool) -> None:
+    """Show the studies of a database and how far each is."""
+    name = _name_of(study) if study else "%"
+    with open_for_reading(database) as connection:
+        rows = read_rows(connection, status_sql("LIKE"), [name])
+    if study and not rows:
+        _stored(database, name)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
+    """Show the best trials of a study, or its Pareto set."""
+    name = _name_of(study)
+    stored = _stored(database, name)
+    with open_for_reading(database) as connection:
+        rows = read_rows(connection, best_sql(stored, limit), [name])
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table([{key: row[key] for key in columns_shown(stored)} for row in rows])
+    else:
+        note(f"study {name}: no feasible trial yet")
+
+
+def query_command(sql: str, database: Path, as_json: bool, as_csv: bool) -> None:
+    """Print the answer to a query."""
+    print_answer(ask(database, sql), as_json, as_csv)

@@ -1,0 +1,126 @@
+"""The register of studies: a name stands for one study, and one run of it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import platform
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from core.jit import CORE_DIGEST
+from sweep.inputs import Inputs
+from sweep.results import Store, StoreError
+from sweep.runner import number_of_trials
+from sweep.study import Study
+
+_PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
+
+
+class StudyChangedError(ValueError):
+    """A study whose name is taken by another one, and how they differ."""
+
+
+@contextmanager
+def only_run(database: Path, study: str) -> Iterator[None]:
+    """Hold the only run of a study on a database; the kernel lets go of it if we are killed."""
+    folder = database.with_name(database.name + ".spool")
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{study}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"{database}: study {study} is being run by another process") from None
+        yield
+
+
+def register(store: Store, study: Study, text: str, inputs: Inputs, path: Path, new: bool) -> None:
+    """Enter a study, or find that it goes on; `new` sets another one of its name aside.
+
+    Raises
+    ------
+    StudyChangedError
+        When the name is taken by a study that would give other trials.
+    """
+    rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
+    if rows and new:
+        store.set_aside(study.study)
+    elif rows:
+        differences = list(_changes(store, rows[0], study, inputs))
+        if differences:
+            listed = "\n".join(f"  {difference}" for difference in differences)
+            raise StudyChangedError(
+                f"{path}: study {study.study} has changed since it was run:\n{listed}\n"
+                "  --new keeps those results under another name and starts afresh; "
+                "or give the study another name"
+            )
+    entry = {
+        "study": study.study,
+        "question": study.question,
+        "n_trials": number_of_trials(study),
+        "yaml": text,
+        "identity": json.dumps(study.identity(), sort_keys=True),
+        "workloads": inputs.names,
+        "events_digests": inputs.digests,
+        "core_digest": CORE_DIGEST,
+        "git_revision": _git_revision(path.parent),
+        "versions": json.dumps(_versions()),
+        "host": socket.gethostname(),
+        "created_at": rows[0]["created_at"]
+        if rows and not new
+        else datetime.now(UTC).replace(tzinfo=None),
+    }
+    store.add("studies", entry)
+    store.flush()
+
+
+def _changes(store: Store, row: dict[str, Any], study: Study, inputs: Inputs) -> Iterator[str]:
+    yield from _differences("", json.loads(row["identity"]), study.identity())
+    if list(row["events_digests"]) != inputs.digests:
+        yield "a trace holds other events"
+    sql = "SELECT count(*) AS done FROM trials WHERE study = ? AND role = 'trial'"
+    done = store.rows(sql, [study.study])[0]["done"]
+    if row["core_digest"] != CORE_DIGEST and done < number_of_trials(study):
+        yield f"the simulator (source digest {row['core_digest']}, now {CORE_DIGEST})"
+
+
+def _differences(place: str, before: Any, now: Any) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*before, *now]):
+            inner = f"{place}.{key}" if place else key
+            yield from _differences(inner, before.get(key), now.get(key))
+    elif before != now:
+        yield f"{place}: was {json.dumps(before)}, is {json.dumps(now)}"
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_revision(folder: Path) -> str | None:
+    try:
+        command = [
+            "git",
+            "-C",
+            str(folder.resolve()),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=40",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

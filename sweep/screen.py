@@ -1,0 +1,166 @@
+"""What a terminal shows: tables and summaries on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from core.outcomes import UNITS
+from sweep.results import Answer
+from sweep.sql import columns_shown
+from sweep.study import Study
+
+Row = dict[str, Any]
+
+#: Without a terminal, progress is a line so often, in seconds.
+LINE_S = 10.0
+
+
+def note(message: str) -> None:
+    """Print a line to stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+class LiveProgress:
+    """Trials finished, the best so far, the rate and the time left, on stderr."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._objective = study.objectives[0]
+        self._best: Any = None
+        self._done = self._recorded = self._total = self._failed = 0
+        self._start = self._line = monotonic()
+        self._bar: Progress | None = None
+
+    def began(self, total: int, recorded: int) -> None:
+        """Start to show a run of `total` trials, `recorded` of them from before."""
+        self._total, self._done, self._recorded = total, recorded, recorded
+        self._start = monotonic()
+        if recorded:
+            note(f"study {self._study.study}: {recorded} of {total} trials are recorded")
+        console = Console(stderr=True)
+        if console.is_terminal and recorded < total:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            self._bar.add_task("starting", total=total, completed=recorded, rate="")
+            self._bar.start()
+
+    def finished(self, row: Row) -> None:
+        """Count a trial."""
+        value = row.get(self._objective.metric)
+        if row["role"] == "trial":
+            self._done += 1
+        if row["state"] != "complete":
+            self._failed += 1
+        elif row["role"] == "trial" and row["feasible"] and value is not None:
+            wanted = max if self._objective.direction == "maximize" else min
+            self._best = value if self._best is None else wanted(self._best, value)
+        seconds = monotonic() - self._start
+        rate = f"{(self._done - self._recorded) / max(seconds, 1e-3):.0f} trials/s"
+        best = f"best {self._objective.metric} {say(self._objective.metric, self._best)}"
+        failed = f", {self._failed} failed" if self._failed else ""
+        if self._bar is not None:
+            task = self._bar.task_ids[0]
+            self._bar.update(task, completed=self._done, description=best + failed, rate=rate)
+        elif monotonic() - self._line > LINE_S:
+            self._line = monotonic()
+            left = seconds / max(1, self._done - self._recorded) * (self._total - self._done)
+            note(f"{self._done}/{self._total} trials, {best}{failed}, {rate}, {left:.0f} s left")
+
+    def close(self) -> None:
+        """Stop showing."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def say(name: str, value: Any) -> str:
+    """Return a value as a person reads it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if UNITS.get(name) == "ns" else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}" if name in UNITS else str(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return str(value)
+
+
+def print_table(rows: Sequence[Row], title: str | None = None) -> None:
+    """Print rows as a table that is never cut: without a terminal it is as wide as it needs."""
+    if not rows:
+        print("(no rows)")
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name, value in rows[0].items():
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(say(name, value)) for name, value in row.items()))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000)
+    console.print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
+    """Print the answer to a query as a table, JSON or CSV."""
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows(answer.rows)
+    else:
+        print_table(rows)
+
+
+def print_summary(
+    study: Study, best: Sequence[Row], baselines: Sequence[Row], counts: Row, questions: list[str]
+) -> None:
+    """Print what a study found: its best policies beside the baselines, and what to ask next."""
+    several = len(study.objectives) > 1
+    names = ["policy", *columns_shown(study)[1:]]
+    rows = [
+        {"policy": f"trial {row['number']}"} | {name: row[name] for name in names[1:]}
+        for row in best
+    ]
+    for fields, row in zip(study.baselines, baselines, strict=False):
+        shown = fields.preset or fields.system.value
+        rows.append({"policy": shown} | {name: row[name] for name in names[1:]})
+    print()
+    if study.question:
+        print(study.question)
+    goal = ", ".join(f"{one.direction} {one.metric}" for one in study.objectives)
+    kind = "of the Pareto set" if several else "best"
+    print_table(rows, f"{study.study}: {goal} (5 {kind}, then baselines)")
+    print(
+        f"{counts['complete']} trials complete, {counts['failed']} failed, "
+        f"{counts['feasible']} feasible.  Ask next:"
+    )
+    for question in questions:
+        print(f'  sweep query "{question}"')

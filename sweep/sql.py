@@ -1,0 +1,81 @@
+"""The SQL behind what the commands show; each is one that a user could ask."""
+
+from __future__ import annotations
+
+from sweep.study import Study
+
+KEY_OUTCOMES = (
+    "time_saved_ns",
+    "refault_hit_ratio",
+    "collateral_ratio",
+    "reservation_p99_ns",
+    "restored",
+)
+
+
+def columns_shown(study: Study) -> list[str]:
+    """Return the columns that tell a study's trials apart and say how good they are."""
+    objectives = [objective.metric for objective in study.objectives]
+    bounds = [constraint.metric for constraint in study.constraints]
+    return list(dict.fromkeys(["number", *study.parameters, *objectives, *bounds, *KEY_OUTCOMES]))
+
+
+def best_sql(study: Study, limit: int) -> str:
+    """Return the query for a study's best trials: the Pareto set for several objectives."""
+    order = ", ".join(
+        f"{objective.metric} {'ASC' if objective.direction == 'minimize' else 'DESC'}"
+        for objective in study.objectives
+    )
+    usable = "study = $1 AND role = 'trial' AND state = 'complete' AND feasible"
+    if len(study.objectives) == 1:
+        return f"SELECT * FROM trials WHERE {usable} ORDER BY {order}, number LIMIT {limit}"
+    signs = [
+        (objective.metric, "<=" if objective.direction == "minimize" else ">=")
+        for objective in study.objectives
+    ]
+    as_good = " AND ".join(f"other.{metric} {sign} one.{metric}" for metric, sign in signs)
+    better = " OR ".join(f"other.{metric} {sign[0]} one.{metric}" for metric, sign in signs)
+    distinct = ", ".join(metric for metric, _ in signs)
+    return (
+        f"WITH usable AS (SELECT * FROM trials WHERE {usable}), "
+        # Many trials share their outcome: the front is sought among distinct ones.
+        f"points AS (SELECT DISTINCT {distinct} FROM usable), "
+        f"front AS (SELECT * FROM points one WHERE NOT EXISTS "
+        f"(SELECT 1 FROM points other WHERE {as_good} AND ({better}))) "
+        f"SELECT DISTINCT ON ({distinct}) usable.* FROM usable JOIN front USING ({distinct}) "
+        f"ORDER BY {order}, number LIMIT {limit}"
+    )
+
+
+def baselines_sql() -> str:
+    """Return the query for a study's baselines."""
+    return "SELECT * FROM trials WHERE study = $1 AND role = 'baseline' ORDER BY number"
+
+
+def status_sql(operator: str = "=") -> str:
+    """Return the query for how far studies are, those whose name matches $1."""
+    return (
+        "SELECT study, n_trials, "
+        "count(*) FILTER (role = 'trial' AND state = 'complete') AS complete, "
+        "count(*) FILTER (state = 'fail') AS failed, "
+        "count(*) FILTER (role = 'trial' AND feasible) AS feasible, "
+        "count(*) FILTER (role = 'baseline' AND state = 'complete') AS baselines, "
+        "max(finished_at) AS last_finished_at, any_value(question) AS question "
+        "FROM studies LEFT JOIN trials USING (study) "
+        f"WHERE study {operator} $1 GROUP BY study, n_trials ORDER BY study"
+    )
+
+
+def next_questions(study: Study) -> list[str]:
+    """Return queries worth asking of a study's results."""
+    metric = study.objectives[0].metric
+    direction = "desc" if study.objectives[0].direction == "maximize" else "asc"
+    columns = ", ".join([*list(study.parameters)[:4], metric])
+    best = "max" if direction == "desc" else "min"
+    name = next(iter(study.parameters))
+    mine = f"where study = '{study.study}' and role = 'trial'"
+    return [
+        f"select {columns} from trials {mine} order by {metric} {direction} limit 10",
+        f"select {name}, count(*) as trials, {best}({metric}) as best, median({metric}) as median "
+        f"from trials {mine} group by all order by best {direction}",
+    ]

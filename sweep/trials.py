@@ -1,0 +1,212 @@
+"""Trials: each gets its row, looked up, replayed or failed, and the row is recorded."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+
+from core.jit import CORE_DIGEST
+from sweep.batch import Candidate, Evaluated, Row, policy_key
+from sweep.cluster import Executor
+from sweep.inputs import Inputs
+from sweep.results import OUTCOME_COLUMNS, Store
+from sweep.search import feasible, unusable
+from sweep.study import Study
+
+#: A trial is given up after so many failed tasks.
+MAX_ATTEMPTS = 3
+#: Rows wait so long at most before they are committed, in seconds.
+FLUSH_S = 1.0
+#: Lanes of a task at most.
+TASK_LANES = 256
+
+
+@dataclass
+class Trial:
+    """A trial on its way: what it is, and what became of it."""
+
+    role: str
+    number: int
+    candidate: Candidate
+    key: str
+    attempts: int = 0
+    error: str = ""
+    row: Row | None = None
+
+
+class Trials:
+    """The trials of one run: where their rows come from and where they go."""
+
+    def __init__(
+        self,
+        study: Study,
+        inputs: Inputs,
+        store: Store,
+        executor: Callable[[], Executor],
+        finished: Callable[[Row], None],
+    ) -> None:
+        self._study, self._inputs, self._store = study, inputs, store
+        self._executor, self._finished = executor, finished
+        self._started: Executor | None = None
+        self._flushed = monotonic()
+        self._host = socket.gethostname()
+        self.recorded = self._read_recorded()
+        self._attempts = {
+            (row["role"], row["number"]): row
+            for row in store.rows("SELECT * FROM attempts WHERE study = ?", [study.study])
+        }
+        self._places: dict[str, tuple[str, str, int]] = {
+            row["policy_key"]: (row["study"], row["role"], row["number"])
+            for row in store.rows(
+                "SELECT policy_key, study, role, number FROM trials "
+                "WHERE state = 'complete' AND core_digest = ?",
+                [CORE_DIGEST],
+            )
+        }
+
+    def _read_recorded(self) -> dict[tuple[str, int], Row]:
+        rows = self._store.rows("SELECT * FROM trials WHERE study = ?", [self._study.study])
+        return {(row["role"], row["number"]): row for row in rows}
+
+    def make(self, role: str, number: int, candidate: Candidate) -> Trial:
+        """Return a trial that has no row yet."""
+        trial = Trial(role, number, candidate, policy_key(candidate, self._inputs.digests))
+        before = self._attempts.get((role, number))
+        if before is not None:
+            # An earlier run was stopped while this trial failed: go on counting.
+            trial.attempts, trial.error = before["attempts"], before["error"]
+        return trial
+
+    def settle(self, trials: Sequence[Trial]) -> None:
+        """Give every trial that has none its row."""
+        waiting = [trial for trial in trials if trial.row is None]
+        self._look_up(waiting)
+        unique: dict[str, Trial] = {}
+        for trial in waiting:
+            if trial.row is None:
+                unique.setdefault(trial.key, trial)
+        self._replay(list(unique.values()))
+        self._look_up(waiting)
+        for trial in waiting:
+            if trial.row is None:
+                self._fail(trial, unique[trial.key])
+        if monotonic() - self._flushed > FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit what is recorded so far."""
+        self._store.flush()
+        self._flushed = monotonic()
+
+    def close(self) -> None:
+        """Commit, and stop the executor."""
+        try:
+            self.flush()
+        finally:
+            if self._started is not None:
+                self._started.close()
+
+    def _look_up(self, waiting: Iterable[Trial]) -> None:
+        """Copy the rows of trials that had the same policy, events, costs and simulator."""
+        hits = [trial for trial in waiting if trial.row is None and trial.key in self._places]
+        if not hits:
+            return
+        self.flush()
+        keys = ", ".join(f"'{key}'" for key in sorted({trial.key for trial in hits}))
+        of_places = "(study, role, number) IN (SELECT (study, role, number) FROM found)"
+        found = (
+            "WITH found AS (SELECT DISTINCT ON (policy_key) policy_key, study, role, number "
+            f"FROM trials WHERE state = 'complete' AND policy_key IN ({keys}) "
+            "ORDER BY policy_key, study, role, number) "
+        )
+        rows = self._store.rows(f"{found} SELECT * FROM trials WHERE {of_places}")
+        runs = self._store.rows(f"{found} SELECT * FROM runs WHERE {of_places}")
+        by_key = {row["policy_key"]: row for row in rows}
+        for trial in hits:
+            row = by_key.get(trial.key)
+            if row is None:
+                continue
+            place = (row["study"], row["role"], row["number"])
+            mine = [run for run in runs if (run["study"], run["role"], run["number"]) == place]
+            by_workload = {run["events_digest"]: run for run in mine}
+            evaluated = Evaluated(
+                {name: row[name] for name in OUTCOME_COLUMNS},
+                [
+                    {
+                        name: by_workload[digest][name]
+                        for name in (*OUTCOME_COLUMNS, "reservation_samples")
+                    }
+                    for digest in self._inputs.digests
+                ],
+            )
+            self._record(trial, evaluated)
+
+    def _replay(self, trials: list[Trial]) -> None:
+        """Replay trials in batches; one that failed is tried again, each trial on its own."""
+        if not trials:
+            return
+        if self._started is None:
+            self._started = self._executor()
+        lanes = min(TASK_LANES, -(-len(trials) // self._started.workers))
+        batches = [trials[i : i + lanes] for i in range(0, len(trials), lanes)]
+        while batches:
+            candidates = [[trial.candidate for trial in batch] for batch in batches]
+            for place, result in self._started.run(candidates):
+                if isinstance(result, str):
+                    self._note_failure(batches[place], result)
+                else:
+                    for trial, evaluated in zip(batches[place], result, strict=True):
+                        self._record(trial, evaluated)
+                if monotonic() - self._flushed > FLUSH_S:
+                    self.flush()
+            unfinished = (trial for trial in trials if trial.row is None)
+            batches = [[trial] for trial in unfinished if trial.attempts < MAX_ATTEMPTS]
+
+    def _note_failure(self, batch: Sequence[Trial], error: str) -> None:
+        for trial in batch:
+            trial.attempts += 1
+            trial.error = error
+            place = {"study": self._study.study, "role": trial.role, "number": trial.number}
+            self._store.add("attempts", place | {"attempts": trial.attempts, "error": error})
+        self.flush()
+
+    def _record(self, trial: Trial, evaluated: Evaluated) -> None:
+        outcomes = evaluated.outcomes
+        reason = unusable(self._study, outcomes) if trial.role == "trial" else None
+        state = "complete" if reason is None else "fail"
+        self._add_row(trial, state, reason, feasible(self._study, outcomes), outcomes)
+        for name, digest, run in zip(
+            self._inputs.names, self._inputs.digests, evaluated.runs, strict=True
+        ):
+            place = {"study": self._study.study, "role": trial.role, "number": trial.number}
+            self._store.add("runs", place | {"workload": name, "events_digest": digest} | run)
+        if state == "complete":
+            self._places[trial.key] = (self._study.study, trial.role, trial.number)
+
+    def _fail(self, trial: Trial, tried: Trial) -> None:
+        trial.attempts = tried.attempts
+        self._add_row(trial, "fail", tried.error or "not replayed", None, {})
+
+    def _add_row(
+        self, trial: Trial, state: str, reason: str | None, keeps: bool | None, outcomes: Row
+    ) -> None:
+        trial.row = {
+            "study": self._study.study,
+            "role": trial.role,
+            "number": trial.number,
+            "state": state,
+            "reason": reason,
+            "feasible": keeps,
+            **trial.candidate.row,
+            **{name: outcomes.get(name) for name in OUTCOME_COLUMNS},
+            "policy_key": trial.key,
+            "core_digest": CORE_DIGEST,
+            "attempts": trial.attempts + (1 if outcomes else 0),
+            "host": self._host,
+            "finished_at": datetime.now(UTC).replace(tzinfo=None),
+        }
+        self._store.add("trials", trial.row)
+        self._finished(trial.row)
