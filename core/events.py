@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from core.jit import entry, signed
+from core.jit import entry, wide
 from core.machine import MAX_ORDER
 
 STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE = range(7)
@@ -125,7 +125,7 @@ def _first_fault(
     """Return (row, fault) of the first bad row, or (-1, 0)."""
     frames = np.zeros(data_pages, dtype=np.uint8)
     for row in range(op.size):
-        kind = signed(op[row])
+        kind = wide(op[row])
         if kind > RESIZE:
             return row, 0
         if row > 0 and time_ns[row] < time_ns[row - 1]:
@@ -138,15 +138,15 @@ def _first_fault(
             continue
         if order[row] > MAX_ORDER:
             return row, 2
-        pages = 1 << signed(order[row])
+        pages = 1 << wide(order[row])
         if kind < INVALIDATE_INODE:
-            if signed(index[row]) & (pages - 1):
+            if wide(index[row]) & (pages - 1):
                 return row, 3
             continue
         first = int(pfn[row])
         if first < 0 or first > data_pages - pages:
             return row, 4
-        tagged = signed(flags[row]) & TAGGED
+        tagged = wide(flags[row]) & TAGGED
         for frame in range(first, first + pages):
             if kind == ALLOC and not tagged and frames[frame] != FRAME_FREE:
                 return row, 5

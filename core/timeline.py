@@ -28,7 +28,7 @@ from core.events import (
     WORKINGSET,
     Events,
 )
-from core.jit import entry, kernel, signed
+from core.jit import entry, kernel, wide
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 
 # A step packs its kind in bits 0-2, a flag in bit 3 and the folio's order in bits 4-7.
@@ -203,7 +203,7 @@ def _steps(
     for row in range(op.size):
         capacity += 1
         if op[row] == ALLOC or op[row] == FREE:
-            capacity += ((1 << signed(order[row])) + covered - 1) // covered
+            capacity += ((1 << wide(order[row])) + covered - 1) // covered
     word = np.empty(capacity, dtype=np.int16)
     argument = np.empty(capacity, dtype=np.int32)
     remaining = np.empty(capacity, dtype=np.int64)
@@ -218,7 +218,7 @@ def _steps(
     steps, sampled, reserved, tagged, last_missed = 0, 0, 0, 0, -2
     end = time_ns[-1] if op.size else 0
     for row in range(op.size):
-        kind = signed(op[row])
+        kind = wide(op[row])
         left = end - time_ns[row]
         if row > 0 and tagged > 0:
             elapsed = time_ns[row] - time_ns[row - 1]
@@ -228,11 +228,11 @@ def _steps(
             ratios[1] += elapsed / ideal
         if kind < ALLOC:
             last_missed = _offer(
-                kind, signed(order[row]), page[row], adjacent[row], last_missed, inode_pages,
+                kind, wide(order[row]), page[row], adjacent[row], last_missed, inode_pages,
                 offered, facts,
             )  # fmt: skip
-            flag = (kind == STORE and signed(flags[row]) & WORKINGSET != 0) or adjacent[row]
-            depth = signed(order[row]) if kind < INVALIDATE_INODE else 0
+            flag = (kind == STORE and wide(flags[row]) & WORKINGSET != 0) or adjacent[row]
+            depth = wide(order[row]) if kind < INVALIDATE_INODE else 0
             word[steps] = kind | (FLAG if flag else 0) | depth << ORDER_SHIFT
             argument[steps] = page[row]
             remaining[steps] = left
@@ -241,8 +241,8 @@ def _steps(
         if kind == RESIZE:
             continue
         blocks = 0
-        take_tag = kind == ALLOC and signed(flags[row]) & TAGGED != 0
-        for frame in range(pfn[row], pfn[row] + (1 << signed(order[row]))):
+        take_tag = kind == ALLOC and wide(flags[row]) & TAGGED != 0
+        for frame in range(pfn[row], pfn[row] + (1 << wide(order[row]))):
             block = frame // covered
             if take_tag and frames[frame] != FRAME_TAGGED:
                 if counts[block] == 0:
@@ -272,7 +272,7 @@ def _steps(
                 frames[frame] = FRAME_TAGGED if take_tag else FRAME_UNTAGGED
         if blocks > 0:
             word[steps - 1] |= FLAG
-            samples[sampled, 0] = 1 if signed(flags[row]) & ATOMIC else 0
+            samples[sampled, 0] = 1 if wide(flags[row]) & ATOMIC else 0
             samples[sampled, 1] = blocks
             sampled += 1
             reserved += blocks

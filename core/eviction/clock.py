@@ -10,7 +10,7 @@ from core.eviction.queue import ignore_expect as expect
 from core.eviction.queue import insert_newest as insert
 from core.eviction.queue import mark_touch as touch
 from core.eviction.queue import remove_from_queue as remove
-from core.jit import kernel
+from core.jit import kernel, wide
 
 __all__ = ["expect", "insert", "remove", "touch", "victim"]
 
@@ -20,7 +20,7 @@ def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
     """Return the oldest unit without a bit, moving those before it to the new end."""
     end = units_end(table)
     while True:
-        oldest = int(table[end, NEXT])
+        oldest = wide(table[end, NEXT])
         if oldest != keep:
             if table[oldest, SHAPE] & 1 == 0:
                 return oldest

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.jit import kernel
+from core.jit import kernel, wide
 
 # Columns of a row, the slot's: the page it holds; the links of the free queue or, for one that
 # caches, its unit in place of a link.
@@ -168,9 +168,9 @@ def remove_from_queue(slot_of: Pages, table: Table, register: Register, unit: in
 @kernel
 def oldest_victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
     """Return the oldest unit other than `keep`."""
-    unit = int(table[units_end(table), NEXT])
+    unit = wide(table[units_end(table), NEXT])
     if unit == keep:
-        unit = int(table[unit, NEXT])
+        unit = wide(table[unit, NEXT])
     return unit
 
 

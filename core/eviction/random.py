@@ -8,7 +8,7 @@ from __future__ import annotations
 from core.eviction.queue import DRAWS, NEXT, PREV, SEED, UNITS, Pages, Register, Table
 from core.eviction.queue import ignore_expect as expect
 from core.eviction.queue import ignore_touch as touch
-from core.jit import kernel
+from core.jit import kernel, wide
 
 __all__ = ["expect", "insert", "remove", "touch", "victim"]
 
@@ -43,13 +43,13 @@ def _mix(value: int) -> int:
 @kernel
 def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
     """Return a unit drawn from all but `keep`."""
-    draw = int(register[DRAWS])
+    draw = wide(register[DRAWS])
     register[DRAWS] = draw + 1
-    bits = _mix(_mix(int(register[SEED]) & 0xFFFFFFFF) ^ (draw & 0xFFFFFFFF))
-    choices = int(register[UNITS])
+    bits = _mix(_mix(wide(register[SEED]) & 0xFFFFFFFF) ^ (draw & 0xFFFFFFFF))
+    choices = wide(register[UNITS])
     if keep >= 0:
         choices -= 1
     place = (bits * choices) >> 32
     if keep >= 0 and place >= table[keep, NEXT]:
         place += 1
-    return int(table[place, PREV])
+    return wide(table[place, PREV])

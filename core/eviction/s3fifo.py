@@ -30,7 +30,7 @@ from core.eviction.queue import (
     units_end,
     unlink,
 )
-from core.jit import kernel
+from core.jit import kernel, wide
 
 __all__ = ["expect", "insert", "remove", "touch", "victim"]
 
@@ -61,7 +61,7 @@ def _ghost(slot_of: Pages, page: int) -> int:
 @kernel
 def expect(slot_of: Pages, table: Table, register: Register, page: int) -> None:
     """Note whether the page that is about to come in has a ghost, and lay the ghost to rest."""
-    place = int(slot_of[_ghost(slot_of, page)])
+    place = wide(slot_of[_ghost(slot_of, page)])
     register[GHOST_HIT] = place
     if place > 0:
         slot_of[_ghost(slot_of, page)] = 0
@@ -112,22 +112,22 @@ def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
     while True:
         main_target = register[CAPACITY] - _small_target(register)
         if register[MAIN_UNITS] > main_target or register[SMALL_UNITS] == 0:
-            unit = int(table[main, NEXT])
-            touches = int(table[unit, SHAPE]) & _TOUCHES
+            unit = wide(table[main, NEXT])
+            touches = wide(table[unit, SHAPE]) & _TOUCHES
             if unit == keep or touches > 0:
                 if unit != keep:
                     table[unit, SHAPE] -= 1
                 elif register[MAIN_UNITS] == 1:
-                    _promote(table, register, int(table[small, NEXT]))
+                    _promote(table, register, wide(table[small, NEXT]))
                 unlink(table, unit)
                 push(table, main, unit)
                 continue
             return unit
-        unit = int(table[small, NEXT])
+        unit = wide(table[small, NEXT])
         if unit == keep or table[unit, SHAPE] & _TOUCHES >= _PROMOTED_FROM:
             _promote(table, register, unit)
             continue
-        _remember(slot_of, table, register, int(table[unit, FIRST]))
+        _remember(slot_of, table, register, wide(table[unit, FIRST]))
         return unit
 
 
@@ -152,7 +152,7 @@ def _remember(slot_of: Pages, table: Table, register: Register, page: int) -> No
         _forget_oldest(slot_of, table, register, ring)
     if register[GHOST_TAIL] - register[GHOST_HEAD] == ring:
         _close_gaps(slot_of, table, register, ring)
-    place = int(register[GHOST_TAIL] % ring)
+    place = wide(register[GHOST_TAIL] % ring)
     table[place, GHOST] = page
     slot_of[_ghost(slot_of, page)] = place + 1
     register[GHOST_TAIL] += 1
@@ -161,7 +161,7 @@ def _remember(slot_of: Pages, table: Table, register: Register, page: int) -> No
 
 @kernel
 def _forget_oldest(slot_of: Pages, table: Table, register: Register, ring: int) -> None:
-    page = int(table[register[GHOST_HEAD] % ring, GHOST])
+    page = wide(table[register[GHOST_HEAD] % ring, GHOST])
     register[GHOST_HEAD] += 1
     if page != NOWHERE:
         slot_of[_ghost(slot_of, page)] = 0
@@ -171,10 +171,10 @@ def _forget_oldest(slot_of: Pages, table: Table, register: Register, ring: int) 
 @kernel
 def _close_gaps(slot_of: Pages, table: Table, register: Register, ring: int) -> None:
     """Move the ghosts together, oldest first: at least a tenth of the ring is gaps by now."""
-    head, tail = int(register[GHOST_HEAD]), int(register[GHOST_TAIL])
+    head, tail = wide(register[GHOST_HEAD]), wide(register[GHOST_TAIL])
     end = head
     for place in range(head, tail):
-        page = int(table[place % ring, GHOST])
+        page = wide(table[place % ring, GHOST])
         if page != NOWHERE:
             table[end % ring, GHOST] = page
             slot_of[_ghost(slot_of, page)] = end % ring + 1

@@ -19,7 +19,7 @@ from core.eviction.queue import (
 from core.eviction.queue import ignore_expect as expect
 from core.eviction.queue import insert_newest as insert
 from core.eviction.queue import mark_touch as touch
-from core.jit import kernel
+from core.jit import kernel, wide
 
 __all__ = ["expect", "insert", "remove", "touch", "victim"]
 
@@ -27,7 +27,7 @@ __all__ = ["expect", "insert", "remove", "touch", "victim"]
 @kernel
 def _step(slot_of: Pages, table: Table, register: Register, unit: int) -> int:
     """Return the next newer unit, or NOWHERE."""
-    newer = int(table[unit, NEXT])
+    newer = wide(table[unit, NEXT])
     return NOWHERE if newer == units_end(table) else newer
 
 
@@ -42,10 +42,10 @@ def remove(slot_of: Pages, table: Table, register: Register, unit: int) -> None:
 @kernel
 def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
     """Return the first untouched unit from the hand on, clearing bits on the way."""
-    unit = int(register[HAND])
+    unit = wide(register[HAND])
     while True:
         if unit == NOWHERE:
-            unit = int(table[units_end(table), NEXT])
+            unit = wide(table[units_end(table), NEXT])
         if unit != keep:
             if table[unit, SHAPE] & 1 == 0:
                 register[HAND] = _step(slot_of, table, register, unit)

@@ -49,7 +49,7 @@ from core.eviction.queue import (
     Register,
     Table,
 )
-from core.jit import kernel
+from core.jit import kernel, loop, wide
 from core.system.tag_storage import fill, give, release, sort_units, start, take
 from core.timeline import FLAG, RELEASE, RESERVE
 from core.timeline import ORDER_SHIFT as STEP_ORDER_SHIFT
@@ -84,14 +84,14 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         slot_of: Pages, table: Table, register: Register, page: int, remaining_ns: int
     ) -> int:
         """Take `page` out of its unit; return its slot, which is nobody's now."""
-        number = int(slot_of[page])
+        number = wide(slot_of[page])
         slot_of[page] = -1
         register[CACHED] -= 1
         register[CACHED_PAGE_NS] -= remaining_ns
         if single:
             remove(slot_of, table, register, number)
         else:
-            unit = int(table[number, OWNER])
+            unit = wide(table[number, OWNER])
             table[unit, SHAPE] -= ONE_PAGE
             if table[unit, SHAPE] < ONE_PAGE:
                 remove(slot_of, table, register, unit)
@@ -104,11 +104,11 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         slot_of: Pages, table: Table, register: Register, unit: int, remaining_ns: int
     ) -> int:
         """Drop all pages of a unit, ascending; return how many."""
-        page = int(table[unit, FIRST])
-        dropped = int(table[unit, SHAPE]) >> PAGES_SHIFT
+        page = wide(table[unit, FIRST])
+        dropped = wide(table[unit, SHAPE]) >> PAGES_SHIFT
         left = dropped
         while left > 0:
-            number = int(slot_of[page])
+            number = wide(slot_of[page])
             if number >= 0 and table[number, OWNER] == unit:
                 give(slot_of, table, register, leave(slot_of, table, register, page, remaining_ns))
                 left -= 1
@@ -132,7 +132,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         slot_of: Pages, table: Table, register: Register, page: int, remaining_ns: int
     ) -> None:
         """Store a unit of one page, where all units are."""
-        number = int(slot_of[page])
+        number = wide(slot_of[page])
         if number >= 0:
             touch(slot_of, table, register, number, False)
             register[OVERWRITTEN] += 1
@@ -145,7 +145,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         elif evicts and register[CACHED] > 0:
             # The queue is empty: the victim's slot would go in at the back and out at the front.
             expect(slot_of, table, register, page)
-            number = int(victim(slot_of, table, register, NOWHERE))
+            number = wide(victim(slot_of, table, register, NOWHERE))
             remove(slot_of, table, register, number)
             slot_of[table[number, PAGE]] = -1
             register[RECLAIMED] += 1
@@ -168,10 +168,10 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         mine = NOWHERE
         held = 0
         for page in range(first, first + pages):
-            number = int(slot_of[page])
+            number = wide(slot_of[page])
             if number < 0:
                 continue
-            owner = int(table[number, OWNER])
+            owner = wide(table[number, OWNER])
             shape = table[owner, SHAPE] >> ORDER_SHIFT & ORDER_BITS
             if table[owner, FIRST] == first and shape == order:
                 mine = owner
@@ -189,12 +189,12 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         if mine == NOWHERE:
             expect(slot_of, table, register, first)
         while register[FREE_SLOTS] < need:
-            unit = int(victim(slot_of, table, register, mine))
+            unit = wide(victim(slot_of, table, register, mine))
             register[RECLAIMED] += drop_unit(slot_of, table, register, unit, remaining_ns)
         if mine != NOWHERE:
             touch(slot_of, table, register, mine, False)
         else:
-            mine = int(register[SPARE_UNIT])
+            mine = wide(register[SPARE_UNIT])
             register[SPARE_UNIT] = table[mine, NEXT]
             table[mine, FIRST] = first
             table[mine, SHAPE] = order << ORDER_SHIFT
@@ -232,7 +232,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         """Take the slots of a block, [first, end), from the cache."""
         hits = 0
         for number in range(first, end):
-            page = int(table[number, PAGE])
+            page = wide(table[number, PAGE])
             if page == VACANT:
                 take(slot_of, table, register, number)
             else:
@@ -249,7 +249,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
             for row in range(first, first + hits):
                 # A unit that is named twice, or has ceased, has no pages left.
                 register[COLLATERAL] += drop_unit(
-                    slot_of, table, register, int(table[row, FREE_NEXT]), remaining_ns
+                    slot_of, table, register, wide(table[row, FREE_NEXT]), remaining_ns
                 )
 
     @kernel
@@ -265,7 +265,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
     ) -> None:
         """Look the pages of a folio up, ascending; `mode` is INCLUSIVE, EXCLUSIVE or REFUSED."""
         for page in range(first, first + pages):
-            number = int(slot_of[page])
+            number = wide(slot_of[page])
             if number < 0 or mode == REFUSED:
                 register[MISSED] += 1
                 if follows and page == register[LAST_MISSED] + 1:
@@ -283,7 +283,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
                 elif single:
                     touch(slot_of, table, register, number, True)
                 else:
-                    touch(slot_of, table, register, int(table[number, OWNER]), True)
+                    touch(slot_of, table, register, wide(table[number, OWNER]), True)
             follows = FLAG
 
     @kernel
@@ -308,7 +308,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
                 store_unit(slot_of, table, register, first, depth, remaining_ns)
                 first += 1 << depth
 
-    @kernel
+    @loop
     def replay_lane(
         words: NDArray[np.int16],
         arguments: NDArray[np.int32],
@@ -325,24 +325,24 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
     ) -> None:
         """Replay a timeline under the policy of one lane; its tallies are left in `register`."""
         restore_mode, folio_order = (
-            int(options[lane, RESTORE_MODE]),
-            int(options[lane, FOLIO_ORDER]),
+            wide(options[lane, RESTORE_MODE]),
+            wide(options[lane, FOLIO_ORDER]),
         )
         workingset_only, refuse = (
-            int(options[lane, WORKINGSET_ONLY]),
-            int(options[lane, REFUSE_LARGE]),
+            wide(options[lane, WORKINGSET_ONLY]),
+            wide(options[lane, REFUSE_LARGE]),
         )
-        withheld, whole = int(options[lane, HEADROOM]), int(options[lane, WHOLE_FOLIO])
-        start(slot_of, table, register, withheld, int(options[lane, RANDOM_SEED]))
+        withheld, whole = wide(options[lane, HEADROOM]), wide(options[lane, WHOLE_FOLIO])
+        start(slot_of, table, register, withheld, wide(options[lane, RANDOM_SEED]))
         sampled = 0
         dropped = 0
         for step in range(words.size):
-            word = int(words[step])
+            word = wide(words[step])
             kind = word & 7
             order = word >> STEP_ORDER_SHIFT
             flag = word & FLAG
-            first = int(arguments[step])
-            left = int(remaining_ns[step])
+            first = wide(arguments[step])
+            left = wide(remaining_ns[step])
             if kind == RESTORE:
                 mode = REFUSED if refuse and order > 0 else restore_mode
                 restore_folio(slot_of, table, register, first, 1 << order, mode, flag, left)
@@ -369,10 +369,10 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
             elif kind == INVALIDATE:
                 invalidate(slot_of, table, register, first, first + (1 << order), left)
             else:
-                end = int(inode_pages[first, 1])
-                invalidate(slot_of, table, register, int(inode_pages[first, 0]), end, left)
+                end = wide(inode_pages[first, 1])
+                invalidate(slot_of, table, register, wide(inode_pages[first, 0]), end, left)
 
-    @kernel
+    @loop
     def replay_lanes(
         words: NDArray[np.int16],
         arguments: NDArray[np.int32],

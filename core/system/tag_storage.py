@@ -31,7 +31,7 @@ from core.eviction.queue import (
     make_empty,
     units_end,
 )
-from core.jit import kernel
+from core.jit import kernel, wide
 
 
 @kernel
@@ -81,14 +81,14 @@ def take(slot_of: Pages, table: Table, register: Register, number: int) -> None:
 @kernel
 def fill(slot_of: Pages, table: Table, register: Register, page: int, remaining_ns: int) -> int:
     """Put `page` into the slot at the front of the free queue; return the slot."""
-    number = int(table[units_end(table), FREE_NEXT])
+    number = wide(table[units_end(table), FREE_NEXT])
     take(slot_of, table, register, number)
     table[number, PAGE] = page
     slot_of[page] = number
     register[CACHED] += 1
     register[PEAK_CACHED] = max(register[PEAK_CACHED], register[CACHED])
     register[CACHED_PAGE_NS] += remaining_ns
-    return int(number)
+    return number
 
 
 @kernel

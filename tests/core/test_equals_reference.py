@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streams import as_events, by_reference, costs, lane_columns, machines, policies, streams
 
 from core.costs import Costs
+from core.eviction.queue import CACHED
 from core.machine import Machine
 from core.outcomes import UNITS, samples_of
 from core.policy import Policy, pack
 from core.replay import replay
-from core.eviction.queue import CACHED
-from streams import as_events, by_reference, costs, lane_columns, machines, policies, streams
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_every_outcome_equals_the_reference(data: st.DataObject) -> None:
     machine: Machine = data.draw(machines())
