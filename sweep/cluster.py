@@ -6,6 +6,7 @@ fails comes back as the error's text.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import secrets
@@ -105,11 +106,14 @@ class RayCluster:
         # Once in the object store: actors of a node read the same memory.
         self._workloads = ray.put(workloads)
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        remote = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
-        self._make = lambda: remote.remote(self._workloads)
-        self._actors = [self._make() for _ in range(self.workers)]
-        shares = [list(left)[i :: self.workers] for i in range(self.workers)]
-        left.clear()
+        self._remote: Any = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
+        self._actors = [self._remote.remote(self._workloads) for _ in range(self.workers)]
+        shares: list[list[Loop]] = [[] for _ in self._actors]
+        for share in itertools.cycle(shares):
+            try:
+                share.append(left.popleft())
+            except IndexError:
+                break
         done = [
             actor.compile.remote(share) for actor, share in zip(self._actors, shares, strict=True)
         ]
@@ -134,7 +138,7 @@ class RayCluster:
             except ray.exceptions.RayActorError as error:
                 result = f"the worker died: {str(error).splitlines()[0]}"
                 if actor in self._actors:
-                    fresh = self._make()
+                    fresh = self._remote.remote(self._workloads)
                     self._actors[self._actors.index(actor)] = fresh
                     free = deque(
                         [*(other for other in free if other != actor), *[fresh] * IN_FLIGHT]

@@ -100,23 +100,24 @@ def validate_command(path: Path, as_json: bool) -> None:
     study, _ = load_study(path)
     check_sampler(study)
     inputs = _inputs(study, path)
+    workloads = [
+        {"trace": name, "events": int(events.op.size), "data_pages": pages}
+        for name, events, pages in zip(
+            inputs.names, inputs.workloads.events, inputs.workloads.data_pages, strict=True
+        )
+    ]
     found = {
         "study": study.study,
         "n_trials": number_of_trials(study),
         "sampler": study.sampler.name,
         "parameters": list(study.parameters),
         "baselines": len(study.baselines),
-        "workloads": [
-            {"trace": name, "events": int(events.op.size), "data_pages": pages}
-            for name, events, pages in zip(
-                inputs.names, inputs.workloads.events, inputs.workloads.data_pages, strict=True
-            )
-        ],
+        "workloads": workloads,
     }
     if as_json:
         print_json(found)
         return
-    traces = ", ".join(f"{one['trace']} ({one['events']:,} events)" for one in found["workloads"])  # type: ignore[index,attr-defined]
+    traces = ", ".join(f"{one['trace']} ({one['events']:,} events)" for one in workloads)
     print(
         f"{path}: good: {found['n_trials']} trials of {', '.join(study.parameters)} by "
         f"{study.sampler.name}, {len(study.baselines)} baselines, on {traces}"

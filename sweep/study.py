@@ -341,9 +341,10 @@ def _place_in(data: Any, place: Place) -> Place:
     """Return `place` without the parts that name no place in `data` (tags of a union)."""
     found: list[str | int] = []
     for part in place:
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
+        if isinstance(data, dict) and part in data:
+            found.append(part)
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int):
             found.append(part)
             data = data[part]
         elif part == place[-1] and isinstance(data, dict) and part not in _PARAMETERS:
