@@ -195,11 +195,8 @@ def read_events(path: str | os.PathLike[str], data_pages: int | None = None) -> 
             table = file.read(columns=SCHEMA.names, use_threads=False)
     except FileNotFoundError:
         raise EventsError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise EventsError(f"{name}: a folder, not a Parquet file") from None
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise EventsError(f"{name}: truncated, corrupt, or not a Parquet file ({reason})") from None
+    except _UNREADABLE as error:
+        raise _unreadable(name, error) from None
     columns = {}
     for column in SCHEMA.names:
         values = table.column(column)
@@ -220,11 +217,21 @@ def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
         found = parquet.read_schema(name)
     except FileNotFoundError:
         raise EventsError(f"{name}: no such file") from None
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise EventsError(f"{name}: truncated, corrupt, or not a Parquet file ({reason})") from None
+    except _UNREADABLE as error:
+        raise _unreadable(name, error) from None
     page_size, data_pages, _ = _metadata(name, found.metadata)
     return page_size, data_pages
+
+
+# A damaged file may even yield text that is no text.
+_UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, OverflowError)
+
+
+def _unreadable(name: str, error: Exception) -> EventsError:
+    if os.path.isdir(name):
+        return EventsError(f"{name}: a folder, not a Parquet file")
+    reason = str(error).splitlines()[0].rstrip(".")
+    return EventsError(f"{name}: truncated, corrupt, or not a Parquet file ({reason})")
 
 
 def _check_schema(name: str, found: pa.Schema) -> None:

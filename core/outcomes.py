@@ -16,16 +16,7 @@ from core.costs import Int64
 from core.eviction.queue import CACHED_PAGE_NS, PEAK_CACHED, TALLIES
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy import Metadata, code
-from core.timeline import (
-    FACTS,
-    FREED_TAGGED,
-    PEAK_RESERVED,
-    RESERVATIONS,
-    RESTORE_PAGES,
-    RESTORE_SEQUENTIAL,
-    TAGGED_NS,
-    Timeline,
-)
+from core.timeline import Timeline
 
 CACHE_LINE_BYTES = 64
 STRUCT_PAGE_BYTES = 64
@@ -119,14 +110,16 @@ def measure(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
         for column, name in enumerate(TALLIES)
     }
     columns: Columns = {name: _whole(counted[name]) for name in PAGE_COUNTERS}
-    facts = {name: _fact(workloads, column) for column, name in enumerate(FACTS)}
     reserves = workloads[0].reserves
-    columns["reservations"] = _whole(np.where(reserves, facts["reservations"], 0))
-    columns["releases"] = _whole(np.where(reserves, facts["releases"], 0))
-    columns["refaults"] = _whole(facts["refaults"])
+    reservations = sum(run.timeline.occupancy.reservations for run in workloads)
+    releases = sum(run.timeline.occupancy.releases for run in workloads)
+    refaults = _zero(workloads) + sum(run.timeline.refaults for run in workloads)
+    columns["reservations"] = _whole(np.where(reserves, reservations, 0))
+    columns["releases"] = _whole(np.where(reserves, releases, 0))
+    columns["refaults"] = _whole(refaults)
     restored, recalled = counted["restored"], counted["recalled"]
     columns["hit_ratio"] = _ratio(restored, restored + counted["missed"])
-    columns["refault_hit_ratio"] = _ratio(restored, facts["refaults"])
+    columns["refault_hit_ratio"] = _ratio(restored, refaults)
     columns["collateral_ratio"] = _ratio(counted["collateral"], recalled + counted["collateral"])
     columns |= _occupancy(workloads)
     columns |= _latency(workloads, costs)
@@ -141,11 +134,6 @@ def measure(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
 
 def _zero(workloads: Sequence[Outcomes]) -> Int64:
     return np.zeros(workloads[0].tallies.shape[0], dtype=np.int64)
-
-
-def _fact(workloads: Sequence[Outcomes], column: int) -> Int64:
-    total = sum(int(run.timeline.facts[column]) for run in workloads)
-    return np.full(workloads[0].tallies.shape[0], total, dtype=np.int64)
 
 
 def _whole(values: NDArray[np.int64]) -> Column:
@@ -166,8 +154,9 @@ def _occupancy(workloads: Sequence[Outcomes]) -> Columns:
     peak = np.zeros(lanes, dtype=np.int64)
     for run in workloads:
         timeline, machine, reserves = run.timeline, run.machine, run.reserves
+        occupancy = timeline.occupancy
         pages = machine.tag_block_pages
-        reserved_ns = np.concatenate([[0], np.cumsum(timeline.block_reserved_ns)]) * pages
+        reserved_ns = np.concatenate([[0], np.cumsum(occupancy.block_reserved_ns)]) * pages
         all_ns = machine.slots * timeline.span_ns
         mine = np.where(reserves, reserved_ns[-1], all_ns)
         caching = run.tallies[:, CACHED_PAGE_NS]
@@ -178,10 +167,10 @@ def _occupancy(workloads: Sequence[Outcomes]) -> Columns:
         cached += caching
         headroom += spare
         empty += all_ns - mine - caching - spare
-        always = machine.tag_blocks * timeline.inverse_ideal_ns
-        blocks_ns += np.where(reserves, timeline.amplification_ns, always)
-        tagged_ns += int(timeline.facts[TAGGED_NS])
-        here = np.where(reserves, timeline.facts[PEAK_RESERVED], machine.tag_blocks)
+        always = machine.tag_blocks * occupancy.inverse_ideal_ns
+        blocks_ns += np.where(reserves, occupancy.amplification_ns, always)
+        tagged_ns += occupancy.tagged_ns
+        here = np.where(reserves, occupancy.peak_reserved, machine.tag_blocks)
         peak = np.maximum(peak, here)
     return {
         "reserved_share": _ratio(reserved, total),
@@ -249,15 +238,18 @@ def _time(
 ) -> Columns:
     """Storage time, and what of it was saved once all that the policy did is paid."""
     read = _read_ns(counted["missed"], counted["missed_sequential"], costs)
+    zero = _zero(workloads)
     all_missed = _read_ns(
-        _fact(workloads, RESTORE_PAGES), _fact(workloads, RESTORE_SEQUENTIAL), costs
+        zero + sum(run.timeline.restore_pages for run in workloads),
+        zero + sum(run.timeline.restore_sequential_pages for run in workloads),
+        costs,
     )
-    lines = _zero(workloads)
+    lines = 0
     for run in workloads:
-        facts = run.timeline.facts
+        occupancy = run.timeline.occupancy
         page_lines = run.machine.page_size // DATA_PAGES_PER_TAG_PAGE // CACHE_LINE_BYTES
-        data = int(facts[RESERVATIONS]) * _block_lines(run.machine)
-        lines += data + int(facts[FREED_TAGGED]) * page_lines
+        data = occupancy.reservations * _block_lines(run.machine)
+        lines += data + occupancy.freed_tagged_pages * page_lines
     dropped = counted["reclaimed"] + counted["recalled"] + counted["collateral"]
     paid = (
         counted["stored"] * costs["copy_in_ns"]

@@ -1,125 +1,215 @@
-"""What a study's parts must be together: the mistakes that no single value shows.
+"""What is wrong with a study, in the words of its writer.
 
-Every check looks at the raw data and bears with whatever is wrong elsewhere, so that all mistakes
-of a file are told at once.
+`explain` puts pydantic's errors plainly. `check_study` finds what no single value shows; it looks at
+the raw data and bears with whatever is wrong elsewhere, so that all mistakes are told at once.
 """
 
 from __future__ import annotations
 
-from math import prod
+import json
+import re
+from collections.abc import Callable, Mapping
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from core.costs import COST_FIELDS
 from core.events import EventsError, read_machine
+from core.machine import Machine
 from core.policy import POLICY_FIELDS
-from sweep.source import Source, suggest
-from sweep.study import (
-    Baseline,
-    Categorical,
-    FloatRange,
-    IntRange,
-    Nanoseconds,
-    Parameter,
-    Size,
-    _explain,
-)
+from sweep.source import Place, Source, name_of, suggest
 
 #: What may be searched: policy fields, the tag block size, and costs.
 SEARCHABLE: tuple[str, ...] = (*POLICY_FIELDS, "tag_block_size", *COST_FIELDS)
-_PARAMETER: TypeAdapter[Any] = TypeAdapter(Parameter)
+#: Trials of a study, and points of a grid.
+MAX_TRIALS = 10_000_000
+
+#: The keys of each section; those of the study itself under "", of a parameter under its type.
+Fields = Mapping[str, list[str]]
+#: Return a value of something searchable as the simulator takes it, or raise ValueError.
+Domain = Callable[[str, Any], Any]
+
+_TYPES = ("categorical", "int", "float")
+_WORDING = {
+    "string_type": "should be text",
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "finite_number": "should be a finite number",
+    "bool_type": "should be true or false",
+    "list_type": "should be a list",
+    "dict_type": "should be a mapping",
+    "model_type": "should be a mapping",
+    "model_attributes_type": "should be a mapping",
+    "greater_than_equal": "should be at least {ge}",
+    "greater_than": "should be above {gt}",
+    "less_than_equal": "should be at most {le}",
+    "less_than": "should be below {lt}",
+    "too_short": "should have an entry or more",
+    "string_too_short": "should not be empty",
+    "string_too_long": "should have at most {max_length} characters",
+    "string_pattern_mismatch": "should be of letters, digits, '.', '_' and '-', and begin with a "
+    "letter or a digit",
+}
 
 
-def _domain(name: str) -> TypeAdapter[Any]:
-    if name == "tag_block_size":
-        return TypeAdapter(Size)
-    if name in COST_FIELDS:
-        return TypeAdapter(Nanoseconds)
-    field = Baseline.model_fields[name]
-    return TypeAdapter(field.rebuild_annotation())
+def explain(problem: Any, fields: Fields) -> tuple[Place, str, bool]:
+    """Return (place, message, whether it is about the key) of an error of pydantic."""
+    place: Place = tuple(problem["loc"])
+    kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
+    name = name_of(place)
+    if kind == "extra_forbidden":
+        return place, _unknown_key(place, fields), True
+    if kind == "missing":
+        return place[:-1], f"key {name} is missing", False
+    if kind == "union_tag_not_found":
+        return place, f"{name}: key type is missing{suggest('', _TYPES)}", False
+    if kind == "union_tag_invalid":
+        found = given.get("type") if isinstance(given, dict) else given
+        return (*place, "type"), f"unknown type {_say(found)}{suggest(str(found), _TYPES)}", False
+    if kind in ("enum", "literal_error"):
+        words = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        return place, f"{name} cannot be {_say(given)}{suggest(str(given), words)}", False
+    if kind == "value_error":
+        error = str(context.get("error"))
+        return place, error if name in error else f"{name}: {error}", False
+    if len(place) > 5 and place[3] == "choices":
+        # One error for each type that a choice may have.
+        name = name_of(place[:5])
+        return place[:5], f"{name} should be text or a number, not {_say(given)}", False
+    what = _WORDING[kind].format(**context) if kind in _WORDING else str(problem["msg"])
+    return place, f"{name} {what}{_hint(place, what, given, fields)}, not {_say(given)}", False
 
 
-def _kind(name: str) -> str:
-    """Return the range type that fits a searchable name, or categorical."""
-    if name == "headroom":
-        return "float"
-    whole = ("folio_order", "seed", "tag_block_size", *COST_FIELDS)
-    return "int" if name in whole else "categorical"
+def _hint(place: Place, what: str, given: Any, fields: Fields) -> str:
+    if what.endswith("mapping"):
+        if place[0] != "parameters":
+            return f" with the keys {', '.join(_fields_at((*place, ''), fields))}"
+        one = "{type: categorical, choices: […]}"
+        return f" such as {one if len(place) > 1 else '{eviction: ' + one + '}'}"
+    if what.endswith("text") and isinstance(given, bool | int | float):
+        return " (in quotes)"
+    return ""
 
 
-def check_study(source: Source, data: dict[str, Any], look: bool) -> None:
-    """Note every mistake of `data` that is not one of a single value; `look` for traces too."""
+def _unknown_key(place: Place, fields: Fields) -> str:
+    key = str(place[-1])
+    homes = [section or "the study itself" for section in fields if key in fields[section]]
+    homes = [home for home in homes if home not in _TYPES]
+    if homes:
+        return f"unknown key {key}; it is a key of {', '.join(homes)}"
+    return f"unknown key {key or repr(key)}{suggest(key, _fields_at(place, fields))}"
+
+
+def _fields_at(place: Place, fields: Fields) -> list[str]:
+    section = str(place[0]) if len(place) > 1 else ""
+    if section == "parameters" and len(place) > 2:
+        section = str(place[2])
+    return fields.get(section, [])
+
+
+def _say(value: object) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def check_study(
+    source: Source, data: dict[str, Any], machine: dict[str, int], domain: Domain, look: bool
+) -> None:
+    """Note every mistake of `data` that is not one of a single value.
+
+    `machine` has the sizes that are right in themselves, in bytes; `look` for traces too.
+    """
     parameters = data.get("parameters")
     sizes: list[int | None] = []
-    numeric = 0
     if isinstance(parameters, dict):
-        for name, raw in parameters.items():
-            size = _check_parameter(source, name, raw)
-            sizes.append(size)
-            numeric += isinstance(raw, dict) and raw.get("type") in ("int", "float")
+        sizes = [_check_parameter(source, name, raw, domain) for name, raw in parameters.items()]
         _check_twice(source, data, parameters)
         _check_policy(source, data, parameters)
-    _check_sampler(source, data, sizes, numeric)
+        _check_sampler(source, data, parameters, sizes)
     _check_constraints(source, data)
     _check_metrics(source, data)
     if look:
-        _check_traces(source, data)
+        _check_traces(source, data, machine)
 
 
-def _check_parameter(source: Source, name: str, raw: Any) -> int | None:
-    """Check one parameter; return how many values a grid has of it, if it has an end."""
+def _check_parameter(source: Source, name: str, raw: Any, domain: Domain) -> int | None:
+    """Check one parameter; return how many values a grid has of it, if that is known."""
     place = ("parameters", name)
     if name not in SEARCHABLE:
-        message = f"unknown parameter {name}{suggest(name, SEARCHABLE)}"
+        message = f"unknown parameter {name or repr(name)}{suggest(name, SEARCHABLE)}"
         source.complain(place, message, key=True)
         return None
-    try:
-        parameter = _PARAMETER.validate_python(raw)
-    except ValidationError:
+    if not isinstance(raw, dict):
         return None
-    if isinstance(parameter, Categorical):
-        for i, choice in enumerate(parameter.choices):
-            _check_value(source, (*place, "choices", i), name, choice)
-        if len(set(parameter.choices)) < len(parameter.choices):
-            source.complain((*place, "choices"), f"{name}: a choice stands there twice")
-        return len(parameter.choices)
-    return _check_range(source, place, name, parameter)
+    if raw.get("type") == "categorical" and isinstance(raw.get("choices"), list):
+        return _check_choices(source, (*place, "choices"), name, raw["choices"], domain)
+    if raw.get("type") in ("int", "float"):
+        return _check_range(source, place, name, raw, domain)
+    return None
+
+
+def _check_choices(
+    source: Source, place: Place, name: str, choices: list[Any], domain: Domain
+) -> int:
+    seen = []
+    for i, choice in enumerate(choices):
+        if not isinstance(choice, str | int | float) or isinstance(choice, bool):
+            continue
+        value = _value(source, (*place, i), name, choice, domain)
+        if value is not None and value in seen:
+            source.complain((*place, i), f"{name}: {choice} is a choice twice")
+        seen.append(value)
+    return len(choices)
 
 
 def _check_range(
-    source: Source, place: tuple[str, ...], name: str, parameter: IntRange | FloatRange
+    source: Source, place: Place, name: str, raw: dict[str, Any], domain: Domain
 ) -> int | None:
-    fitting = _kind(name)
-    if fitting == "categorical":
-        source.complain((*place, "type"), f"{name} is a word: type categorical, with choices")
+    fits = "float" if name == "headroom" else "int"
+    if name not in ("folio_order", "headroom", "seed", "tag_block_size", *COST_FIELDS):
+        message = f"{name} is a word, not a number: type categorical, with choices"
+        source.complain((*place, "type"), message)
         return None
-    if fitting == "int" and isinstance(parameter, FloatRange):
-        source.complain((*place, "type"), f"{name} is a whole number: type int")
+    if raw["type"] != fits:
+        what = "a fraction" if fits == "float" else "a whole number"
+        source.complain((*place, "type"), f"{name} is {what}: type {fits}")
         return None
-    if isinstance(parameter, IntRange) and fitting == "float":
-        source.complain((*place, "type"), f"{name} is a fraction: type float")
+    kinds = int if fits == "int" else (int, float)
+    low, high, step = (raw.get(key) for key in ("low", "high", "step"))
+    for key, end in (("low", low), ("high", high)):
+        if _number(end, kinds):
+            _value(source, (*place, key), name, end, domain)
+    if not (_number(low, kinds) and _number(high, kinds)):
         return None
-    for end in ("low", "high"):
-        _check_value(source, (*place, end), name, getattr(parameter, end))
-    if parameter.low > parameter.high:
-        source.complain((*place, "low"), f"{name}: low {parameter.low} is above {parameter.high}")
-    if parameter.log and parameter.low <= 0:
-        source.complain((*place, "log"), f"{name}: a log range begins above 0")
-    if parameter.log and parameter.step not in (None, 1):
+    if low > high:
+        source.complain((*place, "low"), f"{name}: low {low} is above high {high}")
+    log = raw.get("log") is True
+    if log and low <= 0:
+        source.complain((*place, "low"), f"{name}: a log range begins above 0, not at {low}")
+    if log and "step" in raw and not (fits == "int" and step == 1):
         source.complain((*place, "step"), f"{name}: a log range has no step")
-    if parameter.step is None:
+    if step is None and fits == "int" and "step" not in raw:
+        step = 1
+    if not _number(step, kinds) or step <= 0 or low > high:
         return None
-    return int((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
+    if 0 <= high - low < step and "step" in raw:
+        source.complain((*place, "step"), f"{name}: step {step} is wider than from low to high")
+    if fits == "int":
+        return int((high - low) // step) + 1
+    return int(min((high - low) / step, float(MAX_TRIALS)) + 1e-9) + 1
 
 
-def _check_value(source: Source, place: tuple[str | int, ...], name: str, value: Any) -> None:
+def _number(value: Any, kinds: Any) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
+
+
+def _value(source: Source, place: Place, name: str, raw: Any, domain: Domain) -> Any:
+    """Return `raw` as a value of `name`, or complain at `place` and return None."""
     try:
-        _domain(name).validate_python(value)
-    except ValidationError as error:
-        _, message, _ = _explain(error.errors(include_url=False)[0] | {"loc": (name,)})
-        source.complain(place, f"outside the domain of {name}: {message}")
+        return domain(name, raw)
+    except ValueError as error:
+        source.complain(place, str(error))
+        return None
 
 
 def _check_twice(source: Source, data: dict[str, Any], parameters: dict[str, Any]) -> None:
@@ -134,13 +224,15 @@ def _check_twice(source: Source, data: dict[str, Any], parameters: dict[str, Any
 def _check_policy(source: Source, data: dict[str, Any], parameters: dict[str, Any]) -> None:
     policy = data.get("policy")
     fixed = policy if isinstance(policy, dict) else {}
-    searched = [name for name in parameters if name in POLICY_FIELDS]
     if fixed.get("system") == "carveout":
-        for name in searched:
-            message = f"a carveout caches nothing: {name} would change nothing"
-            source.complain(("parameters", name), message, key=True)
-    eviction = fixed.get("eviction")
-    random = "eviction" in parameters or eviction == "random"
+        for name in parameters:
+            if name in POLICY_FIELDS and name != "system":
+                message = f"a carveout caches nothing: {name} would change nothing"
+                source.complain(("parameters", name), message, key=True)
+    searched = parameters.get("eviction", {})
+    choices = searched.get("choices") if isinstance(searched, dict) else None
+    random = fixed.get("eviction") == "random" or not isinstance(choices, list | None)
+    random = random or (isinstance(choices, list) and "random" in choices)
     for section, keys in (("policy", fixed), ("parameters", parameters)):
         if "seed" in keys and not random:
             message = "seed is read by eviction: random alone"
@@ -148,33 +240,42 @@ def _check_policy(source: Source, data: dict[str, Any], parameters: dict[str, An
 
 
 def _check_sampler(
-    source: Source, data: dict[str, Any], sizes: list[int | None], numeric: int
+    source: Source, data: dict[str, Any], parameters: dict[str, Any], sizes: list[int | None]
 ) -> None:
     sampler = data.get("sampler")
     name = sampler.get("name") if isinstance(sampler, dict) else None
-    objectives = data.get("objectives")
-    trials = data.get("n_trials")
     if name == "grid":
-        parameters = data.get("parameters", {})
-        for (parameter, raw), size in zip(parameters.items(), sizes, strict=True):
-            endless = size is None and isinstance(raw, dict) and raw.get("type") == "float"
-            if endless:
-                source.complain(("parameters", parameter), f"grid: {parameter} needs a step")
-        points = prod(size for size in sizes if size)
-        if isinstance(trials, int) and None not in sizes and trials > points:
-            source.complain(("n_trials",), f"grid: there are {points} points, not {trials}")
-    elif name is not None and trials is None:
+        _check_grid(source, data, parameters, sizes)
+    elif isinstance(name, str) and "n_trials" not in data:
         source.complain((), "key n_trials is missing")
     if name == "cmaes":
+        objectives = data.get("objectives")
+        types = [raw.get("type") for raw in parameters.values() if isinstance(raw, dict)]
+        place = ("sampler", "name")
         if isinstance(objectives, list) and len(objectives) > 1:
-            message = "cmaes takes one objective, did you mean nsga2?"
-            source.complain(("sampler", "name"), message)
+            source.complain(place, "cmaes takes one objective, did you mean nsga2?")
         if data.get("constraints"):
-            message = "cmaes does not see constraints, did you mean tpe?"
-            source.complain(("sampler", "name"), message)
-        if sizes and numeric < 2:
+            source.complain(place, "cmaes does not see constraints, did you mean tpe?")
+        if parameters and sum(kind in ("int", "float") for kind in types) < 2:
             message = "cmaes needs two parameters of type int or float, did you mean tpe?"
-            source.complain(("sampler", "name"), message)
+            source.complain(place, message)
+
+
+def _check_grid(
+    source: Source, data: dict[str, Any], parameters: dict[str, Any], sizes: list[int | None]
+) -> None:
+    trials = data.get("n_trials")
+    for name, raw in parameters.items():
+        if isinstance(raw, dict) and raw.get("type") == "float" and "step" not in raw:
+            message = f"grid: {name} needs a step, or it has points without end"
+            source.complain(("parameters", name), message)
+    if not sizes or None in sizes:
+        return
+    points = prod(size for size in sizes if size is not None)
+    if points > MAX_TRIALS:
+        source.complain(("parameters",), f"grid: over {MAX_TRIALS:,} points", key=True)
+    elif isinstance(trials, int) and trials > points:
+        source.complain(("n_trials",), f"grid: there are {points} points, not {trials}")
 
 
 def _check_constraints(source: Source, data: dict[str, Any]) -> None:
@@ -182,11 +283,12 @@ def _check_constraints(source: Source, data: dict[str, Any]) -> None:
     for i, bound in enumerate(constraints if isinstance(constraints, list) else ()):
         if not isinstance(bound, dict):
             continue
+        place = ("constraints", i)
         lower, upper = bound.get("lower"), bound.get("upper")
-        if lower is None and upper is None:
-            source.complain(("constraints", i), "a constraint has a lower or an upper bound")
-        if isinstance(lower, int | float) and isinstance(upper, int | float) and lower > upper:
-            source.complain(("constraints", i, "lower"), f"lower {lower} is above upper {upper}")
+        if "lower" not in bound and "upper" not in bound:
+            source.complain(place, "a constraint has the key lower or upper, or both")
+        if _number(lower, (int, float)) and _number(upper, (int, float)) and lower > upper:
+            source.complain((*place, "lower"), f"lower {lower} is above upper {upper}")
 
 
 def _check_metrics(source: Source, data: dict[str, Any]) -> None:
@@ -200,28 +302,50 @@ def _check_metrics(source: Source, data: dict[str, Any]) -> None:
             seen.add(metric)
 
 
-def _check_traces(source: Source, data: dict[str, Any]) -> None:
+def _check_traces(source: Source, data: dict[str, Any], machine: dict[str, int]) -> None:
     workloads = data.get("workload")
-    alone = isinstance(workloads, dict)
-    listed = [workloads] if alone else workloads if isinstance(workloads, list) else []
     seen: set[str] = set()
-    for i, workload in enumerate(listed):
+    for i, workload in enumerate(workloads if isinstance(workloads, list) else ()):
         trace = workload.get("trace") if isinstance(workload, dict) else None
-        if not isinstance(trace, str):
+        if not isinstance(trace, str) or not trace:
             continue
-        place = ("workload", "trace") if alone else ("workload", i, "trace")
+        place = source.place_of(("workload", i, "trace"))
         if trace in seen:
             source.complain(place, f"{trace} is a workload twice")
         seen.add(trace)
+        path = trace_path(source.path, trace)
         try:
-            read_machine(trace_path(source.path, trace))
+            captured = read_machine(path)
         except EventsError as error:
-            hint = ""
-            folder = trace_path(source.path, trace).parent
-            if "no such file" in str(error) and folder.is_dir():
-                names = [path.name for path in folder.glob("*.parquet")]
-                hint = suggest(Path(trace).name, names) if names else ""
-            source.complain(place, f"{error}{hint}")
+            source.complain(place, f"{error}{_near(path)}")
+        except ValueError as error:
+            source.complain(place, f"{trace}: cannot be opened: {error}")
+        else:
+            _check_machine(source, place, machine, *captured)
+
+
+def _check_machine(
+    source: Source, place: Place, machine: dict[str, int], page_size: int, data_pages: int
+) -> None:
+    """Check the machine of a capture, changed as the study says."""
+    size = machine.get("page_size", page_size)
+    memory = machine.get("data_memory", size * data_pages)
+    if "data_memory" in machine:
+        place = ("machine", "data_memory")
+    if memory % size:
+        source.complain(place, f"data_memory is not a whole number of {size}-byte pages")
+        return
+    try:
+        Machine(size, memory // size)
+    except ValueError as error:
+        source.complain(place, f"machine: {error}")
+
+
+def _near(path: Path) -> str:
+    """Return a hint at the file that was meant by the name of one that is not there."""
+    if path.exists() or not path.parent.is_dir():
+        return ""
+    return suggest(path.name, sorted(other.name for other in path.parent.glob("*.parquet"))[:20])
 
 
 def trace_path(study_path: Path, trace: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,9 +13,25 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 #: Where something is in the data: keys and list places from the top.
 Place = tuple[str | int, ...]
+
+#: Values in a file, aliases counted as often as they stand: a bomb is not worth its memory.
+MAX_VALUES = 100_000
+#: Larger numbers mean nothing here, and more digits than Python prints would break messages.
+MAX_NUMBER = 2**64
+_TAGS = ("str", "int", "float", "bool", "null", "seq", "map", "timestamp", "merge", "value")
+#: What YAML's errors say, and what that means for the file.
+_PLAIN = (
+    (r"found character '\\t'.*", "a tab; YAML is indented with spaces"),
+    (r"that cannot start any token", "that begins no value (quote the text?)"),
+    (r"mapping values are not.*", "a ':' out of place (quote the text, or mind the indentation?)"),
+    (r"expected <block end>.*", "this belongs to nothing above it (mind the indentation)"),
+    (r"but found another document", "a second document begins; a study is one"),
+    (r"'<stream end>'|'\\x00'|unexpected end of stream", "the end of the file"),
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -30,15 +48,25 @@ class SourceError(ValueError):
 
     def __init__(self, path: Path | str, mistakes: Iterable[Mistake]) -> None:
         self.path = path
-        self.mistakes = sorted(set(mistakes))
+        self.mistakes = sorted({Mistake(m.line, m.column, _line(m.message)) for m in mistakes})
         super().__init__(
             "\n".join(f"{path}:{m.line}:{m.column}: {m.message}" for m in self.mistakes)
         )
 
 
+def _line(text: str) -> str:
+    """Return `text` as one line that any terminal can show."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)
+
+
 @dataclass
 class Source:
-    """The data of a YAML file and where each part of it stands."""
+    """The data of a YAML file and where each part of it stands.
+
+    What cannot be read (no value, a number without end, an alias of itself) is None in `data` and
+    was complained of: nothing else is said of its value.
+    """
 
     path: Path
     text: str
@@ -46,14 +74,32 @@ class Source:
     mistakes: list[Mistake] = field(default_factory=list)
     _keys: dict[Place, tuple[int, int]] = field(default_factory=dict)
     _values: dict[Place, tuple[int, int]] = field(default_factory=dict)
+    _unread: set[Place] = field(default_factory=set)
 
     def complain(self, place: Place, message: str, *, key: bool = False) -> None:
         """Note a mistake at `place`, or at the nearest place above it that the file has."""
+        if place in self._unread and not key:
+            return
         first, others = (self._keys, self._values) if key else (self._values, self._keys)
         while place not in first and place not in others and place:
             place = place[:-1]
         line, column = first.get(place) or others.get(place) or (1, 1)
         self.mistakes.append(Mistake(line, column, message))
+
+    def place_of(self, place: Place) -> Place:
+        """Return `place` without the parts that name nothing in the data.
+
+        Those are the tags that pydantic gives the members of a union, and the 0 of something that
+        stands alone where a list of it may stand.
+        """
+        found: list[str | int] = []
+        data = self.data
+        for part in place:
+            known = isinstance(data, dict) and part in data
+            if known or (isinstance(data, list) and isinstance(part, int)):
+                found.append(part)
+                data = data[part]
+        return tuple(found)
 
     def check(self) -> None:
         """Raise `SourceError` if anything was found wrong."""
@@ -62,7 +108,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Return the data in a YAML file; duplicate keys are noted, not raised.
+    """Return the data in a YAML file; mistakes such as duplicate keys are noted, not raised.
 
     Raises
     ------
@@ -70,77 +116,155 @@ def read_source(path: Path) -> Source:
         When the file cannot be read or is not YAML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SourceError(path, [Mistake(1, 1, "no such file")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(path, [Mistake(1, 1, f"cannot be read ({error})")]) from None
+    except UnicodeDecodeError as error:
+        line, column = _end_of(bytes(error.object[: error.start]).decode(errors="replace"))
+        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise SourceError(path, [Mistake(line, column, message)]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(path, [Mistake(1, 1, f"cannot be read: {reason}")]) from None
     return parse_source(path, text)
+
+
+def _end_of(text: str) -> tuple[int, int]:
+    """Return the line and column where `text` ends."""
+    lines = text.split("\n")
+    return len(lines), len(lines[-1]) + 1
 
 
 def parse_source(path: Path, text: str) -> Source:
     """Return the data in a YAML text that stands in, or came from, `path`."""
     source = Source(path, text)
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings():
+            # An anchor may be named twice in YAML.
+            warnings.simplefilter("ignore")
+            root = YAML(typ="safe", pure=True).compose(text)
         if root is not None:
-            source.data = _convert(source, root, ())
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        what = " ".join(str(error.problem or error.context or "not YAML").split())
-        raise SourceError(path, [Mistake(line, column, f"not YAML: {what}")]) from None
+            source.data = _Reader(source).convert(root, (), (1, 1))
     except YAMLError as error:
-        what = " ".join(str(error).split())
-        raise SourceError(path, [Mistake(1, 1, f"not YAML: {what}")]) from None
+        raise SourceError(path, [_mistake(text, error)]) from None
+    except RecursionError:
+        raise SourceError(path, [Mistake(1, 1, "lists in lists in lists without end")]) from None
     return source
 
 
-def _convert(source: Source, node: Node, place: Place) -> Any:
-    source._values[place] = (node.start_mark.line + 1, node.start_mark.column + 1)
-    if isinstance(node, MappingNode):
-        return _convert_mapping(source, node, place)
-    if isinstance(node, SequenceNode):
-        return [_convert(source, item, (*place, i)) for i, item in enumerate(node.value)]
-    return _convert_scalar(node)
+def _mistake(text: str, error: YAMLError) -> Mistake:
+    """Return an error of the YAML parser, put plainly."""
+    if isinstance(error, ReaderError):
+        line, column = _end_of(text[: error.position])
+        return Mistake(line, column, f"not YAML: character {error.character!r} is not allowed")
+    if not isinstance(error, MarkedYAMLError):
+        return Mistake(1, 1, f"not YAML: {error}")
+    what = str(error.problem or error.context)
+    for jargon, plain in _PLAIN:
+        what = re.sub(jargon, plain, what)
+    mark, begin = error.problem_mark or error.context_mark, error.context_mark
+    if mark is None:
+        return Mistake(1, 1, f"not YAML: {what}")
+    if begin is not None and begin.line < mark.line and str(error.context).startswith("while"):
+        what += f", {error.context} that begins on line {begin.line + 1}"
+    # The end of a text is the end of its last line.
+    line, column = min((mark.line + 1, mark.column + 1), _end_of(text.rstrip("\n")))
+    return Mistake(line, column, f"not YAML: {what}")
 
 
-def _convert_scalar(node: Node) -> Any:
-    """Return the value of a YAML 1.2 scalar; what is not a number, true, false or null is text."""
-    text, kind = str(node.value), str(node.tag).rpartition(":")[2]
-    if kind == "null":
-        return None
-    if kind == "bool":
-        return text.lower() == "true"
-    try:
-        if kind == "int":
-            return int(text.replace("_", ""), 0)
-        if kind == "float":
-            return float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
-    except ValueError:
-        pass
-    return text
+class _Reader:
+    """Turns YAML's nodes into data, and notes where each stands."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.converted = 0
+        self.open: list[Node] = []
+
+    def convert(self, node: Node, place: Place, near: tuple[int, int]) -> Any:
+        """Return the data of a node; one that is nowhere in the text stands `near`."""
+        position = (node.start_mark.line + 1, node.start_mark.column + 1)
+        nowhere = node.start_mark.index == node.end_mark.index
+        self.source._values[place] = near if nowhere else position
+        self.converted += 1
+        if self.converted > MAX_VALUES:
+            message = f"more than {MAX_VALUES} values, aliases counted wherever they stand"
+            raise SourceError(self.source.path, [Mistake(*position, message)])
+        kind = str(node.tag).rpartition(":")[2]
+        if kind not in _TAGS:
+            return self._leave(place, f"a tag, {node.tag}: a study has none")
+        if isinstance(node, ScalarNode):
+            return self._scalar(place, str(node.value), kind)
+        if any(node is other for other in self.open):
+            return self._leave(place, "an alias of what it stands in")
+        self.open.append(node)
+        data: Any
+        if isinstance(node, MappingNode):
+            data = self._mapping(node, place)
+        else:
+            assert isinstance(node, SequenceNode)
+            data = [self.convert(item, (*place, i), position) for i, item in enumerate(node.value)]
+        self.open.pop()
+        return data
+
+    def _leave(self, place: Place, message: str) -> None:
+        self.source.complain(place, message)
+        self.source._unread.add(place)
+
+    def _scalar(self, place: Place, text: str, kind: str) -> Any:
+        """Return a YAML scalar's value; what is no number, true, false or null is text."""
+        if kind == "null":
+            return self._leave(place, f"{name_of(place)} has no value") if place else None
+        if kind == "bool":
+            return text.lower() in ("true", "yes", "on", "y")
+        digits = text.replace("_", "")
+        try:
+            if kind == "int":
+                if len(digits) > 100 or abs(int(digits, 0)) > MAX_NUMBER:
+                    return self._leave(place, f"{name_of(place)}: a number of over 64 bits")
+                return int(digits, 0)
+            if kind == "float":
+                return float(digits.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:
+            pass
+        return text
+
+    def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        keys = self.source._keys
+        for key_node, value_node in node.value:
+            position = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            if not isinstance(key_node, ScalarNode):
+                message = "a key is a word, not a list or a mapping"
+                self.source.mistakes.append(Mistake(*position, message))
+                continue
+            key = str(key_node.value)
+            if key in data:
+                line = keys[(*place, key)][0]
+                message = f"duplicate key {key}; it stands on line {line} too"
+                self.source.mistakes.append(Mistake(*position, message))
+                continue
+            keys[(*place, key)] = position
+            data[key] = self.convert(value_node, (*place, key), position)
+        return data
 
 
-def _convert_mapping(source: Source, node: MappingNode, place: Place) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = key_node.value if isinstance(key_node, ScalarNode) else str(key_node.value)
-        mark = key_node.start_mark
-        if key in data:
-            line = source._keys[(*place, key)][0]
-            message = f"duplicate key {key}; it stands on line {line} too"
-            source.mistakes.append(Mistake(mark.line + 1, mark.column + 1, message))
-            continue
-        source._keys[(*place, key)] = (mark.line + 1, mark.column + 1)
-        data[key] = _convert(source, value_node, (*place, key))
-    return data
+def name_of(place: Place) -> str:
+    """Return what a place is called in a message: its key, and which of a list it is."""
+    parts: list[str] = []
+    for part in reversed(place):
+        parts.insert(0, f"[{part}]" if isinstance(part, int) else part)
+        if isinstance(part, str):
+            break
+    return "".join(parts) or "the study"
 
 
 def suggest(word: str, words: Iterable[str]) -> str:
-    """Return `` , did you mean X?`` when one of `words` is near, else a list of them."""
-    known = list(words)
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    """Return `` , did you mean X?`` when one of `words` is near, else all of them."""
+    known = {name.lower(): name for name in words}
+    plain = word.lower().replace("-", "_")
+    near = get_close_matches(plain, known, n=1, cutoff=0.6)
+    near += [name for name in known if len(plain) > 2 and name.startswith(plain)]
     if near:
-        return f", did you mean {near[0]}?"
-    return f"; there is {', '.join(known)}" if len(known) <= 12 else ""
+        return f", did you mean {known[near[0]]}?"
+    one_of = "expected one of " if len(known) > 1 else "expected "
+    return f"; {one_of}{', '.join(known.values())}" if known else ""

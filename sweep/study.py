@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema
 
-from core.costs import COST_PRESETS, Costs
+from core.costs import COST_FIELDS, COST_PRESETS, Costs
 from core.outcomes import UNITS
 from core.policy import (
     MAX_FOLIO_ORDER,
@@ -33,23 +34,30 @@ from core.policy import (
     Restore,
     System,
 )
-from sweep.source import Place, Source, SourceError, parse_source, read_source, suggest
+from sweep.check import MAX_TRIALS, SEARCHABLE, check_study, explain
+from sweep.source import Source, SourceError, parse_source, read_source, suggest
 
 SAMPLERS = ("grid", "random", "qmc", "tpe", "nsga2", "nsga3", "cmaes", "gp")
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def _size(value: object) -> object:
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+)\s*([A-Za-z]*)", value.strip())
-        if not match:
-            raise ValueError(f"{value!r} is not a size such as 4KiB")
-        number, unit = match.groups()
-        if unit not in _UNITS:
-            near = {name[0].upper(): name for name in _UNITS}.get(unit[:1].upper())
-            hint = f", did you mean {number}{near}?" if near else ""
-            raise ValueError(f"{value}: no unit {unit or '(none)'} (KiB, MiB, GiB){hint}")
-        return int(number) * _UNITS[unit]
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([0-9]{1,15})\s*([A-Za-z]*)", value.strip())
+    if not match:
+        raise ValueError(f"{value!r} is not a size such as 4KiB")
+    number, unit = match.groups()
+    if unit and unit not in _UNITS:
+        near = {name[0].upper(): name for name in _UNITS}.get(unit[0].upper())
+        hint = f", did you mean {number}{near}?" if near else ""
+        raise ValueError(f"{value}: no unit {unit} (there are B, KiB, MiB, GiB, TiB){hint}")
+    return int(number) * _UNITS[unit or "B"]
+
+
+def _page_size(value: int) -> int:
+    if value < 4096 or value & (value - 1):
+        raise ValueError(f"{value} is not a power of two of at least 4KiB")
     return value
 
 
@@ -70,7 +78,8 @@ def _known(kind: str, words: Iterable[str]) -> AfterValidator:
 
 
 Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True)]
 Size = Annotated[
     int,
@@ -80,11 +89,13 @@ Size = Annotated[
         {
             "anyOf": [
                 {"type": "integer", "minimum": 1},
-                {"type": "string", "pattern": r"^\d+\s*(B|KiB|MiB|GiB|TiB)$"},
+                {"type": "string", "pattern": r"^\s*[0-9]{1,15}\s*(B|KiB|MiB|GiB|TiB)?\s*$"},
             ]
         }
     ),
 ]
+PageSize = Annotated[Size, AfterValidator(_page_size)]
+TagBlockSize = Annotated[Size, Field(le=2**30)]
 Nanoseconds = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
 Metric = Annotated[
     str, _known("metric", UNITS), WithJsonSchema({"type": "string", "enum": list(UNITS)})
@@ -127,7 +138,7 @@ class FixedPolicy(PolicyFields):
 class Baseline(FixedPolicy):
     """A policy that is run and stored beside the trials, but not shown to the sampler."""
 
-    tag_block_size: Size | None = None
+    tag_block_size: TagBlockSize | None = None
 
 
 class Workload(_Model):
@@ -139,9 +150,9 @@ class Workload(_Model):
 class MachineFields(_Model):
     """The machine, where it is not the one of the capture."""
 
-    page_size: Size | None = None
+    page_size: PageSize | None = None
     data_memory: Size | None = None
-    tag_block_size: Size | None = None
+    tag_block_size: TagBlockSize | None = None
 
 
 class CostFields(_Model):
@@ -172,17 +183,17 @@ class IntRange(_Model):
     low: Whole
     high: Whole
     step: Annotated[Whole, Field(ge=1)] = 1
-    log: bool = False
+    log: Flag = False
 
 
 class FloatRange(_Model):
     """A number from `low` to `high`."""
 
     type: Literal["float"]
-    low: Annotated[Number, Field(allow_inf_nan=False)]
-    high: Annotated[Number, Field(allow_inf_nan=False)]
+    low: Number
+    high: Number
     step: Annotated[Number, Field(gt=0)] | None = None
-    log: bool = False
+    log: Flag = False
 
 
 Parameter = Annotated[Categorical | IntRange | FloatRange, Field(discriminator="type")]
@@ -224,7 +235,7 @@ class Study(_Model):
     objectives: Annotated[list[Objective], Field(min_length=1)]
     constraints: list[Constraint] = []
     sampler: Sampler
-    n_trials: Annotated[Whole, Field(ge=1, le=10_000_000)] | None = None
+    n_trials: Annotated[Whole, Field(ge=1, le=MAX_TRIALS)] | None = None
     generation: Annotated[Whole, Field(ge=2, le=65_536)] = 64
 
     def identity(self) -> dict[str, Any]:
@@ -258,11 +269,10 @@ def parse_study(text: str, path: Path) -> Study:
 
 def validate_source(source: Source, look: bool = True) -> Study:
     """Return the study in a parsed file; `look` for its traces too."""
-    from sweep.check import check_study
-
     data = source.data
     if not isinstance(data, dict):
-        source.complain((), "not a study: a mapping with the keys study, workload, …")
+        keys = ", ".join(_FIELDS[""])
+        source.complain((), f"a study is a mapping with the keys {keys}")
         source.check()
     data = dict(data)
     # One workload or one name of a cost preset may stand alone.
@@ -275,81 +285,59 @@ def validate_source(source: Source, look: bool = True) -> Study:
         study = Study.model_validate(data)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            place, message, key = _explain(problem)
-            source.complain(_place_in(data, place), message, key=key)
-    check_study(source, data, look)
+            place, message, key = explain(problem, _FIELDS)
+            source.complain(source.place_of(place), message, key=key)
+    check_study(source, data, _sizes(data.get("machine")), _searched_value, look)
     source.check()
     assert study is not None
     return study
 
 
-_SECTIONS: dict[str, type[_Model]] = {
-    "workload": Workload,
-    "machine": MachineFields,
-    "costs": CostFields,
-    "policy": FixedPolicy,
-    "baselines": Baseline,
-    "objectives": Objective,
-    "constraints": Constraint,
-    "sampler": Sampler,
+def _sizes(machine: Any) -> dict[str, int]:
+    """Return the sizes of a machine that are right in themselves, in bytes."""
+    sizes = {}
+    for name, raw in machine.items() if isinstance(machine, dict) else ():
+        with suppress(ValidationError):
+            fields = MachineFields.model_validate({name: raw})
+            sizes |= fields.model_dump(exclude_none=True)
+    return sizes
+
+
+def _searched_value(name: str, raw: Any) -> Any:
+    """Return a value of something searchable, or raise ValueError with what is wrong."""
+    try:
+        return _domain(name).validate_python(raw)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0] | {"loc": (name,)}
+        raise ValueError(explain(problem, _FIELDS)[1]) from None
+
+
+@cache
+def _domain(name: str) -> TypeAdapter[Any]:
+    if name in COST_FIELDS:
+        return TypeAdapter(Nanoseconds)
+    if name == "tag_block_size":
+        return TypeAdapter(TagBlockSize)
+    return TypeAdapter(PolicyFields.model_fields[name].rebuild_annotation())
+
+
+_FIELDS: dict[str, list[str]] = {
+    section: list(model.model_fields)
+    for section, model in (
+        ("", Study),
+        ("workload", Workload),
+        ("machine", MachineFields),
+        ("costs", CostFields),
+        ("policy", FixedPolicy),
+        ("baselines", Baseline),
+        ("objectives", Objective),
+        ("constraints", Constraint),
+        ("sampler", Sampler),
+        ("categorical", Categorical),
+        ("int", IntRange),
+        ("float", FloatRange),
+    )
 }
-_PARAMETERS: dict[str, type[_Model]] = {
-    "categorical": Categorical,
-    "int": IntRange,
-    "float": FloatRange,
-}
-
-
-def _fields_at(place: Place) -> list[str]:
-    if len(place) == 1:
-        return list(Study.model_fields)
-    if place[0] == "parameters" and len(place) > 2 and place[2] in _PARAMETERS:
-        return list(_PARAMETERS[str(place[2])].model_fields)
-    return list(_SECTIONS[str(place[0])].model_fields) if place[0] in _SECTIONS else []
-
-
-def _explain(problem: Any) -> tuple[Place, str, bool]:
-    """Return (place, message, whether it is about the key) of an error of pydantic."""
-    place: Place = tuple(problem["loc"])
-    kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        return place, f"unknown key {place[-1]}{suggest(str(place[-1]), _fields_at(place))}", True
-    if kind == "missing":
-        return place[:-1], f"key {place[-1]} is missing", False
-    if kind == "union_tag_not_found":
-        return place, "key type is missing: categorical, int or float", False
-    if kind == "union_tag_invalid":
-        found = str(context.get("tag"))
-        return (*place, "type"), f"unknown type {found}{suggest(found, _PARAMETERS)}", False
-    if kind in ("enum", "literal_error"):
-        words = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return place, f"{place[-1]} cannot be {_say(given)}{suggest(str(given), words)}", False
-    if kind == "value_error":
-        return place, str(context.get("error")), False
-    text = str(problem["msg"]).replace("Input should", "should").replace("valid ", "")
-    text = text.replace("integer", "whole number")
-    name = next((str(part) for part in reversed(place) if isinstance(part, str)), "value")
-    return place, f"{name}: {text}, not {_say(given)}", False
-
-
-def _say(value: object) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _place_in(data: Any, place: Place) -> Place:
-    """Return `place` without the parts that name no place in `data` (tags of a union)."""
-    found: list[str | int] = []
-    for part in place:
-        if isinstance(data, dict) and part in data:
-            found.append(part)
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int):
-            found.append(part)
-            data = data[part]
-        elif part == place[-1] and isinstance(data, dict) and part not in _PARAMETERS:
-            found.append(part)
-    return tuple(found)
 
 
 class _Draft7(GenerateJsonSchema):

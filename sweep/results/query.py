@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sweep.results.schema import LockedError, Row, StoreError, connect_patiently, create
-from sweep.results.spool import merge, spooled
+from sweep.results.schema import (
+    LockedError,
+    Row,
+    StoreError,
+    connect_patiently,
+    first_line,
+    open_for_writing,
+    told_errors,
+)
+from sweep.results.spool import insert, merge, spooled, unspool
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,9 +30,13 @@ if TYPE_CHECKING:
 
 #: Tries to copy a file that is being written.
 COPIES = 5
+#: A database and the logs that DuckDB keeps beside it, those of a checkpoint under way included.
+SUFFIXES = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 #: What keeps SQL from other files. Read-only and without external access alone, DuckDB 2.0 let
 #: ``COPY t TO 'results.duckdb'`` destroy the database.
 CONFINEMENT = (
+    # Stored times are UTC: now() - finished_at must not depend on where it is asked.
+    "TimeZone = 'UTC'",
     "temp_directory = ''",
     "enable_external_access = false",
     "python_enable_replacements = false",
@@ -37,49 +53,96 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def open_for_reading(path: Path, patience_s: float = 3.0) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_for_reading(
+    path: Path, patience_s: float = 3.0, snapshot: Snapshot | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database, with all that is spooled beside it, for reading alone.
 
-    Waits while another process writes; if it is held for longer, a copy is read.
+    Waits while another process writes; if it is held for longer, a copy is read: that of
+    `snapshot`, if given, brought up to date.
     """
-    if not path.exists() and not path.with_name(path.name + ".spool").exists():
+    waiting = spooled(path)
+    if not path.exists() and not waiting:
         raise StoreError(f"{path}: no such database; sweep run makes it, --db names another")
     try:
-        if spooled(path):
-            with connect_patiently(path, patience_s) as writer:
-                create(writer)
+        if waiting and not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise LockedError(f"{path}: may only be read")
+        if waiting:
+            with open_for_writing(path, patience_s) as writer:
                 merge(writer, path)
         connection = connect_patiently(path, patience_s, read_only=True)
     except LockedError:
-        with _copy(path) as connection:
+        with (snapshot or Snapshot(path)).open() as connection:
             yield connection
     else:
         with connection:
             yield connection
 
 
-@contextmanager
-def _copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a copy of a database that another process holds, with what is spooled for it."""
-    import duckdb
+class Snapshot:
+    """A copy of a database that another process holds, with what is spooled for it.
 
-    with tempfile.TemporaryDirectory(prefix="sweep-snapshot-") as folder:
-        copy = Path(folder) / path.name
+    It is kept, so that opening it again costs only what was spooled since.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._copied: object = None
+        self._merged: set[Path] = set()
+
+    @contextmanager
+    def open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the copy for reading alone, as the database and its spool are now."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="sweep-snapshot-", ignore_cleanup_errors=True
+            )
+        copy = Path(self._folder.name) / self._path.name
         for attempt in range(COPIES):
             try:
-                # The log first: an old log beside a newer file is told apart, the reverse is not.
-                for suffix in (".wal", ""):
-                    with suppress(FileNotFoundError):
-                        shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
-                with connect_patiently(copy, 0.0) as writer:
-                    create(writer)
-                    merge(writer, path, remove=False)
-                break
-            except (duckdb.Error, StoreError):
+                if self._renew(copy):
+                    break
+            except (StoreError, FileNotFoundError) as error:
+                self._copied = None
                 if attempt == COPIES - 1:
-                    raise
+                    raise StoreError(
+                        f"{self._path}: another process holds it open, and a copy cannot be read: "
+                        f"{error}"
+                    ) from None
         with connect_patiently(copy, 0.0, read_only=True) as connection:
             yield connection
+
+    def _renew(self, copy: Path) -> bool:
+        """Bring the copy up to date; return whether nothing changed meanwhile."""
+        state, waiting = self._state(), spooled(self._path)
+        if state != self._copied or not self._merged.issubset(waiting):
+            self._copied, self._merged = None, set()
+            for suffix in SUFFIXES:
+                Path(f"{copy}{suffix}").unlink(missing_ok=True)
+            for suffix, stat in zip(SUFFIXES, state, strict=True):
+                if stat is not None:
+                    shutil.copyfile(f"{self._path}{suffix}", f"{copy}{suffix}")
+        fresh = [file for file in waiting if file not in self._merged]
+        if fresh or self._copied is None:
+            with open_for_writing(copy, 0.0) as connection:
+                insert(connection, unspool(fresh))
+        self._merged.update(fresh)
+        # A file of the spool that went was merged, and is not in this copy.
+        steady = self._state() == state and self._merged.issubset(spooled(self._path))
+        self._copied = state if steady else None
+        return steady
+
+    def _state(self) -> list[tuple[int, int] | None]:
+        """Return what tells whether a file of the database was written: its size and time."""
+        found: list[tuple[int, int] | None] = []
+        for suffix in SUFFIXES:
+            try:
+                stat = os.stat(f"{self._path}{suffix}")
+                found.append((stat.st_size, stat.st_mtime_ns))
+            except FileNotFoundError:
+                found.append(None)
+        return found
 
 
 def ask(path: Path, sql: str, patience_s: float = 3.0) -> Answer:
@@ -92,18 +155,52 @@ def ask(path: Path, sql: str, patience_s: float = 3.0) -> Answer:
     """
     import duckdb
 
-    with open_for_reading(path, patience_s) as connection:
+    with open_for_reading(path, patience_s) as connection, told_errors("query"):
         try:
             statements = connection.extract_statements(sql)
             if [one.type for one in statements] != [duckdb.StatementType.SELECT]:
                 raise StoreError("query: one SELECT is answered, nothing else")
-            for setting in CONFINEMENT:
-                connection.execute(f"SET {setting}")
-            table = connection.sql(sql).to_arrow_table()
-            columns = [column.to_pylist() for column in table.columns]
-            return Answer(table.column_names, list(zip(*columns, strict=True)))
+            confine(connection)
+            table = connection.sql(statements[0]).to_arrow_table()
+            columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
         except duckdb.Error as error:
-            raise StoreError(f"query: {error}") from None
+            raise StoreError(f"query: {_explain(error)}") from None
+        except (OverflowError, ValueError) as error:
+            raise StoreError(f"query: a value has no form in Python: {first_line(error)}") from None
+    return Answer(_distinct(table.column_names), list(zip(*columns, strict=True)))
+
+
+def confine(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take from a connection, for good, all that is not its database."""
+    for setting in CONFINEMENT:
+        connection.execute(f"SET {setting}")
+
+
+def _explain(error: Exception) -> str:
+    text = str(error)
+    if "has been disabled by configuration" in text:
+        return "only the tables of the database can be asked; no other file is read or written"
+    return text.split("Please try installing")[0].strip()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON and people know it: sums are whole numbers, not decimals."""
+    if isinstance(value, Decimal):
+        return int(value) if value.as_tuple().exponent == 0 else float(value)
+    if isinstance(value, tuple) and hasattr(value, "nanoseconds"):  # an interval
+        days = 30 * value.months + value.days
+        return timedelta(days=days, microseconds=value.nanoseconds // 1000)
+    return value
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return column names that all differ, as DuckDB itself tells them apart: a, a_1."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        distinct.append(f"{name}_{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return distinct
 
 
 def read_rows(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +94,39 @@ TABLES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 }
 
 
+def spool_folder(path: Path) -> Path:
+    """Return the folder beside a database for what cannot be in it, by whatever name it is known.
+
+    It holds the spool, the locks of runs, and a database until it is whole.
+    """
+    real = path.resolve()
+    return real.with_name(real.name + ".spool")
+
+
+@contextmanager
+def told_errors(what: object) -> Iterator[None]:
+    """Tell the errors of DuckDB and of the file system in one line, as `StoreError`."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreError(f"{what}: {first_line(error)}") from None
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        raise StoreError(f"{what}: {error.strerror or error}{place}") from None
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # how DuckDB tells of Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error, without the class that DuckDB puts before it."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return re.sub(r"^[\w ]+ Error: ", "", line)
+
+
 def connect(path: Path, **settings: Any) -> duckdb.DuckDBPyConnection:
     """Open a database file.
 
@@ -105,10 +142,12 @@ def connect(path: Path, **settings: Any) -> duckdb.DuckDBPyConnection:
     try:
         return duckdb.connect(str(path), config={"threads": 1}, **settings)
     except duckdb.Error as error:
-        text = str(error).splitlines()[0]
+        text = first_line(error)
         if "Could not set lock" in text:
-            raise LockedError(f"{path}: another process holds it open ({text})") from None
-        raise StoreError(f"{path}: not a database that can be opened ({text})") from None
+            holder = re.search(r"PID \d+", text)
+            who = f" ({holder.group()})" if holder else ""
+            raise LockedError(f"{path}: another process{who} holds it open") from None
+        raise StoreError(f"{path}: cannot be opened as a database: {text}") from None
 
 
 def connect_patiently(path: Path, seconds: float, **settings: Any) -> duckdb.DuckDBPyConnection:
@@ -123,24 +162,68 @@ def connect_patiently(path: Path, seconds: float, **settings: Any) -> duckdb.Duc
             time.sleep(0.05)
 
 
-def create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables of an empty database; refuse one that has others under their names."""
+@contextmanager
+def open_for_writing(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database with its tables; it is made, whole or not at all, where there is none."""
+    with told_errors(path):
+        if not path.exists():
+            _make(path)
+        with connect_patiently(path, patience_s) as connection:
+            create(connection, path)
+            yield connection
+
+
+def _make(path: Path) -> None:
+    """Make a database: under its name only when it is whole, lest a kill leave half a file."""
+    folder = spool_folder(path)
+    folder.mkdir(exist_ok=True)
+    draft = folder / f"{os.getpid()}.draft"
+    draft.unlink(missing_ok=True)
+    with connect(draft) as connection:
+        create(connection, path)
+        connection.execute("CHECKPOINT")
+    sync(draft)
+    try:
+        os.link(draft, path.resolve())
+    except FileExistsError:
+        pass  # another process was faster
+    except OSError:
+        draft.rename(path.resolve())  # a file system without links
+    draft.unlink(missing_ok=True)
+    sync(folder.parent)
+
+
+def sync(place: Path) -> None:
+    """Write a file, or the names in a folder, to disk."""
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Create the tables that a database lacks; refuse one that has others under their names."""
     found = dict(
         connection.execute(
-            "SELECT table_name, list(column_name) FROM information_schema.columns GROUP BY ALL"
+            "SELECT table_name, list(column_name) FROM duckdb_columns() WHERE NOT internal "
+            "AND database_name = current_database() AND schema_name = 'main' GROUP BY table_name"
         ).fetchall()
     )
-    for table, (columns, key) in TABLES.items():
-        if table in found:
-            missing = [name for name in columns if name not in found[table]]
-            if missing:
-                raise StoreError(
-                    f"table {table} has no column {', '.join(missing)}: the file is of another "
-                    "version of this program; name another with --db"
-                )
-            continue
-        fields = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-        primary = ", ".join(key)
-        connection.execute(f"CREATE TABLE {table} ({fields}, PRIMARY KEY ({primary}))")
-    if len(found) == 0:
-        connection.execute("CHECKPOINT")
+    for table, (columns, _) in TABLES.items():
+        missing = [name for name in columns if name not in found.get(table, columns)]
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise StoreError(
+                f"{path}: table {table} has no column {', '.join(missing[:3])}{more}: the file is "
+                "of another program, or of another version of this one; name another with --db"
+            )
+    lacking = [table for table in TABLES if table not in found]
+    if lacking:
+        connection.execute("BEGIN")
+        for table in lacking:
+            columns, key = TABLES[table]
+            fields = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+            primary = ", ".join(key)
+            connection.execute(f"CREATE TABLE {table} ({fields}, PRIMARY KEY ({primary}))")
+        connection.execute("COMMIT")

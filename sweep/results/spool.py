@@ -5,39 +5,51 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.results.schema import TABLES, Row
+from sweep.results.schema import TABLES, Row, StoreError, spool_folder, sync
 
 if TYPE_CHECKING:
     import duckdb
 
 
+#: Tables whose rows change: the last one written counts. Elsewhere the first one stays.
+REPLACED = ("studies", "attempts")
+
+
 def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]]) -> None:
-    """Insert rows in one transaction; those already there stay as they are."""
+    """Insert rows in one transaction; inserting them again changes nothing."""
     import pyarrow as pa
 
-    by_table: dict[str, list[Row]] = {}
+    by_table: dict[str, dict[tuple[Any, ...], Row]] = {}
     for table, row in rows:
-        by_table.setdefault(table, []).append(row)
+        by_key = by_table.setdefault(table, {})
+        key = tuple(row[name] for name in TABLES[table][1])
+        if table in REPLACED or key not in by_key:
+            by_key[key] = row
     connection.execute("BEGIN")
-    for table, added in by_table.items():
-        columns, key = TABLES[table]
-        arrow = pa.table(
-            {name: pa.array([row.get(name) for row in added], _arrow_type(columns[name]))
-             for name in columns}
-        )  # fmt: skip
-        connection.register("added", arrow)
-        update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in key)
-        replaced = table in ("attempts", "studies")
-        conflict = f"({', '.join(key)}) DO UPDATE SET {update}" if replaced else "DO NOTHING"
-        connection.execute(
-            f"INSERT INTO {table} BY NAME SELECT * FROM added ON CONFLICT {conflict}"
-        )
-        connection.unregister("added")
+    try:
+        for table, added in by_table.items():
+            columns, keys = TABLES[table]
+            arrow = pa.table(
+                {name: pa.array([row.get(name) for row in added.values()], _arrow_type(kind))
+                 for name, kind in columns.items()}
+            )  # fmt: skip
+            update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns.keys() - keys)
+            conflict = f"({', '.join(keys)}) DO UPDATE SET {update}"
+            connection.register("added", arrow)
+            connection.execute(
+                f"INSERT INTO {table} BY NAME SELECT * FROM added "
+                f"ON CONFLICT {conflict if table in REPLACED else 'DO NOTHING'}"
+            )
+            connection.unregister("added")
+    except BaseException:
+        connection.rollback()
+        raise
     connection.execute("COMMIT")
 
 
@@ -59,32 +71,28 @@ def _arrow_type(kind: str) -> Any:
     return kinds[kind.removesuffix(" NOT NULL")]
 
 
-def _spool_folder(path: Path) -> Path:
-    return path.with_name(path.name + ".spool")
-
-
 def spooled(path: Path) -> list[Path]:
     """Return the files that wait to be merged into a database, oldest first."""
-    return sorted(_spool_folder(path).glob("*.jsonl"))
+    return sorted(spool_folder(path).glob("*.jsonl"))
 
 
 def spool(path: Path, rows: Sequence[tuple[str, Row]]) -> None:
     """Write rows to a file of the spool that survives a crash of the machine."""
-    folder = _spool_folder(path)
-    folder.mkdir(exist_ok=True)
-    target = folder / f"{time.time_ns():020d}-{os.getpid()}.jsonl"
-    partial = target.with_suffix(".partial")
+    folder = spool_folder(path)
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+    # The clock may be set back: what is written later still sorts later.
+    newest = max((int(file.name.split("-")[0]) for file in spooled(path)), default=0)
+    target = folder / f"{max(time.time_ns(), newest + 1):020d}-{os.getpid()}.jsonl"
+    partial = folder / f"{os.getpid()}.partial"
     with partial.open("w", encoding="utf-8") as file:
         for table, row in rows:
             file.write(json.dumps([table, row], default=_as_text) + "\n")
         file.flush()
         os.fsync(file.fileno())
     partial.rename(target)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(folder)
 
 
 def _as_text(value: Any) -> str:
@@ -93,22 +101,34 @@ def _as_text(value: Any) -> str:
     raise TypeError(f"{value!r} cannot be spooled")
 
 
-def _unspool(file: Path) -> list[tuple[str, Row]]:
-    rows = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        table, row = json.loads(line)
-        for name in ("created_at", "finished_at"):
-            if row.get(name):
-                row[name] = datetime.fromisoformat(row[name])
-        rows.append((table, row))
-    return rows
-
-
-def merge(connection: duckdb.DuckDBPyConnection, path: Path, remove: bool = True) -> None:
-    """Insert what is spooled, then forget it; a crash in between only inserts it again."""
-    files = spooled(path)
+def unspool(files: Iterable[Path]) -> Iterator[tuple[str, Row]]:
+    """Yield the rows in files of the spool."""
     for file in files:
-        insert(connection, _unspool(file))
-    if files and remove:
-        for file in files:
-            file.unlink(missing_ok=True)
+        try:
+            for line in file.read_text(encoding="utf-8").splitlines():
+                table, row = json.loads(line)
+                for name in ("created_at", "finished_at"):
+                    if row.get(name):
+                        row[name] = datetime.fromisoformat(row[name])
+                if table not in TABLES:
+                    raise ValueError(f"there is no table {table}")
+                yield table, row
+        except ValueError as error:
+            raise StoreError(f"{file}: no file of a spool, move it away: {error}") from None
+
+
+def merge(
+    connection: duckdb.DuckDBPyConnection, path: Path, rows: Sequence[tuple[str, Row]] = ()
+) -> None:
+    """Insert what is spooled, then `rows`, in one transaction, and forget the spool.
+
+    A crash before it is forgotten only inserts it again.
+    """
+    files = spooled(path)
+    if not files and not rows:
+        return
+    insert(connection, chain(unspool(files), rows))
+    for file in files:
+        file.unlink(missing_ok=True)
+    if files:
+        sync(spool_folder(path))

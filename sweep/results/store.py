@@ -11,19 +11,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.results.query import open_for_reading, read_rows
+from sweep.results.query import Snapshot, open_for_reading, read_rows
 from sweep.results.schema import (
     TABLES,
     LockedError,
     Row,
     StoreError,
-    connect_patiently,
-    create,
+    open_for_writing,
+    told_errors,
 )
-from sweep.results.spool import insert, merge, spool
+from sweep.results.spool import merge, spool
 
 #: A flush waits so long for a reader to let go before it spools, in seconds.
 PATIENCE_S = 0.2
+#: To set a study aside the file itself is needed: so long is waited for it, in seconds.
+SET_ASIDE_PATIENCE_S = 10.0
 
 
 class Store:
@@ -32,11 +34,11 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._pending: list[tuple[str, Row]] = []
+        self._snapshot = Snapshot(path)
         if not path.parent.is_dir():
             raise StoreError(f"{path}: there is no folder {path.parent}")
         try:
-            with connect_patiently(path, PATIENCE_S) as connection:
-                create(connection)
+            with open_for_writing(path, PATIENCE_S) as connection:
                 merge(connection, path)
         except LockedError:
             pass  # someone reads: rows go to the spool
@@ -49,30 +51,33 @@ class Store:
         """Commit what was added, or spool it while the file is held by another process."""
         if not self._pending:
             return
-        rows, self._pending = self._pending, []
+        # Rows stay pending until they are safe: those added twice change nothing.
+        rows = list(self._pending)
         try:
-            try:
-                with connect_patiently(self.path, PATIENCE_S) as connection:
-                    create(connection)
-                    insert(connection, rows)
-                    merge(connection, self.path)
-            except LockedError:
+            with open_for_writing(self.path, PATIENCE_S) as connection:
+                merge(connection, self.path, rows)
+        except LockedError:
+            with told_errors(self.path):
                 spool(self.path, rows)
-        except BaseException:
-            self._pending = rows + self._pending
-            raise
+        del self._pending[: len(rows)]
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query over all that is acknowledged."""
-        with open_for_reading(self.path, PATIENCE_S) as connection:
+        with open_for_reading(self.path, PATIENCE_S, self._snapshot) as connection:
             return read_rows(connection, sql, values)
 
     def set_aside(self, study: str) -> str:
-        """Rename a study and all its rows, so that its name is free; return the new name."""
-        with connect_patiently(self.path, 10.0) as connection:
+        """Rename a study and all its rows, so that its name is free; return the new name.
+
+        Raises
+        ------
+        LockedError
+            When another process holds the file: a spool takes no renaming.
+        """
+        with open_for_writing(self.path, SET_ASIDE_PATIENCE_S) as connection:
             merge(connection, self.path)
-            number = 1
             taken = {name for (name,) in connection.execute("SELECT study FROM studies").fetchall()}
+            number = 1
             while f"{study}~{number}" in taken:
                 number += 1
             connection.execute("BEGIN")

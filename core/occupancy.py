@@ -1,0 +1,191 @@
+"""Occupancy: which tag blocks are reserved when. It is the same under every policy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.events import (
+    ALLOC,
+    ATOMIC,
+    FRAME_FREE,
+    FRAME_TAGGED,
+    FRAME_UNTAGGED,
+    FREE,
+    TAGGED,
+    Events,
+)
+from core.jit import entry, kernel, wide
+from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
+
+# Elements of `counts`.
+RESERVATIONS, RELEASES, PEAK_RESERVED, FREED_TAGGED, TAGGED_NS, RESERVED, TAGGED_NOW, STEPS = range(
+    8
+)
+
+
+class Occupancy(NamedTuple):
+    """The blocks that events reserve and release, in order, and what follows from them."""
+
+    row: NDArray[np.int64]  # [transition] of the event table
+    block: NDArray[np.int32]  # [transition]
+    released: NDArray[np.bool_]  # [transition] or else reserved
+    last: NDArray[np.bool_]  # [transition] whether it ends a reserving allocation
+    samples: NDArray[np.int64]  # [reserving allocation, (atomic, blocks)]
+    block_reserved_ns: NDArray[np.int64]  # [block]
+    reservations: int
+    releases: int
+    peak_reserved: int
+    freed_tagged_pages: int
+    tagged_ns: int  # time with at least one tagged page
+    amplification_ns: float  # integral of the amplification over that time
+    inverse_ideal_ns: float  # the same of 1 / ceil(tagged / (32 b)): times B, the carve-out's
+
+
+def occupy(events: Events, machine: Machine) -> Occupancy:
+    """Return the occupancy of a machine's tag storage under `events`."""
+    rows = np.flatnonzero((events.op == ALLOC) | (events.op == FREE))
+    row, block, released, samples, reserved_ns, counts, ratios = _occupy(
+        *(events.time_ns, events.op, events.order, events.pfn, events.flags, rows),
+        *(machine.data_pages, machine.tag_block_pages, machine.tag_blocks),
+    )
+    last = np.zeros(row.size, dtype=np.bool_)
+    last[:-1] = row[1:] != row[:-1]
+    last[-1:] = True
+    return Occupancy(
+        row,
+        block,
+        released,
+        last & ~released,
+        samples,
+        reserved_ns,
+        reservations=int(counts[RESERVATIONS]),
+        releases=int(counts[RELEASES]),
+        peak_reserved=int(counts[PEAK_RESERVED]),
+        freed_tagged_pages=int(counts[FREED_TAGGED]),
+        tagged_ns=int(counts[TAGGED_NS]),
+        amplification_ns=float(ratios[0]),
+        inverse_ideal_ns=float(ratios[1]),
+    )
+
+
+@entry
+def _occupy(
+    time_ns: NDArray[np.int64],
+    op: NDArray[np.uint8],
+    order: NDArray[np.uint8],
+    pfn: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    data_pages: int,
+    tag_block_pages: int,
+    tag_blocks: int,
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int32],
+    NDArray[np.bool_],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+]:
+    covered = DATA_PAGES_PER_TAG_PAGE * tag_block_pages
+    most = 0
+    for row in rows:
+        most += ((1 << wide(order[row])) + covered - 1) // covered + 1
+    at = np.empty(most, dtype=np.int64)
+    block = np.empty(most, dtype=np.int32)
+    released = np.empty(most, dtype=np.bool_)
+    samples = np.empty((rows.size, 2), dtype=np.int64)
+    reserved_ns = np.zeros(tag_blocks, dtype=np.int64)
+    tagged_in = np.zeros(tag_blocks, dtype=np.int32)
+    frames = np.zeros(data_pages, dtype=np.uint8)
+    counts = np.zeros(8, dtype=np.int64)
+    ratios = np.zeros(2, dtype=np.float64)
+    sampled = 0
+    before = 0
+    end = 0
+    if op.size:
+        end = wide(time_ns[op.size - 1])
+    for row in rows:
+        now = wide(time_ns[row])
+        _pass_time(now - before, covered, counts, ratios)
+        before = now
+        reserved = counts[RESERVED]
+        kind = wide(op[row])
+        tags = kind == ALLOC and wide(flags[row]) & TAGGED != 0
+        first = pfn[row]
+        for frame in range(first, first + (1 << wide(order[row]))):
+            held = frames[frame] == FRAME_TAGGED
+            if held != tags and (held or tags):
+                number = frame // covered
+                step = counts[STEPS]
+                if _change(number, tags, end - now, tagged_in, reserved_ns, counts):
+                    at[step] = row
+                    block[step] = number
+                    released[step] = not tags
+            if kind == FREE:
+                frames[frame] = FRAME_FREE
+            else:
+                frames[frame] = FRAME_TAGGED if tags else FRAME_UNTAGGED
+        if counts[RESERVED] > reserved:
+            samples[sampled, 0] = 1 if wide(flags[row]) & ATOMIC else 0
+            samples[sampled, 1] = counts[RESERVED] - reserved
+            sampled += 1
+    _pass_time(end - before, covered, counts, ratios)
+    steps = counts[STEPS]
+    return (
+        at[:steps].copy(),
+        block[:steps].copy(),
+        released[:steps].copy(),
+        samples[:sampled].copy(),
+        reserved_ns,
+        counts,
+        ratios,
+    )
+
+
+@kernel
+def _pass_time(
+    elapsed: int, covered: int, counts: NDArray[np.int64], ratios: NDArray[np.float64]
+) -> None:
+    """Add the time that the state has held to the integrals over it."""
+    if counts[TAGGED_NOW] > 0:
+        ideal = (counts[TAGGED_NOW] + covered - 1) // covered
+        counts[TAGGED_NS] += elapsed
+        ratios[0] += elapsed * (counts[RESERVED] / ideal)
+        ratios[1] += elapsed / ideal
+
+
+@kernel
+def _change(
+    block: int,
+    tags: bool,
+    remaining_ns: int,
+    tagged_in: NDArray[np.int32],
+    reserved_ns: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> bool:
+    """Tag or untag a page of a block; return whether that reserves or releases it."""
+    if tags:
+        counts[TAGGED_NOW] += 1
+        tagged_in[block] += 1
+        if tagged_in[block] > 1:
+            return False
+        counts[RESERVED] += 1
+        counts[RESERVATIONS] += 1
+        counts[PEAK_RESERVED] = max(counts[PEAK_RESERVED], counts[RESERVED])
+        reserved_ns[block] += remaining_ns
+    else:
+        counts[TAGGED_NOW] -= 1
+        counts[FREED_TAGGED] += 1
+        tagged_in[block] -= 1
+        if tagged_in[block] > 0:
+            return False
+        counts[RESERVED] -= 1
+        counts[RELEASES] += 1
+        reserved_ns[block] -= remaining_ns
+    counts[STEPS] += 1
+    return True

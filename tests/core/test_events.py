@@ -1,0 +1,191 @@
+"""The event table: a round trip loses nothing, and no bad table gets in."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streams import as_events, machines, streams
+
+from core.events import SCHEMA, EventsError, digest_events, make_events, read_events, write_events
+
+GOOD = [
+    (0, 4, 0, 0, 1, 2, 2),  # frames 2 and 3 allocated tagged
+    (1, 0, 1, 4, 2, 0, 1),  # a store of pages 4 to 7
+    (2, 5, 0, 0, 0, 3, 0),  # frame 3 freed alone
+    (2, 4, 0, 0, 0, 3, 0),  # and allocated untagged
+    (3, 4, 0, 0, 0, 3, 2),  # then mapped tagged
+    (4, 6, 0, 0, 0, 99, 0),
+]
+
+
+def table(rows: list[tuple[int, ...]]) -> dict[str, np.ndarray]:
+    return {
+        field.name: np.array([row[i] for row in rows], dtype=field.type.to_pandas_dtype())
+        for i, field in enumerate(SCHEMA)
+    }
+
+
+def write(path: Path, rows: list[tuple[int, ...]], **metadata: object) -> Path:
+    """Write rows unchecked, with metadata changed."""
+    values = {"version": 1, "page_size": 4096, "data_pages": 64, "source": "test"} | metadata
+    schema = SCHEMA.with_metadata({b"mm_events": json.dumps(values).encode()})
+    arrays = [pa.array(column) for column in table(rows).values()]
+    parquet.write_table(pa.table(arrays, schema=schema), path)
+    return path
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_a_written_table_is_read_back_with_its_digest(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    machine = data.draw(machines())
+    events = as_events(data.draw(streams(machine.data_pages)), machine)
+    path = tmp_path_factory.mktemp("events") / "x.parquet"
+    write_events(path, events)
+    again = read_events(path)
+    assert digest_events(again) == digest_events(events)
+    assert again.source == events.source
+    assert (again.page_size, again.data_pages) == (events.page_size, events.data_pages)
+
+
+def test_a_digest_tells_tables_apart() -> None:
+    digests = {
+        digest_events(make_events(table(rows), page_size=size, data_pages=pages, source=""))
+        for rows in (GOOD, GOOD[:-1], [])
+        for size, pages in ((4096, 64), (16384, 64), (4096, 65))
+    }
+    assert len(digests) == 9
+
+
+def test_good_rows_are_taken(tmp_path: Path) -> None:
+    assert read_events(write(tmp_path / "x.parquet", GOOD)).op.size == len(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "what"),
+    [
+        ((9, 7, 0, 0, 0, 0, 0), "op", "unknown op 7"),
+        ((1, 0, 1, 0, 0, 0, 0), "time_ns", "backwards"),
+        ((9, 0, 1, 2, 2, 0, 0), "index", "not aligned"),
+        ((9, 1, 1, 0, 14, 0, 0), "order", "above 13"),
+        ((9, 4, 0, 0, 0, 64, 2), "pfn", "outside the 64 data pages"),
+        ((9, 4, 0, 0, 3, 60, 2), "pfn", "outside"),
+        ((9, 5, 0, 0, 0, -1, 0), "pfn", "outside"),
+        ((9, 4, 0, 0, 1, 2, 0), "pfn", "is allocated"),
+        ((9, 5, 0, 0, 2, 0, 0), "pfn", "is not allocated"),
+        ((9, 6, 0, 0, 0, -5, 0), "pfn", "size of -5"),
+    ],
+)
+def test_a_bad_row_is_refused_by_file_row_and_column(
+    tmp_path: Path, row: tuple[int, ...], column: str, what: str
+) -> None:
+    path = write(tmp_path / "x.parquet", [*GOOD, row])
+    with pytest.raises(EventsError) as caught:
+        read_events(path)
+    assert str(caught.value).startswith(f"{path}: row {len(GOOD)}, column {column}: ")
+    assert what in str(caught.value)
+
+
+@settings(max_examples=150)
+@given(
+    st.integers(1, 70),
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.integers(0, 7), st.integers(0, 1), st.integers(0, 9),
+            st.integers(0, 3), st.integers(-1, 70), st.integers(0, 31),
+        ),
+        max_size=30,
+    ),
+)  # fmt: skip
+def test_the_first_fault_is_the_references(data_pages: int, rows: list[tuple[int, ...]]) -> None:
+    expected = reference.check([reference.Event(*row) for row in rows], data_pages)
+    if any(row[1] == 6 and row[5] < 0 for row in rows):
+        return  # the reference does not judge the size of a resize
+    try:
+        make_events(table(rows), page_size=4096, data_pages=data_pages, source="", name="x")
+        found = None
+    except EventsError as error:
+        found = str(error).partition(": ")[2].partition(":")[0]
+    assert found == (expected and f"row {expected[0]}, column {expected[1]}")
+
+
+def test_a_smaller_machine_is_refused_where_a_frame_falls_outside(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", GOOD)
+    with pytest.raises(EventsError, match=r"row 0, column pfn: .* outside the 3 data pages"):
+        read_events(path, 3)
+    assert read_events(path, 4).op.size == len(GOOD)
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.parquet", GOOD).read_bytes()
+    for name, content in (
+        ("truncated", good[:-40]),
+        ("half", good[: len(good) // 2]),
+        ("text", b"time_ns,op\n1,2\n"),
+        ("empty", b""),
+    ):
+        path = tmp_path / f"{name}.parquet"
+        path.write_bytes(content)
+        with pytest.raises(EventsError, match=r"truncated, corrupt, or not a Parquet file"):
+            read_events(path)
+    with pytest.raises(EventsError, match="no such file"):
+        read_events(tmp_path / "none.parquet")
+    with pytest.raises(EventsError, match="folder"):
+        read_events(tmp_path)
+
+
+def test_flipped_bytes_never_get_past_as_a_traceback(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.parquet", GOOD * 1).read_bytes()
+    rng = np.random.default_rng(3)
+    for place in rng.integers(0, len(good), 60):
+        bad = bytearray(good)
+        bad[place] ^= 0xFF
+        path = tmp_path / "bad.parquet"
+        path.write_bytes(bad)
+        with suppress(EventsError):
+            read_events(path)
+
+
+def test_columns_that_are_missing_mistyped_or_empty_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    schema = SCHEMA.with_metadata(
+        {b"mm_events": b'{"version": 1, "page_size": 4096, "data_pages": 64}'}
+    )
+    whole = pa.table([pa.array(column) for column in table(GOOD).values()], schema=schema)
+    parquet.write_table(whole.drop_columns(["order"]), path)
+    with pytest.raises(EventsError, match="column order: missing"):
+        read_events(path)
+    place = whole.schema.get_field_index("pfn")
+    parquet.write_table(whole.set_column(place, "pfn", whole["pfn"].cast(pa.int32())), path)
+    with pytest.raises(EventsError, match="column pfn: of type int32, not int64"):
+        read_events(path)
+    holed = pa.array([1, None, 3, 4, 5, 6], pa.int64())
+    parquet.write_table(whole.set_column(place, "pfn", holed), path)
+    with pytest.raises(EventsError, match="row 1, column pfn: no value"):
+        read_events(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "what"),
+    [
+        ({"version": 2}, "version 2"),
+        ({"page_size": "4096"}, "page_size"),
+        ({"data_pages": 0}, "data_pages"),
+        ({"data_pages": None}, "data_pages"),
+    ],
+)
+def test_metadata_that_cannot_be_read_is_refused(
+    tmp_path: Path, metadata: dict[str, object], what: str
+) -> None:
+    with pytest.raises(EventsError, match=f"metadata mm_events.*{what}"):
+        read_events(write(tmp_path / "x.parquet", GOOD, **metadata))

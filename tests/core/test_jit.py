@@ -1,0 +1,55 @@
+"""Compiled code equals the same code as plain Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from streams import as_events, machines, policies, streams
+
+from core.policy import Eviction, pack
+from core.replay import replay
+
+
+def outcomes_of_fixed_streams() -> list[list[int]]:
+    """Return the tallies of every eviction on streams that a fixed seed gives."""
+    found: list[list[int]] = []
+
+    @seed(20_261_123)
+    @settings(
+        max_examples=40,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def collect(data: st.DataObject) -> None:
+        machine = data.draw(machines())
+        events = as_events(data.draw(streams(machine.data_pages)), machine)
+        batch = [data.draw(policies([eviction])) for eviction in Eviction]
+        outcomes = replay(events, machine, pack(batch))
+        found.extend(outcomes.tallies.tolist())
+        found.extend(outcomes.samples.tolist())
+
+    collect()
+    return found
+
+
+@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="compares with compiled code")
+def test_jit_equals_plain_python() -> None:
+    program = "import test_jit, json; print(json.dumps(test_jit.outcomes_of_fixed_streams()))"
+    command = [sys.executable, "-c", program]
+    environment = os.environ | {
+        "NUMBA_DISABLE_JIT": "1",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    plain = json.loads(done.stdout)
+    assert len(plain) > 100
+    assert plain == outcomes_of_fixed_streams()

@@ -1,0 +1,46 @@
+"""Golden outcomes of the shipped captures. `make golden` renews golden.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from core.costs import Costs, pack_costs
+from core.events import read_events
+from core.machine import Machine
+from core.outcomes import measure
+from core.policy import PRESETS, Eviction, Policy, pack
+from core.replay import replay
+
+FILE = Path(__file__).parent / "golden.json"
+TRACES = Path(__file__).parent.parent / "studies" / "traces"
+POLICIES = {
+    **PRESETS,
+    "carveout": Policy(system="carveout"),  # type: ignore[arg-type]
+    **{
+        f"{eviction.value} folio": Policy(
+            eviction=eviction, folio_order=4, drop="folio", headroom=0.1, metadata="compact"  # type: ignore[arg-type]
+        )
+        for eviction in Eviction
+    },
+}  # fmt: skip
+
+
+def outcomes() -> dict[str, dict[str, dict[str, object]]]:
+    """Return every outcome of every golden policy on every shipped capture."""
+    found: dict[str, dict[str, dict[str, object]]] = {}
+    for path in sorted(TRACES.glob("*.parquet")):
+        events = read_events(path)
+        machine = Machine(events.page_size, events.data_pages, 8192)
+        batch = pack(list(POLICIES.values()))
+        columns = measure([replay(events, machine, batch)], pack_costs([Costs()] * len(POLICIES)))
+        lists = {name: column.tolist() for name, column in columns.items()}
+        found[path.stem] = {
+            policy: {name: values[lane] for name, values in lists.items()}
+            for lane, policy in enumerate(POLICIES)
+        }
+    return found
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(outcomes(), indent=1) + "\n")
