@@ -1,7 +1,7 @@
 """What is wrong with a study, in the words of its writer.
 
-`explain` puts pydantic's errors plainly. `check_study` finds what no single value shows; it looks at
-the raw data and bears with whatever is wrong elsewhere, so that all mistakes are told at once.
+`explain` puts pydantic's errors plainly. `check_study` finds what no single value shows: it looks
+at the raw data and bears with whatever is wrong elsewhere, so that all mistakes are told at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from core.costs import COST_FIELDS
 from core.events import EventsError, read_machine
@@ -29,6 +29,7 @@ Fields = Mapping[str, list[str]]
 #: Return a value of something searchable as the simulator takes it, or raise ValueError.
 Domain = Callable[[str, Any], Any]
 
+_SIZES = ("page_size", "data_memory", "tag_block_size")
 _TYPES = ("categorical", "int", "float")
 _WORDING = {
     "string_type": "should be text",
@@ -76,7 +77,10 @@ def explain(problem: Any, fields: Fields) -> tuple[Place, str, bool]:
         # One error for each type that a choice may have.
         name = name_of(place[:5])
         return place[:5], f"{name} should be text or a number, not {_say(given)}", False
+    context = {key: f"{x:g}" if isinstance(x, float) else x for key, x in context.items()}
     what = _WORDING[kind].format(**context) if kind in _WORDING else str(problem["msg"])
+    if kind == "int_type" and name in _SIZES:
+        what = "should be a size such as 4KiB"
     return place, f"{name} {what}{_hint(place, what, given, fields)}, not {_say(given)}", False
 
 
@@ -86,6 +90,8 @@ def _hint(place: Place, what: str, given: Any, fields: Fields) -> str:
             return f" with the keys {', '.join(_fields_at((*place, ''), fields))}"
         one = "{type: categorical, choices: […]}"
         return f" such as {one if len(place) > 1 else '{eviction: ' + one + '}'}"
+    if what.endswith("whole number") and "tag_block_size" in place:
+        return " of bytes"
     if what.endswith("text") and isinstance(given, bool | int | float):
         return " (in quotes)"
     return ""
@@ -153,7 +159,7 @@ def _check_choices(
 ) -> int:
     seen = []
     for i, choice in enumerate(choices):
-        if not isinstance(choice, str | int | float) or isinstance(choice, bool):
+        if not isinstance(choice, str) and not _number(choice, (int, float)):
             continue
         value = _value(source, (*place, i), name, choice, domain)
         if value is not None and value in seen:
@@ -199,7 +205,7 @@ def _check_range(
     return int(min((high - low) / step, float(MAX_TRIALS)) + 1e-9) + 1
 
 
-def _number(value: Any, kinds: Any) -> bool:
+def _number(value: Any, kinds: Any) -> TypeGuard[float]:
     return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
 
 
@@ -273,7 +279,8 @@ def _check_grid(
         return
     points = prod(size for size in sizes if size is not None)
     if points > MAX_TRIALS:
-        source.complain(("parameters",), f"grid: over {MAX_TRIALS:,} points", key=True)
+        message = f"grid: there are more than {MAX_TRIALS} points, did you mean random?"
+        source.complain(("sampler", "name"), message)
     elif isinstance(trials, int) and trials > points:
         source.complain(("n_trials",), f"grid: there are {points} points, not {trials}")
 
@@ -317,7 +324,8 @@ def _check_traces(source: Source, data: dict[str, Any], machine: dict[str, int])
         try:
             captured = read_machine(path)
         except EventsError as error:
-            source.complain(place, f"{error}{_near(path)}")
+            hint = _near(path) if "no such file" in str(error) else ""
+            source.complain(place, f"{error}{hint}")
         except ValueError as error:
             source.complain(place, f"{trace}: cannot be opened: {error}")
         else:
@@ -343,9 +351,8 @@ def _check_machine(
 
 def _near(path: Path) -> str:
     """Return a hint at the file that was meant by the name of one that is not there."""
-    if path.exists() or not path.parent.is_dir():
-        return ""
-    return suggest(path.name, sorted(other.name for other in path.parent.glob("*.parquet"))[:20])
+    names = sorted(other.name for other in path.parent.glob("*.parquet"))
+    return suggest(path.name, names[:20])
 
 
 def trace_path(study_path: Path, trace: str) -> Path:

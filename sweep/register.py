@@ -16,11 +16,14 @@ from typing import Any
 
 from core.jit import CORE_DIGEST
 from sweep.inputs import Inputs
-from sweep.results import Store, StoreError
+from sweep.results import Store, StoreError, spool_folder, told_errors
 from sweep.runner import number_of_trials
 from sweep.study import Study
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
+#: Columns of `studies` that tell what a study was run with.
+_PROVENANCE = ("core_digest", "git_revision", "versions", "host")
+_ABSENT = object()
 
 
 class StudyChangedError(ValueError):
@@ -30,11 +33,13 @@ class StudyChangedError(ValueError):
 @contextmanager
 def only_run(database: Path, study: str) -> Iterator[None]:
     """Hold the only run of a study on a database; the kernel lets go of it if we are killed."""
-    folder = database.with_name(database.name + ".spool")
-    folder.mkdir(exist_ok=True)
-    with (folder / f"{study}.lock").open("w") as file:
+    folder = spool_folder(database)
+    with told_errors(database):
+        folder.mkdir(exist_ok=True)
+        lock = (folder / f"{study}.lock").open("w")
+    with lock:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(f"{database}: study {study} is being run by another process") from None
         yield
@@ -51,15 +56,6 @@ def register(store: Store, study: Study, text: str, inputs: Inputs, path: Path, 
     rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
     if rows and new:
         store.set_aside(study.study)
-    elif rows:
-        differences = list(_changes(store, rows[0], study, inputs))
-        if differences:
-            listed = "\n".join(f"  {difference}" for difference in differences)
-            raise StudyChangedError(
-                f"{path}: study {study.study} has changed since it was run:\n{listed}\n"
-                "  --new keeps those results under another name and starts afresh; "
-                "or give the study another name"
-            )
     entry = {
         "study": study.study,
         "question": study.question,
@@ -72,31 +68,58 @@ def register(store: Store, study: Study, text: str, inputs: Inputs, path: Path, 
         "git_revision": _git_revision(path.parent),
         "versions": json.dumps(_versions()),
         "host": socket.gethostname(),
-        "created_at": rows[0]["created_at"]
-        if rows and not new
-        else datetime.now(UTC).replace(tzinfo=None),
+        "created_at": datetime.now(UTC).replace(tzinfo=None),
     }
+    if rows and not new:
+        left = _trials_left(store, study)
+        differences = list(_changes(store, rows[0], study, inputs, left))
+        if differences:
+            listed = "\n".join(f"  {difference}" for difference in differences)
+            raise StudyChangedError(
+                f"{path}: study {study.study} has changed since it was run:\n{listed}\n"
+                "  --new keeps those results under another name and starts afresh; "
+                "or give the study another name"
+            )
+        # What has nothing left to run keeps saying what it was run with.
+        kept = ("created_at",) if left else ("created_at", *_PROVENANCE)
+        entry |= {name: rows[0][name] for name in kept}
     store.add("studies", entry)
     store.flush()
 
 
-def _changes(store: Store, row: dict[str, Any], study: Study, inputs: Inputs) -> Iterator[str]:
+def _trials_left(store: Store, study: Study) -> bool:
+    total = number_of_trials(study)
+    sql = "SELECT count(*) AS done FROM trials WHERE study = ? AND role = 'trial' AND number < ?"
+    return bool(store.rows(sql, [study.study, total])[0]["done"] < total)
+
+
+def _changes(
+    store: Store, row: dict[str, Any], study: Study, inputs: Inputs, left: bool
+) -> Iterator[str]:
     yield from _differences("", json.loads(row["identity"]), study.identity())
     if list(row["events_digests"]) != inputs.digests:
         yield "a trace holds other events"
-    sql = "SELECT count(*) AS done FROM trials WHERE study = ? AND role = 'trial'"
-    done = store.rows(sql, [study.study])[0]["done"]
-    if row["core_digest"] != CORE_DIGEST and done < number_of_trials(study):
-        yield f"the simulator (source digest {row['core_digest']}, now {CORE_DIGEST})"
+    # Trials of two simulators are not one study.
+    sql = "SELECT DISTINCT core_digest FROM trials WHERE study = ? ORDER BY 1"
+    digests = [found["core_digest"] for found in store.rows(sql, [study.study])]
+    if left and any(digest != CORE_DIGEST for digest in digests):
+        yield f"the simulator (source digest): was {', '.join(digests)}, is {CORE_DIGEST}"
 
 
 def _differences(place: str, before: Any, now: Any) -> Iterator[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*before, *now]):
             inner = f"{place}.{key}" if place else key
-            yield from _differences(inner, before.get(key), now.get(key))
+            yield from _differences(inner, before.get(key, _ABSENT), now.get(key, _ABSENT))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(f"{place}[{number}]", one, other)
     elif before != now:
-        yield f"{place}: was {json.dumps(before)}, is {json.dumps(now)}"
+        yield f"{place}: was {_say(before)}, is {_say(now)}"
+
+
+def _say(value: Any) -> str:
+    return "absent" if value is _ABSENT else json.dumps(value)
 
 
 def _versions() -> dict[str, str]:

@@ -148,7 +148,7 @@ def parse_source(path: Path, text: str) -> Source:
     except YAMLError as error:
         raise SourceError(path, [_mistake(text, error)]) from None
     except RecursionError:
-        raise SourceError(path, [Mistake(1, 1, "lists in lists in lists without end")]) from None
+        raise SourceError(path, [Mistake(1, 1, "nested too deep")]) from None
     return source
 
 
@@ -156,7 +156,7 @@ def _mistake(text: str, error: YAMLError) -> Mistake:
     """Return an error of the YAML parser, put plainly."""
     if isinstance(error, ReaderError):
         line, column = _end_of(text[: error.position])
-        return Mistake(line, column, f"not YAML: character {error.character!r} is not allowed")
+        return Mistake(line, column, f"not YAML: a control character, 0x{error.character:02x}")
     if not isinstance(error, MarkedYAMLError):
         return Mistake(1, 1, f"not YAML: {error}")
     what = str(error.problem or error.context)
@@ -189,9 +189,10 @@ class _Reader:
         if self.converted > MAX_VALUES:
             message = f"more than {MAX_VALUES} values, aliases counted wherever they stand"
             raise SourceError(self.source.path, [Mistake(*position, message)])
-        kind = str(node.tag).rpartition(":")[2]
+        tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
+        kind = tag.removeprefix("!!")
         if kind not in _TAGS:
-            return self._leave(place, f"a tag, {node.tag}: a study has none")
+            return self._leave(place, f"a study has no tags such as {tag}")
         if isinstance(node, ScalarNode):
             return self._scalar(place, str(node.value), kind)
         if any(node is other for other in self.open):
@@ -214,6 +215,8 @@ class _Reader:
         """Return a YAML scalar's value; what is no number, true, false or null is text."""
         if kind == "null":
             return self._leave(place, f"{name_of(place)} has no value") if place else None
+        if not _encodes(text):
+            return self._leave(place, f"{name_of(place)}: half a character ({text!r})")
         if kind == "bool":
             return text.lower() in ("true", "yes", "on", "y")
         digits = text.replace("_", "")
@@ -233,19 +236,25 @@ class _Reader:
         keys = self.source._keys
         for key_node, value_node in node.value:
             position = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            if not isinstance(key_node, ScalarNode):
-                message = "a key is a word, not a list or a mapping"
-                self.source.mistakes.append(Mistake(*position, message))
-                continue
             key = str(key_node.value)
-            if key in data:
+            if not isinstance(key_node, ScalarNode):
+                wrong = "a key is a word, not a list or a mapping"
+            elif not _encodes(key):
+                wrong = f"a key with half a character ({key!r})"
+            elif key in data:
                 line = keys[(*place, key)][0]
-                message = f"duplicate key {key}; it stands on line {line} too"
-                self.source.mistakes.append(Mistake(*position, message))
+                wrong = f"duplicate key {key}; it stands on line {line} too"
+            else:
+                keys[(*place, key)] = position
+                data[key] = self.convert(value_node, (*place, key), position)
                 continue
-            keys[(*place, key)] = position
-            data[key] = self.convert(value_node, (*place, key), position)
+            self.source.mistakes.append(Mistake(*position, wrong))
         return data
+
+
+def _encodes(text: str) -> bool:
+    """Return whether `text` is Unicode: YAML's escapes can leave half a surrogate pair."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def name_of(place: Place) -> str:
@@ -262,8 +271,8 @@ def suggest(word: str, words: Iterable[str]) -> str:
     """Return `` , did you mean X?`` when one of `words` is near, else all of them."""
     known = {name.lower(): name for name in words}
     plain = word.lower().replace("-", "_")
-    near = get_close_matches(plain, known, n=1, cutoff=0.6)
-    near += [name for name in known if len(plain) > 2 and name.startswith(plain)]
+    near = [name for name in known if len(plain) > 2 and name.startswith(plain)]
+    near += get_close_matches(plain, known, n=1, cutoff=0.6)
     if near:
         return f", did you mean {known[near[0]]}?"
     one_of = "expected one of " if len(known) > 1 else "expected "

@@ -295,7 +295,7 @@ def validate_source(source: Source, look: bool = True) -> Study:
 
 def _sizes(machine: Any) -> dict[str, int]:
     """Return the sizes of a machine that are right in themselves, in bytes."""
-    sizes = {}
+    sizes: dict[str, int] = {}
     for name, raw in machine.items() if isinstance(machine, dict) else ():
         with suppress(ValidationError):
             fields = MachineFields.model_validate({name: raw})
@@ -343,6 +343,18 @@ _FIELDS: dict[str, list[str]] = {
 class _Draft7(GenerateJsonSchema):
     schema_dialect = "http://json-schema.org/draft-07/schema#"
 
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of what may be left out: a key that is there has a value."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of what has a default; None stands for none."""
+        found = super().default_schema(schema)
+        default = found.pop("default", None)
+        if isinstance(default, dict):
+            default = {key: value for key, value in default.items() if value is not None}
+        return found if default is None else {**found, "default": default}
+
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 7) of a study, for editors."""
@@ -351,6 +363,7 @@ def json_schema() -> dict[str, Any]:
     workload = schema["properties"]["workload"]
     single = {"$ref": "#/definitions/Workload"}
     schema["properties"]["workload"] = {"anyOf": [single, workload], "title": "Workload"}
+    schema["properties"]["parameters"]["propertyNames"] = {"enum": list(SEARCHABLE)}
     names = {"type": "string", "enum": list(COST_PRESETS)}
     schema["properties"]["costs"] = {"anyOf": [{"$ref": "#/definitions/CostFields"}, names]}
     return {"$schema": _Draft7.schema_dialect, **schema}

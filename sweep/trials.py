@@ -84,15 +84,16 @@ class Trials:
         """Give every trial that has none its row."""
         waiting = [trial for trial in trials if trial.row is None]
         self._look_up(waiting)
-        unique: dict[str, Trial] = {}
+        alike: dict[str, list[Trial]] = {}
         for trial in waiting:
             if trial.row is None:
-                unique.setdefault(trial.key, trial)
-        self._replay(list(unique.values()))
-        self._look_up(waiting)
+                alike.setdefault(trial.key, []).append(trial)
+        self._replay(alike)
         for trial in waiting:
             if trial.row is None:
-                self._fail(trial, unique[trial.key])
+                first = alike[trial.key][0]
+                trial.attempts, trial.error = first.attempts, first.error
+                self._add_row(trial, "fail", trial.error, None, {})
         if monotonic() - self._flushed > FLUSH_S:
             self.flush()
 
@@ -144,14 +145,15 @@ class Trials:
             )
             self._record(trial, evaluated)
 
-    def _replay(self, trials: list[Trial]) -> None:
-        """Replay trials in batches; one that failed is tried again, each trial on its own."""
-        if not trials:
+    def _replay(self, alike: dict[str, list[Trial]]) -> None:
+        """Replay one trial of each key; a batch that failed is tried again, trial by trial."""
+        tried = [trials[0] for trials in alike.values() if trials[0].attempts < MAX_ATTEMPTS]
+        if not tried:
             return
         if self._started is None:
             self._started = self._executor()
-        lanes = min(TASK_LANES, -(-len(trials) // self._started.workers))
-        batches = [trials[i : i + lanes] for i in range(0, len(trials), lanes)]
+        lanes = min(TASK_LANES, -(-len(tried) // self._started.workers))
+        batches = [tried[i : i + lanes] for i in range(0, len(tried), lanes)]
         while batches:
             candidates = [[trial.candidate for trial in batch] for batch in batches]
             for place, result in self._started.run(candidates):
@@ -159,10 +161,11 @@ class Trials:
                     self._note_failure(batches[place], result)
                 else:
                     for trial, evaluated in zip(batches[place], result, strict=True):
-                        self._record(trial, evaluated)
+                        for twin in alike[trial.key]:
+                            self._record(twin, evaluated)
                 if monotonic() - self._flushed > FLUSH_S:
                     self.flush()
-            unfinished = (trial for trial in trials if trial.row is None)
+            unfinished = (trial for trial in tried if trial.row is None)
             batches = [[trial] for trial in unfinished if trial.attempts < MAX_ATTEMPTS]
 
     def _note_failure(self, batch: Sequence[Trial], error: str) -> None:
@@ -185,10 +188,6 @@ class Trials:
             self._store.add("runs", place | {"workload": name, "events_digest": digest} | run)
         if state == "complete":
             self._places[trial.key] = (self._study.study, trial.role, trial.number)
-
-    def _fail(self, trial: Trial, tried: Trial) -> None:
-        trial.attempts = tried.attempts
-        self._add_row(trial, "fail", tried.error or "not replayed", None, {})
 
     def _add_row(
         self, trial: Trial, state: str, reason: str | None, keeps: bool | None, outcomes: Row

@@ -1,10 +1,10 @@
 """The database: one DuckDB file that any client may read, and that one writer adds to.
 
-`Store` is what a run writes through, `reader` what everything else reads through.
+`Store` is what a run writes through; `ask` (a user's SQL) and `open_for_reading` (ours) read.
 """
 
 from sweep.results.query import Answer, ask, open_for_reading, read_rows
-from sweep.results.schema import OUTCOME_COLUMNS, StoreError
+from sweep.results.schema import OUTCOME_COLUMNS, StoreError, spool_folder, told_errors
 from sweep.results.store import Store
 
 __all__ = [
@@ -15,4 +15,6 @@ __all__ = [
     "ask",
     "open_for_reading",
     "read_rows",
+    "spool_folder",
+    "told_errors",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,22 +62,23 @@ def open_for_reading(
     Waits while another process writes; if it is held for longer, a copy is read: that of
     `snapshot`, if given, brought up to date.
     """
-    waiting = spooled(path)
-    if not path.exists() and not waiting:
-        raise StoreError(f"{path}: no such database; sweep run makes it, --db names another")
-    try:
-        if waiting and not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise LockedError(f"{path}: may only be read")
-        if waiting:
-            with open_for_writing(path, patience_s) as writer:
-                merge(writer, path)
-        connection = connect_patiently(path, patience_s, read_only=True)
-    except LockedError:
-        with (snapshot or Snapshot(path)).open() as connection:
-            yield connection
-    else:
-        with connection:
-            yield connection
+    with told_errors(path):
+        waiting = spooled(path)
+        if not path.exists() and not waiting:
+            raise StoreError(f"{path}: no such database; sweep run makes it, --db names another")
+        try:
+            if waiting and not os.access(path if path.exists() else path.parent, os.W_OK):
+                raise LockedError(f"{path}: may only be read")
+            if waiting:
+                with open_for_writing(path, patience_s) as writer:
+                    merge(writer, path)
+            connection = connect_patiently(path, patience_s, read_only=True)
+        except LockedError:
+            with (snapshot or Snapshot(path)).open() as connection:
+                yield connection
+        else:
+            with connection:
+                yield connection
 
 
 class Snapshot:
@@ -87,7 +89,7 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: str | None = None
         self._copied: object = None
         self._merged: set[Path] = set()
 
@@ -95,10 +97,9 @@ class Snapshot:
     def open(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the copy for reading alone, as the database and its spool are now."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(
-                prefix="sweep-snapshot-", ignore_cleanup_errors=True
-            )
-        copy = Path(self._folder.name) / self._path.name
+            self._folder = tempfile.mkdtemp(prefix="sweep-snapshot-")
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        copy = Path(self._folder) / self._path.name
         for attempt in range(COPIES):
             try:
                 if self._renew(copy):
@@ -187,7 +188,7 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON and people know it: sums are whole numbers, not decimals."""
     if isinstance(value, Decimal):
         return int(value) if value.as_tuple().exponent == 0 else float(value)
-    if isinstance(value, tuple) and hasattr(value, "nanoseconds"):  # an interval
+    if hasattr(value, "nanoseconds"):  # an interval
         days = 30 * value.months + value.days
         return timedelta(days=days, microseconds=value.nanoseconds // 1000)
     return value

@@ -1,0 +1,139 @@
+"""A small study on the beginning of a real capture, and ways to run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.events import make_events, read_events, write_events
+from sweep.batch import Candidate
+from sweep.cluster import Executor, InProcess, Result
+from sweep.inputs import load_inputs
+from sweep.register import register
+from sweep.results import Store
+from sweep.runner import run_study
+from sweep.study import Study, load_study
+
+CAPTURE = Path(__file__).parents[2] / "studies" / "traces" / "database-xfs.parquet"
+
+TEXT = """\
+study: small
+workload: [{{trace: small.parquet}}]
+policy: {{eviction: lru}}
+parameters: {parameters}
+baselines: [{{system: carveout}}, {{preset: gcma}}]
+objectives: {objectives}
+constraints: {constraints}
+sampler: {{name: {sampler}, seed: 5}}
+n_trials: {n_trials}
+generation: 8
+"""
+PARAMETERS = {
+    "restore": "{type: categorical, choices: [inclusive, exclusive]}",
+    "drop": "{type: categorical, choices: [page, folio]}",
+    "folio_order": "{type: int, low: 0, high: 4}",
+    "headroom": "{type: float, low: 0.0, high: 0.5, step: 0.125}",
+}
+ONE = "[{metric: time_saved_ns, direction: maximize}]"
+TWO = "[{metric: refault_hit_ratio, direction: maximize}, {metric: stored, direction: minimize}]"
+HIT = "[{metric: restored, lower: 20}]"
+
+
+def write_trace(folder: Path, rows: int = 20_000) -> None:
+    """Write the first rows of the capture: a valid trace of its own."""
+    events = read_events(CAPTURE)
+    columns = {name: column[:rows] for name, column in events.columns.items()}
+    small = make_events(
+        columns, page_size=events.page_size, data_pages=events.data_pages, source=events.source
+    )
+    write_events(folder / "small.parquet", small)
+
+
+def write_study(
+    folder: Path,
+    sampler: str = "random",
+    n_trials: int = 30,
+    objectives: str = ONE,
+    constraints: str = "[]",
+    without: Sequence[str] = (),
+    **changed: str,
+) -> Path:
+    """Write a study into `folder`, whose trace must be there."""
+    chosen = {name: text for name, text in (PARAMETERS | changed).items() if name not in without}
+    parameters = "{" + ", ".join(f"{name}: {text}" for name, text in chosen.items()) + "}"
+    path = folder / "small.yaml"
+    path.write_text(
+        TEXT.format(
+            parameters=parameters,
+            objectives=objectives,
+            constraints=constraints,
+            sampler=sampler,
+            n_trials=n_trials,
+        )
+    )
+    return path
+
+
+class Silent:
+    """Progress that nobody looks at."""
+
+    def began(self, total: int, recorded: int) -> None:
+        self.recorded = recorded
+
+    def finished(self, row: dict[str, Any]) -> None:
+        """Say nothing."""
+
+
+class Interrupted(InProcess):
+    """An executor that Ctrl-C stops after so many batches."""
+
+    def __init__(self, workloads: Any, batches: int) -> None:
+        super().__init__(workloads)
+        self.left = batches
+
+    def run(self, batches: Sequence[Sequence[Candidate]]) -> Iterator[tuple[int, Result]]:
+        # Two lanes a batch, so that a generation is left half done.
+        for place, result in super().run(batches):
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield place, result
+
+
+def run(path: Path, database: Path, make: Callable[[Any], Executor] = InProcess) -> Study:
+    """Run a study to its end."""
+    study, text = load_study(path)
+    inputs = load_inputs(study, path)
+    store = Store(database)
+    register(store, study, text, inputs, path, new=False)
+    run_study(study, inputs, store, lambda: make(inputs.workloads), Silent())
+    return study
+
+
+VARYING = ("finished_at", "host", "attempts")
+
+
+def tables(database: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the trials and runs of a database but for what varies from run to run."""
+    store = Store(database)
+    found = {}
+    for table in ("trials", "runs"):
+        rows = store.rows(f"SELECT * FROM {table} ORDER BY study, role, number")
+        found[table] = [
+            {name: value for name, value in row.items() if name not in VARYING} for row in rows
+        ]
+    return found
+
+
+def command(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
+    """Start the real command."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweep.cli", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
