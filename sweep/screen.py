@@ -39,40 +39,50 @@ class LiveProgress:
         self._objective = study.objectives[0]
         self._best: Any = None
         self._done = self._recorded = self._total = self._failed = 0
-        self._start = self._line = monotonic()
+        self._start: float | None = None
+        self._line = 0.0
         self._bar: Progress | None = None
 
     def began(self, total: int, recorded: int) -> None:
         """Start to show a run of `total` trials, `recorded` of them from before."""
         self._total, self._done, self._recorded = total, recorded, recorded
-        self._start = monotonic()
         if recorded:
             note(f"study {self._study.study}: {recorded} of {total} trials are recorded")
+        if recorded >= total:
+            return
         console = Console(stderr=True)
-        if console.is_terminal and recorded < total:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=None),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=console,
-            )
-            self._bar.add_task("starting", total=total, completed=recorded, rate="")
-            self._bar.start()
+        if not console.is_terminal:
+            note(f"study {self._study.study}: starting workers, compiling what is not compiled yet")
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        starting = "starting workers, compiling what is not compiled yet"
+        self._bar.add_task(starting, total=total, completed=recorded, rate="")
+        self._bar.start()
 
     def finished(self, row: Row) -> None:
         """Count a trial."""
+        if self._start is None:
+            # The rate leaves out the start of the workers: the time left would be far off.
+            self._start = self._line = monotonic()
+        if row["role"] != "trial":
+            return
+        self._done += 1
         value = row.get(self._objective.metric)
-        if row["role"] == "trial":
-            self._done += 1
         if row["state"] != "complete":
             self._failed += 1
-        elif row["role"] == "trial" and row["feasible"] and value is not None:
+        elif row["feasible"] and value is not None:
             wanted = max if self._objective.direction == "maximize" else min
             self._best = value if self._best is None else wanted(self._best, value)
-        seconds = monotonic() - self._start
-        rate = f"{(self._done - self._recorded) / max(seconds, 1e-3):.0f} trials/s"
+        seconds = max(monotonic() - self._start, 1e-3)
+        per_second = (self._done - self._recorded) / seconds
+        rate = f"{per_second:.0f} trials/s"
         best = f"best {self._objective.metric} {say(self._objective.metric, self._best)}"
         failed = f", {self._failed} failed" if self._failed else ""
         if self._bar is not None:
@@ -80,7 +90,7 @@ class LiveProgress:
             self._bar.update(task, completed=self._done, description=best + failed, rate=rate)
         elif monotonic() - self._line > LINE_S:
             self._line = monotonic()
-            left = seconds / max(1, self._done - self._recorded) * (self._total - self._done)
+            left = (self._total - self._done) / per_second
             note(f"{self._done}/{self._total} trials, {best}{failed}, {rate}, {left:.0f} s left")
 
     def close(self) -> None:

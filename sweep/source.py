@@ -30,6 +30,8 @@ _PLAIN = (
     (r"mapping values are not.*", "a ':' out of place (quote the text, or mind the indentation?)"),
     (r"expected <block end>.*", "this belongs to nothing above it (mind the indentation)"),
     (r"but found another document", "a second document begins; a study is one"),
+    (r"'?<scalar>'?|the node content", "a value"),
+    (r"expected '<document start>', but found.*", "this belongs to nothing before it"),
     (r"'<stream end>'|'\\x00'|unexpected end of stream", "the end of the file"),
 )
 
