@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -198,11 +199,26 @@ def _check_range(
         step = 1
     if not _number(step, kinds) or step <= 0 or low > high:
         return None
-    if 0 <= high - low < step and "step" in raw:
-        source.complain((*place, "step"), f"{name}: step {step} is wider than from low to high")
-    if fits == "int":
-        return int((high - low) // step) + 1
-    return int(min((high - low) / step, float(MAX_TRIALS)) + 1e-9) + 1
+    return _check_step(source, place, name, (low, high, step), fits)
+
+
+def _check_step(
+    source: Source, place: Place, name: str, ends: tuple[float, float, float], fits: str
+) -> int | None:
+    """Return how many values a range has; its high is one of them, as it says."""
+    # In decimal, as it was written: 0.3 is three steps of 0.1.
+    low, high, step = (Decimal(str(end)) for end in ends)
+    if fits == "float" and (high - low) / step > MAX_TRIALS:
+        source.complain((*place, "step"), f"{name}: step {ends[2]} makes over {MAX_TRIALS} values")
+        return None
+    missed = (high - low) % step
+    if missed and step > high - low:
+        message = f"{name}: step {ends[2]} is wider than from {ends[0]} to {ends[1]}"
+        source.complain((*place, "step"), message)
+    elif missed:
+        message = f"{name}: steps of {ends[2]} from {ends[0]} miss {ends[1]}"
+        source.complain((*place, "high"), f"{message}, did you mean {high - missed}?")
+    return int((high - low) // step) + 1
 
 
 def _number(value: Any, kinds: Any) -> TypeGuard[float]:
@@ -255,16 +271,23 @@ def _check_sampler(
     elif isinstance(name, str) and "n_trials" not in data:
         source.complain((), "key n_trials is missing")
     if name == "cmaes":
-        objectives = data.get("objectives")
-        types = [raw.get("type") for raw in parameters.values() if isinstance(raw, dict)]
-        place = ("sampler", "name")
-        if isinstance(objectives, list) and len(objectives) > 1:
-            source.complain(place, "cmaes takes one objective, did you mean nsga2?")
-        if data.get("constraints"):
-            source.complain(place, "cmaes does not see constraints, did you mean tpe?")
-        if parameters and sum(kind in ("int", "float") for kind in types) < 2:
-            message = "cmaes needs two parameters of type int or float, did you mean tpe?"
-            source.complain(place, message)
+        _check_cmaes(source, data, parameters)
+
+
+def _check_cmaes(source: Source, data: dict[str, Any], parameters: dict[str, Any]) -> None:
+    place = ("sampler", "name")
+    objectives, generation = data.get("objectives"), data.get("generation")
+    if isinstance(objectives, list) and len(objectives) > 1:
+        source.complain(place, "cmaes takes one objective, did you mean nsga2?")
+    if data.get("constraints"):
+        source.complain(place, "cmaes does not see constraints, did you mean tpe?")
+    ranges = [raw for raw in parameters.values() if isinstance(raw, dict)]
+    ranges = [raw for raw in ranges if raw.get("type") in ("int", "float")]
+    if parameters and sum(raw.get("low") != raw.get("high") for raw in ranges) < 2:
+        message = "cmaes needs two parameters of type int or float, did you mean tpe?"
+        source.complain(place, message)
+    if _number(generation, int) and 2 <= generation < 4:
+        source.complain(("generation",), "cmaes needs a generation of at least 4")
 
 
 def _check_grid(

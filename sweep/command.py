@@ -89,7 +89,7 @@ def _show(study: Study, database: Path, as_json: bool) -> bool:
         baselines = read_rows(connection, baselines_sql(), [study.study])
         counts = read_rows(connection, status_sql(), [study.study])[0]
     if as_json:
-        print_json({"study": study.study, "best": best, "baselines": baselines} | counts)
+        print_json(counts | {"best": best, "baselines": baselines})
     else:
         print_summary(study, best, baselines, counts, next_questions(study))
     return bool(counts["failed"])

@@ -24,7 +24,7 @@ from core.policy import POLICY_FIELDS
 from sweep.results import Store, StoreError, ask
 
 Row = dict[str, Any]
-WORDS = "system eviction admission restore drop large_folios metadata".split()
+WORDS = ["system", "eviction", "admission", "restore", "drop", "large_folios", "metadata"]
 DOUBLES = [
     name
     for name, unit in UNITS.items()
