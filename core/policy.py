@@ -109,6 +109,7 @@ class Policy:
     def __post_init__(self) -> None:
         for name, words in WORDS.items():
             object.__setattr__(self, name, words(getattr(self, name)))
+        object.__setattr__(self, "headroom", float(self.headroom))
         if not 0 <= self.folio_order <= MAX_FOLIO_ORDER:
             raise ValueError(f"folio_order {self.folio_order} is not between 0 and 9")
         if not 0.0 <= self.headroom < 1.0:

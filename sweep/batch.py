@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from core.events import Events
 from core.jit import CORE_DIGEST
 from core.machine import Machine
 from core.outcomes import Columns, Outcomes, measure, samples_of
-from core.policy import POLICY_FIELDS, PRESETS, Policy, pack
+from core.policy import POLICY_FIELDS, PRESETS, WORDS, Policy, pack
 from core.replay import replay_bytes, replay_timeline
 from core.timeline import Timeline, prepare
 from sweep.study import Baseline, Study, size_in_bytes
@@ -41,9 +41,9 @@ class Candidate:
     @property
     def row(self) -> Row:
         """The candidate's columns of `trials`."""
-        words = asdict(self.policy)
-        named = {name: getattr(words[name], "value", words[name]) for name in POLICY_FIELDS}
-        return named | {"tag_block_size": self.tag_block_size} | asdict(self.costs)
+        policy = {name: getattr(self.policy, name) for name in POLICY_FIELDS}
+        policy |= {name: policy[name].value for name in WORDS}
+        return policy | {"tag_block_size": self.tag_block_size} | vars(self.costs)
 
 
 class Workloads(NamedTuple):
@@ -64,7 +64,7 @@ class Evaluated(NamedTuple):
 def candidate(study: Study, parameters: Row) -> Candidate:
     """Return the candidate of a trial's parameters."""
     fixed = study.policy.model_dump(exclude_unset=True, exclude={"preset"})
-    base = asdict(PRESETS[study.policy.preset]) if study.policy.preset else {}
+    base = vars(PRESETS[study.policy.preset]) if study.policy.preset else {}
     searched = {name: value for name, value in parameters.items() if name in POLICY_FIELDS}
     costs = {name: value for name, value in parameters.items() if name in COST_FIELDS}
     size = parameters.get("tag_block_size", study.machine.tag_block_size or 4096)
@@ -75,7 +75,7 @@ def candidate(study: Study, parameters: Row) -> Candidate:
 def baseline(study: Study, policy: Baseline) -> Candidate:
     """Return the candidate of a baseline: its own fields alone, not the study's `policy`."""
     fixed = policy.model_dump(exclude_unset=True, exclude={"preset", "tag_block_size"})
-    base = asdict(PRESETS[policy.preset]) if policy.preset else {}
+    base = vars(PRESETS[policy.preset]) if policy.preset else {}
     size = policy.tag_block_size or study.machine.tag_block_size or 4096
     return Candidate(Policy(**(base | fixed)), size, study.cost_table())
 

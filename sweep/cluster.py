@@ -13,6 +13,7 @@ import secrets
 import socket
 import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
@@ -186,7 +187,10 @@ def _start(workers: int | None, address: str | None, held_bytes: int) -> Any:
         }
     elif address != "auto":
         _probe(address)
-    import ray
+    with warnings.catch_warnings():
+        # What Ray imports has opinions about proxies of the environment.
+        warnings.simplefilter("ignore")
+        import ray
 
     try:
         # Ray's notices of dead workers go to stdout, which is for data.
@@ -200,7 +204,9 @@ def _start(workers: int | None, address: str | None, held_bytes: int) -> Any:
 def _probe(address: str) -> None:
     """Raise `ClusterError` if nothing listens at an address; Ray itself waits for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(f"Ray at {address}: an address is HOST:PORT, or auto")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, ValueError) as error:
-        raise ClusterError(f"Ray at {address}: {error}; it is HOST:PORT, or auto") from None
+    except OSError as error:
+        raise ClusterError(f"Ray at {address}: nothing answers there ({error})") from None

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.outcomes import UNITS
+from core.policy import POLICY_FIELDS
 from sweep.results import Answer
 from sweep.sql import columns_shown
 from sweep.study import Study
@@ -161,7 +162,10 @@ def print_summary(
     ]
     for fields, row in zip(study.baselines, baselines, strict=False):
         shown = fields.preset or fields.system.value
-        rows.append({"policy": shown} | {name: row[name] for name in names[1:]})
+        # A carve-out has no cache for the fields of one to act on.
+        moot = POLICY_FIELDS if row["system"] == "carveout" else ()
+        values = {name: None if name in moot else row[name] for name in names[1:]}
+        rows.append({"policy": shown} | values)
     print()
     if study.question:
         print(study.question)

@@ -21,14 +21,20 @@ def columns_shown(study: Study) -> list[str]:
 
 
 def best_sql(study: Study, limit: int) -> str:
-    """Return the query for a study's best trials: the Pareto set for several objectives."""
+    """Return the query for a study's best trials: the Pareto set for several objectives.
+
+    Of trials with equal values, which are many where a parameter changes nothing, it has the first.
+    """
     order = ", ".join(
         f"{objective.metric} {'ASC' if objective.direction == 'minimize' else 'DESC'}"
         for objective in study.objectives
     )
     usable = "study = $1 AND role = 'trial' AND state = 'complete' AND feasible"
     if len(study.objectives) == 1:
-        return f"SELECT * FROM trials WHERE {usable} ORDER BY {order}, number LIMIT {limit}"
+        return (
+            f"SELECT * FROM (SELECT DISTINCT ON ({study.objectives[0].metric}) * FROM trials "
+            f"WHERE {usable} ORDER BY {order}, number) ORDER BY {order} LIMIT {limit}"
+        )
     signs = [
         (objective.metric, "<=" if objective.direction == "minimize" else ">=")
         for objective in study.objectives
@@ -38,12 +44,11 @@ def best_sql(study: Study, limit: int) -> str:
     distinct = ", ".join(metric for metric, _ in signs)
     return (
         f"WITH usable AS (SELECT * FROM trials WHERE {usable}), "
-        # Many trials share their outcome: the front is sought among distinct ones.
         f"points AS (SELECT DISTINCT {distinct} FROM usable), "
         f"front AS (SELECT * FROM points one WHERE NOT EXISTS "
         f"(SELECT 1 FROM points other WHERE {as_good} AND ({better}))) "
-        f"SELECT DISTINCT ON ({distinct}) usable.* FROM usable JOIN front USING ({distinct}) "
-        f"ORDER BY {order}, number LIMIT {limit}"
+        f"SELECT * FROM (SELECT DISTINCT ON ({distinct}) usable.* FROM usable "
+        f"JOIN front USING ({distinct}) ORDER BY {order}, number) ORDER BY {order} LIMIT {limit}"
     )
 
 

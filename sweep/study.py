@@ -61,8 +61,8 @@ def _page_size(value: int) -> int:
     return value
 
 
-def size_in_bytes(value: int | str) -> int:
-    """Return the bytes of a size such as ``4KiB``."""
+def size_in_bytes(value: int | str | float) -> int:
+    """Return the bytes of a size such as ``4KiB``, or of a whole number of them."""
     return TypeAdapter(Size).validate_python(value)
 
 

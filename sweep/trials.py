@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
 from core.jit import CORE_DIGEST
 from sweep.batch import Candidate, Evaluated, Row, policy_key
@@ -20,6 +21,9 @@ from sweep.study import Study
 MAX_ATTEMPTS = 3
 #: Rows wait so long at most before they are committed, in seconds.
 FLUSH_S = 1.0
+#: Outcomes kept for trials alike, some 10 KB each; reading them back costs 200 ms a generation.
+REMEMBERED = 4096
+PLACE = "(study, role, number)"
 #: Lanes of a task at most.
 TASK_LANES = 256
 
@@ -52,6 +56,7 @@ class Trials:
         self._executor, self._finished = executor, finished
         self._started: Executor | None = None
         self._flushed = monotonic()
+        self._evaluated: dict[str, Evaluated] = {}
         self._host = socket.gethostname()
         self.recorded = self._read_recorded()
         self._attempts = {
@@ -112,38 +117,44 @@ class Trials:
 
     def _look_up(self, waiting: Iterable[Trial]) -> None:
         """Copy the rows of trials that had the same policy, events, costs and simulator."""
-        hits = [trial for trial in waiting if trial.row is None and trial.key in self._places]
-        if not hits:
-            return
-        self.flush()
-        keys = ", ".join(f"'{key}'" for key in sorted({trial.key for trial in hits}))
-        of_places = "(study, role, number) IN (SELECT (study, role, number) FROM found)"
+        hits = [trial for trial in waiting if trial.key in self._places]
+        unread = sorted({trial.key for trial in hits} - self._evaluated.keys())
+        if unread:
+            self.flush()
+            self._evaluated |= self._read_evaluated(unread)
+        for trial in hits:
+            evaluated = self._evaluated.get(trial.key)
+            if evaluated is not None:
+                self._record(trial, evaluated)
+        while len(self._evaluated) > REMEMBERED:
+            del self._evaluated[next(iter(self._evaluated))]
+
+    def _read_evaluated(self, keys: Sequence[str]) -> dict[str, Evaluated]:
+        """Return what became of the first trial of each key, from the database."""
         found = (
-            "WITH found AS (SELECT DISTINCT ON (policy_key) policy_key, study, role, number "
-            f"FROM trials WHERE state = 'complete' AND policy_key IN ({keys}) "
+            "WITH found AS (SELECT DISTINCT ON (policy_key) study, role, number FROM trials "
+            "WHERE state = 'complete' AND list_contains($1, policy_key) "
             "ORDER BY policy_key, study, role, number) "
         )
-        rows = self._store.rows(f"{found} SELECT * FROM trials WHERE {of_places}")
-        runs = self._store.rows(f"{found} SELECT * FROM runs WHERE {of_places}")
-        by_key = {row["policy_key"]: row for row in rows}
-        for trial in hits:
-            row = by_key.get(trial.key)
-            if row is None:
-                continue
-            place = (row["study"], row["role"], row["number"])
-            mine = [run for run in runs if (run["study"], run["role"], run["number"]) == place]
-            by_workload = {run["events_digest"]: run for run in mine}
-            evaluated = Evaluated(
+        trials = self._store.rows(
+            f"{found} SELECT * FROM trials SEMI JOIN found USING {PLACE}", [keys]
+        )
+        runs = self._store.rows(f"{found} SELECT * FROM runs SEMI JOIN found USING {PLACE}", [keys])
+        of_trial: dict[tuple[Any, ...], dict[str, Row]] = {}
+        for run in runs:
+            place = (run["study"], run["role"], run["number"])
+            of_trial.setdefault(place, {})[run["events_digest"]] = run
+        evaluated = {}
+        for row in trials:
+            mine = of_trial[row["study"], row["role"], row["number"]]
+            evaluated[row["policy_key"]] = Evaluated(
                 {name: row[name] for name in OUTCOME_COLUMNS},
                 [
-                    {
-                        name: by_workload[digest][name]
-                        for name in (*OUTCOME_COLUMNS, "reservation_samples")
-                    }
+                    {name: mine[digest][name] for name in (*OUTCOME_COLUMNS, "reservation_samples")}
                     for digest in self._inputs.digests
                 ],
             )
-            self._record(trial, evaluated)
+        return evaluated
 
     def _replay(self, alike: dict[str, list[Trial]]) -> None:
         """Replay one trial of each key; a batch that failed is tried again, trial by trial."""
@@ -161,6 +172,7 @@ class Trials:
                     self._note_failure(batches[place], result)
                 else:
                     for trial, evaluated in zip(batches[place], result, strict=True):
+                        self._evaluated[trial.key] = evaluated
                         for twin in alike[trial.key]:
                             self._record(twin, evaluated)
                 if monotonic() - self._flushed > FLUSH_S:

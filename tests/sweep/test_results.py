@@ -32,8 +32,13 @@ DOUBLES = [
 ]
 
 HOLDER = """
-import sys, duckdb
-connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "ro")
+import sys, time, duckdb
+while True:
+    try:
+        connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "ro")
+        break
+    except duckdb.IOException:  # a writer has it for the moment
+        time.sleep(0.01)
 print("holds", flush=True)
 sys.stdin.read()
 """
@@ -94,13 +99,14 @@ class Writers:
         command = [sys.executable, "-c", WRITERS]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-        self.pid = 0
+        self.pid, self.runs = 0, False
 
     def start(self, path: Path, first: int, step: str = "none") -> None:
         assert self.process.stdin
         self.process.stdin.write(f"{path} {first} {step}\n")
         self.process.stdin.flush()
         self.pid = int(self.read().removeprefix("pid "))
+        self.runs = True
 
     def read(self) -> str:
         assert self.process.stdout
@@ -111,14 +117,23 @@ class Writers:
         return self.acknowledged()
 
     def acknowledged(self) -> list[int]:
-        return [int(line) for line in iter(self.read, "gone")]
+        found = [int(line) for line in iter(self.read, "gone")]
+        self.runs = False
+        return found
 
 
 @pytest.fixture(scope="module")
-def writers() -> Iterator[Writers]:
+def all_writers() -> Iterator[Writers]:
     writers = Writers()
     yield writers
     writers.process.communicate()
+
+
+@pytest.fixture
+def writers(all_writers: Writers) -> Iterator[Writers]:
+    yield all_writers
+    if all_writers.runs:
+        all_writers.kill()
 
 
 def trial(number: int, **named: Any) -> Row:
@@ -159,7 +174,7 @@ def test_acknowledged_rows_survive_kills_at_any_moment(
                 holder.communicate()
             time.sleep(chance.uniform(0.0, 0.4))
             acknowledged += writers.kill()
-        if path.exists():
+        if acknowledged:
             assert_whole(path, acknowledged)
     assert len(acknowledged) > 5
     Store(path)
@@ -167,33 +182,26 @@ def test_acknowledged_rows_survive_kills_at_any_moment(
     assert not spool_of(path)
 
 
-@pytest.mark.parametrize("hold", [False, True])
-@pytest.mark.parametrize("step", ["link", "fsync", "rename", "unlink"])
+@pytest.mark.parametrize(
+    ("step", "hold"),
+    [("fsync", True), ("rename", True), ("fsync", False), ("unlink", False), ("link", False)],
+)
 def test_a_kill_before_any_step_loses_nothing(
     path: Path, writers: Writers, step: str, hold: bool
 ) -> None:
-    before: list[int] = []
+    acknowledged: list[int] = []
     if step != "link":  # the step that makes the file
+        Store(path)
         with held(path):
             writers.start(path, 0)
-            before = [int(writers.read())]
-            before += writers.kill()
+            acknowledged = [int(writers.read()), *writers.kill()]
         assert spool_of(path)
-    if hold and path.exists():
-        with held(path):
-            writers.start(path, 1000, step)
-            if step == "unlink":  # none while it is held
-                time.sleep(0.5)
-                before += writers.kill()
-            else:
-                before += writers.acknowledged()
-            assert_whole(path, before)
-    else:
+    with held(path) if hold else nullcontext():
         writers.start(path, 1000, step)
-        before += writers.acknowledged()
-    assert step == "link" or spool_of(path)  # the kill came before it was forgotten
-    Store(path).flush()
-    assert_whole(path, before)
+        acknowledged += writers.acknowledged()
+    assert bool(spool_of(path)) == (step not in ("link", "fsync") or hold)
+    Store(path)
+    assert_whole(path, acknowledged)
     assert not spool_of(path)
 
 
@@ -228,20 +236,20 @@ def test_a_client_that_holds_the_file_never_stops_a_run(path: Path, mode: str) -
     Store(path)
     with held(path, mode):
         store = Store(path)
-        for number in range(5):
+        for number in range(3):
             store.add("trials", trial(number))
             start = time.monotonic()
             store.flush()
             assert time.monotonic() - start < 2
             assert len(spool_of(path)) == number + 1
-            assert len(store.rows("SELECT * FROM trials")) == number + 1
-        assert sorted(numbers(path)) == [0, 1, 2, 3, 4]
-    assert len(spool_of(path)) == 5
-    store.add("trials", trial(5))
+            assert len(store.rows("FROM trials")) == number + 1
+        assert sorted(numbers(path)) == [0, 1, 2]
+    assert len(spool_of(path)) == 3
+    store.add("trials", trial(3))
     store.flush()
     assert not spool_of(path)
     with duckdb.connect(str(path), read_only=True) as connection:
-        assert connection.execute("SELECT count(*) FROM trials").fetchall() == [(6,)]
+        assert connection.execute("SELECT count(*) FROM trials").fetchall() == [(4,)]
 
 
 def test_a_long_hold_costs_neither_the_reader_nor_the_merge_much(path: Path) -> None:
@@ -291,22 +299,22 @@ def test_a_spooled_row_is_on_disk_when_it_is_acknowledged(
 def test_a_reader_sees_all_that_was_acknowledged_before_it_asks(
     path: Path, writers: Writers
 ) -> None:
-    Store(path)
-    writers.start(path, 0)
     store = Store(path)
-    end, seen = time.monotonic() + 3, []
-    while time.monotonic() < end:
-        last = int(writers.read())
-        seen.append(last)
-        found = numbers(path, 0.0) if last % 2 else [r["number"] for r in store.rows("FROM trials")]
-        assert set(seen) <= set(found)
-        if last % 5 == 0:
-            with held(path, "ro"):
-                last = int(writers.read())
-                seen.append(last)
-                assert set(seen) <= set(numbers(path, 0.0))
-                assert set(seen) <= {row["number"] for row in store.rows("FROM trials")}
-    assert_whole(path, seen + writers.kill())
+    writers.start(path, 0)
+    seen: set[int] = set()
+
+    def look() -> None:
+        for _ in range(8):
+            seen.add(int(writers.read()))
+            assert seen <= set(numbers(path, 0.0))
+            seen.add(int(writers.read()))
+            assert seen <= {row["number"] for row in store.rows("FROM trials")}
+
+    look()
+    with held(path, "ro"):
+        look()
+    look()
+    assert_whole(path, [*seen, *writers.kill()])
 
 
 def test_every_field_cost_and_outcome_is_a_typed_column(path: Path) -> None:
