@@ -16,7 +16,7 @@ from sweep.results import Store, StoreError, ask, open_for_reading, read_rows
 from sweep.runner import number_of_trials, run_study
 from sweep.screen import LiveProgress, note, print_answer, print_json, print_summary, print_table
 from sweep.search import SearchError, check_sampler
-from sweep.source import SourceError
+from sweep.source import SourceError, read_source
 from sweep.sql import baselines_sql, best_sql, columns_shown, next_questions, status_sql
 from sweep.study import Study, load_study, parse_study
 
@@ -125,9 +125,10 @@ def validate_command(path: Path, as_json: bool) -> None:
 
 
 def _name_of(study: str) -> str:
-    """Return the name of a study that is given by name or by file."""
-    if study.endswith((".yaml", ".yml")):
-        return load_study(Path(study))[0].study
+    """Return the name of a study that is given by name or by file; its traces may be gone."""
+    path = Path(study)
+    if path.suffix in (".yaml", ".yml"):
+        return parse_study(read_source(path).text, path).study
     return study
 
 

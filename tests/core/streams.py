@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
+import pytest
 import reference
 from hypothesis import strategies as st
 
@@ -13,6 +15,9 @@ from core.events import SCHEMA, Events, make_events
 from core.machine import Machine
 from core.outcomes import Outcomes, measure
 from core.policy import Admission, Drop, Eviction, LargeFolios, Metadata, Policy, Restore, System
+
+#: For tests of whole captures: plain Python is held to the same laws on the random streams.
+compiled = pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="takes compiled code")
 
 EXACT_EVICTIONS = [
     eviction for eviction in Eviction if eviction not in (Eviction.S3FIFO, Eviction.RANDOM)

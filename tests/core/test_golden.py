@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 
 import golden
-import pytest
+from streams import compiled
 
 
-@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="minutes of plain Python")
+@compiled
 def test_outcomes_are_the_golden_ones() -> None:
     assert golden.outcomes() == json.loads(golden.FILE.read_text()), "make golden renews them"

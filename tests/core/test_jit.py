@@ -7,10 +7,9 @@ import os
 import subprocess
 import sys
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from streams import as_events, machines, policies, streams
+from streams import as_events, compiled, machines, policies, streams
 
 from core.policy import Eviction, pack
 from core.replay import replay
@@ -41,7 +40,7 @@ def outcomes_of_fixed_streams() -> list[list[int]]:
     return found
 
 
-@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="compares with compiled code")
+@compiled
 def test_jit_equals_plain_python() -> None:
     program = "import test_jit, json; print(json.dumps(test_jit.outcomes_of_fixed_streams()))"
     command = [sys.executable, "-c", program]

@@ -9,7 +9,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streams import as_events, machines, policies, streams
+from streams import as_events, compiled, machines, policies, streams
 
 from core.costs import Costs, pack_costs
 from core.events import RESTORE, STORE, read_events
@@ -178,6 +178,7 @@ def test_random_eviction_takes_every_unit_about_as_often() -> None:
     assert ((gone - seeds / 8) ** 2 / (seeds / 8)).sum() < 24.3
 
 
+@compiled
 @pytest.mark.parametrize(("pages", "reservations"), [(1, 2_714), (2, 1_735), (4, 1_128), (8, 729)])
 def test_a_capture_has_the_refaults_and_reservations_that_the_kernel_counted(
     traces: Path, pages: int, reservations: int
@@ -190,6 +191,7 @@ def test_a_capture_has_the_refaults_and_reservations_that_the_kernel_counted(
     assert columns["reservations"].tolist() == [reservations]
 
 
+@compiled
 def test_a_large_folio_refaults_page_by_page(traces: Path) -> None:
     # The kernel counts 81,686 on this capture: all pages of a folio whose first one refaults.
     events = read_events(traces / "database-xfs.parquet")
@@ -198,6 +200,7 @@ def test_a_large_folio_refaults_page_by_page(traces: Path) -> None:
     assert columns["refaults"].tolist() == [81_137]
 
 
+@compiled
 @pytest.mark.parametrize(
     ("policy", "restored"),
     [
@@ -215,6 +218,7 @@ def test_pages_restored_on_the_database_capture(
     assert counted(replay(events, machine, pack([policy])))["restored"] == restored
 
 
+@compiled
 @pytest.mark.parametrize(
     ("policy", "figures"),
     [

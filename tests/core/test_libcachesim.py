@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streams import compiled
 
 from core.events import RESTORE, STORE, Events, make_events, read_events
 from core.eviction.queue import MISSED
@@ -53,6 +54,7 @@ def their_misses(name: str, requests: np.ndarray, slots: int) -> int:
     return requests.size - hits
 
 
+@compiled
 @pytest.mark.parametrize("slots", [20, 500, 2048, 8192])
 @pytest.mark.parametrize("kind", ["real", "skewed"])
 def test_misses_equal_those_of_libcachesim(traces: Path, kind: str, slots: int) -> None:
