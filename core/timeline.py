@@ -16,6 +16,7 @@ from core.events import INVALIDATE_INODE, RESTORE, STORE, WORKINGSET, Events
 from core.jit import entry, wide
 from core.machine import Machine
 from core.occupancy import Occupancy, occupy
+from core.policy import MAX_FOLIO_ORDER
 
 # A step packs its kind in bits 0-2, a flag in bit 3 and the folio's order in bits 4-7.
 RESERVE, RELEASE = 4, 5
@@ -49,10 +50,8 @@ class Timeline(NamedTuple):
     bins: int  # bins of a latency histogram of one lane
 
 
-def prepare(events: Events, machine: Machine, max_drop_order: int = 9) -> Timeline:
+def prepare(events: Events, machine: Machine) -> Timeline:
     """Return the timeline of `events` on `machine`.
-
-    `max_drop_order` bounds the pages that one reserved slot can drop (``2**max_drop_order``).
 
     Raises
     ------
@@ -68,10 +67,13 @@ def prepare(events: Events, machine: Machine, max_drop_order: int = 9) -> Timeli
     word, argument, remaining_ns = _steps(events, page, adjacent, occupancy)
     stores_and_restores = _offers(events.op, events.order, page, adjacent, inode_pages, keys.size)
     classes, sample_class = np.unique(occupancy.samples, axis=0, return_inverse=True)
-    largest = np.minimum(classes[:, 1] * machine.tag_block_pages << max_drop_order, machine.slots)
+    file_orders = events.order[events.op < INVALIDATE_INODE]
+    max_order = int(file_orders.max()) if file_orders.size else 0
+    # A reserved slot drops its unit at most; `bins` are for 0 to that many pages dropped.
+    unit_order = min(max_order, MAX_FOLIO_ORDER)
+    largest = np.minimum(classes[:, 1] * machine.tag_block_pages << unit_order, machine.slots)
     bins = largest + 1
     first = np.cumsum(bins) - bins
-    file_orders = events.order[events.op < INVALIDATE_INODE]
     timeline = Timeline(
         word,
         argument,
@@ -85,7 +87,7 @@ def prepare(events: Events, machine: Machine, max_drop_order: int = 9) -> Timeli
         restore_pages=int(stores_and_restores[2]),
         restore_sequential_pages=int(stores_and_restores[3]),
         pages=int(keys.size),
-        max_order=int(file_orders.max()) if file_orders.size else 0,
+        max_order=max_order,
         span_ns=span_ns,
         bins=int(bins.sum()),
     )

@@ -30,6 +30,10 @@ Row = dict[str, Any]
 BATCH_BYTES = 512 * 2**20
 
 
+#: Timelines kept, of 14 bytes an event each: a study may search the tag block size.
+TIMELINES = 32
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A policy with the machine's tag block size and the costs that it is tried under."""
@@ -113,6 +117,8 @@ class Evaluator:
         if (workload, size) not in self._timelines:
             machine = self._machine(workload, size)
             timeline = prepare(self.workloads.events[workload], machine)
+            if len(self._timelines) >= TIMELINES:
+                del self._timelines[next(iter(self._timelines))]
             self._timelines[workload, size] = timeline
         return self._timelines[workload, size]
 

