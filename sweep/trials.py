@@ -163,8 +163,10 @@ class Trials:
             return
         if self._started is None:
             self._started = self._executor()
-        lanes = min(TASK_LANES, -(-len(tried) // self._started.workers))
-        batches = [tried[i : i + lanes] for i in range(0, len(tried), lanes)]
+        fresh = [trial for trial in tried if trial.attempts == 0]
+        lanes = min(TASK_LANES, -(-len(fresh) // self._started.workers)) or 1
+        batches = [fresh[i : i + lanes] for i in range(0, len(fresh), lanes)]
+        batches += [[trial] for trial in tried if trial.attempts > 0]
         while batches:
             candidates = [[trial.candidate for trial in batch] for batch in batches]
             for place, result in self._started.run(candidates):

@@ -113,17 +113,17 @@ def run(path: Path, database: Path, make: Callable[[Any], Executor] = InProcess)
     return study
 
 
-VARYING = ("finished_at", "host", "attempts")
+VARYING = ("finished_at", "host")
 
 
-def tables(database: Path) -> dict[str, list[dict[str, Any]]]:
+def tables(database: Path, varying: tuple[str, ...] = VARYING) -> dict[str, list[dict[str, Any]]]:
     """Return the trials and runs of a database but for what varies from run to run."""
     store = Store(database)
     found = {}
     for table in ("trials", "runs"):
         rows = store.rows(f"SELECT * FROM {table} ORDER BY study, role, number")
         found[table] = [
-            {name: value for name, value in row.items() if name not in VARYING} for row in rows
+            {name: value for name, value in row.items() if name not in varying} for row in rows
         ]
     return found
 

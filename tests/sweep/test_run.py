@@ -117,7 +117,8 @@ def test_a_worker_that_dies_costs_an_attempt_and_no_trial(folder: Path, tmp_path
     assert {row["state"] for row in rows} == {"complete"}
     assert max(row["attempts"] for row in rows) == 2
     small.run(path, tmp_path / "whole.duckdb")
-    assert small.tables(database) == small.tables(tmp_path / "whole.duckdb")
+    varying = (*small.VARYING, "attempts")
+    assert small.tables(database, varying) == small.tables(tmp_path / "whole.duckdb", varying)
 
 
 class _Dying(RayCluster):
@@ -135,11 +136,8 @@ class _Dying(RayCluster):
 class _Failing(InProcess):
     """An executor on which every batch with a certain policy fails."""
 
-    runs = 0
-
     def run(self, batches):  # type: ignore[no-untyped-def]
         for place, batch in enumerate(batches):
-            self.runs += 1
             if any(tried.policy.folio_order == 3 for tried in batch):
                 yield place, "MemoryError: no room"
             else:
@@ -159,6 +157,40 @@ def test_a_trial_that_always_fails_is_failed_with_the_error_and_stops_no_other(
     assert all(row["state"] == "complete" for row in rows if row["folio_order"] != 3)
 
 
+class _FailingOnce(_Failing):
+    """The same, stopped after its first failure."""
+
+    def run(self, batches):  # type: ignore[no-untyped-def]
+        for place, result in super().run(batches):
+            yield place, result
+            if isinstance(result, str):
+                raise KeyboardInterrupt
+
+
+def test_attempts_are_counted_across_runs(folder: Path, tmp_path: Path) -> None:
+    path = small.write_study(folder, "random", n_trials=24)
+    database = tmp_path / "failing.duckdb"
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            small.run(path, database, _FailingOnce)
+    counted = Store(database).rows("SELECT max(attempts) AS most FROM attempts")
+    assert counted == [{"most": 2}]
+    tried: list[int] = []
+
+    class Counting(_Failing):
+        def run(self, batches):  # type: ignore[no-untyped-def]
+            tried.extend(one.policy.folio_order for batch in batches for one in batch)
+            yield from super().run(batches)
+
+    small.run(path, database, Counting)
+    rows = Store(database).rows("SELECT * FROM trials WHERE role = 'trial'")
+    failed = [row for row in rows if row["state"] == "fail"]
+    assert {(row["folio_order"], row["attempts"]) for row in failed} == {(3, 3)}
+    # The one that had failed twice is tried once more, the others three times.
+    policies = {row["policy_key"] for row in failed}
+    assert tried.count(3) == 3 * len(policies) - 2
+
+
 def test_a_policy_in_the_database_is_looked_up_and_counts(folder: Path, tmp_path: Path) -> None:
     database = tmp_path / "twice.duckdb"
     path = small.write_study(folder)
@@ -170,7 +202,7 @@ def test_a_policy_in_the_database_is_looked_up_and_counts(folder: Path, tmp_path
 
     small.run(path, database, nothing)
     store = Store(database)
-    strip = "* EXCLUDE (study, finished_at, host, attempts)"
+    strip = "* EXCLUDE (study, finished_at, host)"
     for table in ("trials", "runs"):
         columns = strip if table == "trials" else "* EXCLUDE (study)"
         mine, other = (
