@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+# The extra gp: torch is 1 GB and more, so CI goes without.
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="pip install '.[gp]'")
 SAMPLERS = [
     ("grid", {"n_trials": 100}),
     ("random", {}),
@@ -32,6 +35,7 @@ SAMPLERS = [
     ("nsga2", {"objectives": small.TWO, "constraints": small.HIT}),
     ("nsga3", {"objectives": small.TWO}),
     ("cmaes", {"without": ("restore", "drop")}),
+    pytest.param("gp", {"n_trials": 24}, marks=needs_torch),
 ]
 
 
