@@ -74,6 +74,21 @@ def loop(function: Kernel) -> Kernel:
     return cast(Kernel, numba.njit(**options)(function))
 
 
+def naming(suffix: str) -> Callable[[Kernel], Kernel]:
+    """Return a decorator that puts `suffix` into the symbol names of the kernels a factory makes.
+
+    Numba names machine code by the function's name and a number that counts within one process.
+    Two kernels of one name, compiled and kept on disk by two processes, can get one symbol, and
+    a third process that loads both then runs one of them in place of the other.
+    """
+
+    def name(function: Kernel) -> Kernel:
+        function.__qualname__ = f"{function.__name__}_{suffix}"
+        return function
+
+    return name
+
+
 @kernel
 def wide(value: np.integer[Any]) -> int:
     """Return a number as 64 bits with a sign: one type means that each kernel is compiled once.

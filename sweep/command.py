@@ -46,6 +46,9 @@ def run_command(
         try:
             make = partial(_executor, executor, study, inputs, address, workers)
             run_study(study, inputs, store, make, progress)
+        except KeyboardInterrupt:
+            note(f"interrupted: finished trials are kept in {database}; run it again to go on")
+            raise
         finally:
             progress.close()
     return _show(study, database, as_json)

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,8 @@ from sweep.study import Study
 
 Row = dict[str, Any]
 
+#: What a run does before the first trial; loops that are compiled already are read from disk.
+STARTING = "starting, and compiling what no run has needed before"
 #: Without a terminal, progress is a line so often, in seconds.
 LINE_S = 10.0
 
@@ -53,7 +56,7 @@ class LiveProgress:
             return
         console = Console(stderr=True)
         if not console.is_terminal:
-            note(f"study {self._study.study}: starting workers, compiling what is not compiled yet")
+            note(f"study {self._study.study}: {STARTING}")
             return
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -63,8 +66,7 @@ class LiveProgress:
             TimeRemainingColumn(),
             console=console,
         )
-        starting = "starting workers, compiling what is not compiled yet"
-        self._bar.add_task(starting, total=total, completed=recorded, rate="")
+        self._bar.add_task(STARTING, total=total, completed=recorded, rate="")
         self._bar.start()
 
     def finished(self, row: Row) -> None:
@@ -129,7 +131,21 @@ def print_table(rows: Sequence[Row], title: str | None = None) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=10_000)
+    elif Measurement.get(console, console.options, table).maximum > console.width:
+        _print_upright(console, rows, title)
+        return
     console.print(table)
+
+
+def _print_upright(console: Console, rows: Sequence[Row], title: str | None) -> None:
+    """Print a table that is wider than the terminal a value a line."""
+    if title:
+        console.print(Text(title, style="italic"))
+    width = max(len(name) for name in rows[0])
+    for row in rows:
+        for name, value in row.items():
+            console.print(Text(f"{name:{width}}  {say(name, value)}"))
+        console.print()
 
 
 def print_json(value: Any) -> None:
@@ -171,7 +187,7 @@ def print_summary(
         print(study.question)
     goal = ", ".join(f"{one.direction} {one.metric}" for one in study.objectives)
     kind = "of the Pareto set" if several else "best"
-    print_table(rows, f"{study.study}: {goal} (5 {kind}, then baselines)")
+    print_table(rows, f"{study.study}: {goal} ({len(best)} {kind}, then baselines)")
     print(
         f"{counts['complete']} trials complete, {counts['failed']} failed, "
         f"{counts['feasible']} feasible.  Ask next:"

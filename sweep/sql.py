@@ -80,7 +80,7 @@ def next_questions(study: Study) -> list[str]:
     name = next(iter(study.parameters))
     mine = f"where study = '{study.study}' and role = 'trial'"
     return [
-        f"select {columns} from trials {mine} order by {metric} {direction} limit 10",
+        f"select distinct {columns} from trials {mine} order by {metric} {direction} limit 10",
         f"select {name}, count(*) as trials, {best}({metric}) as best, median({metric}) as median "
         f"from trials {mine} group by all order by best {direction}",
     ]

@@ -49,7 +49,7 @@ from core.eviction.queue import (
     Register,
     Table,
 )
-from core.jit import kernel, loop, wide
+from core.jit import kernel, loop, naming, wide
 from core.system.tag_storage import fill, give, release, sort_units, start, take
 from core.timeline import FLAG, RELEASE, RESERVE
 from core.timeline import ORDER_SHIFT as STEP_ORDER_SHIFT
@@ -71,6 +71,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
     `hooks` is a module of `core.eviction`; `single` is for lanes whose units all are one page,
     `evicts` false for `eviction: none`.
     """
+    named = naming(f"{hooks.__name__.rpartition('.')[2]}_{'single' if single else 'general'}")
     expect, insert, touch, remove, victim = (
         hooks.expect,
         hooks.insert,
@@ -80,6 +81,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
     )
 
     @kernel
+    @named
     def leave(
         slot_of: Pages, table: Table, register: Register, page: int, remaining_ns: int
     ) -> int:
@@ -100,6 +102,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         return number
 
     @kernel
+    @named
     def drop_unit(
         slot_of: Pages, table: Table, register: Register, unit: int, remaining_ns: int
     ) -> int:
@@ -116,6 +119,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         return dropped
 
     @kernel
+    @named
     def refuse_store(
         slot_of: Pages, table: Table, register: Register, first: int, pages: int, remaining_ns: int
     ) -> None:
@@ -128,6 +132,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
                 register[SKIPPED] += 1
 
     @kernel
+    @named
     def store_page(
         slot_of: Pages, table: Table, register: Register, page: int, remaining_ns: int
     ) -> None:
@@ -160,6 +165,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         register[STORED] += 1
 
     @kernel
+    @named
     def store_unit(
         slot_of: Pages, table: Table, register: Register, first: int, order: int, remaining_ns: int
     ) -> None:
@@ -210,6 +216,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
         register[OVERWRITTEN] += held
 
     @kernel
+    @named
     def invalidate(
         slot_of: Pages, table: Table, register: Register, first: int, end: int, remaining_ns: int
     ) -> None:
@@ -220,6 +227,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
                 register[INVALIDATED] += 1
 
     @kernel
+    @named
     def reserve(
         slot_of: Pages,
         table: Table,
@@ -253,6 +261,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
                 )
 
     @kernel
+    @named
     def restore_folio(
         slot_of: Pages,
         table: Table,
@@ -287,6 +296,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
             follows = FLAG
 
     @kernel
+    @named
     def store_folio(
         slot_of: Pages,
         table: Table,
@@ -309,6 +319,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
                 first += 1 << depth
 
     @loop
+    @named
     def replay_lane(
         words: NDArray[np.int16],
         arguments: NDArray[np.int32],
@@ -373,6 +384,7 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
                 invalidate(slot_of, table, register, wide(inode_pages[first, 0]), end, left)
 
     @loop
+    @named
     def replay_lanes(
         words: NDArray[np.int16],
         arguments: NDArray[np.int32],
