@@ -23,6 +23,10 @@ from sweep.study import Study
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
 #: Columns of `studies` that tell what a study was run with.
 _PROVENANCE = ("core_digest", "git_revision", "versions", "host")
+_RECORDED_SQL = (
+    "SELECT count(*) FILTER (role = 'trial' AND number < $1) AS trials, "
+    "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators FROM trials WHERE study = $2"
+)
 _ABSENT = object()
 
 
@@ -71,8 +75,9 @@ def register(store: Store, study: Study, text: str, inputs: Inputs, path: Path, 
         "created_at": datetime.now(UTC).replace(tzinfo=None),
     }
     if rows and not new:
-        left = _trials_left(store, study)
-        differences = list(_changes(store, rows[0], study, inputs, left))
+        (recorded,) = store.rows(_RECORDED_SQL, [number_of_trials(study), study.study])
+        left = recorded["trials"] < number_of_trials(study)
+        differences = list(_changes(study, inputs, rows[0], left, recorded["simulators"]))
         if differences:
             listed = "\n".join(f"  {difference}" for difference in differences)
             raise StudyChangedError(
@@ -87,23 +92,15 @@ def register(store: Store, study: Study, text: str, inputs: Inputs, path: Path, 
     store.flush()
 
 
-def _trials_left(store: Store, study: Study) -> bool:
-    total = number_of_trials(study)
-    sql = "SELECT count(*) AS done FROM trials WHERE study = ? AND role = 'trial' AND number < ?"
-    return bool(store.rows(sql, [study.study, total])[0]["done"] < total)
-
-
 def _changes(
-    store: Store, row: dict[str, Any], study: Study, inputs: Inputs, left: bool
+    study: Study, inputs: Inputs, row: dict[str, Any], left: bool, simulators: list[str]
 ) -> Iterator[str]:
     yield from _differences("", json.loads(row["identity"]), study.identity())
     if list(row["events_digests"]) != inputs.digests:
         yield "a trace holds other events"
     # Trials of two simulators are not one study.
-    sql = "SELECT DISTINCT core_digest FROM trials WHERE study = ? ORDER BY 1"
-    digests = [found["core_digest"] for found in store.rows(sql, [study.study])]
-    if left and any(digest != CORE_DIGEST for digest in digests):
-        yield f"the simulator (source digest): was {', '.join(digests)}, is {CORE_DIGEST}"
+    if left and any(digest != CORE_DIGEST for digest in simulators):
+        yield f"the simulator (source digest): was {', '.join(simulators)}, is {CORE_DIGEST}"
 
 
 def _differences(place: str, before: Any, now: Any) -> Iterator[str]:

@@ -129,9 +129,10 @@ def print_table(rows: Sequence[Row], title: str | None = None) -> None:
     for row in rows:
         table.add_row(*(Text(say(name, value)) for name, value in row.items()))
     console = Console()
+    endless = Console(width=10_000)
     if not console.is_terminal:
-        console = Console(width=10_000)
-    elif Measurement.get(console, console.options, table).maximum > console.width:
+        console = endless
+    elif Measurement.get(endless, endless.options, table).maximum > console.width:
         _print_upright(console, rows, title)
         return
     console.print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     import duckdb
 
 
-#: Tries to copy a file that is being written.
-COPIES = 5
+#: Tries to open, or else to copy, a file that is being written.
+TRIES = 8
 #: A database and the logs that DuckDB keeps beside it, those of a checkpoint under way included.
 SUFFIXES = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 #: What keeps SQL from other files. Read-only and without external access alone, DuckDB 2.0 let
@@ -63,22 +64,34 @@ def open_for_reading(
     `snapshot`, if given, brought up to date.
     """
     with told_errors(path):
-        waiting = spooled(path)
-        if not path.exists() and not waiting:
+        if not path.exists() and not spooled(path):
             raise StoreError(f"{path}: no such database; sweep run makes it, --db names another")
-        try:
-            if waiting and not os.access(path if path.exists() else path.parent, os.W_OK):
-                raise LockedError(f"{path}: may only be read")
-            if waiting:
-                with open_for_writing(path, patience_s) as writer:
-                    merge(writer, path)
-            connection = connect_patiently(path, patience_s, read_only=True)
-        except LockedError:
-            with (snapshot or Snapshot(path)).open() as connection:
-                yield connection
-        else:
-            with connection:
-                yield connection
+        snapshot = snapshot or Snapshot(path)
+        for attempt in range(1, TRIES + 1):
+            try:
+                # Only the first time is for a client; then it is for a gap between two writes.
+                connection = _connect(path, patience_s if attempt == 1 else min(patience_s, 0.2))
+                break
+            except LockedError:
+                try:
+                    connection = snapshot.connect()
+                    break
+                except StoreError:
+                    if attempt == TRIES:
+                        raise
+                    time.sleep(0.02 * attempt)
+        with connection:
+            yield connection
+
+
+def _connect(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
+    """Open a database, once what is spooled for it is in it."""
+    if spooled(path):
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise LockedError(f"{path}: may only be read")
+        with open_for_writing(path, patience_s) as writer:
+            merge(writer, path)
+    return connect_patiently(path, patience_s, read_only=True)
 
 
 class Snapshot:
@@ -88,31 +101,31 @@ class Snapshot:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.resolve()
         self._folder: str | None = None
         self._copied: object = None
         self._merged: set[Path] = set()
 
-    @contextmanager
-    def open(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the copy for reading alone, as the database and its spool are now."""
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Open the copy for reading alone, as the database and its spool are now.
+
+        Raises
+        ------
+        StoreError
+            When either changed before it was copied.
+        """
         if self._folder is None:
             self._folder = tempfile.mkdtemp(prefix="sweep-snapshot-")
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         copy = Path(self._folder) / self._path.name
-        for attempt in range(COPIES):
-            try:
-                if self._renew(copy):
-                    break
-            except (StoreError, FileNotFoundError) as error:
-                self._copied = None
-                if attempt == COPIES - 1:
-                    raise StoreError(
-                        f"{self._path}: another process holds it open, and a copy cannot be read: "
-                        f"{error}"
-                    ) from None
-        with connect_patiently(copy, 0.0, read_only=True) as connection:
-            yield connection
+        try:
+            steady, why = self._renew(copy), "it is being written"
+        except (StoreError, FileNotFoundError) as error:
+            steady, why = False, str(error)
+        if not steady:
+            self._copied = None
+            raise StoreError(f"{self._path}: held by another process, and no copy is had: {why}")
+        return connect_patiently(copy, 0.0, read_only=True)
 
     def _renew(self, copy: Path) -> bool:
         """Bring the copy up to date; return whether nothing changed meanwhile."""
@@ -130,9 +143,8 @@ class Snapshot:
                 insert(connection, unspool(fresh))
         self._merged.update(fresh)
         # A file of the spool that went was merged, and is not in this copy.
-        steady = self._state() == state and self._merged.issubset(spooled(self._path))
-        self._copied = state if steady else None
-        return steady
+        self._copied = state
+        return self._state() == state and self._merged.issubset(spooled(self._path))
 
     def _state(self) -> list[tuple[int, int] | None]:
         """Return what tells whether a file of the database was written: its size and time."""

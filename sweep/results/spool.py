@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,18 +116,15 @@ def unspool(files: Iterable[Path]) -> Iterator[tuple[str, Row]]:
             raise StoreError(f"{file}: no file of a spool, move it away: {error}") from None
 
 
-def merge(
-    connection: duckdb.DuckDBPyConnection, path: Path, rows: Sequence[tuple[str, Row]] = ()
-) -> None:
-    """Insert what is spooled, then `rows`, in one transaction, and forget the spool.
+def merge(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Insert what is spooled, in one transaction, and forget it.
 
-    A crash before it is forgotten only inserts it again.
+    A crash in between inserts it again, which changes nothing as long as nothing newer is inserted
+    before it is forgotten.
     """
     files = spooled(path)
-    if not files and not rows:
-        return
-    insert(connection, chain(unspool(files), rows))
-    for file in files:
-        file.unlink(missing_ok=True)
     if files:
+        insert(connection, unspool(files))
+        for file in files:
+            file.unlink(missing_ok=True)
         sync(spool_folder(path))

@@ -20,7 +20,7 @@ from sweep.results.schema import (
     open_for_writing,
     told_errors,
 )
-from sweep.results.spool import merge, spool
+from sweep.results.spool import insert, merge, spool
 
 #: A flush waits so long for a reader to let go before it spools, in seconds.
 PATIENCE_S = 0.2
@@ -55,7 +55,8 @@ class Store:
         rows = list(self._pending)
         try:
             with open_for_writing(self.path, PATIENCE_S) as connection:
-                merge(connection, self.path, rows)
+                merge(connection, self.path)
+                insert(connection, rows)
         except LockedError:
             with told_errors(self.path):
                 spool(self.path, rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from processes import held
 
 from core.jit import CORE_DIGEST
 from sweep import register as module
@@ -62,6 +63,14 @@ def record(path: Path, count: int, study: str = "s", core: str = CORE_DIGEST) ->
     store.flush()
 
 
+@pytest.fixture(scope="module")
+def entered(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A database with the study, for tests that leave it as it is."""
+    path = tmp_path_factory.mktemp("entered") / "results.duckdb"
+    enter(path)
+    return Store(path)
+
+
 def stored(path: Path, columns: str) -> list[tuple[object, ...]]:
     return ask(path, f"SELECT {columns} FROM studies ORDER BY study").rows
 
@@ -112,18 +121,18 @@ def test_a_longer_or_reworded_study_goes_on(
     ],
 )
 def test_a_changed_study_is_refused_with_what_changed(
-    path: Path, old: str, new: str, told: str
+    entered: Store, old: str, new: str, told: str
 ) -> None:
-    enter(path)
-    before = stored(path, "*")
+    before = entered.path.read_bytes()
+    text = TEXT.replace(old, new)
     with pytest.raises(StudyChangedError) as caught:
-        enter(path, TEXT.replace(old, new))
+        register(entered, study_of(text), text, inputs(), STUDY_YAML, new=False)
     lines = str(caught.value).splitlines()
     assert lines[0] == "s.yaml: study s has changed since it was run:"
     assert any(line.startswith(f"  {told}") for line in lines[1:-1])
     assert len(lines) == 3 + (old == "admission: all")
     assert "--new" in lines[-1]
-    assert stored(path, "*") == before
+    assert entered.path.read_bytes() == before
 
 
 def test_other_events_are_another_study(path: Path) -> None:
@@ -179,16 +188,10 @@ def test_new_on_a_held_file_is_refused_and_changes_nothing(
     enter(path)
     before = stored(path, "*")
     monkeypatch.setattr("sweep.results.store.SET_ASIDE_PATIENCE_S", 0.1)
-    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); input()"
-    command = [sys.executable, "-c", code, str(path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as holder:
-        assert holder.stdout
-        holder.stdout.readline()
+    with held(path) as holder:
         with pytest.raises(StoreError, match=rf"PID {holder.pid}\) holds it open"):
             enter(path, new=True)
         enter(path)  # to go on, the file is not needed
-        holder.communicate("\n")
     assert stored(path, "*") == before
 
 
