@@ -72,13 +72,8 @@ def lanes_over(hooks: ModuleType, *, single: bool, evicts: bool = True) -> Body:
     `evicts` false for `eviction: none`.
     """
     named = naming(f"{hooks.__name__.rpartition('.')[2]}_{'single' if single else 'general'}")
-    expect, insert, touch, remove, victim = (
-        hooks.expect,
-        hooks.insert,
-        hooks.touch,
-        hooks.remove,
-        hooks.victim,
-    )
+    expect, insert, touch = hooks.expect, hooks.insert, hooks.touch
+    remove, victim = hooks.remove, hooks.victim
 
     @kernel
     @named
