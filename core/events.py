@@ -78,7 +78,12 @@ def make_events(
     """
     arrays = {}
     for field in SCHEMA:
-        array = np.ascontiguousarray(columns[field.name], dtype=field.type.to_pandas_dtype())
+        given = np.asarray(columns[field.name])
+        array = np.ascontiguousarray(given, dtype=field.type.to_pandas_dtype())
+        if array.shape != (len(columns["op"]),) or (array != given).any():
+            raise EventsError(
+                f"{name}: column {field.name}: of another length, or not {field.type}"
+            )
         # One array type everywhere (those from Ray are read-only) is one compiled signature.
         array = array.view()
         array.flags.writeable = False

@@ -12,7 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import INVALIDATE_INODE, RESTORE, STORE, WORKINGSET, Events
+from core.events import (
+    INVALIDATE_INODE,
+    RESTORE,
+    STORE,
+    WORKINGSET,
+    Events,
+    check_events,
+)
 from core.jit import entry, wide
 from core.machine import Machine
 from core.occupancy import Occupancy, occupy
@@ -55,10 +62,14 @@ def prepare(events: Events, machine: Machine) -> Timeline:
 
     Raises
     ------
+    EventsError
+        When a frame falls outside the machine.
     ValueError
         When time x tag pages does not fit 63 bits (16 GiB for 19 hours).
     """
-    span_ns = int(events.time_ns[-1] - events.time_ns[0]) if events.time_ns.size else 0
+    if events.data_pages > machine.data_pages:
+        check_events(events, machine.data_pages, events.source)
+    span_ns = int(events.time_ns[-1]) - int(events.time_ns[0]) if events.time_ns.size else 0
     if span_ns * machine.slots >= 2**63:
         raise ValueError(f"{span_ns} ns x {machine.slots} tag pages is beyond 2**63: cut the trace")
     keys = distinct_pages(events)

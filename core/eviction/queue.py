@@ -112,7 +112,7 @@ def make_state(pages: int, slots: int, ghosts: bool) -> State:
 
 
 def state_bytes(pages: int, slots: int, ghosts: bool) -> int:
-    """Return the bytes of a lane's state: 4 a file page (8 with ghosts), 32 a slot, 304 more."""
+    """Return the bytes of a lane's state: 4 a file page (8 with ghosts), 32 a slot, 296 more."""
     return (8 if ghosts else 4) * pages + 4 * COLUMNS * (slots + ENDS) + 8 * REGISTERS
 
 

@@ -54,7 +54,7 @@ from core.system.tag_storage import fill, give, release, sort_units, start, take
 from core.timeline import FLAG, RELEASE, RESERVE
 from core.timeline import ORDER_SHIFT as STEP_ORDER_SHIFT
 
-# Columns of `Lanes.options`.
+# Columns of the `options` of a lane.
 WORKINGSET_ONLY, RESTORE_MODE, WHOLE_FOLIO, REFUSE_LARGE, FOLIO_ORDER, HEADROOM, RANDOM_SEED = (
     range(7)
 )

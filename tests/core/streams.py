@@ -47,7 +47,7 @@ def streams(draw: st.DrawFn, data_pages: int, length: int = 120) -> list[referen
     for _ in range(draw(st.integers(0, length))):
         time_ns += int(rng.integers(0, 4))
         if rng.random() < tag_rate:
-            event = _frame_event(rng, frames, time_ns)
+            event = frame_event(rng, frames, time_ns)
         else:
             op = int(rng.choice(4, p=[0.5, 0.38, 0.1, 0.02]))
             order = int(rng.integers(0, largest + 1))
@@ -58,7 +58,7 @@ def streams(draw: st.DrawFn, data_pages: int, length: int = 120) -> list[referen
     return events
 
 
-def _frame_event(
+def frame_event(
     rng: np.random.Generator, frames: np.ndarray[Any, np.dtype[np.uint8]], time_ns: int
 ) -> tuple[int, ...] | None:
     order = int(rng.choice([0, 0, 0, 1, 3, 6]))

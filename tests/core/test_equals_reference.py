@@ -2,17 +2,66 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streams import as_events, by_reference, costs, lane_columns, machines, policies, streams
+from reference import Event
+from streams import (
+    EXACT_EVICTIONS,
+    as_events,
+    by_reference,
+    costs,
+    frame_event,
+    lane_columns,
+    machines,
+    policies,
+    streams,
+)
 
 from core.costs import Costs
 from core.eviction.queue import CACHED
 from core.machine import Machine
 from core.outcomes import UNITS, samples_of
-from core.policy import Policy, pack
+from core.policy import Drop, Policy, pack
 from core.replay import replay
+
+
+def long_stream(seed: int, data_pages: int) -> list[Event]:
+    """Return 1,200 events of mixed orders under high tag churn, the same for a seed every day."""
+    rng = np.random.default_rng(seed)
+    frames = np.zeros(data_pages, dtype=np.uint8)
+    events: list[Event] = []
+    for time_ns in range(1200):
+        if rng.random() < 0.25:
+            event = frame_event(rng, frames, time_ns)
+            if event is not None:
+                events.append(Event(*event))
+            continue
+        op = int(rng.choice(4, p=[0.6, 0.33, 0.06, 0.01]))
+        order = int(rng.choice([0, 1, 2, 3], p=[0.3, 0.2, 0.3, 0.2]))
+        index = int(rng.integers(0, 40)) >> order << order
+        events.append(Event(time_ns, op, int(rng.integers(0, 2)), index, order, 0, 1))
+    return events
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_long_streams_of_mixed_orders_equal_the_reference(seed: int) -> None:
+    machine = Machine(4096, 96 * (4 + 3 * seed), 4096 * 3)
+    stream = long_stream(seed, machine.data_pages)
+    batch = [
+        Policy(eviction=eviction, drop=drop, folio_order=9, headroom=0.1 * (seed % 2))
+        for eviction in EXACT_EVICTIONS
+        for drop in Drop
+    ]
+    outcomes = replay(as_events(stream, machine), machine, pack(batch))
+    for lane, policy in enumerate(batch):
+        expected = by_reference(stream, machine, policy, Costs())
+        assert outcomes.tallies[lane, CACHED] == expected.cached
+        found = lane_columns(outcomes, Costs(), lane)
+        for name in ("stored", "skipped", "restored", "missed", "reclaimed", "recalled",
+                     "collateral", "overwritten", "read_ns", "reservation_p99_ns"):  # fmt: skip
+            assert found[name] == expected.outcomes[name], (policy, name)
 
 
 @settings(max_examples=300)

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from streams import as_events, machines, streams
 
 from core.events import SCHEMA, EventsError, digest_events, make_events, read_events, write_events
+from core.machine import Machine
+from core.timeline import prepare
 
 GOOD = [
     (0, 4, 0, 0, 1, 2, 2),  # frames 2 and 3 allocated tagged
@@ -189,3 +191,16 @@ def test_metadata_that_cannot_be_read_is_refused(
 ) -> None:
     with pytest.raises(EventsError, match=f"metadata mm_events.*{what}"):
         read_events(write(tmp_path / "x.parquet", GOOD, **metadata))
+
+
+def test_columns_that_do_not_fit_are_refused_not_wrapped() -> None:
+    for column, values in (("op", [256] * 6), ("inode", [-1] * 6), ("flags", [0])):
+        columns = table(GOOD) | {column: np.array(values)}
+        with pytest.raises(EventsError, match=f"column {column}: "):
+            make_events(columns, page_size=4096, data_pages=64, source="")
+
+
+def test_a_replay_on_too_small_a_machine_is_refused() -> None:
+    events = make_events(table(GOOD), page_size=4096, data_pages=64, source="x")
+    with pytest.raises(EventsError, match="x: row 0, column pfn"):
+        prepare(events, Machine(4096, 3))
