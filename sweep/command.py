@@ -41,7 +41,9 @@ def run_command(
     inputs = _inputs(study, path)
     store = Store(database)
     with only_run(database, study.study):
-        register(store, study, text, inputs, path, new)
+        kept_as = register(store, study, text, inputs, path, new)
+        if kept_as:
+            note(f"the earlier study is kept as {kept_as}")
         progress = LiveProgress(study)
         try:
             make = partial(_executor, executor, study, inputs, address, workers)
@@ -147,10 +149,10 @@ def _stored(database: Path, name: str) -> Study:
 
 def status_command(study: str | None, database: Path, as_json: bool) -> None:
     """Show the studies of a database and how far each is."""
-    name = _name_of(study) if study else "%"
+    name = _name_of(study) if study else None
     with open_for_reading(database) as connection:
-        rows = read_rows(connection, status_sql("LIKE"), [name])
-    if study and not rows:
+        rows = read_rows(connection, status_sql(), [name])
+    if name and not rows:
         _stored(database, name)
     if as_json:
         print_json(rows)

@@ -49,8 +49,15 @@ def only_run(database: Path, study: str) -> Iterator[None]:
         yield
 
 
-def register(store: Store, study: Study, text: str, inputs: Inputs, path: Path, new: bool) -> None:
+def register(
+    store: Store, study: Study, text: str, inputs: Inputs, path: Path, new: bool
+) -> str | None:
     """Enter a study, or find that it goes on; `new` sets another one of its name aside.
+
+    Returns
+    -------
+    str or None
+        The name under which the other one is kept.
 
     Raises
     ------
@@ -58,8 +65,7 @@ def register(store: Store, study: Study, text: str, inputs: Inputs, path: Path, 
         When the name is taken by a study that would give other trials.
     """
     rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
-    if rows and new:
-        store.set_aside(study.study)
+    kept_as = store.set_aside(study.study) if rows and new else None
     entry = {
         "study": study.study,
         "question": study.question,
@@ -90,6 +96,7 @@ def register(store: Store, study: Study, text: str, inputs: Inputs, path: Path, 
         entry |= {name: rows[0][name] for name in kept}
     store.add("studies", entry)
     store.flush()
+    return kept_as
 
 
 def _changes(

@@ -57,8 +57,8 @@ def baselines_sql() -> str:
     return "SELECT * FROM trials WHERE study = $1 AND role = 'baseline' ORDER BY number"
 
 
-def status_sql(operator: str = "=") -> str:
-    """Return the query for how far studies are, those whose name matches $1."""
+def status_sql() -> str:
+    """Return the query for how far the study $1 is, or every study where that is NULL."""
     return (
         "SELECT study, n_trials, "
         "count(*) FILTER (role = 'trial' AND state = 'complete') AS complete, "
@@ -67,7 +67,7 @@ def status_sql(operator: str = "=") -> str:
         "count(*) FILTER (role = 'baseline' AND state = 'complete') AS baselines, "
         "max(finished_at) AS last_finished_at, any_value(question) AS question "
         "FROM studies LEFT JOIN trials USING (study) "
-        f"WHERE study {operator} $1 GROUP BY study, n_trials ORDER BY study"
+        "WHERE $1 IS NULL OR study = $1 GROUP BY study, n_trials ORDER BY study"
     )
 
 

@@ -19,8 +19,10 @@ from sweep.study import Study
 
 #: A trial is given up after so many failed tasks.
 MAX_ATTEMPTS = 3
-#: Rows wait so long at most before they are committed, in seconds.
+#: Rows wait so long before they are committed, in seconds; or, where a flush takes long since it
+#: copies a large database, ten times as long as the last one took.
 FLUSH_S = 1.0
+FLUSH_SHARE = 0.1
 #: Outcomes kept for trials alike, some 10 KB each; reading them back costs 200 ms a generation.
 REMEMBERED = 4096
 PLACE = "(study, role, number)"
@@ -55,7 +57,7 @@ class Trials:
         self._study, self._inputs, self._store = study, inputs, store
         self._executor, self._finished = executor, finished
         self._started: Executor | None = None
-        self._flushed = monotonic()
+        self._next_flush = monotonic() + FLUSH_S
         self._evaluated: dict[str, Evaluated] = {}
         self._host = socket.gethostname()
         self.recorded = self._read_recorded()
@@ -99,13 +101,15 @@ class Trials:
                 first = alike[trial.key][0]
                 trial.attempts, trial.error = first.attempts, first.error
                 self._add_row(trial, "fail", trial.error, None, {})
-        if monotonic() - self._flushed > FLUSH_S:
+        if monotonic() > self._next_flush:
             self.flush()
 
     def flush(self) -> None:
         """Commit what is recorded so far."""
+        start = monotonic()
         self._store.flush()
-        self._flushed = monotonic()
+        end = monotonic()
+        self._next_flush = end + max(FLUSH_S, (end - start) / FLUSH_SHARE)
 
     def close(self) -> None:
         """Commit, and stop the executor."""
@@ -177,7 +181,7 @@ class Trials:
                         self._evaluated[trial.key] = evaluated
                         for twin in alike[trial.key]:
                             self._record(twin, evaluated)
-                if monotonic() - self._flushed > FLUSH_S:
+                if monotonic() > self._next_flush:
                     self.flush()
             unfinished = (trial for trial in tried if trial.row is None)
             batches = [[trial] for trial in unfinished if trial.attempts < MAX_ATTEMPTS]

@@ -19,9 +19,10 @@ from sweep.results.schema import (
     LockedError,
     Row,
     StoreError,
+    connect,
     connect_patiently,
+    create,
     first_line,
-    open_for_writing,
     told_errors,
 )
 from sweep.results.spool import insert, merge, spooled, unspool
@@ -45,6 +46,10 @@ CONFINEMENT = (
     "disabled_filesystems = 'LocalFileSystem'",
     "lock_configuration = true",
 )
+
+
+Version = tuple[int, int, int]
+State = list[Version | None]  # of each file of a database
 
 
 class Answer(NamedTuple):
@@ -87,11 +92,22 @@ def open_for_reading(
 def _connect(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
     """Open a database, once what is spooled for it is in it."""
     if spooled(path):
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
+        needed = [path.resolve().parent, *([path] if path.exists() else [])]
+        if not all(os.access(place, os.W_OK) for place in needed):
             raise LockedError(f"{path}: may only be read")
-        with open_for_writing(path, patience_s) as writer:
-            merge(writer, path)
-    return connect_patiently(path, patience_s, read_only=True)
+        merge(path, patience_s)
+    before = _version(os.stat(path))
+    connection = connect_patiently(path, patience_s, read_only=True)
+    if _version(os.stat(path)) != before:
+        # A newer file took the name while this one was being opened.
+        connection.close()
+        raise LockedError(f"{path}: it is being written")
+    return connection
+
+
+def _version(stat: os.stat_result) -> Version:
+    """Return what tells a file from one that takes its name, and from itself once written to."""
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 class Snapshot:
@@ -103,7 +119,7 @@ class Snapshot:
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
         self._folder: str | None = None
-        self._copied: object = None
+        self._copied: State | None = None
         self._merged: set[Path] = set()
 
     def connect(self) -> duckdb.DuckDBPyConnection:
@@ -128,31 +144,48 @@ class Snapshot:
         return connect_patiently(copy, 0.0, read_only=True)
 
     def _renew(self, copy: Path) -> bool:
-        """Bring the copy up to date; return whether nothing changed meanwhile."""
+        """Bring the copy up to date; return whether what was copied is whole."""
         state, waiting = self._state(), spooled(self._path)
-        if state != self._copied or not self._merged.issubset(waiting):
+        stale = state != self._copied or not self._merged.issubset(waiting)
+        if stale:
             self._copied, self._merged = None, set()
-            for suffix in SUFFIXES:
-                Path(f"{copy}{suffix}").unlink(missing_ok=True)
-            for suffix, stat in zip(SUFFIXES, state, strict=True):
+        fresh = [file for file in waiting if file not in self._merged]
+        # Read before the database is copied: what is merged meanwhile is in that.
+        rows = list(unspool(fresh))
+        if stale and not self._copy(copy, state):
+            return False
+        if rows or stale:
+            with connect(copy) as connection:
+                create(connection, self._path)
+                insert(connection, rows)
+        self._merged.update(fresh)
+        self._copied = state
+        return True
+
+    def _copy(self, copy: Path, state: State) -> bool:
+        """Copy the database as it was in `state`; return whether no client wrote to it meanwhile.
+
+        That a newer file takes its name does no harm: the one that is copied stays as it is.
+        """
+        for suffix in SUFFIXES:
+            Path(f"{copy}{suffix}").unlink(missing_ok=True)
+        if state[0] is None:
+            return True
+        with self._path.open("rb") as file, copy.open("wb") as target:
+            opened = _version(os.fstat(file.fileno()))
+            shutil.copyfileobj(file, target, 2**20)
+            for suffix, stat in zip(SUFFIXES[1:], state[1:], strict=True):
                 if stat is not None:
                     shutil.copyfile(f"{self._path}{suffix}", f"{copy}{suffix}")
-        fresh = [file for file in waiting if file not in self._merged]
-        if fresh or self._copied is None:
-            with open_for_writing(copy, 0.0) as connection:
-                insert(connection, unspool(fresh))
-        self._merged.update(fresh)
-        # A file of the spool that went was merged, and is not in this copy.
-        self._copied = state
-        return self._state() == state and self._merged.issubset(spooled(self._path))
+            unwritten = _version(os.fstat(file.fileno())) == opened == state[0]
+        return unwritten and self._state()[1:] == state[1:]
 
-    def _state(self) -> list[tuple[int, int] | None]:
-        """Return what tells whether a file of the database was written: its size and time."""
-        found: list[tuple[int, int] | None] = []
+    def _state(self) -> State:
+        """Return what tells whether a file of the database was written or replaced."""
+        found: State = []
         for suffix in SUFFIXES:
             try:
-                stat = os.stat(f"{self._path}{suffix}")
-                found.append((stat.st_size, stat.st_mtime_ns))
+                found.append(_version(os.stat(f"{self._path}{suffix}")))
             except FileNotFoundError:
                 found.append(None)
         return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS, is_double
@@ -163,14 +165,65 @@ def connect_patiently(path: Path, seconds: float, **settings: Any) -> duckdb.Duc
 
 
 @contextmanager
-def open_for_writing(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database with its tables; it is made, whole or not at all, where there is none."""
+def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Change a database by a copy that takes its place, whole or not at all.
+
+    DuckDB 2.0 rewrites a block of its file in place at every checkpoint: a process killed inside
+    that write left a file that no longer opened. A rename leaves the old file or the new one.
+
+    Raises
+    ------
+    LockedError
+        When another process holds the database open for longer than `patience_s`.
+    """
+    real = path.resolve()
     with told_errors(path):
-        if not path.exists():
-            _make(path)
-        with connect_patiently(path, patience_s) as connection:
-            create(connection, path)
-            yield connection
+        if not real.exists():
+            _make(real)
+        if Path(f"{real}.wal").exists():
+            # A client that was killed left it: DuckDB knows how to bring it in.
+            connect_patiently(real, patience_s).close()
+        with _sole(real, patience_s) as file:
+            copy = spool_folder(path) / "rewrite.duckdb"
+            for leftover in copy.parent.glob("rewrite.duckdb*"):
+                leftover.unlink()
+            _copy(file, real, copy)
+            with connect(copy) as connection:
+                create(connection, path)
+                yield connection
+                connection.execute("CHECKPOINT")
+            sync(copy)
+            os.replace(copy, real)
+            sync(real.parent)
+
+
+@contextmanager
+def _sole(real: Path, patience_s: float) -> Iterator[BinaryIO]:
+    """Hold the lock on a database that DuckDB itself takes, and give the file to read."""
+    end = time.monotonic() + patience_s
+    while True:
+        with real.open("r+b") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                held = True
+            else:
+                held = False
+                # Another writer's copy may have taken the name while the lock was waited for.
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(real)):
+                    yield file
+                    return
+        if held and time.monotonic() >= end:
+            connect(real).close()  # tells who holds it
+        time.sleep(0.02)
+
+
+def _copy(file: BinaryIO, real: Path, copy: Path) -> None:
+    """Copy a database whose lock is held: to open it a second time would let go of the lock."""
+    copy.parent.mkdir(exist_ok=True)
+    with copy.open("wb") as target:
+        shutil.copyfileobj(file, target, 2**20)
+    shutil.copymode(real, copy)
 
 
 def _make(path: Path) -> None:

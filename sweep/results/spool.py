@@ -1,4 +1,4 @@
-"""The spool: rows that are safe on disk while another process holds the database open."""
+"""The spool: rows that are safe on disk, on their way into the database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.results.schema import TABLES, Row, StoreError, spool_folder, sync
+from sweep.results.schema import TABLES, Row, StoreError, rewrite, spool_folder, sync
 
 if TYPE_CHECKING:
     import duckdb
@@ -116,15 +116,21 @@ def unspool(files: Iterable[Path]) -> Iterator[tuple[str, Row]]:
             raise StoreError(f"{file}: no file of a spool, move it away: {error}") from None
 
 
-def merge(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Insert what is spooled, in one transaction, and forget it.
+def merge(path: Path, patience_s: float) -> None:
+    """Insert what is spooled into a database, made if there is none, and forget it.
 
     A crash in between inserts it again, which changes nothing as long as nothing newer is inserted
     before it is forgotten.
+
+    Raises
+    ------
+    LockedError
+        When another process holds the database open.
     """
-    files = spooled(path)
-    if files:
+    with rewrite(path, patience_s) as connection:
+        files = spooled(path)
         insert(connection, unspool(files))
-        for file in files:
-            file.unlink(missing_ok=True)
+    for file in files:
+        file.unlink(missing_ok=True)
+    if files:
         sync(spool_folder(path))

@@ -1,13 +1,14 @@
-"""The writer: rows are committed in short connections, or kept in a spool while the file is held.
+"""The writer: rows go to a spool that survives a crash, and from there into the database.
 
-Another client that keeps the file open never stops a run: what cannot be committed is written to
-``<database>.spool/``, flushed to disk, and merged when the file is free. A row is acknowledged when
-it is in either; merging twice changes nothing.
+A row is acknowledged when it is in ``<database>.spool/``, flushed to disk. What is spooled is then
+merged into a copy that takes the database's place, or later, if another client holds the file open:
+that never stops a run. Merging twice changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from sweep.results.schema import (
     LockedError,
     Row,
     StoreError,
-    open_for_writing,
+    rewrite,
     told_errors,
 )
-from sweep.results.spool import insert, merge, spool
+from sweep.results.spool import merge, spool, spooled
 
 #: A flush waits so long for a reader to let go before it spools, in seconds.
 PATIENCE_S = 0.2
@@ -37,30 +38,27 @@ class Store:
         self._snapshot = Snapshot(path)
         if not path.parent.is_dir():
             raise StoreError(f"{path}: there is no folder {path.parent}")
-        try:
-            with open_for_writing(path, PATIENCE_S) as connection:
-                merge(connection, path)
-        except LockedError:
-            pass  # someone reads: rows go to the spool
+        if not path.exists() or spooled(path):
+            self._merge()
 
     def add(self, table: str, row: Row) -> None:
         """Add a row; it is acknowledged by the next `flush`."""
         self._pending.append((table, row))
 
     def flush(self) -> None:
-        """Commit what was added, or spool it while the file is held by another process."""
-        if not self._pending:
-            return
+        """Make safe what was added, and commit it unless another process holds the file."""
         # Rows stay pending until they are safe: those added twice change nothing.
         rows = list(self._pending)
-        try:
-            with open_for_writing(self.path, PATIENCE_S) as connection:
-                merge(connection, self.path)
-                insert(connection, rows)
-        except LockedError:
+        if rows:
             with told_errors(self.path):
                 spool(self.path, rows)
-        del self._pending[: len(rows)]
+            del self._pending[: len(rows)]
+        if spooled(self.path):
+            self._merge()
+
+    def _merge(self) -> None:
+        with suppress(LockedError):  # someone reads: rows stay in the spool
+            merge(self.path, PATIENCE_S)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query over all that is acknowledged."""
@@ -75,8 +73,8 @@ class Store:
         LockedError
             When another process holds the file: a spool takes no renaming.
         """
-        with open_for_writing(self.path, SET_ASIDE_PATIENCE_S) as connection:
-            merge(connection, self.path)
+        merge(self.path, SET_ASIDE_PATIENCE_S)
+        with rewrite(self.path, SET_ASIDE_PATIENCE_S) as connection:
             taken = {name for (name,) in connection.execute("SELECT study FROM studies").fetchall()}
             number = 1
             while f"{study}~{number}" in taken:

@@ -37,7 +37,7 @@ def write(path, first, step):
     def die(*given, **named):
         os.kill(os.getpid(), signal.SIGKILL)
     if step != "none":
-        setattr(os if step in ("link", "fsync") else Path, step, die)
+        setattr(os if step in ("link", "fsync", "replace") else Path, step, die)
     store = Store(Path(path))
     for number in itertools.count(first):
         place = {"study": "s", "role": "trial", "number": number}
@@ -45,7 +45,7 @@ def write(path, first, step):
         store.add("runs", place | {"workload": "w"})
         store.add("attempts", place | {"number": 0, "attempts": number, "error": "e"})
         store.flush()
-        print(number, flush=True)
+        os.write(1, f"{number}{os.linesep}".encode())  # whole or not at all, whenever it is killed
 
 for line in sys.stdin:
     path, first, step = line.split()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -81,7 +83,8 @@ def test_acknowledged_rows_survive_kills_at_any_moment(
         ("rename", "all of it"),  # of a file of the spool
         ("unlink", "none of it"),  # of a file of the spool that was merged by another run
         ("unlink", "some of it"),  # of one that was merged with newer rows at hand
-        ("fsync", "none of it"),  # of the spool's folder when it is empty
+        ("fsync", "none of it"),  # of the copy that is to take the database's place
+        ("replace", "none of it"),  # of the database by its copy
     ],
 )
 def test_a_kill_before_any_step_loses_nothing(
@@ -100,7 +103,7 @@ def test_a_kill_before_any_step_loses_nothing(
             acknowledged.append(int(writers.read()))
             holder.communicate()
         acknowledged += writers.acknowledged()
-    assert bool(spool_of(path)) == (step in ("rename", "unlink") or held_for == "all of it")
+    assert bool(spool_of(path)) == (step != "link")
     Store(path)
     assert_whole(path, acknowledged)
     assert not spool_of(path)
@@ -207,6 +210,38 @@ def test_a_reader_sees_all_that_was_acknowledged_before_it_asks(
         look()
     look()
     assert_whole(path, [*seen, *writers.kill()])
+
+
+def test_a_kill_inside_any_write_leaves_a_database_that_opens(path: Path) -> None:
+    """Whatever a killed writer left beside the database, the next one takes no notice of it."""
+    store = Store(path)
+    store.add("trials", trial(0))
+    store.flush()
+    folder = Path(f"{path}.spool")
+    for leftover in ("rewrite.duckdb", "rewrite.duckdb.wal", "1.partial", "1.draft"):
+        (folder / leftover).write_bytes(path.read_bytes()[:5000])
+    assert numbers(path) == [0]
+    store.add("trials", trial(1))
+    store.flush()
+    assert sorted(numbers(path)) == [0, 1]
+    assert not list(folder.glob("rewrite*"))
+
+
+def test_what_a_killed_client_left_in_its_log_is_kept(path: Path) -> None:
+    store = Store(path)
+    client = (
+        "import duckdb, os, sys\n"
+        "connection = duckdb.connect(sys.argv[1])\n"
+        "connection.execute('CREATE TABLE notes AS SELECT 42 AS note')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", client, path], check=False)
+    log = Path(f"{path}.wal")
+    assert log.exists()
+    store.add("trials", trial(0))
+    store.flush()
+    assert not log.exists()
+    assert ask(path, "SELECT note, number FROM notes, trials").rows == [(42, 0)]
 
 
 def test_rows_that_could_not_be_written_are_written_later(path: Path) -> None:
