@@ -21,6 +21,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/loop.py
+	$(BIN)/python benchmarks/trace_import.py
 
 # Renew the golden outcomes and the committed editor schema, after a change that means to change them.
 golden: $(STAMP)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from core.jit import entry, wide
+from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 
 STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE = range(7)
@@ -68,8 +68,9 @@ def make_events(
     data_pages: int,
     source: str,
     name: str = "events",
+    check: bool = True,
 ) -> Events:
-    """Return the event table of `columns`, checked row by row.
+    """Return the event table of `columns`, checked row by row (unless it is to be repaired).
 
     Raises
     ------
@@ -89,14 +90,16 @@ def make_events(
         array.flags.writeable = False
         arrays[field.name] = array
     events = Events(**arrays, page_size=page_size, data_pages=data_pages, source=source)
-    check_events(events, data_pages, name)
+    if check:
+        check_events(events, data_pages, name)
     return events
 
 
 def check_events(events: Events, data_pages: int, name: str) -> None:
     """Raise `EventsError` at the first row that a machine of `data_pages` could not have had."""
-    row, fault = _first_fault(
-        events.time_ns, events.op, events.index, events.order, events.pfn, events.flags, data_pages
+    row, fault = _find_faults(
+        *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
+        *(data_pages, np.empty(0, dtype=np.int8)),
     )
     if row >= 0:
         column, what = _FAULTS[fault]
@@ -117,8 +120,31 @@ _FAULTS = (
 )
 
 
+#: What can be wrong with a row, by number, in a few words.
+FAULTS = (
+    "an unknown op",
+    "time going backwards",
+    "an order above the largest",
+    "an index that is not aligned",
+    "a frame outside memory",
+    "an untagged allocation of an allocated frame",
+    "a free of a frame that is not allocated",
+    "a negative size",
+)
+
+
+def faults_of(events: Events) -> NDArray[np.int8]:
+    """Return each row's fault, a place in `FAULTS`, or -1; a bad row changes nothing."""
+    faults = np.empty(events.op.size, dtype=np.int8)
+    _find_faults(
+        *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
+        *(events.data_pages, faults),
+    )
+    return faults
+
+
 @entry
-def _first_fault(
+def _find_faults(
     time_ns: NDArray[np.int64],
     op: NDArray[np.uint8],
     index: NDArray[np.uint32],
@@ -126,45 +152,69 @@ def _first_fault(
     pfn: NDArray[np.int64],
     flags: NDArray[np.uint8],
     data_pages: int,
+    faults: NDArray[np.int8],
 ) -> tuple[int, int]:
-    """Return (row, fault) of the first bad row, or (-1, 0)."""
+    """Return (row, fault) of the first bad row, or (-1, 0); with room in `faults`, note all."""
     frames = np.zeros(data_pages, dtype=np.uint8)
+    last_ns = np.int64(-(2**63))
     for row in range(op.size):
-        kind = wide(op[row])
-        if kind > RESIZE:
-            return row, 0
-        if row > 0 and time_ns[row] < time_ns[row - 1]:
-            return row, 1
-        if kind == INVALIDATE_INODE:
-            continue
-        if kind == RESIZE:
-            if pfn[row] < 0:
-                return row, 7
-            continue
-        if order[row] > MAX_ORDER:
-            return row, 2
-        pages = 1 << wide(order[row])
-        if kind < INVALIDATE_INODE:
-            if wide(index[row]) & (pages - 1):
-                return row, 3
-            continue
-        first = int(pfn[row])
-        if first < 0 or first > data_pages - pages:
-            return row, 4
-        tagged = wide(flags[row]) & TAGGED
-        for frame in range(first, first + pages):
-            if kind == ALLOC and not tagged and frames[frame] != FRAME_FREE:
-                return row, 5
-            if kind == FREE and frames[frame] == FRAME_FREE:
-                return row, 6
-        for frame in range(first, first + pages):
-            if kind == FREE:
-                frames[frame] = FRAME_FREE
-            elif tagged:
-                frames[frame] = FRAME_TAGGED
-            else:
-                frames[frame] = FRAME_UNTAGGED
+        fault = _fault(
+            wide(op[row]),
+            wide(order[row]),
+            wide(index[row]),
+            wide(pfn[row]),
+            wide(flags[row]),
+            frames,
+        )
+        if wide(op[row]) <= RESIZE and time_ns[row] < last_ns:
+            fault = 1
+        if faults.size == 0 and fault >= 0:
+            return row, fault
+        if faults.size:
+            faults[row] = fault
+        if fault < 0:
+            last_ns = time_ns[row]
+            _apply(wide(op[row]), wide(order[row]), wide(pfn[row]), wide(flags[row]), frames)
     return -1, 0
+
+
+@kernel
+def _fault(
+    kind: int, order: int, index: int, first: int, flags: int, frames: NDArray[np.uint8]
+) -> int:
+    """Return what is wrong with a row but for its time, or -1."""
+    if kind > RESIZE:
+        return 0
+    if kind == INVALIDATE_INODE:
+        return -1
+    if kind == RESIZE:
+        return 7 if first < 0 else -1
+    if order > MAX_ORDER:
+        return 2
+    pages = 1 << order
+    if kind < INVALIDATE_INODE:
+        return 3 if index & (pages - 1) else -1
+    if first < 0 or first > frames.size - pages:
+        return 4
+    for frame in range(first, first + pages):
+        if kind == ALLOC and not flags & TAGGED and frames[frame] != FRAME_FREE:
+            return 5
+        if kind == FREE and frames[frame] == FRAME_FREE:
+            return 6
+    return -1
+
+
+@kernel
+def _apply(kind: int, order: int, first: int, flags: int, frames: NDArray[np.uint8]) -> None:
+    if kind not in (ALLOC, FREE):
+        return
+    for frame in range(first, first + (1 << order)):
+        if kind == FREE:
+            frames[frame] = FRAME_FREE
+        elif flags & TAGGED:
+            frames[frame] = FRAME_TAGGED
+        else:
+            frames[frame] = FRAME_UNTAGGED
 
 
 def digest_events(events: Events) -> str:
@@ -176,7 +226,9 @@ def digest_events(events: Events) -> str:
     return digest.hexdigest()
 
 
-def read_events(path: str | os.PathLike[str], data_pages: int | None = None) -> Events:
+def read_events(
+    path: str | os.PathLike[str], data_pages: int | None = None, check: bool = True
+) -> Events:
     """Return the event table in a Parquet file, checked for a machine of `data_pages`.
 
     Parameters
@@ -185,6 +237,8 @@ def read_events(path: str | os.PathLike[str], data_pages: int | None = None) -> 
         A Parquet file with the columns of `SCHEMA` and the metadata key ``mm_events``.
     data_pages
         Memory to hold the frames against; by default what the file's metadata says.
+    check
+        Whether bad rows are refused; those that are let in are for `core.workload.repair` alone.
 
     Raises
     ------
@@ -209,7 +263,8 @@ def read_events(path: str | os.PathLike[str], data_pages: int | None = None) -> 
             row = next(i for i, value in enumerate(values.is_null()) if value.as_py())
             raise EventsError(f"{name}: row {row}, column {column}: no value")
         columns[column] = values.to_numpy()
-    events = make_events(columns, page_size=page_size, data_pages=pages, source=source, name=name)
+    about = {"page_size": page_size, "data_pages": pages}
+    events = make_events(columns, **about, source=source, name=name, check=check)
     if data_pages is not None and data_pages < pages:
         check_events(events, data_pages, name)
     return events

@@ -90,7 +90,7 @@ def naming(suffix: str) -> Callable[[Kernel], Kernel]:
 
 
 @kernel
-def wide(value: np.integer[Any]) -> int:
+def wide(value: int | np.integer[Any]) -> int:
     """Return a number as 64 bits with a sign: one type means that each kernel is compiled once.
 
     Numba's ``int()`` keeps 32 bits, and makes floats where unsigned and signed numbers meet.

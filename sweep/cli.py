@@ -122,6 +122,77 @@ def schema() -> int:
     return DONE
 
 
+trace = typer.Typer(
+    help="Traces: record one on a device, import it, and see what it holds.", no_args_is_help=True
+)
+app.add_typer(trace, name="trace")
+EventTable = Annotated[Path, typer.Argument(metavar="FILE.PARQUET", help="A table of mm events.")]
+Written = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="What is written.")]
+
+
+@trace.command("record")
+def trace_record(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+    ] = None,
+) -> int:
+    """Print the script that records a trace on a device: POSIX shell and tracefs alone."""
+    from sweep.trace import record_command
+
+    record_command(output)
+    return DONE
+
+
+@trace.command("import")
+def trace_import(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE..",
+            help="ftrace, trace-cmd report or perf script text, plain, gz or zst; parts in order.",
+        ),
+    ],
+    output: Written,
+    meta: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The recording's archive, if it is not beside it."),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="The tagged memory, such as 8GiB.")
+    ] = None,
+    memory_start: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where it begins, such as 0x40000000.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="What the table says of itself.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Import a trace of a real kernel as a table of mm events."""
+    if memory_start is not None and memory is None:
+        raise typer.BadParameter("needs --memory", param_hint="--memory-start")
+    from sweep.trace import import_command
+
+    import_command(files, output, meta, memory, memory_start, source, as_json)
+    return DONE
+
+
+@trace.command("info")
+def trace_info(file: EventTable, as_json: AsJson = False) -> int:
+    """Show what a table holds: events, files, refaults, tagged pages over time."""
+    from sweep.trace import info_command
+
+    info_command(file, as_json)
+    return DONE
+
+
+@trace.command("repair")
+def trace_repair(file: EventTable, output: Written, as_json: AsJson = False) -> int:
+    """Drop the rows that no kernel could have produced, and say how many."""
+    from sweep.trace import repair_command
+
+    repair_command(file, output, as_json)
+    return DONE
+
+
 def main() -> None:
     """Run the command line and exit with its code; what the user did wrong is one line each."""
     try:

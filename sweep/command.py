@@ -8,6 +8,7 @@ from typing import Any
 
 from core.events import EventsError
 from core.policy import Eviction, LargeFolios
+from core.workload.text import TraceError
 from sweep.batch import baseline
 from sweep.cluster import ClusterError, Executor, InProcess, RayCluster
 from sweep.inputs import Inputs, load_inputs
@@ -22,7 +23,7 @@ from sweep.study import Study, load_study, parse_study
 
 #: What a user can put right: told in a line, exit code 2.
 BAD_INPUT_ERRORS = (
-    SourceError, EventsError, StoreError, StudyChangedError, SearchError, ClusterError,
+    SourceError, EventsError, TraceError, StoreError, StudyChangedError, SearchError, ClusterError,
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Where events come from: one reader of traces a file."""

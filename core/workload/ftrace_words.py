@@ -1,0 +1,105 @@
+"""The words of a trace: events, fields and flags, and the numbers that stand for them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+(
+    ADD,
+    DELETE,
+    PAGE_ALLOC,
+    PAGE_FREE,
+    TAG_CLEAR,
+    SYNC_TAGS,
+    COPY_PAGE,
+    REFAULT,
+    RECLAIM_BEGIN,
+    RECLAIM_END,
+    MARK,
+    KINDS,
+) = range(12)
+_EVENTS = {
+    "mm_filemap_add_to_page_cache": ADD,
+    "mm_filemap_delete_from_page_cache": DELETE,
+    "mm_page_alloc": PAGE_ALLOC,
+    "mm_page_free": PAGE_FREE,
+    "tag_clear_highpage": TAG_CLEAR,
+    "mte_sync_tags": SYNC_TAGS,
+    "copy_highpage": COPY_PAGE,
+    "workingset_refault": REFAULT,
+    "mm_vmscan_direct_reclaim_begin": RECLAIM_BEGIN,
+    "mm_vmscan_direct_reclaim_end": RECLAIM_END,
+    "mm_vmscan_memcg_reclaim_begin": RECLAIM_BEGIN,
+    "mm_vmscan_memcg_reclaim_end": RECLAIM_END,
+    "mm_vmscan_node_reclaim_begin": RECLAIM_BEGIN,
+    "mm_vmscan_node_reclaim_end": RECLAIM_END,
+    "tracing_mark_write": MARK,
+    "print": MARK,
+}
+
+# Columns of `fields`; what an event lacks is ABSENT.
+DEV, INO, FRAME, PLACE, ORDER, FLAGS = range(6)
+FIELDS = 6
+ABSENT = -1
+_KEYS = {
+    "dev": DEV,
+    "ino": INO,
+    "pfn": FRAME,
+    "page": FRAME,
+    "to": FRAME,
+    "pte": FRAME,
+    "tagged": FRAME,
+    "ofs": PLACE,
+    "from": PLACE,
+    "nr": PLACE,
+    "index": PLACE,
+    "g32": PLACE,
+    "order": ORDER,
+    "shadow": ORDER,
+    "gfp_flags": FLAGS,
+}
+#: Fields without which an event of a kind cannot be used.
+_NEEDED = {
+    ADD: (DEV, INO, PLACE),
+    DELETE: (DEV, INO, PLACE),
+    PAGE_ALLOC: (FRAME, ORDER),
+    PAGE_FREE: (FRAME, ORDER),
+    TAG_CLEAR: (FRAME,),
+    SYNC_TAGS: (FRAME,),
+    COPY_PAGE: (FRAME, PLACE),
+    REFAULT: (INO, PLACE, ORDER),
+}
+# Bits of the field FLAGS.
+GFP_TAGGED, GFP_ATOMIC, GFP_MOVABLE = 1, 2, 4
+_FLAG_WORDS = {
+    "__GFP_ZEROTAGS": GFP_TAGGED,
+    "__GFP_TAGGED": GFP_TAGGED,
+    "GFP_ATOMIC": GFP_ATOMIC,
+    "__GFP_ATOMIC": GFP_ATOMIC,
+    "GFP_NOWAIT": GFP_ATOMIC,
+    "GFP_HIGHUSER_MOVABLE": GFP_MOVABLE,
+    "__GFP_MOVABLE": GFP_MOVABLE,
+}
+
+HASH_BITS = (1 << 48) - 1
+
+
+def word_hash(word: str) -> int:
+    """Return the number that stands for a word in kernels: 48 bits of it."""
+    value = 0
+    for sign in word.encode():
+        value = value * 131 + sign & HASH_BITS
+    return value
+
+
+def _table(words: dict[str, int]) -> NDArray[np.int64]:
+    return np.array([(word_hash(word), number) for word, number in words.items()], dtype=np.int64)
+
+
+EVENT_TABLE, KEY_TABLE, FLAG_TABLE = _table(_EVENTS), _table(_KEYS), _table(_FLAG_WORDS)
+NEEDED_TABLE = np.array(
+    [[field in _NEEDED.get(kind, ()) for field in range(FIELDS)] for kind in range(KINDS)]
+)
+KSWAPD_WORD = np.frombuffer(b"kswapd", dtype=np.uint8)
+LOST_WORD = np.frombuffer(b"LOST", dtype=np.uint8)

@@ -1,0 +1,109 @@
+"""What an mm event table holds: the figures to know before one believes a study of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.events import ALLOC, FREE, INVALIDATE_INODE, OPS, STORE, TAGGED, WORKINGSET, Events
+from core.jit import entry, wide
+from core.machine import Machine
+from core.timeline import distinct_pages, prepare
+
+#: Points of the series over time.
+POINTS = 60
+#: Tag pages of a block that amplification is told for.
+BLOCK_PAGES = (1, 2, 4, 8)
+
+
+class Survey(NamedTuple):
+    """Figures of a table, and tagged pages over time."""
+
+    figures: dict[str, Any]
+    tagged_pages: NDArray[np.int64]  # [POINTS] live at equal steps of time
+
+
+def survey(events: Events) -> Survey:
+    """Return what a table holds, in the words of docs/model.md."""
+    orders = events.order[events.op < INVALIDATE_INODE]
+    stores = events.op == STORE
+    span_ns = int(events.time_ns[-1] - events.time_ns[0]) if events.time_ns.size else 0
+    files = events.inode[events.op <= INVALIDATE_INODE]
+    figures: dict[str, Any] = {
+        "source": events.source,
+        "page_size": events.page_size,
+        "data_pages": events.data_pages,
+        "rows": int(events.op.size),
+        "span_s": round(span_ns / 1e9, 3),
+        "events": {name: int((events.op == op).sum()) for op, name in enumerate(OPS)},
+        "folio_orders": {int(k): int((orders == k).sum()) for k in np.unique(orders)},
+        "files": int(np.unique(files).size),
+        "distinct_pages": int(distinct_pages(events).size),
+        "workingset_stores": int((events.flags[stores] & WORKINGSET != 0).sum()),
+    }
+    blocks = {}
+    for pages in BLOCK_PAGES:
+        machine = Machine(events.page_size, events.data_pages, pages * events.page_size)
+        timeline = prepare(events, machine)
+        occupancy = timeline.occupancy
+        mean = occupancy.amplification_ns / occupancy.tagged_ns if occupancy.tagged_ns else None
+        blocks[pages] = {
+            "reservations": occupancy.reservations,
+            "peak_reserved": occupancy.peak_reserved,
+            "tag_blocks": machine.tag_blocks,
+            "amplification": None if mean is None else round(mean, 3),
+        }
+        figures["refaults"] = timeline.refaults
+        figures["stored_pages"] = timeline.offered_pages
+        figures["restored_pages"] = timeline.restore_pages
+    tagged = _tagged_over_time(events)
+    figures["peak_tagged_pages"] = int(tagged.max()) if tagged.size else 0
+    figures["tag_blocks_by_pages"] = blocks
+    return Survey(figures, tagged)
+
+
+def _tagged_over_time(events: Events) -> NDArray[np.int64]:
+    peaks = np.zeros(POINTS, dtype=np.int64)
+    if events.op.size:
+        _tagged_peaks(
+            *(events.time_ns, events.op, events.order, events.pfn, events.flags),
+            *(np.zeros(events.data_pages, dtype=np.bool_), peaks),
+        )
+    return peaks
+
+
+@entry
+def _tagged_peaks(
+    time_ns: NDArray[np.int64],
+    op: NDArray[np.uint8],
+    order: NDArray[np.uint8],
+    pfn: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    tagged: NDArray[np.bool_],
+    peaks: NDArray[np.int64],
+) -> None:
+    """Note the most pages that are tagged at once in each of equal parts of the time."""
+    first_ns = wide(time_ns[0])
+    part_ns = max(1, (wide(time_ns[time_ns.size - 1]) - first_ns) // peaks.size + 1)
+    live = 0
+    part = 0
+    for row in range(op.size):
+        now = min(peaks.size - 1, (wide(time_ns[row]) - first_ns) // part_ns)
+        while part < now:
+            part += 1
+            peaks[part] = live
+        kind = wide(op[row])
+        if kind not in (ALLOC, FREE):
+            continue
+        tags = kind == ALLOC and wide(flags[row]) & TAGGED != 0
+        for frame in range(wide(pfn[row]), wide(pfn[row]) + (1 << wide(order[row]))):
+            if tags and not tagged[frame]:
+                live += 1
+            elif not tags and tagged[frame]:
+                live -= 1
+            tagged[frame] = tags
+        peaks[part] = max(peaks[part], live)
+    for rest in range(part + 1, peaks.size):
+        peaks[rest] = live

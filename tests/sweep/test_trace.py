@@ -1,0 +1,118 @@
+"""The trace commands as a user types them, and the recorder on a made-up tracefs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import small
+from test_cli import say
+
+PART = Path(__file__).parents[1] / "core" / "data" / "database-xfs-part.ftrace.txt.gz"
+
+
+def test_an_imported_trace_can_be_looked_at_and_studied(tmp_path: Path) -> None:
+    code, out, err = say("trace", "import", PART, "-o", tmp_path / "small.parquet", "--json")
+    assert code == 0, err
+    assert json.loads(out)["counts"]["inserted_pages"] == 2628
+    assert "warning" in err
+    code, out, err = say("trace", "info", tmp_path / "small.parquet")
+    assert code == 0, err
+    assert "store 959" in out
+    path = small.write_study(tmp_path, n_trials=4)
+    code, out, err = say("run", path, "--executor", "in-process", cwd=tmp_path)
+    assert code == 0, err
+
+
+def test_a_bad_trace_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(PART.read_bytes()[:100_000])
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    for trace, word in ((cut, "cut off"), (empty, "is empty"), (tmp_path / "none", "No such file")):
+        code, out, err = say("trace", "import", trace, "-o", tmp_path / "out.parquet")
+        assert (code, out) == (2, "")
+        assert word in err
+        assert "Traceback" not in err
+    assert not list(tmp_path.glob("out*"))
+    code, _, err = say("trace", "import", PART, "-o", tmp_path / "no" / "out.parquet")
+    assert code == 2
+    assert "there is no folder" in err
+    code, _, err = say("trace", "import", PART, "-o", tmp_path / "o", "--memory", "1GB")
+    assert code == 2
+    assert "did you mean 1GiB" in err
+
+
+def test_repair_writes_a_table_that_is_good(tmp_path: Path) -> None:
+    small.write_trace(tmp_path, 1000)
+    trace, out = tmp_path / "small.parquet", tmp_path / "good.parquet"
+    code, said, err = say("trace", "repair", trace, "-o", out, "--json")
+    assert code == 0, err
+    assert json.loads(said) == {"output": str(out), "kept": 1000, "dropped": {}}
+
+
+def make_tracefs(folder: Path) -> Path:
+    """Return a folder with the files of tracefs that a kernel of our own would have."""
+    tracefs = folder / "tracefs"
+    for name in (
+        "filemap/mm_filemap_add_to_page_cache",
+        "filemap/mm_filemap_delete_from_page_cache",
+        "vmscan/mm_vmscan_direct_reclaim_begin",
+        "vmscan/mm_vmscan_direct_reclaim_end",
+        "kmem/mm_page_alloc",
+        "kmem/mm_page_free",
+    ):
+        event = tracefs / "events" / name
+        event.mkdir(parents=True)
+        (event / "enable").write_text("0\n")
+    for name in ("tracing_on", "buffer_size_kb", "trace_clock", "trace", "set_event_notrace_pid"):
+        (tracefs / name).touch()
+    (tracefs / "kprobe_events").touch()
+    cpu = tracefs / "per_cpu" / "cpu0"
+    cpu.mkdir(parents=True)
+    (cpu / "stats").write_text("overrun: 3\ndropped events: 4\n")
+    return tracefs
+
+
+def test_the_recorder_packs_what_import_reads(tmp_path: Path) -> None:
+    code, script, _ = say("trace", "record")
+    assert code == 0
+    code, _, err = say("trace", "record", "-o", tmp_path / "record.sh")
+    assert (code, (tmp_path / "record.sh").read_text()) == (0, script)
+    tracefs = make_tracefs(tmp_path)
+    lines = subprocess.run(["gzip", "-dc", PART], capture_output=True, check=True).stdout
+    (tracefs / "trace_pipe").write_bytes(lines)
+    done = subprocess.run(
+        ["sh", "record.sh", "-t", "2", "-o", "phone"],
+        cwd=tmp_path, env=os.environ | {"TRACEFS": str(tracefs)}, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "no tracepoint filemap/mm_filemap_get_pages" in done.stderr
+    assert "7 events were lost" in done.stderr
+    assert (tracefs / "tracing_on").read_text() == "0\n"
+    for enable in tracefs.glob("events/*/*/enable"):
+        assert enable.read_text() == "0\n"
+    assert not (tmp_path / "phone.meta").exists()
+    with tarfile.open(tmp_path / "phone.meta.tar.gz") as archive:
+        names = {Path(name).name for name in archive.getnames()}
+    assert {"vmstat.before", "vmstat.after", "zoneinfo.before", "page_size", "version"} <= names
+    # The archive is of this machine, whose memory is not the capture's.
+    (tmp_path / "phone.meta.tar.gz").unlink()
+    trace = tmp_path / "phone.ftrace.txt.gz"
+    code, out, err = say("trace", "import", trace, "-o", tmp_path / "x.parquet", "--json")
+    assert code == 0, err
+    assert json.loads(out)["counts"]["rows"] == 3735
+
+
+def test_the_recorder_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    say("trace", "record", "-o", tmp_path / "record.sh")
+    for words, said in ((["-t", "x"], "not a whole number"), (["-z"], "usage")):
+        done = subprocess.run(
+            ["sh", tmp_path / "record.sh", *words], capture_output=True, text=True, timeout=20
+        )
+        assert done.returncode == 2
+        assert said in done.stderr
