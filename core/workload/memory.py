@@ -50,7 +50,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
         with tarfile.open(name) as archive:
             for member in archive:
                 base = os.path.basename(member.name).partition(".")[0]
-                if base in ("zoneinfo", "page_size") and member.isfile():
+                if base in ("zoneinfo", "page_size", "pagesize") and member.isfile():
                     file = archive.extractfile(member)
                     if file is not None:
                         texts.setdefault(base, file.read().decode(errors="replace"))
@@ -65,7 +65,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     if not ranges:
         raise TraceError(f"{name}: has no /proc/zoneinfo with a populated zone")
     first = min(start for start, _ in ranges)
-    size = texts.get("page_size", "4096").strip()
+    size = texts.get("page_size", texts.get("pagesize", "4096")).strip()
     return Memory(first, max(end for _, end in ranges) - first, int(size))
 
 
