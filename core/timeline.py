@@ -115,10 +115,14 @@ def distinct_pages(events: Events) -> NDArray[np.uint64]:
     this array is its number in a replay.
     """
     folios = events.op < INVALIDATE_INODE
-    keys = _keys(events)
+    return folio_pages(_keys(events)[folios], events.order[folios])
+
+
+def folio_pages(keys: NDArray[np.uint64], orders: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return every page of folios, given by first page and order, ascending and once each."""
     parts = []
-    for order in np.unique(events.order[folios]):
-        first = np.unique(keys[folios & (events.order == order)])
+    for order in np.unique(orders):
+        first = np.unique(keys[orders == order])
         offsets = np.arange(1 << int(order), dtype=np.uint64)
         parts.append((first[:, None] + offsets).ravel())
     return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.uint64)

@@ -164,6 +164,10 @@ def trace_import(
         str | None, typer.Option(metavar="ADDRESS", help="Where it begins, such as 0x40000000.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="What the table says of itself.")] = None,
+    accesses: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write an access trace too, for trace reclaim."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Import a trace of a real kernel as a table of mm events."""
@@ -171,7 +175,28 @@ def trace_import(
         raise typer.BadParameter("needs --memory", param_hint="--memory-start")
     from sweep.trace import import_command
 
-    import_command(files, output, meta, memory, memory_start, source, as_json)
+    import_command(files, output, meta, memory, memory_start, source, accesses, as_json)
+    return DONE
+
+
+@trace.command("reclaim")
+def trace_reclaim(
+    file: Annotated[Path, typer.Argument(metavar="ACCESSES", help="An access trace.")],
+    output: Written,
+    by: Annotated[
+        str, typer.Option(metavar="mglru|active_inactive", help="How the kernel reclaims.")
+    ] = "mglru",
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory, if not the trace's own.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run an access trace through the page cache of a kernel, into mm events."""
+    if by not in ("mglru", "active_inactive"):
+        raise typer.BadParameter(f"{by} is not mglru or active_inactive", param_hint="--by")
+    from sweep.trace import reclaim_command
+
+    reclaim_command(file, output, by, memory, as_json)
     return DONE
 
 

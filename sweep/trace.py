@@ -12,7 +12,9 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from core.accesses import Accesses, read_accesses, write_accesses
 from core.events import read_events, write_events
+from core.frontend.run import Reclaim, run_frontend
 from core.workload.ftrace import import_ftrace
 from core.workload.memory import Memory, meta_beside, read_memory
 from core.workload.repair import repair
@@ -31,20 +33,29 @@ def import_command(
     memory: str | None,
     memory_start: str | None,
     source: str | None,
+    accesses: Path | None,
     as_json: bool,
 ) -> None:
     """Import the text of a trace, write its mm events, and say what was in it."""
-    _check_output(output)
+    for written in (output, accesses):
+        if written is not None:
+            _check_output(written)
     machine = _memory(paths, meta, memory, memory_start)
     about = source or ", ".join(path.name for path in paths)
     start = monotonic()
     with _progress() as bar:
         task = bar.add_task("importing", total=None)
         imported = import_ftrace(
-            paths, machine, about, lambda done, size: bar.update(task, completed=done, total=size)
+            paths,
+            machine,
+            about,
+            lambda done, size: bar.update(task, completed=done, total=size),
+            accesses is not None,
         )
     seconds = monotonic() - start
     write_events(output, imported.events)
+    if accesses is not None and imported.accesses is not None:
+        write_accesses(accesses, imported.accesses)
     for warning in imported.warnings:
         note(f"warning: {warning}")
     if as_json:
@@ -92,6 +103,46 @@ def _memory(
         return Memory(start // 4096, size // 4096, 4096)
     found = meta or meta_beside(paths[0])
     return read_memory(found) if found else None
+
+
+def reclaim_command(
+    path: Path, output: Path, reclaim: str, memory: str | None, as_json: bool
+) -> None:
+    """Run an access trace through a front end, and write the mm events that it causes."""
+    _check_output(output)
+    accesses = read_accesses(path)
+    if memory is not None:
+        accesses = _resized(accesses, memory)
+    fronted = run_frontend(accesses, Reclaim(reclaim))
+    if fronted.counts["failures"]:
+        note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
+    write_events(output, fronted.events)
+    if as_json:
+        print_json({"output": str(output), "counts": fronted.counts})
+        return
+    for name, count in fronted.counts.items():
+        print(f"{count:>14,}  {name}")
+    print(f"{output}: {fronted.events.op.size:,} rows; sweep trace info shows what it holds")
+
+
+def _resized(accesses: Accesses, memory: str) -> Accesses:
+    """Return the same accesses on a machine with more or less memory."""
+    try:
+        size = size_in_bytes(memory)
+    except ValueError as error:
+        raise TraceError(f"--memory: {error}") from None
+    pages = size // accesses.page_size
+    free_pages = accesses.free_pages + pages - accesses.data_pages
+    if size % accesses.page_size or free_pages <= 0:
+        least = (accesses.data_pages - accesses.free_pages + 1) * accesses.page_size
+        raise TraceError(
+            f"--memory {memory}: not whole pages of {accesses.page_size} bytes, or less than the "
+            f"{least} bytes that were in use when the trace began"
+        )
+    low, high = Memory(0, pages, accesses.page_size).watermarks()
+    return accesses._replace(
+        data_pages=pages, free_pages=free_pages, low_pages=low, high_pages=high
+    )
 
 
 def info_command(path: Path, as_json: bool) -> None:

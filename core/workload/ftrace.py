@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.accesses import SCHEMA as ACCESS_SCHEMA
+from core.accesses import Accesses, check_accesses
 from core.events import ALLOC, FREE, SCHEMA, Events, make_events
 from core.workload import ftrace_frames as frames
 from core.workload import ftrace_lines as lines
+from core.workload.ftrace_accesses import FREE_AT_START, AccessState
 from core.workload.ftrace_state import KernelState
 from core.workload.memory import UNKNOWN_FRAMES, Memory, memory_seen
 from core.workload.text import Progress, TraceError, read_chunks
@@ -40,6 +43,7 @@ class Imported(NamedTuple):
     """An imported capture, and what was seen on the way."""
 
     events: Events
+    accesses: Accesses | None  # if they were asked for
     counts: dict[str, int]  # of what was used
     unused: dict[str, int]  # events that an import has no use for, by name
     warnings: list[str]  # what the user should know
@@ -50,6 +54,7 @@ def import_ftrace(
     memory: Memory | None = None,
     source: str = "",
     progress: Progress | None = None,
+    with_accesses: bool = False,
 ) -> Imported:
     """Return the mm events in the text of a trace, in one file or in several parts.
 
@@ -63,6 +68,8 @@ def import_ftrace(
         What the table says of itself.
     progress
         Called with the bytes read of all files, and their size.
+    with_accesses
+        Whether to make an access trace too, what a front end reads.
 
     Raises
     ------
@@ -74,8 +81,13 @@ def import_ftrace(
     kernel = KernelState(given.first_frame, given.frames, given.page_size)
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in SCHEMA.names}
     known = []
+    asked = AccessState(given.first_frame, given.frames, given.page_size) if with_accesses else None
+    parts = []
     for _, text in read_chunks(paths, progress):
-        rows, learnt = kernel.advance(parser.parse(text))
+        records = parser.parse(text)
+        rows, learnt = kernel.advance(records)
+        if asked is not None:
+            parts.append(asked.advance(records))
         known.append(learnt)
         for number, field in enumerate(SCHEMA):
             columns[field.name].append(rows[:, number].astype(field.type.to_pandas_dtype()))
@@ -101,9 +113,40 @@ def import_ftrace(
     events = make_events(
         together, page_size=memory.page_size, data_pages=memory.frames, source=source, name=names
     )
+    accesses = None if asked is None else _accesses(asked, parts, memory, source)
+    if accesses is not None:
+        check_accesses(accesses, names)
     counts = {name: int(numbers[place]) for name, place in _COUNTED.items()}
     counts = {"lines": int(parser.counts[lines.LINES]), "rows": events.op.size, **counts}
-    return Imported(events, counts, parser.others, warnings)
+    return Imported(events, accesses, counts, parser.others, warnings)
+
+
+def _accesses(
+    asked: AccessState,
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    memory: Memory,
+    source: str,
+) -> Accesses:
+    """Return the rows of all chunks but those of allocations that became page cache."""
+    rows = np.concatenate([rows for rows, _ in parts])
+    keep = np.ones(rows.shape[0], dtype=np.bool_)
+    keep[np.concatenate([dropped for _, dropped in parts])] = False
+    rows = rows[keep]
+    columns = {
+        field.name: rows[:, number].astype(field.type.to_pandas_dtype())
+        for number, field in enumerate(ACCESS_SCHEMA)
+    }
+    low, high = memory.watermarks()
+    free_pages = int(asked.numbers[FREE_AT_START]) or memory.free_pages or memory.frames
+    return Accesses(
+        **columns,
+        page_size=memory.page_size,
+        data_pages=memory.frames,
+        free_pages=min(free_pages, memory.frames),
+        low_pages=low,
+        high_pages=high,
+        source=source,
+    )
 
 
 def _nothing(names: str, parser: lines.LineParser) -> str:
@@ -145,6 +188,7 @@ def _warnings(names: str, parser: lines.LineParser, numbers: NDArray[np.int64]) 
         (numbers[frames.UNKNOWN_FREED], "frames were freed that were allocated before the trace"),
         (numbers[frames.MISSED_FREES], "tagged frames were allocated anew and their free not seen"),
         (numbers[frames.OUTSIDE], "events are of frames outside the memory: left out"),
+        (numbers[frames.FAILED], "allocations failed"),
         (
             numbers[frames.NO_BASE],
             "page copies came before the first tagged allocation: taken as untagged",

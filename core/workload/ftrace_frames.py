@@ -14,6 +14,8 @@ from core.jit import kernel, wide
 from core.workload.ftrace_words import GFP_ATOMIC, GFP_MOVABLE, GFP_TAGGED
 
 STRUCT_PAGE_BYTES = 64
+#: From here on a frame is none: an allocation that failed has -1, of which 63 bits are kept.
+NO_FRAME = 1 << 52
 # Elements of `numbers`: what is remembered, and what is counted.
 (
     VMEMMAP,
@@ -45,8 +47,9 @@ STRUCT_PAGE_BYTES = 64
     EQUAL_SAMPLES,
     LOW_FRAME,
     HIGH_FRAME,
+    FAILED,
     NUMBERS,
-) = range(30)
+) = range(31)
 
 # A frame's state.
 _UNSEEN, _USED, _TAGGED, _FREED = range(4)

@@ -18,6 +18,7 @@ from core.workload.ftrace_words import (
     DELETE,
     DEV,
     EVENT_TABLE,
+    FAULT,
     FIELDS,
     FLAG_TABLE,
     FLAGS,
@@ -244,7 +245,7 @@ def _fill(
     fields: NDArray[np.int64],
 ) -> None:
     """Read ``key=value`` and ``key value`` pairs into `fields`."""
-    hex_inode = kind in (ADD, DELETE)
+    hex_inode = kind in (ADD, DELETE, FAULT)
     at = first
     waiting = ABSENT  # a key that stood alone
     while at < end:

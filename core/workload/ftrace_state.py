@@ -29,6 +29,7 @@ from core.workload.ftrace_frames import (
     CLOCK_STEPS,
     COLUMNS,
     EQUAL_SAMPLES,
+    FAILED,
     FIRST_STEP_LINE,
     GROUP_SHIFT,
     GROUPS_NOW,
@@ -42,6 +43,7 @@ from core.workload.ftrace_frames import (
     MISALIGNED,
     MOVED_NS,
     NO_BASE,
+    NO_FRAME,
     NUMBERS,
     OUTSIDE,
     RECLAIMED_FOLIOS,
@@ -105,7 +107,10 @@ class KernelState:
         self._cleared = Dict.empty(types.int64, types.int64)
 
     def advance(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the rows of the records, and (row, workingset) of stores known only now."""
+        """Return the rows of the records, and (row, workingset) of stores known only now.
+
+        The times of the records are put right.
+        """
         large = np.isin(records.kind, (PAGE_ALLOC, PAGE_FREE)) & (records.fields[:, ORDER] > 0)
         parts = int((1 << records.fields[large, ORDER]).sum())
         synced = records.fields[records.kind == SYNC_TAGS, PLACE]
@@ -226,6 +231,7 @@ def _advance(
         field = fields[record]
         order = wide(field[ORDER])
         _note_time(wide(times[record]), wide(lines[record]), numbers)
+        times[record] = numbers[LAST_TIME_NS] + numbers[MOVED_NS]
         if kind in (RECLAIM_BEGIN, RECLAIM_END):
             reclaims[pid] = wide(kind == RECLAIM_BEGIN)
         elif kind in (ADD, DELETE):
@@ -254,10 +260,13 @@ def _advance(
             cleared[pid] = wide(field[FRAME])
         elif kind in (PAGE_ALLOC, PAGE_FREE):
             frame = wide(field[FRAME]) - first_frame
+            if wide(field[FRAME]) >= NO_FRAME:
+                numbers[FAILED] += 1
+                continue
             end = wide(field[FRAME]) + (1 << order)
             numbers[LOW_FRAME] = min(numbers[LOW_FRAME], wide(field[FRAME]))
             numbers[HIGH_FRAME] = max(numbers[HIGH_FRAME], end)
-            if frame < 0 or frame + (1 << order) > frames.size:
+            if frame < 0 or frame > frames.size - (1 << order):
                 numbers[OUTSIDE] += 1
             elif kind == PAGE_FREE:
                 row = free(frame, order, True, rows, row, frames, groups, numbers)

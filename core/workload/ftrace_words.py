@@ -17,8 +17,12 @@ from numpy.typing import NDArray
     RECLAIM_BEGIN,
     RECLAIM_END,
     MARK,
+    TOUCHED,
+    FAULT,
+    GET_PAGES,
+    TASK_EXIT,
     KINDS,
-) = range(12)
+) = range(16)
 _EVENTS = {
     "mm_filemap_add_to_page_cache": ADD,
     "mm_filemap_delete_from_page_cache": DELETE,
@@ -36,6 +40,11 @@ _EVENTS = {
     "mm_vmscan_node_reclaim_end": RECLAIM_END,
     "tracing_mark_write": MARK,
     "print": MARK,
+    "folio_mark_accessed": TOUCHED,
+    "mark_page_accessed": TOUCHED,
+    "mm_filemap_fault": FAULT,
+    "mm_filemap_get_pages": GET_PAGES,
+    "sched_process_exit": TASK_EXIT,
 }
 
 # Columns of `fields`; what an event lacks is ABSENT.
@@ -47,6 +56,8 @@ _KEYS = {
     "ino": INO,
     "pfn": FRAME,
     "page": FRAME,
+    "folio": FRAME,
+    "nr_free_pages": FRAME,
     "to": FRAME,
     "pte": FRAME,
     "tagged": FRAME,
@@ -69,6 +80,8 @@ _NEEDED = {
     SYNC_TAGS: (FRAME,),
     COPY_PAGE: (FRAME, PLACE),
     REFAULT: (INO, PLACE, ORDER),
+    TOUCHED: (FRAME,),
+    FAULT: (DEV, INO, PLACE),
 }
 # Bits of the field FLAGS.
 GFP_TAGGED, GFP_ATOMIC, GFP_MOVABLE = 1, 2, 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tarfile
+from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +19,25 @@ ROUND_FRAMES = 1 << 15
 
 
 class Memory(NamedTuple):
-    """The tagged region: its first frame, its frames and the size of a page."""
+    """The tagged region: its first frame, its frames, the size of a page; and, in pages, what was
+    free when the recording began and the watermarks (0: not known).
+    """
 
     first_frame: int
     frames: int
     page_size: int
+    free_pages: int = 0
+    low_pages: int = 0
+    high_pages: int = 0
+
+    def watermarks(self) -> tuple[int, int]:
+        """Return (low, high): as told, or those that Linux sets for so much memory."""
+        if self.high_pages:
+            return self.low_pages, self.high_pages
+        # init_per_zone_wmark_min: the root of 16 times the memory in KiB, and a quarter above.
+        kib = self.frames * self.page_size // 1024
+        least = min(max(isqrt(16 * kib), 128), 262_144) * 1024 // self.page_size
+        return least * 5 // 4, least * 3 // 2
 
 
 def meta_beside(trace: str | os.PathLike[str]) -> Path | None:
@@ -49,24 +64,29 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     try:
         with tarfile.open(name) as archive:
             for member in archive:
-                base = os.path.basename(member.name).partition(".")[0]
+                base = os.path.basename(member.name).removesuffix(".before")
                 if base in ("zoneinfo", "page_size", "pagesize") and member.isfile():
                     file = archive.extractfile(member)
                     if file is not None:
                         texts.setdefault(base, file.read().decode(errors="replace"))
     except (OSError, EOFError, tarfile.TarError) as error:
         raise TraceError(f"{name}: no archive of a recording: {error}") from None
-    zones = re.findall(
-        r"spanned\s+(\d+)\s+present\s+(\d+).*?start_pfn:\s+(\d+)", texts.get("zoneinfo", ""), re.S
-    )
-    ranges = [
-        (int(start), int(start) + int(spanned)) for spanned, present, start in zones if int(present)
-    ]
+    words = ("free", "low", "high", "spanned", "present", "start_pfn:")
+    zones = []
+    for zone in re.split(r"\bzone\s", texts.get("zoneinfo", ""))[1:]:
+        found = [re.search(rf"\b{word}\s+(\d+)", zone) for word in words]
+        zones.append([int(one.group(1)) if one else 0 for one in found])
+    populated = [zone for zone in zones if zone[4]]
+    ranges = [(zone[5], zone[5] + zone[3]) for zone in populated]
     if not ranges:
         raise TraceError(f"{name}: has no /proc/zoneinfo with a populated zone")
     first = min(start for start, _ in ranges)
-    size = texts.get("page_size", texts.get("pagesize", "4096")).strip()
-    return Memory(first, max(end for _, end in ranges) - first, int(size))
+    told = texts.get("page_size", texts.get("pagesize", "4096"))
+    size = int("".join(re.findall(r"\d", told)) or 0) * (1024 if "kB" in told else 1)
+    if size < 4096 or size & (size - 1):
+        raise TraceError(f"{name}: {told.strip()!r} is no page size")
+    free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
+    return Memory(first, max(end for _, end in ranges) - first, size, free, low, high)
 
 
 def memory_seen(low: int, high: int, page_size: int) -> Memory:

@@ -39,7 +39,7 @@ def page(frame: int) -> str:
 
 
 def alloc(frame: int, order: int = 0, gfp: str = TAGGED_GFP) -> str:
-    return f"mm_page_alloc: pfn={0x40000 + frame:#x} order={order} migratetype=1 {gfp}"
+    return f"mm_page_alloc: pfn={(0x40000 + frame) % 2**64:#x} order={order} migratetype=1 {gfp}"
 
 
 def text(events: Iterable[str], task: str = "app one-7", start: int = 15_000_000) -> str:
@@ -139,6 +139,7 @@ def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
                 "tracing_mark_write: TAG tagged=2 nonlru=0 g32=1",
                 alloc(40, 0, "gfp_flags=GFP_KERNEL"),  # its free was not seen
                 "mm_page_free: pfn=0x50000 order=0",  # outside
+                alloc(-0x40001),  # failed
             ]
         ),
     )
@@ -160,6 +161,7 @@ def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
     assert "1 page copies came before" in said
     assert "1 tagged frames were allocated anew" in said
     assert "1 events are of frames outside" in said
+    assert "1 allocations failed" in said
 
 
 EVENTS = [
@@ -274,13 +276,14 @@ def test_a_truncated_zstd_file_is_refused(tmp_path: Path) -> None:
 
 def test_memory_is_that_of_the_archive_beside_the_trace(tmp_path: Path) -> None:
     zone = (
-        "Node 0, zone {name}\n  pages free 1\n        spanned  {spanned}\n"
-        "        present  {present}\n  start_pfn:           {start}\n"
+        "Node 0, zone {}\n  nr_zone_active_file 9\n  pages free     {}\n        min      1\n"
+        "        low      {}\n        high     {}\n        spanned  {}\n"
+        "        present  {}\n  start_pfn:           {}\n"
     )
     texts = {
-        "meta/zoneinfo.before": zone.format(name="DMA", spanned=100, present=90, start=1000)
-        + zone.format(name="Normal", spanned=50, present=50, start=1100)
-        + zone.format(name="Movable", spanned=0, present=0, start=0),
+        "meta/zoneinfo.before": zone.format("DMA", 1, 3, 4, 100, 90, 1000)
+        + zone.format("Normal", 2, 4, 5, 50, 50, 1100)
+        + zone.format("Movable", 0, 8, 8, 0, 0, 0),
         "meta/page_size": "16384\n",
     }
     trace = tmp_path / "phone.ftrace.txt.gz"
@@ -291,7 +294,7 @@ def test_memory_is_that_of_the_archive_beside_the_trace(tmp_path: Path) -> None:
             archive.addfile(member, io.BytesIO(content.encode()))
     found = meta_beside(trace)
     assert found is not None
-    assert read_memory(found) == Memory(1000, 150, 16384)
+    assert read_memory(found) == Memory(1000, 150, 16384, 3, 7, 9)
     found.write_bytes(b"no archive")
     with pytest.raises(TraceError, match="no archive"):
         read_memory(found)
@@ -306,7 +309,7 @@ def test_a_part_of_a_real_capture_has_the_live_tagged_set_of_its_sample() -> Non
     assert found.counts["truncated_folios"] == 0
     assert found.counts["tagged_allocations"] == 1091
     assert (found.counts["tagged_samples"], found.counts["equal_tagged_samples"]) == (1, 1)
-    assert found.unused["folio_mark_accessed"] == 3860
+    assert found.unused["mm_vmscan_kswapd_wake"] == 27
     given = import_ftrace([PART], Memory(0x40000, 65536, 4096))
     assert digest_events(found.events) == digest_events(given.events)
     figures = survey(found.events).figures

@@ -27,6 +27,25 @@ def test_an_imported_trace_can_be_looked_at_and_studied(tmp_path: Path) -> None:
     assert code == 0, err
 
 
+def test_accesses_run_through_another_kernel(tmp_path: Path) -> None:
+    events, accesses = tmp_path / "x.parquet", tmp_path / "a.parquet"
+    code, _, err = say("trace", "import", PART, "-o", events, "--accesses", accesses)
+    assert code == 0, err
+    out = tmp_path / "small.parquet"
+    code, said, err = say("trace", "reclaim", accesses, "-o", out, "--memory", "1GiB", "--json")
+    assert code == 0, err
+    assert json.loads(said)["counts"]["evictions"] == 0
+    code, said, err = say("trace", "reclaim", accesses, "-o", out, "--by", "active_inactive")
+    assert code == 0, err
+    assert "inserted_pages" in said
+    code, _, err = say("trace", "reclaim", accesses, "-o", out, "--memory", "1MiB")
+    assert code == 2
+    assert "less than the" in err
+    code, _, err = say("trace", "reclaim", events, "-o", out)
+    assert code == 2
+    assert "no access trace" in err
+
+
 def test_a_bad_trace_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     cut = tmp_path / "cut.gz"
     cut.write_bytes(PART.read_bytes()[:100_000])

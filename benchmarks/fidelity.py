@@ -1,0 +1,93 @@
+"""What the front end does beside what the kernel did: captures' accesses, under their own memory.
+
+``python benchmarks/fidelity.py NAME.ftrace.txt.gz…``, with NAME.meta.tar.gz beside each, prints the
+table of docs/fidelity.md.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tarfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from core.events import Events
+from core.frontend.run import Reclaim, run_frontend
+from core.workload.ftrace import import_ftrace
+from core.workload.memory import meta_beside, read_memory
+from core.workload.survey import survey
+
+
+def kernel_counts(meta: Path) -> dict[str, int]:
+    """Return the counters of /proc/vmstat at the end of a recording."""
+    with tarfile.open(meta) as archive:
+        file = archive.extractfile("meta/vmstat.after")
+        assert file is not None
+        lines = file.read().decode().splitlines()
+    return {name: int(value) for name, value in (line.split() for line in lines)}
+
+
+def resident_pages(events: Events) -> np.ndarray:
+    """Return the pages in the page cache after each file event of a capture."""
+    change = np.array([-1, 1, -1])[np.minimum(events.op, 2)]
+    return np.cumsum(np.where(events.op <= 2, change << events.order.astype(np.int64), 0))
+
+
+def rows_of(path: Path) -> list[tuple[str, float, float]]:
+    meta = meta_beside(path)
+    assert meta is not None, f"{path}: no archive beside it"
+    truth = kernel_counts(meta)
+    imported = import_ftrace([path], read_memory(meta), path.name, with_accesses=True)
+    assert imported.accesses is not None
+    classic = truth["workingset_refault_file"] > 10 * truth["workingset_activate_file"]
+    reclaim = Reclaim.ACTIVE_INACTIVE if classic else Reclaim.MGLRU
+    run_frontend(imported.accesses, reclaim)  # compiles, or loads
+    start = perf_counter()
+    fronted = run_frontend(imported.accesses, reclaim)
+    rate = imported.accesses.op.size / (perf_counter() - start) / 1e6
+    print(f"{path.name}: {reclaim}, {rate:.1f} M accesses/s", file=sys.stderr)
+    seen, made = survey(imported.events).figures, survey(fronted.events).figures
+    counts = fronted.counts
+    cached = resident_pages(imported.events)
+    mean = float(np.mean(cached[cached.size // 4 :]))
+    rows = [
+        ("pages read into the page cache", seen["restored_pages"], counts["inserted_pages"]),
+        ("pages evicted", seen["stored_pages"], counts["evicted_pages"]),
+        ("refaults", seen["refaults"], made["refaults"]),
+        ("workingset activations", truth["workingset_activate_file"], counts["activations"]),
+        ("workingset restores", truth["workingset_restore_file"], counts["restored_workingset"]),
+        ("page cache, mean pages", mean, float(np.mean(_at(imported.events, fronted)))),
+    ]
+    for pages, block in seen["tag_blocks_by_pages"].items():
+        mine = made["tag_blocks_by_pages"][pages]
+        rows.append(
+            (f"reservations, block of {pages}", block["reservations"], mine["reservations"])
+        )
+        rows.append(
+            (f"amplification, block of {pages}", block["amplification"], mine["amplification"])
+        )
+    return rows
+
+
+def _at(events: Events, fronted: object) -> np.ndarray:
+    mine = resident_pages(fronted.events)  # type: ignore[attr-defined]
+    times = events.time_ns[events.time_ns.size // 4 :]
+    places = np.searchsorted(fronted.events.time_ns, times, side="right") - 1  # type: ignore[attr-defined]
+    return mine[np.maximum(places, 0)]
+
+
+def main() -> None:
+    for name in sys.argv[1:]:
+        path = Path(name)
+        title = re.sub(r"\.ftrace.*", "", path.name)
+        print(f"\n| {title} | kernel | front end | difference |\n|---|---|---|---|")
+        for what, truth, found in rows_of(path):
+            difference = f"{100 * (found - truth) / truth:+.1f} %" if truth else ""
+            print(f"| {what} | {truth:,.6g} | {found:,.6g} | {difference} |")
+
+
+if __name__ == "__main__":
+    main()

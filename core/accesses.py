@@ -1,0 +1,128 @@
+"""The access trace: what programs asked of the kernel's memory management, in time order.
+
+A front end turns it into mm events under a machine and a way of reclaim. A row is what would have
+happened on any machine; what depends on memory (evictions, misses, frames) is not in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from core.events import EventsError
+
+#: read: a folio is brought in if it is not there (readahead or a miss, as recorded). touch: a page
+#: is accessed by read or write. map: a page is mapped by a task's fault. truncate: a folio goes.
+#: take, give: other memory, by handle. exit: a task ends, and its mappings with it.
+READ, TOUCH, MAP, TRUNCATE, TAKE, GIVE, EXIT = range(7)
+ACCESSES = ("read", "touch", "map", "truncate", "take", "give", "exit")
+
+#: The handle of memory that was in use before the trace began: it is given and never taken.
+BOOT_HANDLE = 1 << 40
+
+# Flags: of take those of mm events (tagged, atomic, pinned, movable); of read, in a page fault.
+IN_FAULT = 1
+
+SCHEMA = pa.schema(
+    [
+        ("time_ns", pa.int64()),
+        ("op", pa.uint8()),
+        ("inode", pa.uint32()),
+        ("index", pa.uint32()),
+        ("order", pa.uint8()),
+        ("handle", pa.int64()),
+        ("flags", pa.uint8()),
+    ]
+)
+METADATA_KEY = b"accesses"
+METADATA_VERSION = 1
+MAX_ORDER = 13
+
+
+class Accesses(NamedTuple):
+    """An access trace in memory.  # each [access]
+
+    `handle` names other memory (take, give) or a task (map, exit). `free_pages` were free when it
+    began; watermarks are the machine's.
+    """
+
+    time_ns: NDArray[np.int64]
+    op: NDArray[np.uint8]
+    inode: NDArray[np.uint32]
+    index: NDArray[np.uint32]  # type: ignore[assignment]  # hides tuple.index
+    order: NDArray[np.uint8]
+    handle: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    page_size: int
+    data_pages: int
+    free_pages: int
+    low_pages: int
+    high_pages: int
+    source: str
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """The columns by name."""
+        return {name: getattr(self, name) for name in SCHEMA.names}
+
+
+def check_accesses(accesses: Accesses, name: str) -> None:
+    """Raise `EventsError` at the first row that is none of an access trace."""
+    op, order = accesses.op, accesses.order.astype(np.int64)
+    file = op <= TRUNCATE
+    beyond = accesses.index.astype(np.int64) & ((1 << np.minimum(order, MAX_ORDER)) - 1)
+    faults = (
+        ("op", op > EXIT, "unknown op"),
+        ("order", order > MAX_ORDER, f"an order above {MAX_ORDER}"),
+        ("time_ns", np.diff(accesses.time_ns, prepend=accesses.time_ns[:1]) < 0, "time goes back"),
+        ("index", file & (beyond != 0), "not aligned to its folio"),
+        ("handle", ~file & (accesses.handle < 0), "a negative handle"),
+    )
+    for column, bad, what in faults:
+        if bad.any():
+            raise EventsError(f"{name}: row {int(np.argmax(bad))}, column {column}: {what}")
+
+
+def write_accesses(path: str | os.PathLike[str], accesses: Accesses) -> None:
+    """Write an access trace as Parquet; the file appears whole or not at all."""
+    about = {name: getattr(accesses, name) for name in Accesses._fields if name not in SCHEMA.names}
+    metadata = {"version": METADATA_VERSION, **about}
+    schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+    table = pa.table([pa.array(column) for column in accesses.columns.values()], schema=schema)
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    parquet.write_table(table, partial, compression="zstd")
+    partial.replace(target)
+
+
+def read_accesses(path: str | os.PathLike[str]) -> Accesses:
+    """Return the access trace in a Parquet file.
+
+    Raises
+    ------
+    EventsError
+        Naming the file, and the row and column where there is one.
+    """
+    name = os.fspath(path)
+    try:
+        table = parquet.read_table(name)
+        about = json.loads((table.schema.metadata or {})[METADATA_KEY])
+        about.pop("version")
+        columns = {
+            field.name: table.column(field.name).cast(field.type).to_numpy() for field in SCHEMA
+        }
+        accesses = Accesses(**columns, **about)
+    except FileNotFoundError:
+        raise EventsError(f"{name}: no such file") from None
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise EventsError(f"{name}: no access trace, or a damaged one ({reason})") from None
+    check_accesses(accesses, name)
+    return accesses

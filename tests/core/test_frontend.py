@@ -1,0 +1,276 @@
+"""The front end keeps the laws of a page cache, and chooses as the kernel where it is plain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streams import compiled
+
+from core.accesses import (
+    ACCESSES,
+    BOOT_HANDLE,
+    EXIT,
+    GIVE,
+    MAP,
+    READ,
+    SCHEMA,
+    TAKE,
+    TOUCH,
+    TRUNCATE,
+    Accesses,
+    check_accesses,
+    read_accesses,
+    write_accesses,
+)
+from core.events import ALLOC, FREE, INVALIDATE, RESTORE, STORE, TAGGED, EventsError, digest_events
+from core.frontend.allocator import (
+    KINDS,
+    NONE,
+    give_frame,
+    make_zone,
+    release,
+    take_block,
+    take_frame,
+)
+from core.frontend.run import Reclaim, run_frontend
+from core.workload.ftrace import import_ftrace
+from core.workload.memory import Memory
+
+PART = Path(__file__).parent / "data" / "database-xfs-part.ftrace.txt.gz"
+
+# (op, inode, index, order, handle, flags)
+Row = tuple[int, int, int, int, int, int]
+
+
+def read(index: int, order: int = 0, inode: int = 0) -> Row:
+    return (READ, inode, index, order, 0, 0)
+
+
+def touch(index: int, inode: int = 0) -> Row:
+    return (TOUCH, inode, index, 0, 0, 0)
+
+
+def make(rows: Sequence[Row], free_pages: int = 16, low: int = 2, high: int = 4) -> Accesses:
+    columns = list(zip(*rows, strict=True)) or [()] * 6
+    arrays = [np.arange(len(rows)), *map(np.array, columns)]
+    typed = {
+        field.name: array.astype(field.type.to_pandas_dtype())
+        for field, array in zip(SCHEMA, arrays, strict=True)
+    }
+    return Accesses(
+        **typed, page_size=4096, data_pages=1024, free_pages=free_pages, low_pages=low,
+        high_pages=high, source="test",
+    )  # fmt: skip
+
+
+@st.composite
+def access_rows(draw: st.DrawFn) -> list[Row]:
+    rows: list[Row] = []
+    handles, held = 0, []
+    for _ in range(draw(st.integers(1, 150))):
+        op = draw(st.sampled_from([READ, READ, TOUCH, TOUCH, MAP, TRUNCATE, TAKE, GIVE, EXIT]))
+        order = draw(st.sampled_from([0, 0, 0, 1, 2])) if op in (READ, TRUNCATE, TAKE) else 0
+        index = draw(st.integers(0, 40)) >> order << order
+        inode, flags = draw(st.integers(0, 1)), draw(st.sampled_from([0, TAGGED]))
+        if op == TAKE:
+            if len(held) > 5:
+                continue
+            rows.append((TAKE, 0, 0, order, handles, flags))
+            held.append((handles, order))
+            handles += 1
+        elif op == GIVE:
+            if held:
+                handle, order = held.pop(draw(st.integers(0, len(held) - 1)))
+                rows.append((GIVE, 0, 0, order, handle, 0))
+        elif op in (MAP, EXIT):
+            rows.append((op, inode, index, 0, draw(st.integers(0, 2)), 0))
+        else:
+            rows.append((op, inode, index, order, 0, flags & 1 if op == READ else 0))
+    return rows
+
+
+def replay_pages(events: object) -> tuple[set[tuple[int, int]], int]:
+    """Return the pages in the page cache after events, and the most there were at once."""
+    there: set[tuple[int, int]] = set()
+    most = 0
+    columns = events.columns  # type: ignore[attr-defined]
+    for op, inode, index, order in zip(
+        *(columns[name].tolist() for name in ("op", "inode", "index", "order")), strict=True
+    ):
+        pages = {(inode, index + i) for i in range(1 << order)}
+        if op == RESTORE:
+            assert not pages & there, "a page is brought in that is in memory"
+            there |= pages
+        elif op == STORE:
+            assert pages <= there, "a page is evicted that is not in memory"
+            there -= pages
+        elif op == INVALIDATE:
+            there -= pages
+        most = max(most, len(there))
+    return there, most
+
+
+@settings(max_examples=60, deadline=None)
+@given(access_rows(), st.sampled_from(list(Reclaim)))
+def test_every_page_is_brought_in_before_it_goes_and_memory_is_kept(
+    rows: list[Row], reclaim: Reclaim
+) -> None:
+    fronted = run_frontend(make(rows, free_pages=64, low=4, high=8), reclaim)
+    counts = fronted.counts
+    there, most = replay_pages(fronted.events)
+    assert most <= 64
+    # A truncated range may hold a part of a folio, which goes with its rest.
+    assert int(fronted.resident_pages[-1]) >= len(there)
+    assert counts["inserted_pages"] - counts["evicted_pages"] >= fronted.resident_pages[-1]
+    frames: dict[int, int] = {}
+    columns = fronted.events.columns
+    for op, pfn, order in zip(
+        *(columns[name].tolist() for name in ("op", "pfn", "order")), strict=True
+    ):
+        if op in (ALLOC, FREE):
+            for frame in range(pfn, pfn + (1 << order)):
+                assert (frame in frames) == (op == FREE)
+                frames = frames | {frame: 1} if op == ALLOC else frames
+                if op == FREE:
+                    del frames[frame]
+
+
+def test_classic_lists_keep_what_is_used_twice() -> None:
+    rows = [read(0), touch(0), touch(0), *(read(i) for i in range(1, 40))]
+    evicted = run_frontend(make(rows), Reclaim.ACTIVE_INACTIVE).events
+    stores = evicted.index[evicted.op == STORE].tolist()
+    assert stores[:5] == [1, 2, 3, 4, 5]
+    assert 0 not in stores
+
+
+def test_generations_evict_in_the_order_of_reading() -> None:
+    rows = [read(0), touch(0), touch(0), *(read(i) for i in range(1, 40))]
+    evicted = run_frontend(make(rows), Reclaim.MGLRU).events
+    assert evicted.index[evicted.op == STORE].tolist()[:4] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("reclaim", list(Reclaim))
+def test_what_a_live_task_maps_is_kept_until_it_ends(reclaim: Reclaim) -> None:
+    mapped: Row = (MAP, 0, 0, 0, 7, 0)
+    scan = [read(i) for i in range(1, 60)]
+    kept = run_frontend(make([mapped, *scan]), reclaim).events
+    assert 0 not in kept.index[kept.op == STORE]
+    ended = run_frontend(make([mapped, (EXIT, 0, 0, 0, 7, 0), *scan]), reclaim).events
+    # A fault puts it into the youngest generation, the classic inactive list knows no fault.
+    gone = 0 in ended.index[ended.op == STORE]
+    assert gone == (reclaim is Reclaim.ACTIVE_INACTIVE)
+
+
+@pytest.mark.parametrize("reclaim", list(Reclaim))
+def test_other_memory_takes_from_the_page_cache(reclaim: Reclaim) -> None:
+    rows: list[Row] = [read(i) for i in range(10)]
+    rows += [(TAKE, 0, 0, 0, i, TAGGED) for i in range(8)]
+    rows += [(GIVE, 0, 0, 0, i, 0) for i in range(8)]
+    rows += [(GIVE, 0, 0, 2, BOOT_HANDLE, 0)]
+    fronted = run_frontend(make(rows), reclaim)
+    assert fronted.counts["evicted_pages"] > 0
+    assert int((fronted.events.op == ALLOC).sum()) == int((fronted.events.op == FREE).sum()) == 8
+    refaulting = run_frontend(make([*rows, *(read(i) for i in range(10))]), reclaim)
+    assert refaulting.counts["refaults"] == fronted.counts["evicted_pages"]
+
+
+def test_refault_within_the_active_list_is_activated() -> None:
+    rows = [read(i) for i in range(8)]
+    rows += [touch(i) for i in range(8)] * 2  # eight active pages
+    rows += [read(i) for i in range(8, 22)]
+    fronted = run_frontend(make(rows), Reclaim.ACTIVE_INACTIVE)
+    gone = fronted.events.index[fronted.events.op == STORE].tolist()
+    again = run_frontend(make([*rows, read(gone[-1])]), Reclaim.ACTIVE_INACTIVE)
+    assert again.counts["activations"] == 1
+    assert again.counts["refaults"] == 1
+
+
+def fixed_stream() -> list[Row]:
+    chance = np.random.default_rng(5)
+    rows: list[Row] = []
+    for number in range(3000):
+        index = int(min(chance.zipf(1.3), 400))
+        order = int(chance.integers(0, 3))
+        rows.append(read(index >> order << order, order) if number % 3 else touch(index))
+        if number % 40 == 0:
+            rows.append((TAKE, 0, 0, 0, number, TAGGED))
+        if number % 40 == 30:
+            rows.append((GIVE, 0, 0, 0, number - 30, 0))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("reclaim", "digest"),
+    [(Reclaim.MGLRU, "7f991485461d0b01"), (Reclaim.ACTIVE_INACTIVE, "7d7cb73e980f793e")],
+)
+def test_compiled_and_plain_python_give_the_same_events(reclaim: Reclaim, digest: str) -> None:
+    fronted = run_frontend(make(fixed_stream(), free_pages=200, low=8, high=16), reclaim)
+    assert fronted.counts["evictions"] > 100
+    assert digest_events(fronted.events)[:16] == digest
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.booleans()), max_size=200))
+def test_no_frame_is_handed_out_twice_and_none_is_lost(
+    steps: list[tuple[int, int, bool]],
+) -> None:
+    frames, kinds, rings = make_zone(256)
+    for frame in range(256):
+        release(frames, kinds, frame, 0)
+    held: list[tuple[int, int]] = []
+    for order, kind, gives in steps:
+        if gives and held:
+            frame, order = held.pop()
+            if order:
+                release(frames, kinds, frame, order)
+            else:
+                give_frame(frames, kinds, rings, frame)
+            continue
+        if order:
+            frame = take_block(frames, kinds, kind, order)
+        else:
+            frame = take_frame(frames, kinds, rings, kind)
+        if frame != NONE:
+            assert frame % (1 << order) == 0
+            held.append((int(frame), order))
+    used = [one for frame, order in held for one in range(frame, frame + (1 << order))]
+    assert len(used) == len(set(used))
+    for kind in range(KINDS):
+        while (frame := take_frame(frames, kinds, rings, kind)) != NONE:
+            used.append(int(frame))
+    assert sorted(used) == list(range(256))
+
+
+def test_an_access_trace_is_read_back_and_a_bad_one_refused(tmp_path: Path) -> None:
+    accesses = make(fixed_stream())
+    path = tmp_path / "x.parquet"
+    write_accesses(path, accesses)
+    again = read_accesses(path)
+    for name, column in accesses.columns.items():
+        assert np.array_equal(column, again.columns[name])
+    assert again[-6:] == accesses[-6:]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(EventsError, match="no access trace"):
+        read_accesses(path)
+    with pytest.raises(EventsError, match="row 1, column op"):
+        check_accesses(make([read(0), (len(ACCESSES), 0, 0, 0, 0, 0)]), "x")
+    with pytest.raises(EventsError, match="row 0, column index"):
+        check_accesses(make([read(3, 1)]), "x")
+
+
+@compiled
+def test_the_accesses_of_a_part_of_a_capture_are_those_of_its_kernel() -> None:
+    imported = import_ftrace([PART], Memory(0x40000, 65536, 4096), with_accesses=True)
+    accesses = imported.accesses
+    assert accesses is not None
+    assert int((accesses.op == READ).sum()) == imported.counts["insertions"]
+    tagged = accesses.flags[accesses.op == TAKE] & TAGGED != 0
+    assert int(tagged.sum()) == imported.counts["tagged_allocations"]
+    assert accesses.free_pages > 0
+    plenty = accesses._replace(free_pages=60_000, data_pages=65536)
+    assert run_frontend(plenty, Reclaim.MGLRU).counts["evictions"] == 0
