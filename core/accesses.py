@@ -18,17 +18,25 @@ from numpy.typing import NDArray
 
 from core.events import EventsError
 
-#: read: a folio is brought in if it is not there (readahead or a miss, as recorded). touch: a page
-#: is accessed by read or write. map: a page is mapped by a task's fault. truncate: a folio goes.
-#: take, give: other memory, by handle. exit: a task ends, and its mappings with it.
-READ, TOUCH, MAP, TRUNCATE, TAKE, GIVE, EXIT = range(7)
-ACCESSES = ("read", "touch", "map", "truncate", "take", "give", "exit")
+#: What a recorded kernel was seen to do: read, a folio is brought in if it is not there (readahead
+#: or a miss); touch, a page is accessed by read or write; map, a task's fault maps a page, and it
+#: counts as young while the task lives. What programs ask for, where the front end reads ahead
+#: itself: lookup and write, of 2**order file pages in turn. truncate: file pages go. anonymous:
+#: 2**order pages of an address space (`inode`) are touched, unmap: they go. take, give: other
+#: memory, by handle. exit: a task ends, and its mappings with it.
+READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP, TAKE, GIVE, EXIT = range(11)
+ACCESSES = (
+    *("read", "touch", "map", "lookup", "write", "truncate"),
+    *("anonymous", "unmap", "take", "give", "exit"),
+)
 
 #: The handle of memory that was in use before the trace began: it is given and never taken.
 BOOT_HANDLE = 1 << 40
 
-# Flags: of take those of mm events (tagged, atomic, pinned, movable); of read, in a page fault.
+# Flags: of take and anonymous those of mm events (tagged, atomic, pinned, movable); of read and
+# lookup, by a fault or a mapping; of lookup and write, the file may have large folios.
 IN_FAULT = 1
+LARGE_FOLIOS = 32
 
 SCHEMA = pa.schema(
     [
@@ -49,8 +57,8 @@ MAX_ORDER = 13
 class Accesses(NamedTuple):
     """An access trace in memory.  # each [access]
 
-    `handle` names other memory (take, give) or a task (map, exit). `free_pages` were free when it
-    began; watermarks are the machine's.
+    `handle` names other memory (take, give) or a task (map, exit). Of the machine that it was
+    recorded on: `free_pages` were free when it began; `data_pages` is 0 if it is of no machine.
     """
 
     time_ns: NDArray[np.int64]
@@ -76,14 +84,14 @@ class Accesses(NamedTuple):
 def check_accesses(accesses: Accesses, name: str) -> None:
     """Raise `EventsError` at the first row that is none of an access trace."""
     op, order = accesses.op, accesses.order.astype(np.int64)
-    file = op <= TRUNCATE
+    paged = op <= UNMAP
     beyond = accesses.index.astype(np.int64) & ((1 << np.minimum(order, MAX_ORDER)) - 1)
     faults = (
         ("op", op > EXIT, "unknown op"),
         ("order", order > MAX_ORDER, f"an order above {MAX_ORDER}"),
         ("time_ns", np.diff(accesses.time_ns, prepend=accesses.time_ns[:1]) < 0, "time goes back"),
-        ("index", file & (beyond != 0), "not aligned to its folio"),
-        ("handle", ~file & (accesses.handle < 0), "a negative handle"),
+        ("index", paged & (beyond != 0), "not aligned to its folio"),
+        ("handle", ~paged & (accesses.handle < 0), "a negative handle"),
     )
     for column, bad, what in faults:
         if bad.any():
