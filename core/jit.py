@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -56,7 +58,7 @@ def kernel(function: Kernel) -> Kernel:
     reference counts, 110 with both).
     """
     options: dict[str, Any] = {"nogil": True, "forceinline": True, "_nrt": False}
-    return cast(Kernel, numba.njit(**options)(function))
+    return cast(Kernel, _once(numba.njit(**options)(function)))
 
 
 def entry(function: Kernel) -> Kernel:
@@ -70,8 +72,22 @@ def loop(function: Kernel) -> Kernel:
     LLVM then optimises the body once, not again in everything around it (7.3 s against 5 for the
     loop over lanes of lru).
     """
-    options: dict[str, Any] = {"nogil": True, "_nrt": False}
-    return cast(Kernel, numba.njit(**options)(function))
+    # Else a loop that is first met in a kernel would inherit that it is inlined.
+    options: dict[str, Any] = {"nogil": True, "forceinline": False, "_nrt": False}
+    return cast(Kernel, _once(numba.njit(**options)(function)))
+
+
+_number: Any = types.unliteral
+
+
+def _once(dispatcher: Any) -> Any:
+    """Let a kernel be compiled for numbers, not once more for every constant it is called with."""
+    ask = getattr(dispatcher, "get_call_template", None)
+    if ask is not None:  # else it is plain Python
+        dispatcher.get_call_template = lambda args, kws: ask(
+            tuple(_number(one) for one in args), {name: _number(kws[name]) for name in kws}
+        )
+    return dispatcher
 
 
 def naming(suffix: str) -> Callable[[Kernel], Kernel]:
@@ -87,6 +103,25 @@ def naming(suffix: str) -> Callable[[Kernel], Kernel]:
         return function
 
     return name
+
+
+def _declare_apart(typing_context: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+#: Called first in a loop that has several callers: LLVM, which inlines what it likes, keeps it
+#: apart. Else the front end's chain of calls is compiled once for every way through it (108 s).
+apart: Any = (
+    _nothing if numba.config.DISABLE_JIT else intrinsic(_declare_apart)  # type: ignore[attr-defined]
+)
 
 
 @kernel

@@ -1,49 +1,59 @@
-"""The classic active and inactive lists of Linux, for file pages, and refault distances.
+"""The classic active and inactive lists of Linux, and refault distances.
 
-mm/vmscan.c, mm/swap.c and mm/workingset.c with ``lru_gen`` off and one memory cgroup. A page enters
-the inactive list; its second access there activates it. A refault whose distance, in pages aged, is
-within the active list enters that at once (Johannes Weiner, "Refault distance"). Reclaim scans a
-share of the lists that doubles with each round, and the active one only while it is the larger or
-refaults are activated.
+mm/vmscan.c, mm/swap.c and mm/workingset.c of 6.12 with ``lru_gen`` off and one memory cgroup. A
+page enters the inactive list; its second access there activates it. A refault whose distance, in
+pages aged, is within the lists that could have held it enters the active one at once (Johannes
+Weiner, "Refault distance"). Reclaim scans a share of the lists that doubles with each round: the
+active ones only while they are the larger or refaults are activated, anonymous ones only where file
+pages alone do not do, and by what each kind's refaults cost.
 """
 
 from __future__ import annotations
 
 from core.frontend.lists import (
     ABSENT,
+    ACTIVATED,
     ACTIVATIONS,
     AGE,
-    BATCH,
+    ANON,
+    COST,
     DEACTIVATIONS,
-    LAST_ACTIVATIONS,
-    LEFT_ACTIVE,
-    LEFT_INACTIVE,
-    LIST,
-    MAPS,
-    ORDER,
+    DIRTY,
+    FILE,
+    LAST_ACTIVATED,
+    LEFT,
     PRIORITY,
     PROMOTIONS,
     REFERENCED,
-    REFS,
     RESTORES,
     SCANNED,
-    SHADOW,
     SIZES,
-    TIER,
+    SWAPPINESS,
+    TARGET,
+    TURN,
     WORKINGSET,
+    YOUNG,
     Pages,
     Register,
+    can_swap,
+    clean,
+    clear,
     enter,
-    is_empty,
+    is_in_use,
+    kind_of,
     leave,
     oldest,
+    size_of,
 )
-from core.jit import kernel, wide
+from core.jit import apart, kernel, loop, wide
 
+#: The lists of a kind: `2 * kind +` one of these.
 INACTIVE, ACTIVE = 0, 1
+_LISTS = 4
 _FIRST_PRIORITY = 12
 #: SWAP_CLUSTER_MAX: the lists take turns by so many pages.
 _CLUSTER_PAGES = 32
+_MOST_SWAPPINESS = 200
 
 # A shadow: 1 + (age << 1 | workingset), the age in 29 bits.
 _AGE_BITS = (1 << 29) - 1
@@ -51,129 +61,211 @@ _AGE_BITS = (1 << 29) - 1
 
 @kernel
 def begin(pages: Pages, register: Register) -> None:
-    """Start: both lists are empty."""
+    """Start: the lists are empty."""
 
 
 @kernel
 def begin_run(pages: Pages, register: Register, target: int) -> None:
-    """Start a run of reclaim of up to `target` pages: TIER keeps it."""
+    """Start a run of reclaim of up to `target` pages."""
     register[PRIORITY] = _FIRST_PRIORITY + 1
-    register[LEFT_INACTIVE] = 0
-    register[LEFT_ACTIVE] = 0
+    for which in range(_LISTS):
+        register[LEFT + which] = 0
     register[SCANNED] = target
-    register[TIER] = target
-    register[BATCH] = 0
+    register[TARGET] = target
+    register[TURN] = 0
 
 
 @kernel
 def end_run(pages: Pages, register: Register) -> None:
     """End a run of reclaim: what refaults now counts for the next one."""
-    register[LAST_ACTIVATIONS] = register[ACTIVATIONS]
+    for kind in range(FILE + 1):
+        register[LAST_ACTIVATED + kind] = register[ACTIVATED + kind]
 
 
 @kernel
-def insert(pages: Pages, register: Register, folio: int, in_fault: bool) -> None:
-    """Put a folio that was just read on its list; its shadow tells how far away it was."""
-    pages[folio, REFS] = 0
-    shadow = wide(pages[folio, SHADOW]) - 1
-    size = 1 << wide(pages[folio, ORDER])
+def _note_cost(register: Register, kind: int, cost: int) -> None:
+    """Remember what a kind cost; both are halved as they grow: lru_note_cost."""
+    register[COST + kind] += cost
+    pages = wide(0)
+    for which in range(_LISTS):
+        pages += wide(register[SIZES + which])
+    if register[COST] + register[COST + 1] > pages // 4:
+        register[COST] //= 2
+        register[COST + 1] //= 2
+
+
+@kernel
+def _holding(register: Register, kind: int) -> int:
+    """Return the pages that a refault of a kind competes with: workingset_test_recent."""
+    pages = wide(register[SIZES + 2 * FILE + ACTIVE])
+    if kind == ANON:
+        pages += wide(register[SIZES + 2 * FILE + INACTIVE])
+    if can_swap(register):
+        pages += wide(register[SIZES + 2 * ANON + ACTIVE])
+        if kind == FILE:
+            pages += wide(register[SIZES + 2 * ANON + INACTIVE])
+    return pages
+
+
+@loop
+def insert(pages: Pages, register: Register, folio: int, shadow: int, in_fault: bool) -> None:
+    """Put a folio that is new in memory on its list; its shadow tells how far away it was."""
+    apart()
+    pages[folio].refs = 0
+    size = size_of(pages, folio)
+    kind = kind_of(register, folio)
     which = INACTIVE
-    if shadow >= 0:
-        distance = (wide(register[AGE]) - (shadow >> 1)) & _AGE_BITS
-        if distance <= register[SIZES + ACTIVE]:
+    if shadow > 0:
+        distance = (wide(register[AGE]) - (shadow - 1 >> 1)) & _AGE_BITS
+        if distance <= _holding(register, kind):
             which = ACTIVE
             register[ACTIVATIONS] += size
+            register[ACTIVATED + kind] += size
             register[AGE] += size
-            if shadow & 1:
-                pages[folio, REFS] = WORKINGSET
+            if shadow - 1 & 1:
+                pages[folio].refs = WORKINGSET
                 register[RESTORES] += size
-    enter(pages, register, folio, which, True)
+                _note_cost(register, kind, size)
+    enter(pages, register, folio, 2 * kind + which, True)
 
 
 @kernel
 def touch(pages: Pages, register: Register, folio: int) -> None:
     """Count an access: folio_mark_accessed."""
-    refs = wide(pages[folio, REFS])
+    refs = wide(pages[folio].refs)
+    which = wide(pages[folio].list)
     if not refs & REFERENCED:
-        pages[folio, REFS] = refs | REFERENCED
-    elif pages[folio, LIST] == INACTIVE:
+        pages[folio].refs = refs | REFERENCED
+    elif which != ABSENT and which % 2 == INACTIVE:
+        pages[folio].refs = refs & ~REFERENCED
         leave(pages, register, folio)
-        enter(pages, register, folio, ACTIVE, True)
-        pages[folio, REFS] = refs & ~REFERENCED
-        register[PROMOTIONS] += 1 << wide(pages[folio, ORDER])
-        register[AGE] += 1 << wide(pages[folio, ORDER])
+        _activate(pages, register, folio, which + 1)
 
 
 @kernel
-def is_workingset(pages: Pages, register: Register, folio: int) -> bool:
+def _activate(pages: Pages, register: Register, folio: int, which: int) -> None:
+    enter(pages, register, folio, which, True)
+    register[PROMOTIONS] += size_of(pages, folio)
+    register[AGE] += size_of(pages, folio)
+
+
+@kernel
+def is_workingset(pages: Pages, folio: int) -> bool:
     """Return whether a folio that is evicted now counts as workingset."""
-    return bool(wide(pages[folio, REFS]) & WORKINGSET)
+    return wide(pages[folio].refs) & WORKINGSET != 0
 
 
 @kernel
 def remember(pages: Pages, register: Register, folio: int) -> int:
     """Return the shadow of a folio that is evicted now."""
-    register[AGE] += 1 << wide(pages[folio, ORDER])
-    workingset = 1 if is_workingset(pages, register, folio) else 0
-    return 1 + ((wide(register[AGE]) & _AGE_BITS) << 1 | workingset)
+    register[AGE] += size_of(pages, folio)
+    if kind_of(register, folio) == ANON:
+        _note_cost(register, ANON, _CLUSTER_PAGES)  # of the write to swap
+    return 1 + ((wide(register[AGE]) & _AGE_BITS) << 1 | (1 if is_workingset(pages, folio) else 0))
 
 
-@kernel
+@loop
 def scan(pages: Pages, register: Register) -> int:
-    """Look at one folio of either list; return it off its list if it is to be evicted."""
-    if register[LEFT_INACTIVE] <= 0 and register[LEFT_ACTIVE] <= 0:
+    """Look at one folio of a list; return it off its list if it is to be evicted."""
+    apart()
+    left = wide(0)
+    for which in range(_LISTS):
+        left += max(0, wide(register[LEFT + which]))
+    if left == 0:
         _next_round(register)
-    turn = wide(register[BATCH])
-    register[BATCH] = (turn + 1) % (2 * _CLUSTER_PAGES)
-    if turn < _CLUSTER_PAGES:
-        return _scan_inactive(pages, register)
-    _scan_active(pages, register)
+    # Inactive and active lists in turn; those of a kind that nothing is scanned of are passed by.
+    turn = wide(register[TURN])
+    which = turn // _CLUSTER_PAGES
+    if register[LEFT + which] <= 0:
+        register[TURN] = (which + 1) % _LISTS * _CLUSTER_PAGES
+        return ABSENT
+    register[TURN] = (turn + 1) % (_LISTS * _CLUSTER_PAGES)
+    if which % 2 == INACTIVE:
+        return _scan_inactive(pages, register, which)
+    _scan_active(pages, register, which)
     return ABSENT
 
 
 @kernel
 def _next_round(register: Register) -> None:
     """Choose how much to scan: a share of each list, larger if the last round was too little."""
-    if register[SCANNED] < register[TIER] or register[PRIORITY] > _FIRST_PRIORITY:
+    if register[SCANNED] < register[TARGET] or register[PRIORITY] > _FIRST_PRIORITY:
         register[PRIORITY] = max(1, register[PRIORITY] - 1)
     register[SCANNED] = 0
-    inactive, active = wide(register[SIZES + INACTIVE]), wide(register[SIZES + ACTIVE])
-    register[LEFT_INACTIVE] = inactive >> register[PRIORITY]
-    register[LEFT_ACTIVE] = 0
-    if register[ACTIVATIONS] != register[LAST_ACTIVATIONS] or inactive < active:
-        register[LEFT_ACTIVE] = active >> register[PRIORITY]
+    priority = wide(register[PRIORITY])
+    swaps = can_swap(register)
+    deactivates_file = False
+    for kind in range(FILE + 1):
+        inactive = wide(register[SIZES + 2 * kind + INACTIVE])
+        active = wide(register[SIZES + 2 * kind + ACTIVE])
+        refaulted = register[ACTIVATED + kind] != register[LAST_ACTIVATED + kind]
+        deactivates = refaulted or inactive < active
+        deactivates_file = deactivates
+        register[LEFT + 2 * kind + INACTIVE] = inactive >> priority
+        register[LEFT + 2 * kind + ACTIVE] = active >> priority if deactivates else 0
+    if not swaps or (register[LEFT + 2 * FILE + INACTIVE] > 0 and not deactivates_file):
+        # cache_trim_mode: there are file pages enough that nothing uses.
+        register[LEFT + 2 * ANON + INACTIVE] = 0
+        register[LEFT + 2 * ANON + ACTIVE] = 0
+        return
+    anon, file = wide(register[COST + ANON]), wide(register[COST + FILE])
+    total = 3 * (anon + file) + 1
+    swappiness = wide(register[SWAPPINESS])
+    anon_share = swappiness * total // (2 * anon + file + 1)
+    file_share = (_MOST_SWAPPINESS - swappiness) * total // (anon + 2 * file + 1)
+    whole = max(1, anon_share + file_share)
+    for which in range(_LISTS):
+        share = file_share if which // 2 == FILE else anon_share
+        register[LEFT + which] = register[LEFT + which] * share // whole
 
 
 @kernel
-def _scan_inactive(pages: Pages, register: Register) -> int:
-    if register[LEFT_INACTIVE] <= 0 or is_empty(pages, INACTIVE):
-        register[LEFT_INACTIVE] = 0
+def _scan_inactive(pages: Pages, register: Register, which: int) -> int:
+    folio = oldest(pages, which)
+    if folio == ABSENT:
+        register[LEFT + which] = 0
         return ABSENT
-    folio = oldest(pages, INACTIVE)
-    size = 1 << wide(pages[folio, ORDER])
-    register[LEFT_INACTIVE] -= size
+    size = size_of(pages, folio)
+    register[LEFT + which] -= size
     register[SCANNED] += size
     leave(pages, register, folio)
-    if pages[folio, MAPS] > 0:
-        enter(pages, register, folio, ACTIVE, True)
-        register[PROMOTIONS] += size
-        register[AGE] += size
+    if pages[folio].maps > 0:
+        _activate(pages, register, folio, which + 1)
+        return ABSENT
+    if is_in_use(pages, folio):
+        # A page that was young once is kept, twice it is activated: folio_check_references.
+        clear(pages, folio, YOUNG)
+        refs = wide(pages[folio].refs)
+        pages[folio].refs = refs | REFERENCED
+        if refs & REFERENCED or which // 2 == FILE:
+            _activate(pages, register, folio, which + 1)
+        else:
+            enter(pages, register, folio, which, True)
+        _note_cost(register, which // 2, size)
+        return ABSENT
+    if wide(pages[folio].bits) & DIRTY and which // 2 == FILE:
+        # It goes round once more, while the flusher writes it.
+        clean(pages, register, folio)
+        enter(pages, register, folio, which, True)
         return ABSENT
     return folio
 
 
 @kernel
-def _scan_active(pages: Pages, register: Register) -> None:
-    if register[LEFT_ACTIVE] <= 0 or is_empty(pages, ACTIVE):
-        register[LEFT_ACTIVE] = 0
+def _scan_active(pages: Pages, register: Register, which: int) -> None:
+    folio = oldest(pages, which)
+    if folio == ABSENT:
+        register[LEFT + which] = 0
         return
-    folio = oldest(pages, ACTIVE)
-    size = 1 << wide(pages[folio, ORDER])
-    register[LEFT_ACTIVE] -= size
+    size = size_of(pages, folio)
+    register[LEFT + which] -= size
     leave(pages, register, folio)
-    if pages[folio, MAPS] > 0:
-        enter(pages, register, folio, ACTIVE, True)
+    if is_in_use(pages, folio) and which // 2 == FILE:
+        # Mapped file pages are mostly code, which is kept.
+        clear(pages, folio, YOUNG)
+        enter(pages, register, folio, which, True)
         return
-    pages[folio, REFS] |= WORKINGSET
-    enter(pages, register, folio, INACTIVE, True)
+    clear(pages, folio, YOUNG)
+    pages[folio].refs = wide(pages[folio].refs) | WORKINGSET
+    enter(pages, register, folio, which - 1, True)
     register[DEACTIVATIONS] += size

@@ -7,12 +7,10 @@ out, and a per-CPU cache of order 0 that is filled and drained by batches.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from core.jit import kernel, wide
+from core.jit import apart, entry, kernel, loop, wide
 
 ORDERS = 11
 _BLOCK_ORDER = 9
@@ -26,42 +24,39 @@ NONE = -1
 
 # Columns of `frames`: links of the free lists, and 1 + the order of a free block's first frame.
 _PREV, _NEXT, _FREE_ORDER = range(3)
-FRAME_COLUMNS = 3
+# After the frames come the heads of the free lists, by kind and order; of each kind the per-CPU
+# cache, a ring, with its first place and its length; the kinds of page blocks; and the number of
+# frames. In one array: Numba compiles for every array that it passes on (15 s became 130).
+_RINGS = KINDS * ORDERS
+_RING_ROWS = _RING + 1
+_BLOCKS = _RINGS + KINDS * _RING_ROWS
 
 Frames = NDArray[np.int32]
-Rings = NDArray[np.int64]
 
 
-class Zone(NamedTuple):
-    """The frames of a machine.
-
-    Rows after the last frame head the free lists, by kind and order.
-    """
-
-    frames: Frames  # [frame + KINDS * ORDERS, FRAME_COLUMNS]
-    kinds: NDArray[np.uint8]  # [page block]
-    rings: Rings  # [kind, _RING + 2] the per-CPU cache: frames, then its first place and its length
-
-
-def make_zone(data_pages: int) -> Zone:
-    """Return a zone without a free frame."""
-    frames = np.zeros((data_pages + KINDS * ORDERS, FRAME_COLUMNS), dtype=np.int32)
-    for head in range(data_pages, frames.shape[0]):
-        frames[head, _PREV] = frames[head, _NEXT] = head
+def make_frames(data_pages: int) -> Frames:
+    """Return frames of which none is free: 12 bytes each."""
     blocks = (data_pages >> _BLOCK_ORDER) + 1
-    return Zone(
-        frames, np.zeros(blocks, dtype=np.uint8), np.zeros((KINDS, _RING + 2), dtype=np.int64)
-    )
-
-
-@kernel
-def _head(frames: Frames, kind: int, order: int) -> int:
-    return int(frames.shape[0]) - KINDS * ORDERS + kind * ORDERS + order
+    frames = np.zeros((data_pages + _BLOCKS + blocks + 1, 3), dtype=np.int32)
+    for head in range(data_pages, data_pages + _RINGS):
+        frames[head, _PREV] = frames[head, _NEXT] = head
+    frames[-1, 0] = data_pages
+    return frames
 
 
 @kernel
 def _pages(frames: Frames) -> int:
-    return int(frames.shape[0]) - KINDS * ORDERS
+    return wide(frames[frames.shape[0] - 1, 0])
+
+
+@kernel
+def _head(frames: Frames, kind: int, order: int) -> int:
+    return _pages(frames) + kind * ORDERS + order
+
+
+@kernel
+def _kind_place(frames: Frames, frame: int) -> int:
+    return _pages(frames) + _BLOCKS + (frame >> _BLOCK_ORDER)
 
 
 @kernel
@@ -86,10 +81,11 @@ def _unlink(frames: Frames, frame: int) -> None:
     frames[frame, _FREE_ORDER] = 0
 
 
-@kernel
-def release(frames: Frames, kinds: NDArray[np.uint8], frame: int, order: int) -> None:
+@loop
+def release(frames: Frames, frame: int, order: int) -> None:
     """Give a block back to the buddies: merged with its free neighbours."""
-    kind = wide(kinds[frame >> _BLOCK_ORDER])
+    apart()
+    kind = wide(frames[_kind_place(frames, frame), 0])
     pages = _pages(frames)
     while order < ORDERS - 1:
         buddy = frame ^ (1 << order)
@@ -112,7 +108,7 @@ def _split(frames: Frames, frame: int, kind: int, have: int, order: int) -> int:
 
 
 @kernel
-def _steal(frames: Frames, kinds: NDArray[np.uint8], kind: int, order: int) -> int:
+def _steal(frames: Frames, kind: int, order: int) -> int:
     """Take from the other kind, its largest block; a page block of it changes kind with it."""
     other = 1 - kind
     for have in range(ORDERS - 1, order - 1, -1):
@@ -120,11 +116,11 @@ def _steal(frames: Frames, kinds: NDArray[np.uint8], kind: int, order: int) -> i
         if frame >= _pages(frames):
             continue
         if have < _BLOCK_ORDER // 2 and kind == MOVABLE:
-            return _split(frames, frame, other, have, order)
+            return _split(frames, frame, other, wide(have), order)
         first = frame >> _BLOCK_ORDER << _BLOCK_ORDER
         last = max(first + (1 << _BLOCK_ORDER), frame + (1 << have))
-        for block in range(first >> _BLOCK_ORDER, last >> _BLOCK_ORDER):
-            kinds[block] = kind
+        for block in range(first, last, 1 << _BLOCK_ORDER):
+            frames[_kind_place(frames, block), 0] = kind
         at = first
         while at < min(last, _pages(frames)):
             size = wide(frames[at, _FREE_ORDER])
@@ -138,57 +134,91 @@ def _steal(frames: Frames, kinds: NDArray[np.uint8], kind: int, order: int) -> i
     return NONE
 
 
-@kernel
-def take_block(frames: Frames, kinds: NDArray[np.uint8], kind: int, order: int) -> int:
+@loop
+def take_block(frames: Frames, kind: int, order: int) -> int:
     """Return the first frame of a block from the buddies, or NONE."""
+    apart()
     for have in range(order, ORDERS):
         frame = wide(frames[_head(frames, kind, have), _NEXT])
         if frame < _pages(frames):
             return _split(frames, frame, kind, have, order)
-    return _steal(frames, kinds, kind, order)
+    return _steal(frames, kind, order)
 
 
 @kernel
-def _drain(frames: Frames, kinds: NDArray[np.uint8], rings: Rings, kind: int) -> None:
-    """Give all that the per-CPU cache keeps of a kind back to the buddies."""
-    ring = rings[kind]
-    while ring[_RING + 1] > 0:
-        ring[_RING + 1] -= 1
-        oldest = wide(ring[(ring[_RING] + ring[_RING + 1]) % _RING])
-        release(frames, kinds, oldest, 0)
+def _ring(frames: Frames, kind: int) -> int:
+    """Return the row of a ring's first place and length; the ring's own rows follow."""
+    return _pages(frames) + _RINGS + kind * _RING_ROWS
 
 
 @kernel
-def take_frame(frames: Frames, kinds: NDArray[np.uint8], rings: Rings, kind: int) -> int:
+def _append(frames: Frames, kind: int, frame: int) -> None:
+    """Put a frame into the per-CPU cache, the last to go out."""
+    ring = _ring(frames, kind)
+    frames[ring + 1 + (frames[ring, 0] + frames[ring, 1]) % _RING, 0] = frame
+    frames[ring, 1] += 1
+
+
+@kernel
+def _drop_oldest(frames: Frames, kind: int) -> None:
+    """Give the frame that would go out last back to the buddies."""
+    ring = _ring(frames, kind)
+    frames[ring, 1] -= 1
+    oldest = wide(frames[ring + 1 + (frames[ring, 0] + frames[ring, 1]) % _RING, 0])
+    release(frames, oldest, wide(0))
+
+
+@loop
+def take_frame(frames: Frames, kind: int) -> int:
     """Return a frame from the per-CPU cache, filled by a batch if it is empty, or NONE."""
-    ring = rings[kind]
-    if ring[_RING + 1] == 0:
+    apart()
+    ring = _ring(frames, kind)
+    if frames[ring, 1] == 0:
         for _ in range(_BATCH):
-            frame = take_block(frames, kinds, kind, 0)
-            if frame == NONE and ring[_RING + 1] == 0:
-                _drain(frames, kinds, rings, 1 - kind)
-                frame = take_block(frames, kinds, kind, 0)
+            frame = take_block(frames, kind, wide(0))
+            if frame == NONE and frames[ring, 1] == 0:
+                while frames[_ring(frames, 1 - kind), 1] > 0:
+                    _drop_oldest(frames, 1 - kind)
+                frame = take_block(frames, kind, wide(0))
             if frame == NONE:
                 break
-            ring[(ring[_RING] + ring[_RING + 1]) % _RING] = frame
-            ring[_RING + 1] += 1
-        if ring[_RING + 1] == 0:
-            return NONE
-    frame = wide(ring[ring[_RING]])
-    ring[_RING] = (ring[_RING] + 1) % _RING
-    ring[_RING + 1] -= 1
+            _append(frames, kind, frame)
+        if frames[ring, 1] == 0:
+            return wide(NONE)
+    frame = wide(frames[ring + 1 + frames[ring, 0], 0])
+    frames[ring, 0] = (frames[ring, 0] + 1) % _RING
+    frames[ring, 1] -= 1
     return frame
 
 
-@kernel
-def give_frame(frames: Frames, kinds: NDArray[np.uint8], rings: Rings, frame: int) -> None:
+@loop
+def give_frame(frames: Frames, frame: int) -> None:
     """Give a frame to the per-CPU cache, the next to go out; beyond its size a batch is drained."""
-    ring = rings[wide(kinds[frame >> _BLOCK_ORDER])]
-    ring[_RING] = (ring[_RING] - 1) % _RING
-    ring[ring[_RING]] = frame
-    ring[_RING + 1] += 1
-    if ring[_RING + 1] > _HIGH:
+    apart()
+    kind = wide(frames[_kind_place(frames, frame), 0])
+    ring = _ring(frames, kind)
+    frames[ring, 0] = (frames[ring, 0] - 1) % _RING
+    frames[ring + 1 + frames[ring, 0], 0] = frame
+    frames[ring, 1] += 1
+    if frames[ring, 1] > _HIGH:
         for _ in range(_BATCH):
-            ring[_RING + 1] -= 1
-            oldest = wide(ring[(ring[_RING] + ring[_RING + 1]) % _RING])
-            release(frames, kinds, oldest, 0)
+            _drop_oldest(frames, kind)
+
+
+@kernel
+def stack(frames: Frames, frame: int, below: int) -> None:
+    """Link a frame that is in use to another, or to NONE: its links are free to be used."""
+    frames[frame, _NEXT] = below
+
+
+@kernel
+def below(frames: Frames, frame: int) -> int:
+    """Return the frame that one was linked to."""
+    return wide(frames[frame, _NEXT])
+
+
+@entry
+def free_frames(frames: Frames, first: int, end: int) -> None:
+    """Free frames, ascending."""
+    for frame in range(first, end):
+        release(frames, wide(frame), wide(0))

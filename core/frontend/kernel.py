@@ -1,372 +1,219 @@
-"""The front end: an access trace under a machine's memory and a way of reclaim, into mm events.
-
-It knows what is in the page cache, when memory is short, and which frames are in use; which folio
-goes is the reclaim's (`mglru`, `active_inactive`). Reclaim wakes when fewer pages are free than the
-low watermark and goes on to the high one, as kswapd does, but takes no time.
-"""
+"""The loop of a front end: accesses in, rows of mm events out, under either way of reclaim."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.accesses import (
+    ANONYMOUS,
     EXIT,
     GIVE,
     IN_FAULT,
+    LARGE_FOLIOS,
+    LOOKUP,
     MAP,
     READ,
     TAKE,
     TOUCH,
     TRUNCATE,
+    UNMAP,
+    WRITE,
 )
-from core.events import (
-    ALLOC,
-    FREE,
-    INVALIDATE,
-    RESTORE,
-    STORE,
-    TAGGED,
-    WORKINGSET,
-)
+from core.events import ALLOC, FREE, TAGGED
 from core.events import MOVABLE as MOVABLE_FLAG
 from core.frontend import active_inactive, mglru
-from core.frontend.allocator import (
-    MOVABLE,
-    NONE,
-    UNMOVABLE,
-    Frames,
-    Rings,
-    give_frame,
-    release,
-    take_block,
-    take_frame,
+from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
+from core.frontend.lists import READAHEAD, YOUNG, folio_of, is_present
+from core.frontend.node import (
+    AT,
+    DONE,
+    FIRST,
+    NOW_NS,
+    PREVIOUS,
+    ROWS,
+    STEP_ROOM,
+    Node,
+    give,
+    put,
+    take,
 )
-from core.frontend.lists import (
-    ABSENT,
-    EVICTED,
-    EVICTIONS,
-    FAILURES,
-    HEAD,
-    INSERTED,
-    INSERTIONS,
-    MAPS,
-    ORDER,
-    REFAULTS,
-    RESIDENT,
-    RUNS,
-    SHADOW,
-    Pages,
-    Register,
-    leave,
-)
+from core.frontend.page_cache import page_cache_over, truncate, unmap
+from core.frontend.readahead import note_hit, read_ahead_over
 from core.jit import entry, kernel, loop, naming, wide
 
-# What the loop remembers beside pages and frames: elements of `memory`.
-FREE_PAGES, LOW, HIGH, AT, ROWS, MAPPED = range(6)
-#: Reclaim that looks at so many folios without evicting one has failed.
-_TRIES = 1 << 22
 
+class Asked(NamedTuple):
+    """What the loop reads: accesses with their pages numbered."""
 
-Output = NDArray[np.int64]
-
-
-@kernel
-def _put(
-    rows: Output, memory: Register, op: int, page: int, order: int, pfn: int, flags: int, at: int
-) -> None:
-    row = wide(memory[ROWS])
-    rows[row, 0] = at
-    rows[row, 1] = op
-    rows[row, 2] = page
-    rows[row, 3] = order
-    rows[row, 4] = pfn
-    rows[row, 5] = flags
-    memory[ROWS] += 1
+    time_ns: NDArray[np.int64]  # [access], as the next ones
+    op: NDArray[np.uint8]
+    page: NDArray[np.int32]
+    extent: NDArray[np.int32]  # or none, if nothing is looked up
+    order: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
+    handle: NDArray[np.int64]
+    holder: NDArray[np.int32]  # [handle] 1 + its frame, negative if tagged; a task's last mapping
+    next_map: NDArray[np.int32]  # [access] the task's mapping before
 
 
 @kernel
-def _give_folio(
-    pages: Pages,
-    register: Register,
-    memory: Register,
-    frames: Frames,
-    kinds: NDArray[np.uint8],
-    rings: Rings,
-    frame_of: NDArray[np.int32],
-    folio: int,
-) -> None:
-    """A folio's pages are no longer in memory."""
-    order = wide(pages[folio, ORDER])
-    for page in range(folio, folio + (1 << order)):
-        pages[page, HEAD] = ABSENT
-        pages[page, MAPS] = 0
-    frame = wide(frame_of[folio])
-    if frame != NONE and order == 0:
-        give_frame(frames, kinds, rings, frame)
-    elif frame != NONE:
-        release(frames, kinds, frame, order)
-    register[RESIDENT] -= 1 << order
-    memory[FREE_PAGES] += 1 << order
+def _end_task(node: Node, asked: Asked, task: int) -> None:
+    at = wide(asked.holder[task])
+    while at >= 0:
+        page = wide(asked.page[at])
+        if is_present(node.pages, page):
+            folio = folio_of(node.pages, page)
+            if node.pages[folio].maps > 0:
+                node.pages[folio].maps -= 1
+        at = wide(asked.next_map[at])
+    asked.holder[task] = -1
+
+
+@kernel
+def _take_other(node: Node, asked: Asked, handle: int, order: int, flags: int) -> None:
+    frame = take(node.frames, node.register, MOVABLE if flags & MOVABLE_FLAG else UNMOVABLE, order)
+    asked.holder[handle] = 0
+    if frame != NONE:
+        asked.holder[handle] = -(frame + 1) if flags & TAGGED else frame + 1
+        if flags & TAGGED:
+            put(node, ALLOC, 0, order, frame, flags)
+
+
+@kernel
+def _give_other(node: Node, asked: Asked, handle: int, order: int) -> None:
+    held = wide(asked.holder[handle])
+    # Memory that was in use before the trace is accounted for, but has no frame.
+    frame = abs(held) - 1 if held != 0 else NONE
+    if held < 0:
+        put(node, FREE, 0, order, frame, 0)
+    give(node.frames, node.register, frame, order)
+    asked.holder[handle] = 0
 
 
 def loop_over(hooks: ModuleType) -> Callable[..., int]:
-    """Return the loop over accesses under a reclaim's hooks; it returns how many rows are read."""
+    """Return the loop over accesses under a reclaim's hooks; it returns how many are read."""
     named = naming(hooks.__name__.rpartition(".")[2])
-    begin_run, end_run, scan = hooks.begin_run, hooks.end_run, hooks.scan
-    insert, touch = hooks.insert, hooks.touch
-    is_workingset, remember = hooks.is_workingset, hooks.remember
-
-    @loop
-    @named
-    def reclaim(
-        pages: Pages,
-        register: Register,
-        memory: Register,
-        frames: Frames,
-        kinds: NDArray[np.uint8],
-        rings: Rings,
-        frame_of: NDArray[np.int32],
-        rows: Output,
-    ) -> None:
-        """Evict until the high watermark is reached."""
-        register[RUNS] += 1
-        begin_run(pages, register, memory[HIGH])
-        tries = 0
-        while memory[FREE_PAGES] < memory[HIGH] and register[RESIDENT] > 0:
-            folio = wide(scan(pages, register))
-            tries += 1
-            if tries > _TRIES:
-                break
-            if folio == ABSENT:
-                continue
-            tries = 0
-            order = wide(pages[folio, ORDER])
-            flags = WORKINGSET if is_workingset(pages, register, folio) else 0
-            shadow = remember(pages, register, folio)
-            for page in range(folio, folio + (1 << order)):
-                pages[page, SHADOW] = shadow
-            _give_folio(pages, register, memory, frames, kinds, rings, frame_of, folio)
-            register[EVICTIONS] += 1
-            register[EVICTED] += 1 << order
-            _put(rows, memory, STORE, folio, order, 0, flags, wide(memory[AT]))
-        end_run(pages, register)
-        if memory[FREE_PAGES] < 0:
-            register[FAILURES] += 1
+    cache = page_cache_over(hooks)
+    ensure, bring_in, write = cache.ensure, cache.bring_in, cache.write
+    touch_anonymous = cache.touch_anonymous
+    miss, met = read_ahead_over(cache, hooks)
+    touch = hooks.touch
 
     @kernel
     @named
-    def bring_in(
-        pages: Pages,
-        register: Register,
-        memory: Register,
-        frames: Frames,
-        kinds: NDArray[np.uint8],
-        rings: Rings,
-        frame_of: NDArray[np.int32],
-        rows: Output,
-        folio: int,
-        order: int,
-        in_fault: bool,
-    ) -> None:
-        """Read a folio, none of whose pages is in memory."""
-        if order > 0:
-            frame = take_block(frames, kinds, MOVABLE, order)
-        else:
-            frame = take_frame(frames, kinds, rings, MOVABLE)
-        if frame == NONE and order > 0:
-            # No block is whole: the kernel reads single pages then.
-            for page in range(folio, folio + (1 << order)):
-                frame_of[page] = take_frame(frames, kinds, rings, MOVABLE)
-                admit(pages, register, memory, rows, page, 0, in_fault)
-        else:
-            frame_of[folio] = frame
-            admit(pages, register, memory, rows, folio, order, in_fault)
+    def read(node: Node, folio: int, order: int, in_fault: bool) -> None:
+        """A folio is read as the recorded kernel read it; what is there stays."""
+        end = folio + (1 << order)
+        found = wide(0)
+        for page in range(folio, end):
+            found += 1 if is_present(node.pages, page) else 0
+        if found == 0:
+            bring_in(node, folio, order, in_fault)
+        elif found < end - folio:
+            for page in range(folio, end):
+                if not is_present(node.pages, page):
+                    bring_in(node, page, 0, in_fault)
 
     @kernel
     @named
-    def admit(
-        pages: Pages,
-        register: Register,
-        memory: Register,
-        rows: Output,
-        folio: int,
-        order: int,
-        in_fault: bool,
-    ) -> None:
-        pages[folio, ORDER] = order
-        register[INSERTIONS] += 1
-        register[INSERTED] += 1 << order
-        register[RESIDENT] += 1 << order
-        memory[FREE_PAGES] -= 1 << order
-        _put(rows, memory, RESTORE, folio, order, 0, 0, wide(memory[AT]))
-        # A large folio refaults by the first page of it that has a shadow.
-        shadow = 0
-        for page in range(folio, folio + (1 << order)):
-            if shadow == 0:
-                shadow = wide(pages[page, SHADOW])
-            pages[page, SHADOW] = 0
-            pages[page, HEAD] = folio
-        pages[folio, SHADOW] = shadow
-        if shadow != 0:
-            register[REFAULTS] += 1 << order
-        insert(pages, register, folio, in_fault)
-        pages[folio, SHADOW] = 0
+    def access(node: Node, asked: Asked, page: int, maps: bool) -> None:
+        """One page is accessed as a trace shows it."""
+        if not is_present(node.pages, page):
+            bring_in(node, page, 0, maps)
+        folio = folio_of(node.pages, page)
+        if not maps:
+            touch(node.pages, node.register, folio)
+            return
+        at = wide(node.register[AT])
+        task = wide(asked.handle[at])
+        asked.next_map[at] = asked.holder[task]
+        asked.holder[task] = at
+        node.pages[folio].maps += 1
 
-    @loop
+    @kernel
     @named
-    def read_rows(
-        op: NDArray[np.uint8],
-        page_of: NDArray[np.int32],
-        orders: NDArray[np.uint8],
-        handles: NDArray[np.int64],
-        flags: NDArray[np.uint8],
-        holder: NDArray[np.int32],
-        next_map: NDArray[np.int32],
-        pages: Pages,
-        register: Register,
-        memory: Register,
-        frames: Frames,
-        kinds: NDArray[np.uint8],
-        rings: Rings,
-        frame_of: NDArray[np.int32],
-        rows: Output,
-        resident: NDArray[np.int64],
-        first: int,
-    ) -> int:
-        for at in range(first, op.size):
-            if memory[ROWS] + frames.shape[0] + (2 << 13) > rows.shape[0]:
-                return at
-            memory[AT] = at
-            kind, folio, order = wide(op[at]), wide(page_of[at]), wide(orders[at])
-            needs = kind <= MAP or kind == TAKE
-            if needs and memory[FREE_PAGES] - (1 << order) < memory[LOW]:
-                reclaim(pages, register, memory, frames, kinds, rings, frame_of, rows)
-            if kind == READ:
-                end = folio + (1 << order)
-                found = 0
-                for page in range(folio, end):
-                    found += 1 if pages[page, HEAD] != ABSENT else 0
-                in_fault = wide(flags[at]) & IN_FAULT != 0
-                if found == 0:
-                    bring_in(
-                        pages, register, memory, frames, kinds, rings, frame_of, rows,
-                        folio, order, in_fault,
-                    )  # fmt: skip
-                elif found < end - folio:
-                    for page in range(folio, end):
-                        if pages[page, HEAD] == ABSENT:
-                            bring_in(
-                                pages, register, memory, frames, kinds, rings, frame_of, rows,
-                                page, 0, in_fault,
-                            )  # fmt: skip
-            elif kind in (TOUCH, MAP):
-                if pages[folio, HEAD] == ABSENT:
-                    bring_in(
-                        pages, register, memory, frames, kinds, rings, frame_of, rows,
-                        folio, 0, kind == MAP,
-                    )  # fmt: skip
-                head = wide(pages[folio, HEAD])
-                if kind == TOUCH:
-                    touch(pages, register, head)
-                else:
-                    task = wide(handles[at])
-                    next_map[at] = holder[task]
-                    holder[task] = at
-                    pages[head, MAPS] += 1
-            elif kind == TRUNCATE:
-                drop_pages(
-                    pages, register, memory, frames, kinds, rings, frame_of, rows, folio, order
-                )
+    def look_up(node: Node, extent: int, page: int, wanted: int, flags: int) -> None:
+        """One page of a request is looked up, and read with what readahead adds if it is absent."""
+        maps, large = flags & IN_FAULT != 0, flags & LARGE_FOLIOS != 0
+        if not is_present(node.pages, page):
+            miss(node, extent, page, wanted, large, maps)
+            if not is_present(node.pages, page):
+                bring_in(node, page, 0, maps)
+        else:
+            if wide(node.pages[folio_of(node.pages, page)].bits) & READAHEAD:
+                met(node, extent, page, wanted, large, maps)
+            if maps:
+                note_hit(node, extent)
+        folio = folio_of(node.pages, page)
+        if maps:
+            node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
+            return
+        window = node.files[extent]
+        previous = wide(window[FIRST]) + wide(window[PREVIOUS])
+        # A read marks a folio once, however many of its pages it copies: filemap_read.
+        if not folio <= previous < page:
+            touch(node.pages, node.register, folio)
+        window[PREVIOUS] = page - window[FIRST]
+
+    @kernel
+    @named
+    def go_through(node: Node, asked: Asked, kind: int, at: int) -> bool:
+        """Read the pages of a row in turn; return whether all were, or the output is full."""
+        first, size = wide(asked.page[at]), 1 << wide(asked.order[at])
+        flags = wide(asked.flags[at])
+        wanted = max(size, wide(asked.handle[at])) if kind == LOOKUP else size
+        done = wide(node.register[DONE])
+        while done < size:
+            if node.register[ROWS] > node.rows.shape[0] - 2 * STEP_ROOM:
+                node.register[DONE] = done
+                return False
+            page = first + done
+            if kind == LOOKUP:
+                look_up(node, wide(asked.extent[at]), page, wanted - done, flags)
+            elif kind == WRITE:
+                write(node, page, flags & IN_FAULT != 0)
+            elif kind == ANONYMOUS:
+                touch_anonymous(node, page, flags)
             else:
-                change_memory(
-                    kind, wide(handles[at]), order, wide(flags[at]), page_of, holder, next_map,
-                    pages, memory, frames, kinds, rings, rows,
-                )  # fmt: skip
-            resident[at] = register[RESIDENT]
-        return int(op.size)
+                unmap(node, page)
+            done += 1
+        node.register[DONE] = 0
+        return True
 
-    @kernel
+    @loop
     @named
-    def drop_pages(
-        pages: Pages,
-        register: Register,
-        memory: Register,
-        frames: Frames,
-        kinds: NDArray[np.uint8],
-        rings: Rings,
-        frame_of: NDArray[np.int32],
-        rows: Output,
-        first: int,
-        order: int,
-    ) -> None:
-        """Truncate: whole folios that lie in the range go, and the kernel forgets its pages."""
-        for page in range(first, first + (1 << order)):
-            pages[page, SHADOW] = 0
-            head = wide(pages[page, HEAD])
-            if head == page and head + (1 << wide(pages[head, ORDER])) <= first + (1 << order):
-                leave(pages, register, head)
-                _give_folio(pages, register, memory, frames, kinds, rings, frame_of, head)
-        _put(rows, memory, INVALIDATE, first, order, 0, 0, wide(memory[AT]))
+    def read_rows(asked: Asked, node: Node, first: int) -> int:
+        for at in range(first, asked.op.size):
+            if node.register[ROWS] > node.rows.shape[0] - 2 * STEP_ROOM:
+                return at
+            node.register[AT] = at
+            node.register[NOW_NS] = asked.time_ns[at]
+            kind = wide(asked.op[at])
+            page, order = wide(asked.page[at]), wide(asked.order[at])
+            if kind in (LOOKUP, WRITE, ANONYMOUS, UNMAP):
+                if not go_through(node, asked, kind, at):
+                    return at
+            elif kind == READ:
+                read(node, page, order, wide(asked.flags[at]) & IN_FAULT != 0)
+            elif kind in (TOUCH, MAP):
+                access(node, asked, page, kind == MAP)
+            elif kind == TRUNCATE:
+                truncate(node, page, order)
+            elif kind == TAKE:
+                ensure(node, 1 << order)
+                _take_other(node, asked, wide(asked.handle[at]), order, wide(asked.flags[at]))
+            elif kind == GIVE:
+                _give_other(node, asked, wide(asked.handle[at]), order)
+            elif kind == EXIT:
+                _end_task(node, asked, wide(asked.handle[at]))
+        return int(asked.op.size)
 
     return read_rows
-
-
-@kernel
-def change_memory(
-    kind: int,
-    handle: int,
-    order: int,
-    flags: int,
-    page_of: NDArray[np.int32],
-    holder: NDArray[np.int32],
-    next_map: NDArray[np.int32],
-    pages: Pages,
-    memory: Register,
-    frames: Frames,
-    kinds: NDArray[np.uint8],
-    rings: Rings,
-    rows: Output,
-) -> None:
-    """Other memory is taken or given, or a task ends.
-
-    `holder` has for a handle 1 + its frame, negative if it is tagged; for a task its last mapping.
-    """
-    if kind == EXIT:
-        at = wide(holder[handle])
-        while at >= 0:
-            head = wide(pages[page_of[at], HEAD])
-            if head != ABSENT and pages[head, MAPS] > 0:
-                pages[head, MAPS] -= 1
-            at = wide(next_map[at])
-        holder[handle] = -1
-    elif kind == TAKE:
-        memory[FREE_PAGES] -= 1 << order
-        mobility = MOVABLE if flags & MOVABLE_FLAG else UNMOVABLE
-        if order > 0:
-            frame = take_block(frames, kinds, mobility, order)
-        else:
-            frame = take_frame(frames, kinds, rings, mobility)
-        holder[handle] = 0
-        if frame != NONE:
-            holder[handle] = -(frame + 1) if flags & TAGGED else frame + 1
-            if flags & TAGGED:
-                _put(rows, memory, ALLOC, 0, order, frame, flags, wide(memory[AT]))
-    elif kind == GIVE:
-        memory[FREE_PAGES] += 1 << order
-        frame = abs(wide(holder[handle])) - 1
-        if frame >= 0:
-            if holder[handle] < 0:
-                _put(rows, memory, FREE, 0, order, frame, 0, wide(memory[AT]))
-            if order == 0:
-                give_frame(frames, kinds, rings, frame)
-            else:
-                release(frames, kinds, frame, order)
-        holder[handle] = 0
 
 
 _mglru_loop = loop_over(mglru)

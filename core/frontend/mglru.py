@@ -1,10 +1,10 @@
-"""The multi-generational LRU of Linux 6.12, for file pages: generations, tiers and their feedback.
+"""The multi-generational LRU of Linux 6.12: generations, tiers and their feedback.
 
-mm/vmscan.c and mm/workingset.c, with ``CONFIG_LRU_GEN`` and one memory cgroup. Four generations are
-the four lists, a sequence number modulo four. A page read by file descriptor enters the oldest (or
-second oldest) generation, one that a fault brought in the youngest. Reclaim takes the oldest one's
-tail; a folio there of a tier above what the feedback allows moves on a generation (it is
-*protected*), one that a live task maps goes to the youngest.
+mm/vmscan.c and mm/workingset.c, with ``CONFIG_LRU_GEN`` and one memory cgroup. The four generations
+of a kind (anonymous, file) are its four lists, a sequence number modulo four. A page that is read by
+file descriptor enters the oldest or second oldest generation, one of a fault the youngest. Reclaim takes the oldest one's tail: of the kind whose pages refault less for its share of
+swappiness. A folio there of a tier above what the feedback allows moves on a generation (it is
+*protected*), one that is young or that a live task maps goes to the youngest.
 """
 
 from __future__ import annotations
@@ -13,34 +13,41 @@ from core.frontend.lists import (
     ABSENT,
     ACTIVATIONS,
     AGINGS,
+    ANON,
     AVERAGE_REFAULTED,
     AVERAGE_TOTAL,
     BATCH,
     COUNT,
-    LIST,
-    MAPS,
+    DIRTY,
+    FILE,
+    HEADS,
     MAX_SEQ,
     MIN_SEQ,
     NOW_EVICTED,
     NOW_PROTECTED,
     NOW_REFAULTED,
-    ORDER,
     PROMOTIONS,
     PROTECTIONS,
     REFERENCED,
-    REFS,
     RESTORES,
-    SHADOW,
+    SCANNED_KIND,
     SIZES,
+    SWAPPINESS,
     TIER,
+    YOUNG,
     Pages,
     Register,
+    can_swap,
+    clean,
+    clear,
     enter,
-    is_empty,
+    is_in_use,
+    kind_of,
     leave,
     oldest,
+    size_of,
 )
-from core.jit import kernel, wide
+from core.jit import apart, kernel, loop, wide
 
 GENERATIONS = 4
 _LEAST_GENERATIONS = 2
@@ -49,6 +56,7 @@ _TIERS = 4
 _BATCH_PAGES = 64
 #: Accesses that an eviction's shadow holds beyond the first: LRU_REFS_WIDTH is 2.
 _MOST_REFS = 4
+_MOST_SWAPPINESS = 200
 
 # A shadow: 1 + (sequence << 3 | token << 1 | workingset).
 _SHADOW_SHIFT = 3
@@ -60,6 +68,11 @@ def _tier(refs: int) -> int:
     if refs < 2:
         return refs
     return 2 if refs < 4 else 3
+
+
+@kernel
+def _list(kind: int, sequence: int) -> int:
+    return wide(kind * GENERATIONS + sequence % GENERATIONS)
 
 
 @kernel
@@ -79,103 +92,132 @@ def end_run(pages: Pages, register: Register) -> None:
     """End a run of reclaim."""
 
 
-@kernel
-def insert(pages: Pages, register: Register, folio: int, in_fault: bool) -> None:
-    """Put a folio that was just read on its generation; its shadow tells whether it refaults."""
-    pages[folio, REFS] = 0
-    shadow = wide(pages[folio, SHADOW]) - 1
-    size = 1 << wide(pages[folio, ORDER])
+@loop
+def insert(pages: Pages, register: Register, folio: int, shadow: int, in_fault: bool) -> None:
+    """Put a folio that is new in memory on its generation; its shadow tells whether it refaults."""
+    apart()
+    pages[folio].refs = 0
+    size = size_of(pages, folio)
+    kind = kind_of(register, folio)
     # Of a sequence 28 bits are kept: no trace ages that often.
-    if shadow >= 0 and register[MAX_SEQ] - (shadow >> _SHADOW_SHIFT) < GENERATIONS:
+    if shadow > 0 and register[MAX_SEQ] - (shadow - 1 >> _SHADOW_SHIFT) < GENERATIONS:
         register[ACTIVATIONS] += size
-        refs = (shadow >> 1 & 3) + (shadow & 1)
-        register[NOW_REFAULTED + _tier(refs)] += size
+        refs = (shadow - 1 >> 1 & 3) + (shadow - 1 & 1)
+        register[NOW_REFAULTED + kind * _TIERS + _tier(refs)] += size
         if in_fault or refs >= _MOST_REFS - 1:
-            pages[folio, REFS] = _MOST_REFS
+            pages[folio].refs = _MOST_REFS
             register[RESTORES] += size
     if in_fault:
-        sequence = register[MAX_SEQ]
-    elif register[MIN_SEQ] + _LEAST_GENERATIONS >= register[MAX_SEQ]:
-        sequence = register[MIN_SEQ]
+        sequence = wide(register[MAX_SEQ])
+    elif register[MIN_SEQ + kind] + _LEAST_GENERATIONS >= register[MAX_SEQ]:
+        sequence = wide(register[MIN_SEQ + kind])
     else:
-        sequence = register[MIN_SEQ] + 1
-    enter(pages, register, folio, wide(sequence) % GENERATIONS, True)
+        sequence = wide(register[MIN_SEQ + kind]) + 1
+    enter(pages, register, folio, _list(kind, sequence), True)
 
 
 @kernel
 def touch(pages: Pages, register: Register, folio: int) -> None:
     """Count an access by file descriptor: folio_inc_refs."""
-    refs = wide(pages[folio, REFS])
+    refs = wide(pages[folio].refs)
     if not refs & REFERENCED:
-        pages[folio, REFS] = refs | REFERENCED
+        pages[folio].refs = refs | REFERENCED
     elif refs & COUNT < _MOST_REFS:
-        pages[folio, REFS] = refs + 1
+        pages[folio].refs = refs + 1
 
 
 @kernel
-def is_workingset(pages: Pages, register: Register, folio: int) -> bool:
+def is_workingset(pages: Pages, folio: int) -> bool:
     """Return whether a folio that is evicted now counts as workingset."""
-    refs = wide(pages[folio, REFS])
+    refs = wide(pages[folio].refs)
     return bool(refs & REFERENCED and refs & COUNT > 0)
 
 
 @kernel
 def remember(pages: Pages, register: Register, folio: int) -> int:
     """Return the shadow of a folio that is evicted now."""
-    refs = wide(pages[folio, REFS])
+    refs = wide(pages[folio].refs)
     refs = refs & COUNT if refs & REFERENCED else 0
-    register[NOW_EVICTED + _tier(refs)] += 1 << wide(pages[folio, ORDER])
+    kind = kind_of(register, folio)
+    register[NOW_EVICTED + kind * _TIERS + _tier(refs)] += size_of(pages, folio)
     token = max(0, refs - 1)
-    sequence = wide(register[MIN_SEQ])
+    sequence = wide(register[MIN_SEQ + kind])
     return 1 + (sequence << _SHADOW_SHIFT | token << 1 | (1 if refs > 0 else 0))
 
 
-@kernel
+@loop
 def scan(pages: Pages, register: Register) -> int:
     """Look at the oldest folio; return it off its list if it is to be evicted, else ABSENT."""
+    apart()
     if register[BATCH] <= 0:
         _next_generation(pages, register)
         while _is_due(register):
             _age(pages, register)
-        register[TIER] = _tier_allowed(register)
+        _choose_kind(register)
         register[BATCH] = _BATCH_PAGES
-    which = wide(register[MIN_SEQ]) % GENERATIONS
-    if is_empty(pages, which):
+    kind = wide(register[SCANNED_KIND])
+    folio = oldest(pages, _list(kind, wide(register[MIN_SEQ + kind])))
+    if folio == ABSENT and can_swap(register):
+        # The other kind, if this one has nothing to look at.
+        kind = 1 - kind
+        register[SCANNED_KIND] = kind
+        register[TIER] = _tier_allowed(register, kind)
+        folio = oldest(pages, _list(kind, wide(register[MIN_SEQ + kind])))
+    if folio == ABSENT:
         register[BATCH] = 0
         return ABSENT
-    folio = oldest(pages, which)
-    size = 1 << wide(pages[folio, ORDER])
+    return _sort(pages, register, folio, kind)
+
+
+@kernel
+def _sort(pages: Pages, register: Register, folio: int, kind: int) -> int:
+    """Return a folio off its list, or move it to where it is kept: sort_folio."""
+    size = size_of(pages, folio)
     register[BATCH] -= size
-    refs = wide(pages[folio, REFS]) & COUNT
+    refs = wide(pages[folio].refs) & COUNT
     leave(pages, register, folio)
-    if pages[folio, MAPS] > 0:
-        pages[folio, REFS] = 0
-        enter(pages, register, folio, wide(register[MAX_SEQ]) % GENERATIONS, True)
+    if is_in_use(pages, folio):
+        pages[folio].refs = 0
+        clear(pages, folio, YOUNG)
+        enter(pages, register, folio, _list(kind, wide(register[MAX_SEQ])), True)
         register[PROMOTIONS] += size
         return ABSENT
+    following = _list(kind, wide(register[MIN_SEQ + kind]) + 1)
     if _tier(refs) > register[TIER] or refs == _MOST_REFS:
-        pages[folio, REFS] = 0
-        enter(pages, register, folio, (which + 1) % GENERATIONS, False)
-        register[NOW_PROTECTED + _tier(refs)] += size
+        pages[folio].refs = 0
+        enter(pages, register, folio, following, False)
+        register[NOW_PROTECTED + kind * _TIERS + _tier(refs)] += size
         register[PROTECTIONS] += size
+        return ABSENT
+    if wide(pages[folio].bits) & DIRTY and kind == FILE:
+        # It waits a generation for the flusher.
+        clean(pages, register, folio)
+        enter(pages, register, folio, following, True)
         return ABSENT
     return folio
 
 
 @kernel
 def _next_generation(pages: Pages, register: Register) -> None:
-    """Go on to the oldest generation that has a folio: try_to_inc_min_seq."""
-    while register[MIN_SEQ] + _LEAST_GENERATIONS <= register[MAX_SEQ] and is_empty(
-        pages, wide(register[MIN_SEQ]) % GENERATIONS
-    ):
-        register[MIN_SEQ] += 1
-        _carry_over(register)
+    """Go on to the oldest generations that have a folio: try_to_inc_min_seq."""
+    swaps = can_swap(register)
+    for kind in range(FILE, ANON - 1 if swaps else ANON, -1):
+        while (
+            register[MIN_SEQ + kind] + _LEAST_GENERATIONS <= register[MAX_SEQ]
+            and register[SIZES + _list(kind, wide(register[MIN_SEQ + kind]))] == 0
+            # File pages are never of an older generation than anonymous ones.
+            and (kind == FILE or register[MIN_SEQ] < register[MIN_SEQ + FILE])
+        ):
+            register[MIN_SEQ + kind] += 1
+            _carry_over(register, kind)
+    if swaps and register[MIN_SEQ + FILE] < register[MIN_SEQ]:
+        register[MIN_SEQ + FILE] = register[MIN_SEQ]
 
 
 @kernel
-def _carry_over(register: Register) -> None:
+def _carry_over(register: Register, kind: int) -> None:
     """Halve what is remembered of a generation's tiers: reset_ctrl_pos."""
-    for tier in range(_TIERS):
+    for tier in range(kind * _TIERS, (kind + 1) * _TIERS):
         refaulted = register[AVERAGE_REFAULTED + tier] + register[NOW_REFAULTED + tier]
         total = register[AVERAGE_TOTAL + tier] + register[NOW_EVICTED + tier]
         total += register[NOW_PROTECTED + tier]
@@ -187,40 +229,89 @@ def _carry_over(register: Register) -> None:
 
 
 @kernel
-def _tier_allowed(register: Register) -> int:
-    """Return the highest tier that may be evicted: get_tier_idx, a gain of 1 to 2."""
-    base = register[AVERAGE_REFAULTED] + register[NOW_REFAULTED]
-    base_total = register[AVERAGE_TOTAL] + register[NOW_EVICTED] + _BATCH_PAGES
-    for tier in range(1, _TIERS):
-        refaulted = register[AVERAGE_REFAULTED + tier] + register[NOW_REFAULTED + tier]
-        total = register[AVERAGE_TOTAL + tier] + register[NOW_EVICTED + tier]
+def _errs(register: Register, base: int, base_gain: int, tier: int, gain: int) -> bool:
+    """Return whether a tier refaults less than another: positive_ctrl_err.
+
+    Tiers are places in [kind, tier]; what the first tier of a kind protected does not count.
+    """
+    refaulted = register[AVERAGE_REFAULTED + tier] + register[NOW_REFAULTED + tier]
+    total = register[AVERAGE_TOTAL + tier] + register[NOW_EVICTED + tier]
+    if tier % _TIERS > 0:
         total += register[NOW_PROTECTED + tier]
-        if refaulted >= _BATCH_PAGES and refaulted * base_total > (base + 1) * total * 2:
+    base_refaulted = register[AVERAGE_REFAULTED + base] + register[NOW_REFAULTED + base]
+    base_total = register[AVERAGE_TOTAL + base] + register[NOW_EVICTED + base] + _BATCH_PAGES
+    few = refaulted < _BATCH_PAGES
+    return bool(few or refaulted * base_total * base_gain <= (base_refaulted + 1) * total * gain)
+
+
+@kernel
+def _tier_allowed(register: Register, kind: int) -> int:
+    """Return the highest tier of a kind that may be evicted: get_tier_idx, gains of 1 and 2."""
+    first = kind * _TIERS
+    for tier in range(1, _TIERS):
+        if not _errs(register, first, 1, first + tier, 2):
             return tier - 1
     return _TIERS - 1
 
 
 @kernel
-def _is_due(register: Register) -> bool:
-    """Return whether a generation is to be added: should_run_aging."""
-    low, high = wide(register[MIN_SEQ]), wide(register[MAX_SEQ])
-    if low + _LEAST_GENERATIONS != high:
-        return low + _LEAST_GENERATIONS > high
-    total = wide(0)
-    for which in range(GENERATIONS):
-        total += wide(register[SIZES + which])
-    young = wide(register[SIZES + high % GENERATIONS])
-    old = wide(register[SIZES + low % GENERATIONS])
-    return young * _LEAST_GENERATIONS > total or old * (_LEAST_GENERATIONS + 2) < total
+def _choose_kind(register: Register) -> None:
+    """Choose the kind to scan, and its tiers: isolate_folios and get_type_to_scan."""
+    if not can_swap(register):
+        register[SCANNED_KIND] = FILE
+        register[TIER] = _tier_allowed(register, FILE)
+        return
+    if register[MIN_SEQ] < register[MIN_SEQ + FILE]:
+        register[SCANNED_KIND] = ANON
+        register[TIER] = _tier_allowed(register, ANON)
+        return
+    anon_gain = wide(register[SWAPPINESS])
+    file_gain = _MOST_SWAPPINESS - anon_gain
+    kind = FILE if _errs(register, ANON, anon_gain, FILE * _TIERS, file_gain) else ANON
+    gain, other = (file_gain, anon_gain) if kind == FILE else (anon_gain, file_gain)
+    allowed = _TIERS - 1
+    for tier in range(1, _TIERS):
+        if not _errs(register, (1 - kind) * _TIERS, other, kind * _TIERS + tier, gain):
+            allowed = tier - 1
+            break
+    register[SCANNED_KIND] = kind
+    register[TIER] = allowed
 
 
 @kernel
+def _is_due(register: Register) -> bool:
+    """Return whether a generation is to be added: should_run_aging."""
+    first = ANON if can_swap(register) else FILE
+    low, high = wide(register[MIN_SEQ + first]), wide(register[MAX_SEQ])
+    if low + _LEAST_GENERATIONS != high:
+        return low + _LEAST_GENERATIONS > high
+    young, old, total = wide(0), wide(0), wide(0)
+    for kind in range(first, FILE + 1):
+        for sequence in range(wide(register[MIN_SEQ + kind]), high + 1):
+            size = wide(register[SIZES + _list(kind, sequence)])
+            total += size
+            if sequence == high:
+                young += size
+            elif sequence + _LEAST_GENERATIONS == high:
+                old += size
+    return young * _LEAST_GENERATIONS > total or old * (_LEAST_GENERATIONS + 2) < total
+
+
+@loop
 def _age(pages: Pages, register: Register) -> None:
-    """Add a generation; what live tasks map is young: try_to_inc_max_seq."""
+    """Add a generation; what was accessed through mappings joins it: try_to_inc_max_seq."""
+    apart()
     register[AGINGS] += 1
+    for kind in range(FILE + 1):
+        if register[MAX_SEQ] - register[MIN_SEQ + kind] == GENERATIONS - 1:
+            # Anonymous pages that cannot be swapped: their oldest list becomes the youngest.
+            register[MIN_SEQ + kind] += 1
+            _carry_over(register, kind)
     register[MAX_SEQ] += 1
-    which = wide(register[MAX_SEQ]) % GENERATIONS
-    for folio in range(pages.shape[0] - GENERATIONS):
-        if pages[folio, MAPS] > 0 and pages[folio, LIST] not in (ABSENT, which):
-            leave(pages, register, folio)
-            enter(pages, register, folio, which, True)
+    for folio in range(wide(pages.shape[0]) - HEADS):
+        if pages[folio].list != ABSENT and is_in_use(pages, folio):
+            which = _list(kind_of(register, folio), wide(register[MAX_SEQ]))
+            clear(pages, folio, YOUNG)
+            if pages[folio].list != which:
+                leave(pages, register, folio)
+                enter(pages, register, folio, which, True)

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import EXIT, MAP, TAKE, TRUNCATE, Accesses
+from core.accesses import EXIT, LOOKUP, MAP, TAKE, WRITE, Accesses
 from core.events import INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
-from core.frontend.allocator import NONE, Frames, make_zone, release
-from core.frontend.kernel import (
+from core.frontend.allocator import free_frames
+from core.frontend.extents import Extents, number_pages
+from core.frontend.kernel import Asked, read_active_inactive, read_mglru
+from core.frontend.lists import COUNTED, SWAP_FREE, SWAPPINESS
+from core.frontend.node import (
+    FOLIO_ORDER,
     FREE_PAGES,
     HIGH,
     LOW,
+    READAHEAD_PAGES,
     ROWS,
-    Output,
-    read_active_inactive,
-    read_mglru,
+    WHOLE_PAGE,
+    ZRAM_SHARE,
+    Node,
+    make_node,
 )
-from core.frontend.lists import COUNTED, make_state
-from core.jit import entry
-from core.timeline import folio_pages
 
-#: Rows of output that are written before they are collected.
-_ROOM = 1 << 20
+#: Tasks and other memory are handles of their own.
+_TASKS = 1 << 50
 
 
 class Reclaim(StrEnum):
@@ -37,12 +41,39 @@ class Reclaim(StrEnum):
     ACTIVE_INACTIVE = "active_inactive"
 
 
+@dataclass(frozen=True)
+class FrontEnd:
+    """What the kernel under an access trace is set to.
+
+    Parameters
+    ----------
+    reclaim
+        MGLRU (Android and current distributions) or the classic lists.
+    zram_pages
+        Pages that swap takes at most; 0: anonymous memory is not reclaimed.
+    zram_ratio
+        Pages of swap that zram packs into one page.
+    swappiness
+        As ``vm.swappiness``, 0 to 200.
+    readahead_pages
+        The largest window, ``read_ahead_kb``.
+    page_cache_order
+        The largest folio of the page cache, in files that may have large ones.
+    """
+
+    reclaim: Reclaim = Reclaim.MGLRU
+    zram_pages: int = 0
+    zram_ratio: float = 3.0
+    swappiness: int = 60
+    readahead_pages: int = 32
+    page_cache_order: int = 9
+
+
 class Fronted(NamedTuple):
     """The events of a front end, and what it counted."""
 
     events: Events
     counts: dict[str, int]
-    resident_pages: NDArray[np.int64]  # [access] in the page cache after it
 
 
 _ENTRIES: dict[Reclaim, Callable[..., int]] = {
@@ -51,58 +82,80 @@ _ENTRIES: dict[Reclaim, Callable[..., int]] = {
 }
 
 
-def run_frontend(accesses: Accesses, reclaim: Reclaim) -> Fronted:
-    """Return the mm events that `accesses` cause on their machine under a way of reclaim."""
-    file = accesses.op <= TRUNCATE
-    keys = accesses.inode.astype(np.uint64) << np.uint64(32) | accesses.index
-    known = folio_pages(keys[file], accesses.order[file])
-    page_of = np.searchsorted(known, keys).astype(np.int32)
-    tasks = (accesses.op == MAP) | (accesses.op == EXIT)
-    names = np.where(tasks, accesses.handle + (1 << 50), accesses.handle)
-    held = (accesses.op >= TAKE) | tasks
-    held_by, dense = np.unique(names[held], return_inverse=True)
-    handles = np.zeros(accesses.op.size, dtype=np.int64)
-    handles[held] = dense
-    # Boot memory is accounted for, but has no frame.
-    holder = np.where(held_by >= 1 << 50, -1, 0).astype(np.int32)
-    state = make_state(int(known.size))
-    zone = make_zone(accesses.data_pages)
-    memory = np.zeros(6, dtype=np.int64)
-    memory[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
-    _free_all(*zone[:2], accesses.data_pages - accesses.free_pages, accesses.data_pages)
-    if reclaim is Reclaim.MGLRU:
-        mglru.begin(*state)
-    frame_of = np.full(max(1, known.size), NONE, dtype=np.int32)
-    resident = np.zeros(accesses.op.size, dtype=np.int64)
-    next_map = np.full(accesses.op.size, -1, dtype=np.int32)
-    rows = np.empty((_ROOM + 2 * accesses.data_pages, 6), dtype=np.int64)
+def run_frontend(accesses: Accesses, front_end: FrontEnd) -> Fronted:
+    """Return the mm events that `accesses` cause on their machine under a kernel's settings."""
+    extents = number_pages(accesses, front_end.page_cache_order)
+    asked = _asked(accesses, extents)
+    node = _node(accesses, extents, front_end)
     parts = []
     at = 0
     while at < accesses.op.size:
-        memory[ROWS] = 0
-        at = _ENTRIES[reclaim](
-            *(accesses.op, page_of, accesses.order, handles, accesses.flags, holder, next_map),
-            *state,
-            memory,
-            *zone,
-            *(frame_of, rows, resident, at),
-        )
-        parts.append(rows[: int(memory[ROWS])].copy())
-    events = _events(accesses, known, parts)
-    counts = dict(zip(COUNTED, state.register.tolist(), strict=False))
-    return Fronted(events, counts, resident)
+        node.register[ROWS] = 0
+        at = _ENTRIES[front_end.reclaim](asked, node, at)
+        parts.append(node.rows[: int(node.register[ROWS])].copy())
+    events = _events(accesses, extents, parts)
+    return Fronted(events, dict(zip(COUNTED, node.register.tolist(), strict=False)))
 
 
-def _events(accesses: Accesses, known: NDArray[np.uint64], parts: list[Output]) -> Events:
-    together = np.concatenate(parts) if parts else np.zeros((0, 6), dtype=np.int64)
+def _asked(accesses: Accesses, extents: Extents) -> Asked:
+    """Return the accesses as the loop reads them: handles are dense."""
+    op = accesses.op
+    tasks = (op == MAP) | (op == EXIT)
+    held = (op >= TAKE) | tasks
+    handle = np.where(op == LOOKUP, accesses.handle, 0)
+    names = accesses.handle[held] + np.where(tasks[held], _TASKS, 0)
+    held_by, dense = np.unique(names, return_inverse=True)
+    handle[held] = dense
+    # Boot memory is accounted for, but has no frame.
+    holder = np.where(held_by >= _TASKS, -1, 0).astype(np.int32)
+    next_map = np.full(op.size if tasks.any() else 0, -1, dtype=np.int32)
+    return Asked(
+        accesses.time_ns,
+        op,
+        extents.page,
+        extents.extent,
+        accesses.order,
+        accesses.flags,
+        handle,
+        holder,
+        next_map,
+    )
+
+
+def _node(accesses: Accesses, extents: Extents, front_end: FrontEnd) -> Node:
+    writes = accesses.order[accesses.op == WRITE]
+    sizes = np.bincount(writes) if writes.size else np.zeros(1, dtype=np.int64)
+    dirtyings = int((sizes << np.arange(sizes.size)).sum())
+    swaps = front_end.swappiness > 0
+    zram_pages = front_end.zram_pages if swaps else 0
+    node = make_node(extents, accesses.data_pages, dirtyings)
+    register = node.register
+    register[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
+    register[ZRAM_SHARE] = round(WHOLE_PAGE / front_end.zram_ratio)
+    register[READAHEAD_PAGES] = front_end.readahead_pages
+    register[FOLIO_ORDER] = front_end.page_cache_order
+    register[SWAP_FREE] = zram_pages
+    register[SWAPPINESS] = front_end.swappiness if zram_pages else 0
+    free_frames(node.frames, accesses.data_pages - accesses.free_pages, accesses.data_pages)
+    if front_end.reclaim is Reclaim.MGLRU:
+        mglru.begin(node.pages, node.register)
+    return node
+
+
+def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]) -> Events:
+    together = np.concatenate(parts) if parts else np.zeros((0, 6), dtype=np.int32)
     file = together[:, 1] <= INVALIDATE
-    key = np.zeros(together.shape[0], dtype=np.uint64)
-    key[file] = known[together[file, 2]]
-    columns = {
+    page = together[:, 2].astype(np.int64)
+    extent = np.searchsorted(extents.first, page[file], side="right") - 1
+    inode = np.zeros(page.size, dtype=np.uint32)
+    index = np.zeros(page.size, dtype=np.uint32)
+    inode[file] = extents.inode[extent]
+    index[file] = extents.index[extent] + (page[file] - extents.first[extent]).astype(np.uint32)
+    columns: dict[str, NDArray[Any]] = {
         "time_ns": accesses.time_ns[together[:, 0]],
         "op": together[:, 1],
-        "inode": key >> np.uint64(32),
-        "index": key & np.uint64(0xFFFF_FFFF),
+        "inode": inode,
+        "index": index,
         "order": together[:, 3],
         "pfn": together[:, 4],
         "flags": together[:, 5],
@@ -113,10 +166,3 @@ def _events(accesses: Accesses, known: NDArray[np.uint64], parts: list[Output]) 
         data_pages=accesses.data_pages,
         source=accesses.source,
     )
-
-
-@entry
-def _free_all(frames: Frames, kinds: NDArray[np.uint8], first: int, end: int) -> None:
-    """Free the frames that nothing used when the trace began: those at the top of memory."""
-    for frame in range(first, end):
-        release(frames, kinds, frame, 0)

@@ -1,0 +1,145 @@
+"""A memory node: the pages, frames and files that a front end works on, and what it was told.
+
+In Linux a node (``struct pglist_data``) has the zones, lists and watermarks of one memory.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.frontend.allocator import (
+    NONE,
+    UNMOVABLE,
+    Frames,
+    below,
+    give_frame,
+    make_frames,
+    release,
+    stack,
+    take_block,
+    take_frame,
+)
+from core.frontend.extents import Extents
+from core.frontend.lists import FIRST_ANONYMOUS, REGISTERS, Pages, Register, make_pages
+from core.jit import kernel, wide
+
+# Elements of `register` beyond those of the lists: free pages and watermarks; the row that is being
+# read, its time, and how much of it is done; rows written; the queue of dirtied folios; zram's
+# pages, in 256ths of one, and the last of its frames; runs of reclaim that are skipped since the
+# last one failed; and what the kernel is set to.
+(
+    FREE_PAGES,
+    LOW,
+    HIGH,
+    AT,
+    NOW_NS,
+    DONE,
+    ROWS,
+    FLUSHED,
+    DIRTIED,
+    POOL,
+    POOL_PAGES,
+    POOL_FRAME,
+    SKIPPED,
+    ZRAM_SHARE,
+    READAHEAD_PAGES,
+    FOLIO_ORDER,
+) = range(REGISTERS, REGISTERS + 16)
+#: A page in units of POOL and ZRAM_SHARE.
+WHOLE_PAGE = 256
+# Columns of `files`, of an extent: the number of its first page; then, in pages from that, Linux's
+# file_ra_state.
+FIRST, START, SIZE, ASYNC_SIZE, PREVIOUS, MMAP_MISSES = range(6)
+_NEVER = -(1 << 30)
+
+#: Rows of output that are written before they are collected, and that a step may write.
+ROOM = 1 << 18
+STEP_ROOM = 1 << 15
+
+
+class Node(NamedTuple):
+    """All that a front end works on."""
+
+    pages: Pages  # [page + HEADS] of lists.PAGE
+    register: Register
+    frames: Frames
+    files: NDArray[np.int64]  # [extent + 1, 6]
+    dirtied: NDArray[np.int64]  # [dirtying, (folio, time_ns)]
+    rows: NDArray[np.int32]  # [row, (access, op, page, order, pfn, flags)]
+
+
+def make_node(extents: Extents, data_pages: int, dirtyings: int) -> Node:
+    """Return a node without a free frame and with nothing in memory."""
+    files = np.zeros((extents.first.size, 6), dtype=np.int64)
+    files[:, FIRST] = extents.first
+    files[:, PREVIOUS] = _NEVER
+    register = np.zeros(REGISTERS + 16, dtype=np.int64)
+    register[FIRST_ANONYMOUS] = extents.first_anonymous
+    register[POOL_FRAME] = NONE
+    return Node(
+        make_pages(extents.pages),
+        register,
+        make_frames(data_pages),
+        files,
+        np.zeros((max(1, dirtyings), 2), dtype=np.int64),
+        np.empty((ROOM, 6), dtype=np.int32),
+    )
+
+
+@kernel
+def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> None:
+    """Write a row: an mm event of the access that is being read."""
+    row = wide(node.register[ROWS])
+    node.rows[row, 0] = node.register[AT]
+    node.rows[row, 1] = op
+    node.rows[row, 2] = page
+    node.rows[row, 3] = order
+    node.rows[row, 4] = pfn
+    node.rows[row, 5] = flags
+    node.register[ROWS] += 1
+
+
+@kernel
+def take(frames: Frames, register: Register, kind: int, order: int) -> int:
+    """Return the first frame of an allocation, or NONE where memory has run out."""
+    register[FREE_PAGES] -= 1 << order
+    if order > 0:
+        return take_block(frames, wide(kind), wide(order))
+    return take_frame(frames, wide(kind))
+
+
+@kernel
+def give(frames: Frames, register: Register, frame: int, order: int) -> None:
+    """Give an allocation back; NONE was none."""
+    register[FREE_PAGES] += 1 << order
+    if frame != NONE and order == 0:
+        give_frame(frames, frame)
+    elif frame != NONE:
+        release(frames, frame, order)
+
+
+@kernel
+def fill_pool(frames: Frames, register: Register) -> None:
+    """Compress a page into zram."""
+    register[POOL] += register[ZRAM_SHARE]
+    if register[POOL_PAGES] * WHOLE_PAGE < register[POOL]:
+        frame = take(frames, register, UNMOVABLE, 0)
+        register[POOL_PAGES] += 1
+        if frame != NONE:
+            stack(frames, frame, wide(register[POOL_FRAME]))
+            register[POOL_FRAME] = frame
+
+
+@kernel
+def drain_pool(frames: Frames, register: Register) -> None:
+    """Take a page out of zram."""
+    register[POOL] -= register[ZRAM_SHARE]
+    if (register[POOL_PAGES] - 1) * WHOLE_PAGE >= register[POOL]:
+        frame = wide(register[POOL_FRAME])
+        register[POOL_PAGES] -= 1
+        if frame != NONE:
+            register[POOL_FRAME] = below(frames, frame)
+        give(frames, register, frame, wide(0))

@@ -1,0 +1,311 @@
+"""The page cache and anonymous memory over a reclaim's hooks: what comes in, and what is evicted.
+
+Reclaim wakes when fewer pages are free than the low watermark and goes on to the high one, as
+kswapd does, but takes no time. Dirty folios are written back before they go: by the flusher when
+they are 30 s old or too many, else when reclaim meets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import NamedTuple
+
+from core.events import ALLOC, FREE, INVALIDATE, RESTORE, STORE, TAGGED, WORKINGSET
+from core.events import MOVABLE as MOVABLE_FLAG
+from core.frontend.allocator import MOVABLE, NONE
+from core.frontend.lists import (
+    ABSENT,
+    DIRTY,
+    DIRTY_PAGES,
+    EVICTED,
+    EVICTIONS,
+    FAILURES,
+    FIRST_ANONYMOUS,
+    INSERTED,
+    INSERTIONS,
+    PRESENT,
+    REFAULTS,
+    RESIDENT,
+    RUNS,
+    SWAP_FREE,
+    SWAPPED,
+    SWAPPED_IN,
+    SWAPPED_OUT,
+    SWAPPINESS,
+    TAGGED_PAGE,
+    YOUNG,
+    can_swap,
+    clean,
+    folio_of,
+    is_present,
+    leave,
+    size_of,
+)
+from core.frontend.node import (
+    DIRTIED,
+    FLUSHED,
+    FREE_PAGES,
+    HIGH,
+    LOW,
+    NOW_NS,
+    ROWS,
+    SKIPPED,
+    STEP_ROOM,
+    Node,
+    drain_pool,
+    fill_pool,
+    give,
+    put,
+    take,
+)
+from core.jit import apart, kernel, loop, naming, wide
+
+#: Runs of reclaim that are left out after one that found nothing to evict.
+_BACKOFF_RUNS = 1000
+#: dirty_expire_centisecs; and the share of memory that may be dirty, dirty_background_ratio.
+_EXPIRE_NS = 30 * 10**9
+_BACKGROUND_RATIO = 10
+
+
+class PageCache(NamedTuple):
+    """The kernels of a page cache under one way of reclaim."""
+
+    ensure: Callable[[Node, int], None]
+    bring_in: Callable[[Node, int, int, bool], None]
+    write: Callable[[Node, int, bool], None]
+    touch_anonymous: Callable[[Node, int, int], None]
+
+
+@kernel
+def forget(node: Node, folio: int, shadow: int) -> None:
+    """A folio's pages are no longer in memory; their shadows stay."""
+    order = wide(node.pages[folio].order)
+    give(node.frames, node.register, wide(node.pages[folio].place), order)
+    for page in range(folio, folio + (1 << order)):
+        node.pages[page].bits = 0
+        node.pages[page].maps = 0
+        node.pages[page].place = shadow
+    node.register[RESIDENT] -= 1 << order
+
+
+@loop
+def truncate(node: Node, first: int, order: int) -> None:
+    """Truncate: whole folios that lie in the range go, and the kernel forgets its pages."""
+    apart()
+    end = first + (1 << order)
+    for page in range(first, end):
+        if not is_present(node.pages, page):
+            node.pages[page].place = 0
+            continue
+        folio = folio_of(node.pages, page)
+        if folio == page and folio + size_of(node.pages, folio) <= end:
+            if wide(node.pages[folio].bits) & DIRTY:
+                node.register[DIRTY_PAGES] -= size_of(node.pages, folio)
+            leave(node.pages, node.register, folio)
+            forget(node, folio, 0)
+    put(node, INVALIDATE, first, order, 0, 0)
+
+
+@loop
+def unmap(node: Node, page: int) -> None:
+    """An anonymous page goes."""
+    apart()
+    bits = wide(node.pages[page].bits)
+    if bits & PRESENT:
+        if node.pages[page].list != ABSENT:
+            leave(node.pages, node.register, page)
+        frame = wide(node.pages[page].place)
+        if bits & TAGGED_PAGE and frame != NONE:
+            put(node, FREE, 0, 0, frame, 0)
+        give(node.frames, node.register, frame, 0)
+    elif bits & SWAPPED:
+        node.register[SWAP_FREE] += 1
+        drain_pool(node.frames, node.register)
+    node.pages[page].bits = 0
+    node.pages[page].place = 0
+
+
+@loop
+def _flush(node: Node) -> None:
+    """Write back what has been dirty for long, and what is dirty beyond the limit."""
+    apart()
+    register = node.register
+    limit = (register[FREE_PAGES] + node.register[RESIDENT]) // _BACKGROUND_RATIO
+    while register[FLUSHED] < register[DIRTIED]:
+        folio, since = node.dirtied[register[FLUSHED], 0], node.dirtied[register[FLUSHED], 1]
+        young = register[NOW_NS] - since < _EXPIRE_NS
+        if young and node.register[DIRTY_PAGES] <= limit:
+            return
+        register[FLUSHED] += 1
+        if wide(node.pages[folio].bits) & DIRTY:
+            clean(node.pages, node.register, wide(folio))
+
+
+def page_cache_over(hooks: ModuleType) -> PageCache:
+    """Return the kernels of a page cache under a reclaim's hooks."""
+    named = naming(hooks.__name__.rpartition(".")[2])
+    begin_run, end_run, scan = hooks.begin_run, hooks.end_run, hooks.scan
+    insert, touch = hooks.insert, hooks.touch
+    is_workingset, remember = hooks.is_workingset, hooks.remember
+
+    @loop
+    @named
+    def evict(node: Node, folio: int) -> None:
+        apart()
+        register = node.register
+        order = wide(node.pages[folio].order)
+        flags = WORKINGSET if is_workingset(node.pages, folio) else 0
+        shadow = remember(node.pages, register, folio)
+        forget(node, folio, shadow)
+        register[EVICTIONS] += 1
+        register[EVICTED] += 1 << order
+        put(node, STORE, folio, order, 0, flags)
+
+    @loop
+    @named
+    def swap_out(node: Node, page: int) -> None:
+        apart()
+        bits, frame = wide(node.pages[page].bits), wide(node.pages[page].place)
+        node.pages[page].place = remember(node.pages, node.register, page)
+        node.pages[page].bits = SWAPPED | bits & TAGGED_PAGE
+        if bits & TAGGED_PAGE and frame != NONE:
+            put(node, FREE, 0, 0, frame, 0)
+        give(node.frames, node.register, frame, 0)
+        node.register[SWAP_FREE] -= 1
+        node.register[SWAPPED_OUT] += 1
+        fill_pool(node.frames, node.register)
+
+    @loop
+    @named
+    def reclaim(node: Node) -> None:
+        """Evict until the high watermark is reached."""
+        apart()
+        register = node.register
+        if register[SKIPPED] > 0:
+            register[SKIPPED] -= 1
+            return
+        _flush(node)
+        register[RUNS] += 1
+        begin_run(node.pages, register, wide(register[HIGH]))
+        looks = wide(0)
+        most = 4096 + 8 * (wide(register[RESIDENT]) + wide(register[SWAP_FREE]))
+        while (
+            register[FREE_PAGES] < register[HIGH]
+            and (register[RESIDENT] > 0 or can_swap(register))
+            and looks < most
+            and register[ROWS] < node.rows.shape[0] - STEP_ROOM
+        ):
+            folio = wide(scan(node.pages, register))
+            looks += 1
+            if folio == ABSENT:
+                continue
+            looks = wide(0)
+            if folio >= register[FIRST_ANONYMOUS]:
+                swap_out(node, folio)
+            else:
+                evict(node, folio)
+        end_run(node.pages, register)
+        if looks >= most or register[FREE_PAGES] < 0:
+            register[SKIPPED] = _BACKOFF_RUNS
+            register[FAILURES] += 1
+
+    @kernel
+    @named
+    def ensure(node: Node, pages: int) -> None:
+        """Reclaim if an allocation would leave less than the low watermark."""
+        if node.register[FREE_PAGES] - pages < node.register[LOW]:
+            reclaim(node)
+
+    @loop
+    @named
+    def admit(node: Node, folio: int, order: int, frame: int, bits: int, in_fault: bool) -> None:
+        """Put a folio into the page cache; `bits` has DIRTY if it was not read but written."""
+        apart()
+        register = node.register
+        # A large folio refaults by the first page of it that has a shadow.
+        shadow = wide(0)
+        for page in range(folio, folio + (1 << order)):
+            if shadow == 0:
+                shadow = wide(node.pages[page].place)
+            node.pages[page].place = NONE
+            node.pages[page].order = order
+            node.pages[page].bits = PRESENT | bits
+        node.pages[folio].place = frame
+        register[INSERTIONS] += 1
+        register[INSERTED] += 1 << order
+        register[RESIDENT] += 1 << order
+        if bits & DIRTY:
+            shadow = wide(0)
+        else:
+            put(node, RESTORE, folio, order, 0, 0)
+        if shadow != 0:
+            register[REFAULTS] += 1 << order
+        insert(node.pages, register, folio, shadow, in_fault)
+
+    @loop
+    @named
+    def bring_in(node: Node, folio: int, order: int, in_fault: bool) -> None:
+        """Read a folio, none of whose pages is in memory."""
+        apart()
+        ensure(node, 1 << order)
+        frame = take(node.frames, node.register, MOVABLE, order)
+        if frame == NONE and order > 0:
+            # No block is whole: the kernel reads single pages then.
+            node.register[FREE_PAGES] += 1 << order
+            for page in range(folio, folio + (1 << order)):
+                admit(node, page, 0, take(node.frames, node.register, MOVABLE, 0), 0, in_fault)
+        else:
+            admit(node, folio, order, frame, 0, in_fault)
+
+    @loop
+    @named
+    def write(node: Node, page: int, in_fault: bool) -> None:
+        """A page is written: dirty from then on, and new if it is not in memory."""
+        apart()
+        register = node.register
+        if not is_present(node.pages, page):
+            ensure(node, 1)
+            admit(node, page, 0, take(node.frames, node.register, MOVABLE, 0), DIRTY, in_fault)
+            folio, dirty = page, False
+        else:
+            folio = folio_of(node.pages, page)
+            dirty = wide(node.pages[folio].bits) & DIRTY != 0
+            node.pages[folio].bits = wide(node.pages[folio].bits) | DIRTY
+        touch(node.pages, node.register, folio)
+        if not dirty:
+            node.register[DIRTY_PAGES] += size_of(node.pages, folio)
+            put(node, INVALIDATE, folio, wide(node.pages[folio].order), 0, 0)
+            node.dirtied[register[DIRTIED], 0] = folio
+            node.dirtied[register[DIRTIED], 1] = register[NOW_NS]
+            register[DIRTIED] += 1
+            _flush(node)
+
+    @loop
+    @named
+    def touch_anonymous(node: Node, page: int, flags: int) -> None:
+        """An anonymous page is touched: made, or brought back from swap, if it is not there."""
+        apart()
+        register = node.register
+        bits = wide(node.pages[page].bits)
+        if bits & PRESENT:
+            node.pages[page].bits = bits | YOUNG
+            return
+        ensure(node, 1)
+        frame = take(node.frames, node.register, MOVABLE, 0)
+        tagged = TAGGED_PAGE if flags & TAGGED else 0
+        shadow = wide(0)
+        if bits & SWAPPED:
+            tagged = bits & TAGGED_PAGE
+            shadow = wide(node.pages[page].place)
+            register[SWAP_FREE] += 1
+            register[SWAPPED_IN] += 1
+            drain_pool(node.frames, node.register)
+        node.pages[page].bits = PRESENT | tagged
+        node.pages[page].place = frame
+        if tagged and frame != NONE:
+            put(node, ALLOC, 0, 0, frame, TAGGED | MOVABLE_FLAG)
+        if register[SWAPPINESS] > 0:
+            insert(node.pages, register, page, shadow, True)
+
+    return PageCache(ensure, bring_in, write, touch_anonymous)
