@@ -38,10 +38,11 @@ def csv(requests: Sequence[Request]) -> bytes:
 
 def msr(requests: Sequence[Request]) -> bytes:
     begin = 128_166_372_003_061_629
-    return b"".join(
-        f"{begin + time_s * 10**7},usr,{file},{'Write' if write else 'Read'},{offset},{size},41\n".encode()
-        for time_s, file, offset, size, write in requests
-    )
+    lines = []
+    for time_s, file, offset, size, write in requests:
+        kind = "Write" if write else "Read"
+        lines.append(f"{begin + time_s * 10**7},usr,{file},{kind},{offset},{size},41\n")
+    return "".join(lines).encode()
 
 
 def fio_2(requests: Sequence[Request]) -> bytes:
