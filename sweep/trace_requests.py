@@ -140,7 +140,9 @@ def _pages(options: RequestOptions) -> tuple[int, int]:
     except ValueError as error:
         raise TraceError(f"--memory: {error}") from None
     if size % page_size or size // page_size >= 2**31:
-        raise TraceError(f"--memory: {size} bytes are not whole pages of {page_size}, below 2**31")
+        raise TraceError(
+            f"--memory: {size} bytes are not whole pages of {page_size} bytes, fewer than 2**31"
+        )
     return page_size, size // page_size
 
 

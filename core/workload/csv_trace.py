@@ -180,6 +180,8 @@ def _header(name: str, text: bytes) -> tuple[tuple[str, ...], bytes, int]:
     blank = len(text) - len(text.lstrip(b"\r\n\xef\xbb\xbf"))
     line, _, rest = text[blank:].partition(b"\n")
     names = next(csv.reader([line.decode(errors="replace").strip()]), [])
+    if not names:
+        raise TraceError(f"{name}: holds no header")
     return tuple(word.strip() for word in names), rest, text[:blank].count(b"\n") + 2
 
 
@@ -244,8 +246,18 @@ def _parse(chunk: _Chunk) -> _Chunk:
         found, expected = bad[0].actual_columns, bad[0].expected_columns
         where, said = chunk.where(bad[0].number - 1), bad[0].text[:80]
         raise TraceError(f"{where}: {found} columns, not {expected}: {said!r}") from None
+    if table.num_rows != chunk.text.count(b"\n"):
+        _check_quotes(chunk, table.num_rows)
     columns = {place: table.column(str(place)).combine_chunks() for place in wanted}
     return chunk._replace(columns=columns)
+
+
+def _check_quotes(chunk: _Chunk, rows: int) -> None:
+    """Raise when lines are fewer as rows: a quote that is not closed takes in those after it."""
+    lines = [line for line in chunk.text.split(b"\n") if line.strip(b"\r")]
+    if rows != len(lines):
+        row = next((row for row, line in enumerate(lines) if line.count(b'"') % 2), 0)
+        raise TraceError(f"{chunk.where(row)}: a quote is not closed in its line")
 
 
 def _disk(chunk: _Chunk) -> list[int]:

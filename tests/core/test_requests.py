@@ -184,6 +184,8 @@ def refused(run: object, path: Path, **options: object) -> str:
         ("Time,file\n1,a\n", "did you mean --columns time=Time?"),
         ("time,file,time\n1,a,1\n", "t:1: there are 2 columns time"),
         ("time,file\n", "t: holds no request"),
+        ("\n\n", "t: holds no header"),
+        ('time,file\n1,a\n\n2,"b\n3,c\n4,"d"\n', "t:4: a quote is not closed in its line"),
         ("time,file\n1,a\n9999999999999,a\n", "t:3: column time: '9999999999999' is more than 292"),
         ("time,file,offset\n1,a,17592186040320\n", "t:2: 4096 bytes at 17592186040320 reach"),
         ("time,file,size\n1,a,9223372036854775807\n", "reach beyond 4294967295 pages"),
