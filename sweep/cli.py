@@ -149,7 +149,8 @@ def trace_import(
         list[Path],
         typer.Argument(
             metavar="FILE..",
-            help="ftrace, trace-cmd report or perf script text, plain, gz or zst; parts in order.",
+            help="The text of an ftrace, or requests in another format; plain, gz or zst; "
+            "parts in order.",
         ),
     ],
     output: Written,
@@ -158,7 +159,8 @@ def trace_import(
         typer.Option(metavar="FILE", help="The recording's archive, if it is not beside it."),
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="The tagged memory, such as 8GiB.")
+        str | None,
+        typer.Option(metavar="SIZE", help="The tagged memory, such as 8GiB (ftrace, --plain)."),
     ] = None,
     memory_start: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Where it begins, such as 0x40000000.")
@@ -168,14 +170,51 @@ def trace_import(
         Path | None,
         typer.Option(metavar="FILE", help="Write an access trace too, for trace reclaim."),
     ] = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="ftrace|oracle_general|csv|msr|fio|blktrace",
+            help="By default found out from the content.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="time=NAME,..", help="A CSV header's names of time, file, offset, size, op."
+        ),
+    ] = None,
+    time_unit: Annotated[
+        str | None, typer.Option(metavar="s|ms|us|ns|100ns", help="Of a CSV's times; s if unsaid.")
+    ] = None,
+    page_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Pages of requests; 4KiB if unsaid.")
+    ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain", help="Write mm events: a restore and a store for each page requested."
+        ),
+    ] = False,
+    ignore_size: Annotated[
+        bool, typer.Option("--ignore-size", help="Each request is for one page.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Import a trace of a real kernel as a table of mm events."""
+    """Import a trace: of a kernel as a table of mm events, requests as an access trace."""
     if memory_start is not None and memory is None:
         raise typer.BadParameter("needs --memory", param_hint="--memory-start")
     from sweep.trace import import_command
+    from sweep.trace_requests import RequestOptions, find_format, import_requests, misfits
 
-    import_command(files, output, meta, memory, memory_start, source, accesses, as_json)
+    options = RequestOptions(columns, time_unit, page_size, plain, ignore_size, memory)
+    found = find_format(files, format_name)
+    for option, why in misfits(found, options, meta, memory_start, accesses):
+        raise typer.BadParameter(why, param_hint=option)
+    if found == "ftrace":
+        import_command(files, output, meta, memory, memory_start, source, accesses, as_json)
+    else:
+        import_requests(files, output, found, options, source, as_json)
     return DONE
 
 
@@ -201,9 +240,15 @@ def trace_reclaim(
 
 
 @trace.command("info")
-def trace_info(file: EventTable, as_json: AsJson = False) -> int:
-    """Show what a table holds: events, files, refaults, tagged pages over time."""
-    from sweep.trace import info_command
+def trace_info(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.PARQUET", help="A table of mm events, or an access trace."),
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Show what a table holds: events, files, refaults, tagged pages; or accesses and pages."""
+    from sweep.trace_requests import info_command
 
     info_command(file, as_json)
     return DONE

@@ -39,11 +39,11 @@ def import_command(
     """Import the text of a trace, write its mm events, and say what was in it."""
     for written in (output, accesses):
         if written is not None:
-            _check_output(written)
+            check_output(written)
     machine = _memory(paths, meta, memory, memory_start)
     about = source or ", ".join(path.name for path in paths)
     start = monotonic()
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("importing", total=None)
         imported = import_ftrace(
             paths,
@@ -73,12 +73,14 @@ def import_command(
     print(f"{output}: {seconds:.1f} s, {rate:.2g} M lines/s; sweep trace info shows what it holds")
 
 
-def _check_output(output: Path) -> None:
+def check_output(output: Path) -> None:
+    """Raise `TraceError` when there is no folder for what is to be written."""
     if not output.parent.is_dir():
         raise TraceError(f"{output}: there is no folder {output.parent}")
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """Return a bar of bytes read, on stderr while it is needed."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -109,10 +111,12 @@ def reclaim_command(
     path: Path, output: Path, reclaim: str, memory: str | None, as_json: bool
 ) -> None:
     """Run an access trace through a front end, and write the mm events that it causes."""
-    _check_output(output)
+    check_output(output)
     accesses = read_accesses(path)
     if memory is not None:
         accesses = _resized(accesses, memory)
+    elif not accesses.data_pages:
+        raise TraceError(f"{path}: was recorded on no machine: say how much --memory there is")
     fronted = run_frontend(accesses, Reclaim(reclaim))
     if fronted.counts["failures"]:
         note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
@@ -179,7 +183,7 @@ def info_command(path: Path, as_json: bool) -> None:
 
 def repair_command(path: Path, output: Path, as_json: bool) -> None:
     """Write a table without the rows that no kernel could have produced."""
-    _check_output(output)
+    check_output(output)
     kept, dropped = repair(read_events(path, check=False))
     write_events(output, kept)
     if as_json:
@@ -196,7 +200,7 @@ def record_command(output: Path | None) -> None:
     if output is None:
         sys.stdout.write(script)
         return
-    _check_output(output)
+    check_output(output)
     output.write_text(script, encoding="utf-8")
     os.chmod(output, 0o755)
     note(f"{output}: copy it to the device and run it there as root: sh {output.name} -h")

@@ -34,27 +34,45 @@ def read_chunks(
     TraceError
         When a file is missing, is cut in the middle, or is no text.
     """
+    rest = b""
+    for name, piece in read_pieces(paths, progress):
+        if not piece:
+            if rest:
+                yield name, rest + b"\n"
+            rest = b""
+            continue
+        if b"\0" in piece:
+            raise TraceError(f"{name}: holds binary data, not the text of a trace")
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield name, rest + piece[:end]
+            rest = piece[end:]
+        else:
+            rest += piece
+        if len(rest) > LONGEST_LINE_BYTES:
+            raise TraceError(f"{name}: has no lines: not the text of a trace")
+
+
+def read_pieces(
+    paths: Sequence[str | os.PathLike[str]], progress: Progress | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (file, decompressed bytes of it) of one file after the other; no bytes end a file.
+
+    Raises
+    ------
+    TraceError
+        When a file is missing, empty, or cut in the middle.
+    """
     names = [os.fspath(path) for path in paths]
     sizes = [_size(name) for name in names]
     before = 0
     for name, size in zip(names, sizes, strict=True):
         with open(name, "rb") as raw:
-            rest = b""
             for piece in _pieces(name, raw):
                 if progress is not None:
                     progress(before + min(raw.tell(), size), sum(sizes))
-                if b"\0" in piece:
-                    raise TraceError(f"{name}: holds binary data, not the text of a trace")
-                end = piece.rfind(b"\n") + 1
-                if end:
-                    yield name, rest + piece[:end]
-                    rest = piece[end:]
-                else:
-                    rest += piece
-                if len(rest) > LONGEST_LINE_BYTES:
-                    raise TraceError(f"{name}: has no lines: not the text of a trace")
-            if rest:
-                yield name, rest + b"\n"
+                yield name, piece
+        yield name, b""
         before += size
 
 

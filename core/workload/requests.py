@@ -1,0 +1,143 @@
+"""Requests for bytes of files, what most caching traces are, as an access trace or as mm events."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.accesses import LOOKUP, WRITE, Accesses
+from core.events import RESTORE, STORE, Events, make_events
+from core.jit import entry, kernel, wide
+from core.workload.text import TraceError
+
+#: Pages of a file: what the 32 bits of an index can count.
+MOST_PAGES = 2**32 - 1
+#: Rows of a table: 27 GB of memory.
+MOST_ROWS = 1 << 30
+#: Order of the longest run of pages that is one row.
+RUN_ORDER = 9
+
+
+class Requests(NamedTuple):
+    """Requests in the order of time, which begins at 0.  # each [request]"""
+
+    time_ns: NDArray[np.int64]
+    inode: NDArray[np.uint32]
+    first_page: NDArray[np.uint32]
+    pages: NDArray[np.uint32]  # at least 1
+    writes: NDArray[np.bool_]
+    source: str
+
+
+def accesses_of(requests: Requests, page_size: int) -> Accesses:
+    """Return an access trace that looks up (or writes) the pages of each request in turn.
+
+    Pages become rows of aligned runs of 2**order pages, as few as there can be up to order 9. The
+    trace was recorded on no machine: it has no `data_pages`.
+
+    Raises
+    ------
+    TraceError
+        When there would be more than `MOST_ROWS` rows.
+    """
+    first, pages = requests.first_page, requests.pages
+    runs = np.empty(first.size, dtype=np.int64)
+    _count_runs(first, pages, runs)
+    rows = int(runs.sum())
+    _check_rows(rows, requests.source)
+    index = np.empty(rows, dtype=np.uint32)
+    order = np.empty(rows, dtype=np.uint8)
+    _fill_runs(first, pages, index, order)
+    return Accesses(
+        time_ns=np.repeat(requests.time_ns, runs),
+        op=np.repeat(np.where(requests.writes, np.uint8(WRITE), np.uint8(LOOKUP)), runs),
+        inode=np.repeat(requests.inode, runs),
+        index=index,
+        order=order,
+        handle=np.zeros(rows, dtype=np.int64),
+        flags=np.zeros(rows, dtype=np.uint8),
+        page_size=page_size,
+        data_pages=0,
+        free_pages=0,
+        low_pages=0,
+        high_pages=0,
+        source=requests.source,
+    )
+
+
+def plain_events(requests: Requests, page_size: int, data_pages: int) -> Events:
+    """Return mm events with a restore and a store for each page of each request in turn.
+
+    A plain cache trace is replayed as a restore and a store for each request: `missed` is then
+    the misses of the textbook cache. Reads and writes are the same in it.
+
+    Raises
+    ------
+    TraceError
+        When there would be more than `MOST_ROWS` rows.
+    """
+    pages = requests.pages.astype(np.int64)
+    total = int(pages.sum())
+    _check_rows(2 * total, requests.source)
+    within = np.arange(total) - np.repeat(np.cumsum(pages) - pages, pages)
+    index = (np.repeat(requests.first_page, pages) + within).astype(np.uint32)
+    columns: dict[str, NDArray[np.generic]] = {
+        "time_ns": np.repeat(requests.time_ns, 2 * pages),
+        "op": np.tile(np.array([RESTORE, STORE], dtype=np.uint8), total),
+        "inode": np.repeat(requests.inode, 2 * pages),
+        "index": np.repeat(index, 2),
+        "order": np.zeros(2 * total, dtype=np.uint8),
+        "pfn": np.zeros(2 * total, dtype=np.int64),
+        "flags": np.zeros(2 * total, dtype=np.uint8),
+    }
+    return make_events(columns, page_size=page_size, data_pages=data_pages, source=requests.source)
+
+
+def _check_rows(rows: int, source: str) -> None:
+    if rows > MOST_ROWS:
+        raise TraceError(f"{source}: would be {rows:,} rows, more than {MOST_ROWS:,}")
+
+
+@kernel
+def _run_order(first: int, pages: int) -> int:
+    """Return the order of the longest aligned run that begins at a page and fits `pages`."""
+    order = 0
+    while order < RUN_ORDER and 2 << order <= pages and first & ((2 << order) - 1) == 0:
+        order += 1
+    return order
+
+
+@entry
+def _count_runs(
+    first: NDArray[np.uint32], pages: NDArray[np.uint32], runs: NDArray[np.int64]
+) -> None:
+    for row in range(first.size):
+        at, left = wide(first[row]), wide(pages[row])
+        count = 0
+        while left > 0:
+            length = 1 << _run_order(at, left)
+            at += length
+            left -= length
+            count += 1
+        runs[row] = count
+
+
+@entry
+def _fill_runs(
+    first: NDArray[np.uint32],
+    pages: NDArray[np.uint32],
+    index: NDArray[np.uint32],
+    orders: NDArray[np.uint8],
+) -> None:
+    run = 0
+    for row in range(first.size):
+        at, left = wide(first[row]), wide(pages[row])
+        while left > 0:
+            order = _run_order(at, left)
+            index[run] = at
+            orders[run] = order
+            at += 1 << order
+            left -= 1 << order
+            run += 1

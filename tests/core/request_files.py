@@ -1,0 +1,113 @@
+"""The same requests written in every format, plain and compressed."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from core.workload.block_text import import_blkparse, import_fio
+from core.workload.csv_trace import import_csv, import_msr
+from core.workload.oracle_general import RECORD, import_oracle_general
+
+
+class Request(NamedTuple):
+    time_s: int
+    file: int
+    offset: int
+    size: int
+    write: bool
+
+
+def oracle_general(requests: Sequence[Request]) -> bytes:
+    rows = [(request.time_s, request.file, request.size, -1) for request in requests]
+    return np.array(rows, dtype=RECORD).tobytes()
+
+
+def csv(requests: Sequence[Request]) -> bytes:
+    lines = ["time,file,offset,size,op"]
+    for time_s, file, offset, size, write in requests:
+        lines.append(f"{time_s}.0,/data/{file},{offset},{size},{'write' if write else 'R'}")
+    return "\n".join(lines).encode()
+
+
+def msr(requests: Sequence[Request]) -> bytes:
+    begin = 128_166_372_003_061_629
+    lines = []
+    for time_s, file, offset, size, write in requests:
+        kind = "Write" if write else "Read"
+        lines.append(f"{begin + time_s * 10**7},usr,{file},{kind},{offset},{size},41\n")
+    return "".join(lines).encode()
+
+
+def fio_2(requests: Sequence[Request]) -> bytes:
+    lines, now_s = ["fio version 2 iolog"], requests[0].time_s
+    for time_s, file, offset, size, write in requests:
+        if time_s != now_s:
+            lines.append(f"/dev/{file} wait {(time_s - now_s) * 10**6} 0")
+        now_s = time_s
+        lines.append(f"/dev/{file} {'write' if write else 'read'} {offset} {size}")
+    return "\n".join(lines).encode()
+
+
+def fio_3(requests: Sequence[Request]) -> bytes:
+    lines = ["fio version 3 iolog"]
+    lines += [f"0 /dev/{file} add" for file in sorted({request.file for request in requests})]
+    for time_s, file, offset, size, write in requests:
+        action = "write" if write else "read"
+        lines.append(f"{time_s * 10**6} /dev/{file} {action} {offset} {size}")
+    return "\n".join(lines).encode() + b"\n"
+
+
+def blkparse(requests: Sequence[Request]) -> bytes:
+    lines = []
+    for number, (time_s, file, offset, size, write) in enumerate(requests):
+        begin = f"  8,{file}    3 {number + 1:>8} {time_s:>5}.000000000   697 "
+        where = f"{offset // 512} + {size // 512}"
+        for action in "QGIDC":
+            lines.append(f"{begin} {action}  {'WS' if write else 'RA'} {where} [a b]\n")
+    return "".join([*lines, "CPU0 (8,0):\n", "\n", " Reads Queued: 1, 4KiB\n"]).encode()
+
+
+#: The writer of a format, its name's end, and its importer.
+FORMATS: dict[str, tuple[Callable[..., bytes], str, Callable[..., object]]] = {
+    "oracle_general": (oracle_general, ".oracleGeneral", import_oracle_general),
+    "csv": (csv, ".csv", import_csv),
+    "msr": (msr, ".csv", import_msr),
+    "fio_2": (fio_2, ".iolog", import_fio),
+    "fio_3": (fio_3, ".iolog", import_fio),
+    "blktrace": (blkparse, ".txt", import_blkparse),
+}
+
+
+def packed(content: bytes, how: str) -> bytes:
+    if how == ".gz":
+        return gzip.compress(content, 1)
+    if how == ".zst":
+        return pa.Codec("zstd").compress(content, asbytes=True)
+    return content
+
+
+def write(folder: Path, name: str, requests: Sequence[Request], how: str = "") -> Path:
+    """Write requests in a format, and return the file."""
+    content, suffix, _ = FORMATS[name]
+    path = folder / f"{name}{suffix}{how}"
+    path.write_bytes(packed(content(requests), how))
+    return path
+
+
+def some(count: int, seed: int = 1, files: int = 8) -> list[Request]:
+    """Return requests for whole small files, as every format can say them."""
+    rng = random.Random(seed)
+    sizes = [512 * rng.randint(1, 64) for _ in range(files)]
+    found, time_s = [], 1
+    for _ in range(count):
+        time_s += rng.randint(0, 1)
+        file = min(rng.randrange(files), rng.randrange(files))
+        found.append(Request(time_s, file, 0, sizes[file], False))
+    return found

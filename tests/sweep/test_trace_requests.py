@@ -1,0 +1,132 @@
+"""Requests of other formats, imported as a user types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import request_files as files
+from test_cli import Said, say
+
+from core.accesses import read_accesses
+from core.events import read_events
+from sweep.cli import main
+
+CSV = "ts,path\n1,a\n2,b\n3,a\n"
+
+
+@pytest.fixture
+def say_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """Return `say` in this process: the commands that are refused are many."""
+
+    def here(*words: str | Path) -> Said:
+        monkeypatch.setattr("sys.argv", ["sweep", *map(str, words)])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        said = capsys.readouterr()
+        return int(str(exited.value.code)), said.out, said.err
+
+    return here
+
+
+@pytest.mark.parametrize("name", ["oracle_general", "blktrace"])
+def test_a_trace_of_requests_becomes_an_access_trace(tmp_path: Path, name: str) -> None:
+    requests = files.some(200)
+    path, out = files.write(tmp_path, name, requests, ".zst"), tmp_path / "out.parquet"
+    code, said, err = say("trace", "import", path, "-o", out, "--page-size", "16KiB", "--json")
+    assert code == 0, err
+    told = json.loads(said)
+    assert told["format"] == name
+    assert told["counts"]["requests"] == 200
+    accesses = read_accesses(out)
+    assert (accesses.page_size, accesses.data_pages, accesses.source) == (16384, 0, path.name)
+    assert told["counts"]["rows"] == accesses.op.size
+    pages = [-(-request.size // 16384) for request in requests]
+    assert told["counts"]["requested_pages"] == sum(pages)
+
+
+def test_an_access_trace_can_be_looked_at(tmp_path: Path, say_here: Callable[..., Said]) -> None:
+    path, out = files.write(tmp_path, "csv", files.some(200)), tmp_path / "out.parquet"
+    code, said, err = say("trace", "import", path, "-o", out)
+    assert code == 0, err
+    assert "200  requests" in said
+    code, said, err = say("trace", "info", out)
+    assert code == 0, err
+    assert "machine: none" in said
+    assert "lookup" in said
+    code, said, err = say_here("trace", "info", out, "--json")
+    figures = json.loads(said)
+    assert figures["files"] == len({request.file for request in files.some(200)})
+    assert figures["requested_pages"] >= figures["distinct_pages"] > 0
+    code, _, err = say_here("trace", "reclaim", out, "-o", tmp_path / "events.parquet")
+    assert (code, "say how much --memory" in err) == (2, True)
+
+
+def test_a_plain_trace_is_a_restore_and_a_store_for_each_request(
+    tmp_path: Path, say_here: Callable[..., Said]
+) -> None:
+    path, out = tmp_path / "t.csv", tmp_path / "out.parquet"
+    path.write_text("ts,path,size\n1,a,9000\n2,b,1\n")
+    words = ["trace", "import", path, "-o", out, "--plain", "--memory", "1MiB"]
+    words += ["--columns", "time=ts,file=path", "--time-unit", "us"]
+    code, _, err = say(*words)
+    assert code == 0, err
+    events = read_events(out)
+    assert events.op.tolist() == [1, 0] * 4
+    assert events.data_pages == 256
+    assert np.unique(events.time_ns).tolist() == [0, 1000]
+    code, _, err = say_here(*words, "--ignore-size")
+    assert code == 0, err
+    assert read_events(out).index.tolist() == [0] * 4
+    code, said, err = say_here("trace", "info", out)
+    assert (code, "restore 2" in said) == (0, True), err
+
+
+def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(
+    tmp_path: Path, say_here: Callable[..., Said]
+) -> None:
+    whole = files.oracle_general(files.some(9000))
+    traces = {
+        "cut.oracleGeneral.zst": (files.packed(whole, ".zst")[:-9], "cut off or damaged"),
+        "odd.oracleGeneral": (whole[:-1], "record 8999: cut off: 23 bytes of 24"),
+        "empty.csv": (b"", "is empty"),
+        "missing.csv": (CSV.encode(), "no column time (for time) in ts, path"),
+        "bad.csv": (b"time,file\n1,a\nb,a\n", "bad.csv:3: column time: 'b' is no number"),
+    }
+    for name, (content, told) in traces.items():
+        (tmp_path / name).write_bytes(content)
+        code, out, err = say_here(
+            "trace", "import", tmp_path / name, "-o", tmp_path / "out.parquet"
+        )
+        assert (code, out) == (2, ""), err
+        assert told in err
+        assert "Traceback" not in err
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_options_that_do_not_fit_the_format_are_refused(
+    tmp_path: Path, say_here: Callable[..., Said]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(CSV)
+    ftrace = tmp_path / "t.txt"
+    ftrace.write_text("# tracer: nop\n")
+    for trace, words, told in (
+        (path, ["--accesses", "x"], "is of ftrace"),
+        (path, ["--plain"], "needs --memory"),
+        (path, ["--memory", "1GiB"], "needs --plain"),
+        (path, ["--format", "cvs"], "did you mean csv?"),
+        (path, ["--format", "msr", "--time-unit", "s"], "is of csv"),
+        (path, ["--columns", "time=ts,file=path", "--time-unit", "sec"], "is none of s, ms"),
+        (path, ["--page-size", "5000"], "not a power of two"),
+        (ftrace, ["--page-size", "16KiB"], "is of requests"),
+    ):
+        code, out, err = say_here("trace", "import", trace, "-o", tmp_path / "out.parquet", *words)
+        assert (code, out) == (2, ""), err
+        assert told in err
+    assert not list(tmp_path.glob("out*"))
