@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 
 from core.events import Events
-from core.frontend.run import Reclaim, run_frontend
+from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload.ftrace import import_ftrace
 from core.workload.memory import meta_beside, read_memory
 from core.workload.survey import survey
@@ -44,9 +44,9 @@ def rows_of(path: Path) -> list[tuple[str, float, float]]:
     assert imported.accesses is not None
     classic = truth["workingset_refault_file"] > 10 * truth["workingset_activate_file"]
     reclaim = Reclaim.ACTIVE_INACTIVE if classic else Reclaim.MGLRU
-    run_frontend(imported.accesses, reclaim)  # compiles, or loads
+    run_frontend(imported.accesses, FrontEnd(reclaim=reclaim))  # compiles, or loads
     start = perf_counter()
-    fronted = run_frontend(imported.accesses, reclaim)
+    fronted = run_frontend(imported.accesses, FrontEnd(reclaim=reclaim))
     rate = imported.accesses.op.size / (perf_counter() - start) / 1e6
     print(f"{path.name}: {reclaim}, {rate:.1f} M accesses/s", file=sys.stderr)
     seen, made = survey(imported.events).figures, survey(fronted.events).figures

@@ -57,7 +57,8 @@ MAX_ORDER = 13
 class Accesses(NamedTuple):
     """An access trace in memory.  # each [access]
 
-    `handle` names other memory (take, give) or a task (map, exit). Of the machine that it was
+    `handle` names other memory (take, give) or a task (map, exit); of a lookup, it is the pages of
+    the request from this row on, 0 for those of the row. Of the machine that it was
     recorded on: `free_pages` were free when it began; `data_pages` is 0 if it is of no machine.
     """
 

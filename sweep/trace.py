@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.events import read_events, write_events
-from core.frontend.run import Reclaim, run_frontend
+from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload.ftrace import import_ftrace
 from core.workload.memory import Memory, meta_beside, read_memory
 from core.workload.repair import repair
@@ -117,7 +117,7 @@ def reclaim_command(
         accesses = _resized(accesses, memory)
     elif not accesses.data_pages:
         raise TraceError(f"{path}: was recorded on no machine: say how much --memory there is")
-    fronted = run_frontend(accesses, Reclaim(reclaim))
+    fronted = run_frontend(accesses, FrontEnd(reclaim=Reclaim(reclaim)))
     if fronted.counts["failures"]:
         note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
     write_events(output, fronted.events)

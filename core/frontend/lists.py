@@ -122,7 +122,7 @@ def folio_of(pages: Pages, page: int) -> int:
 @kernel
 def is_present(pages: Pages, page: int) -> bool:
     """Return whether a page is in memory."""
-    return wide(pages[page].bits) & PRESENT != 0
+    return bool(wide(pages[page].bits) & PRESENT)
 
 
 @kernel
@@ -134,7 +134,7 @@ def is_in_use(pages: Pages, folio: int) -> bool:
 @kernel
 def can_swap(register: Register) -> bool:
     """Return whether anonymous pages can be reclaimed."""
-    return register[SWAP_FREE] > 0 and register[SWAPPINESS] > 0
+    return bool(register[SWAP_FREE] > 0 and register[SWAPPINESS] > 0)
 
 
 @kernel

@@ -1,8 +1,9 @@
 """The multi-generational LRU of Linux 6.12: generations, tiers and their feedback.
 
-mm/vmscan.c and mm/workingset.c, with ``CONFIG_LRU_GEN`` and one memory cgroup. The four generations
-of a kind (anonymous, file) are its four lists, a sequence number modulo four. A page that is read by
-file descriptor enters the oldest or second oldest generation, one of a fault the youngest. Reclaim takes the oldest one's tail: of the kind whose pages refault less for its share of
+mm/vmscan.c and mm/workingset.c, with ``CONFIG_LRU_GEN`` and one memory cgroup. The four
+generations of a kind (anonymous, file) are its four lists, a sequence number modulo four. A page
+that is read by file descriptor enters the oldest or second oldest generation, one of a fault the
+youngest. Reclaim takes the oldest one's tail: of the kind whose pages refault less for its share of
 swappiness. A folio there of a tier above what the feedback allows moves on a generation (it is
 *protected*), one that is young or that a live task maps goes to the youngest.
 """

@@ -37,6 +37,7 @@ from core.frontend.lists import (
     YOUNG,
     can_swap,
     clean,
+    enter,
     folio_of,
     is_present,
     leave,
@@ -89,9 +90,26 @@ def forget(node: Node, folio: int, shadow: int) -> None:
     node.register[RESIDENT] -= 1 << order
 
 
+@kernel
+def _split(node: Node, folio: int) -> None:
+    """Split a folio into its pages; none of them counts as mapped."""
+    pages = node.pages
+    which, order = wide(pages[folio].list), wide(pages[folio].order)
+    frame = wide(pages[folio].place)
+    refs, bits = wide(pages[folio].refs), wide(pages[folio].bits)
+    leave(pages, node.register, folio)
+    for page in range(folio, folio + (1 << order)):
+        pages[page].order = 0
+        pages[page].place = NONE if frame == NONE else frame + page - folio
+        pages[page].refs = refs
+        pages[page].bits = bits
+        pages[page].maps = 0
+        enter(pages, node.register, page, which, True)
+
+
 @loop
 def truncate(node: Node, first: int, order: int) -> None:
-    """Truncate: whole folios that lie in the range go, and the kernel forgets its pages."""
+    """Truncate: pages go, and are forgotten; a folio that lies in the range in part is split."""
     apart()
     end = first + (1 << order)
     for page in range(first, end):
@@ -99,11 +117,13 @@ def truncate(node: Node, first: int, order: int) -> None:
             node.pages[page].place = 0
             continue
         folio = folio_of(node.pages, page)
-        if folio == page and folio + size_of(node.pages, folio) <= end:
-            if wide(node.pages[folio].bits) & DIRTY:
-                node.register[DIRTY_PAGES] -= size_of(node.pages, folio)
-            leave(node.pages, node.register, folio)
-            forget(node, folio, 0)
+        if folio < first or folio + size_of(node.pages, folio) > end:
+            _split(node, folio)
+            folio = wide(page)
+        if wide(node.pages[folio].bits) & DIRTY:
+            node.register[DIRTY_PAGES] -= size_of(node.pages, folio)
+        leave(node.pages, node.register, folio)
+        forget(node, folio, 0)
     put(node, INVALIDATE, first, order, 0, 0)
 
 

@@ -34,8 +34,9 @@ class Requests(NamedTuple):
 def accesses_of(requests: Requests, page_size: int) -> Accesses:
     """Return an access trace that looks up (or writes) the pages of each request in turn.
 
-    Pages become rows of aligned runs of 2**order pages, as few as there can be up to order 9. The
-    trace was recorded on no machine: it has no `data_pages`.
+    Pages become rows of aligned runs of 2**order pages, as few as there can be up to order 9, that
+    know how much of the request is left (`handle`): the kernel reads it ahead as one. The trace was
+    recorded on no machine: it has no `data_pages`.
 
     Raises
     ------
@@ -49,14 +50,15 @@ def accesses_of(requests: Requests, page_size: int) -> Accesses:
     _check_rows(rows, requests.source)
     index = np.empty(rows, dtype=np.uint32)
     order = np.empty(rows, dtype=np.uint8)
-    _fill_runs(first, pages, index, order)
+    left = np.empty(rows, dtype=np.int64)
+    _fill_runs(first, pages, index, order, left)
     return Accesses(
         time_ns=np.repeat(requests.time_ns, runs),
         op=np.repeat(np.where(requests.writes, np.uint8(WRITE), np.uint8(LOOKUP)), runs),
         inode=np.repeat(requests.inode, runs),
         index=index,
         order=order,
-        handle=np.zeros(rows, dtype=np.int64),
+        handle=left,
         flags=np.zeros(rows, dtype=np.uint8),
         page_size=page_size,
         data_pages=0,
@@ -130,6 +132,7 @@ def _fill_runs(
     pages: NDArray[np.uint32],
     index: NDArray[np.uint32],
     orders: NDArray[np.uint8],
+    lefts: NDArray[np.int64],
 ) -> None:
     run = 0
     for row in range(first.size):
@@ -138,6 +141,7 @@ def _fill_runs(
             order = _run_order(at, left)
             index[run] = at
             orders[run] = order
+            lefts[run] = left
             at += 1 << order
             left -= 1 << order
             run += 1
