@@ -111,6 +111,25 @@ def write_accesses(path: str | os.PathLike[str], accesses: Accesses) -> None:
     partial.replace(target)
 
 
+def read_page_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return the page size and data pages of the machine of an access trace (0: of none).
+
+    Raises
+    ------
+    EventsError
+        When the file is missing or is no access trace.
+    """
+    name = os.fspath(path)
+    try:
+        about = json.loads((parquet.read_schema(name).metadata or {})[METADATA_KEY])
+        return int(about["page_size"]), int(about["data_pages"])
+    except FileNotFoundError:
+        raise EventsError(f"{name}: no such file") from None
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise EventsError(f"{name}: no access trace, or a damaged one ({reason})") from None
+
+
 def read_accesses(path: str | os.PathLike[str]) -> Accesses:
     """Return the access trace in a Parquet file.
 

@@ -1,4 +1,4 @@
-"""The two decorators that compile the hot loops, and the folder where compiled code is kept.
+"""The decorators that compile the hot loops, and the folder where compiled code is kept.
 
 Numba does not notice an edit in a file that a cached kernel calls into, so the cache folder carries
 the digest of every source file of this package: another source, another folder.
@@ -47,7 +47,10 @@ def _cache_folder(digest: str) -> Path:
 #: Digest of the simulator's source; stored with every result.
 CORE_DIGEST: str = _source_digest()
 
-numba.config.CACHE_DIR = str(_cache_folder(CORE_DIGEST))  # type: ignore[attr-defined]
+_FOLDER = _cache_folder(CORE_DIGEST)
+numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]
+#: Where tables are kept that this simulator made.
+KEPT_FOLDER = _FOLDER / "events"
 
 
 def kernel(function: Kernel) -> Kernel:

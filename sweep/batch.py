@@ -22,7 +22,10 @@ from core.outcomes import Columns, Outcomes, measure, samples_of
 from core.policy import POLICY_FIELDS, PRESETS, WORDS, Policy, pack
 from core.replay import replay_bytes, replay_timeline
 from core.timeline import Timeline, prepare
-from sweep.study import Baseline, Study, size_in_bytes
+from core.workload.recipe import Recipe
+from sweep.fields import size_in_bytes
+from sweep.study import Baseline, Study
+from sweep.workload import WORKLOAD_FIELDS, common_values
 
 Row = dict[str, Any]
 
@@ -30,30 +33,38 @@ Row = dict[str, Any]
 BATCH_BYTES = 512 * 2**20
 
 
-#: Timelines kept, of 14 bytes an event each: a study may search the tag block size.
-TIMELINES = 32
+#: Timelines kept, of 14 bytes an event each: a study may search what they depend on.
+TIMELINE_BYTES = 512 * 2**20
+
+#: (name, value) of workload parameters and settings.
+Values = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A policy with the machine's tag block size and the costs that it is tried under."""
+    """A policy with what it is tried under: tag block size, costs, and workload parameters.
+
+    `workload` has the (name, value) of what all workloads that are made agree on.
+    """
 
     policy: Policy
     tag_block_size: int
     costs: Costs
+    workload: tuple[tuple[str, Any], ...] = ()
 
     @property
     def row(self) -> Row:
         """The candidate's columns of `trials`."""
         policy = {name: getattr(self.policy, name) for name in POLICY_FIELDS}
         policy |= {name: policy[name].value for name in WORDS}
-        return policy | {"tag_block_size": self.tag_block_size} | vars(self.costs)
+        workload = dict.fromkeys(WORKLOAD_FIELDS) | dict(self.workload)
+        return policy | {"tag_block_size": self.tag_block_size} | vars(self.costs) | workload
 
 
 class Workloads(NamedTuple):
-    """The event tables of a study and the machine each is replayed on, block size aside."""
+    """The event tables of a study, or their recipes, and the machine each is replayed on."""
 
-    events: tuple[Events, ...]
+    sources: tuple[Events | Recipe, ...]
     page_sizes: tuple[int, ...]
     data_pages: tuple[int, ...]
 
@@ -73,7 +84,10 @@ def candidate(study: Study, parameters: Row) -> Candidate:
     costs = {name: value for name, value in parameters.items() if name in COST_FIELDS}
     size = parameters.get("tag_block_size", study.machine.tag_block_size or 4096)
     size = size if isinstance(size, int) else size_in_bytes(size)
-    return Candidate(Policy(**(base | fixed | searched)), size, study.cost_table(costs))
+    workload = {name: parameters[name] for name in parameters if name in WORKLOAD_FIELDS}
+    return Candidate(
+        Policy(**(base | fixed | searched)), size, study.cost_table(costs), _common(study, workload)
+    )
 
 
 def baseline(study: Study, policy: Baseline) -> Candidate:
@@ -81,7 +95,13 @@ def baseline(study: Study, policy: Baseline) -> Candidate:
     fixed = policy.model_dump(exclude_unset=True, exclude={"preset", "tag_block_size"})
     base = vars(PRESETS[policy.preset]) if policy.preset else {}
     size = policy.tag_block_size or study.machine.tag_block_size or 4096
-    return Candidate(Policy(**(base | fixed)), size, study.cost_table())
+    return Candidate(Policy(**(base | fixed)), size, study.cost_table(), _common(study, {}))
+
+
+def _common(study: Study, searched: Row) -> tuple[tuple[str, Any], ...]:
+    machine = study.machine.model_dump(mode="json")
+    values = common_values([workload.said for workload in study.workload], machine)
+    return tuple((values | searched).items())
 
 
 def policy_key(tried: Candidate, events_digests: Sequence[str]) -> str:
@@ -95,16 +115,16 @@ class Evaluator:
 
     def __init__(self, workloads: Workloads) -> None:
         self.workloads = workloads
-        self._timelines: dict[tuple[int, int], Timeline] = {}
+        self._timelines: dict[tuple[int, int, Values], Timeline] = {}
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluated]:
         """Return what became of each candidate, in their order."""
         found: list[Evaluated | None] = [None] * len(candidates)
-        sizes = [tried.tag_block_size for tried in candidates]
-        for size in sorted(set(sizes)):
-            places = [i for i, other in enumerate(sizes) if other == size]
-            for part in _parts(places, self._lanes_at_once(size)):
-                evaluated = self._evaluate(size, [candidates[i] for i in part])
+        under = [(tried.tag_block_size, tried.workload) for tried in candidates]
+        for size, values in dict.fromkeys(under):
+            places = [i for i, other in enumerate(under) if other == (size, values)]
+            for part in _parts(places, self._lanes_at_once(size, values)):
+                evaluated = self._evaluate(size, values, [candidates[i] for i in part])
                 for place, result in zip(part, evaluated, strict=True):
                     found[place] = result
         return [result for result in found if result is not None]
@@ -113,29 +133,34 @@ class Evaluator:
         page_size = self.workloads.page_sizes[workload]
         return Machine(page_size, self.workloads.data_pages[workload], size)
 
-    def _timeline(self, workload: int, size: int) -> Timeline:
-        if (workload, size) not in self._timelines:
-            machine = self._machine(workload, size)
-            timeline = prepare(self.workloads.events[workload], machine)
-            if len(self._timelines) >= TIMELINES:
-                del self._timelines[next(iter(self._timelines))]
-            self._timelines[workload, size] = timeline
-        return self._timelines[workload, size]
+    def _timeline(self, workload: int, size: int, values: Values) -> Timeline:
+        key = (workload, size, values)
+        if key not in self._timelines:
+            source = self.workloads.sources[workload]
+            events = source.changed(dict(values)).events() if isinstance(source, Recipe) else source
+            kept = self._timelines
+            while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
+                del kept[next(iter(kept))]
+            kept[key] = prepare(events, self._machine(workload, size))
+        return self._timelines[key]
 
-    def _lanes_at_once(self, size: int) -> int:
+    def _lanes_at_once(self, size: int, values: Values) -> int:
         most = 1
-        for workload in range(len(self.workloads.events)):
-            machine, timeline = self._machine(workload, size), self._timeline(workload, size)
+        for workload in range(len(self.workloads.sources)):
+            machine = self._machine(workload, size)
+            timeline = self._timeline(workload, size, values)
             fixed = replay_bytes(timeline, machine, 0)
             most = max(most, replay_bytes(timeline, machine, 1) - fixed)
         return max(1, BATCH_BYTES // most)
 
-    def _evaluate(self, size: int, candidates: Sequence[Candidate]) -> list[Evaluated]:
+    def _evaluate(
+        self, size: int, values: Values, candidates: Sequence[Candidate]
+    ) -> list[Evaluated]:
         policies = pack([tried.policy for tried in candidates])
         costs = pack_costs([tried.costs for tried in candidates])
         outcomes = []
-        for workload in range(len(self.workloads.events)):
-            timeline = self._timeline(workload, size)
+        for workload in range(len(self.workloads.sources)):
+            timeline = self._timeline(workload, size, values)
             outcomes.append(replay_timeline(timeline, self._machine(workload, size), policies))
         together = _rows(measure(outcomes, costs))
         if len(outcomes) > 1:
@@ -153,6 +178,10 @@ class Evaluator:
             )
             for lane in range(len(candidates))
         ]
+
+
+def _bytes(timeline: Timeline) -> int:
+    return sum(column.nbytes for column in timeline if isinstance(column, np.ndarray))
 
 
 def _rows(columns: Columns) -> list[Row]:

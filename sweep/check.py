@@ -11,17 +11,19 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import isfinite, prod
-from pathlib import Path
 from typing import Any, TypeGuard
 
 from core.costs import COST_FIELDS
-from core.events import EventsError, read_machine
-from core.machine import Machine
-from core.policy import POLICY_FIELDS
+from core.policy import POLICY_FIELDS, WORDS
+from sweep.check_workload import check_workloads
 from sweep.source import Place, Source, name_of, suggest
+from sweep.workload import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 
-#: What may be searched: policy fields, the tag block size, and costs.
-SEARCHABLE: tuple[str, ...] = (*POLICY_FIELDS, "tag_block_size", *COST_FIELDS)
+#: What may be searched: policy fields, the tag block size, costs, and what workloads are made of.
+SEARCHABLE: tuple[str, ...] = (*POLICY_FIELDS, "tag_block_size", *COST_FIELDS, *WORKLOAD_FIELDS)
+#: Of them the words, and the fractions; the rest are whole numbers.
+_WORDS = (*WORDS, *WORD_FIELDS)
+_FRACTIONS = ("headroom", *(name for name in WORKLOAD_FIELDS if name not in WHOLE_FIELDS))
 #: Trials of a study, and points of a grid.
 MAX_TRIALS = 10_000_000
 
@@ -30,7 +32,7 @@ Fields = Mapping[str, list[str]]
 #: Return a value of something searchable as the simulator takes it, or raise ValueError.
 Domain = Callable[[str, Any], Any]
 
-_SIZES = ("page_size", "data_memory", "tag_block_size")
+_SIZES = ("page_size", "data_memory", "tag_block_size", "zram_size", "readahead_size")
 _TYPES = ("categorical", "int", "float")
 _WORDING = {
     "string_type": "should be text",
@@ -135,8 +137,7 @@ def check_study(
         _check_sampler(source, data, parameters, sizes)
     _check_constraints(source, data)
     _check_metrics(source, data)
-    if look:
-        _check_traces(source, data, machine)
+    check_workloads(source, data, machine, look)
 
 
 def _check_parameter(source: Source, name: str, raw: Any, domain: Domain) -> int | None:
@@ -172,8 +173,8 @@ def _check_choices(
 def _check_range(
     source: Source, place: Place, name: str, raw: dict[str, Any], domain: Domain
 ) -> int | None:
-    fits = "float" if name == "headroom" else "int"
-    if name not in ("folio_order", "headroom", "seed", "tag_block_size", *COST_FIELDS):
+    fits = "float" if name in _FRACTIONS else "int"
+    if name in _WORDS:
         message = f"{name} is a word, not a number: type categorical, with choices"
         source.complain((*place, "type"), message)
         return None
@@ -330,54 +331,3 @@ def _check_metrics(source: Source, data: dict[str, Any]) -> None:
             if metric in seen:
                 source.complain(("objectives", i, "metric"), f"{metric} is an objective twice")
             seen.add(metric)
-
-
-def _check_traces(source: Source, data: dict[str, Any], machine: dict[str, int]) -> None:
-    workloads = data.get("workload")
-    seen: set[str] = set()
-    for i, workload in enumerate(workloads if isinstance(workloads, list) else ()):
-        trace = workload.get("trace") if isinstance(workload, dict) else None
-        if not isinstance(trace, str) or not trace:
-            continue
-        place = source.place_of(("workload", i, "trace"))
-        if trace in seen:
-            source.complain(place, f"{trace} is a workload twice")
-        seen.add(trace)
-        path = trace_path(source.path, trace)
-        try:
-            captured = read_machine(path)
-        except EventsError as error:
-            hint = _near(path) if "no such file" in str(error) else ""
-            source.complain(place, f"{error}{hint}")
-        except ValueError as error:
-            source.complain(place, f"{trace}: cannot be opened: {error}")
-        else:
-            _check_machine(source, place, machine, *captured)
-
-
-def _check_machine(
-    source: Source, place: Place, machine: dict[str, int], page_size: int, data_pages: int
-) -> None:
-    """Check the machine of a capture, changed as the study says."""
-    size = machine.get("page_size", page_size)
-    memory = machine.get("data_memory", size * data_pages)
-    if "data_memory" in machine:
-        place = ("machine", "data_memory")
-    if memory % size:
-        source.complain(place, f"data_memory is not a whole number of {size}-byte pages")
-        return
-    try:
-        Machine(size, memory // size)
-    except ValueError as error:
-        source.complain(place, f"machine: {error}")
-
-
-def _near(path: Path) -> str:
-    """Return a hint at the file that was meant by the name of one that is not there."""
-    names = sorted(other.name for other in path.parent.glob("*.parquet"))
-    return suggest(path.name, names[:20])
-
-
-def trace_path(study_path: Path, trace: str) -> Path:
-    """Return where a study's trace is: relative to the study's folder."""
-    return study_path.parent / trace

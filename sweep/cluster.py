@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from core.events import Events
 from core.policy import Eviction
 from core.replay import compile_lanes
+from core.workload.recipe import Recipe
 from sweep.batch import Candidate, Evaluated, Evaluator, Workloads
 
 #: Batches that an actor has in hand: one it works on, and one so that it never waits.
@@ -102,7 +103,7 @@ class RayCluster:
         left = deque(loops)
         compiling = threading.Thread(target=_compile, args=(left,), daemon=True)
         compiling.start()
-        ray = _start(workers, address, sum(_bytes(events) for events in workloads.events))
+        ray = _start(workers, address, sum(_bytes(source) for source in workloads.sources))
         self._ray = ray
         # Once in the object store: actors of a node read the same memory.
         self._workloads = ray.put(workloads)
@@ -166,8 +167,9 @@ def _compile(left: deque[Loop]) -> None:
         compile_lanes(eviction, one_page)
 
 
-def _bytes(events: Events) -> int:
-    return sum(column.nbytes for column in events.columns.values())
+def _bytes(source: Events | Recipe) -> int:
+    table = source.accesses if isinstance(source, Recipe) else source
+    return sum(column.nbytes for column in table.columns.values()) if table is not None else 0
 
 
 def _start(workers: int | None, address: str | None, held_bytes: int) -> Any:

@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.events import EventsError
+from core.events import Events, EventsError
 from core.policy import Eviction, LargeFolios
+from core.workload.recipe import Recipe
 from core.workload.text import TraceError
 from sweep.batch import baseline
 from sweep.cluster import ClusterError, Executor, InProcess, RayCluster
-from sweep.inputs import Inputs, load_inputs
+from sweep.inputs import Inputs, load_inputs, make_events
 from sweep.register import StudyChangedError, only_run, register
 from sweep.results import Store, StoreError, ask, open_for_reading, read_rows
 from sweep.runner import number_of_trials, run_study
@@ -20,6 +21,7 @@ from sweep.search import SearchError, check_sampler
 from sweep.source import SourceError, read_source
 from sweep.sql import baselines_sql, best_sql, columns_shown, next_questions, status_sql
 from sweep.study import Study, load_study, parse_study
+from sweep.workload import WORKLOAD_FIELDS
 
 #: What a user can put right: told in a line, exit code 2.
 BAD_INPUT_ERRORS = (
@@ -40,6 +42,7 @@ def run_command(
     study, text = load_study(path)
     check_sampler(study)
     inputs = _inputs(study, path)
+    make_events(study, inputs)
     store = Store(database)
     with only_run(database, study.study):
         kept_as = register(store, study, text, inputs, path, new)
@@ -106,10 +109,14 @@ def validate_command(path: Path, as_json: bool) -> None:
     study, _ = load_study(path)
     check_sampler(study)
     inputs = _inputs(study, path)
+    make_events(study, inputs)
     workloads = [
-        {"trace": name, "events": int(events.op.size), "data_pages": pages}
-        for name, events, pages in zip(
-            inputs.names, inputs.workloads.events, inputs.workloads.data_pages, strict=True
+        {"workload": name, "replicate": replicate, "data_pages": pages}
+        | ({"events": int(source.op.size)} if isinstance(source, Events) else _made(study, source))
+        for name, replicate, source, pages in zip(
+            *(inputs.names, inputs.replicates, inputs.workloads.sources),
+            inputs.workloads.data_pages,
+            strict=True,
         )
     ]
     found = {
@@ -123,11 +130,23 @@ def validate_command(path: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    traces = ", ".join(f"{one['trace']} ({one['events']:,} events)" for one in workloads)
+    traces = ", ".join(
+        f"{one['workload']} ({one['events']:,} events)"
+        if "events" in one
+        else f"{one['workload']} (made for each trial)"
+        for one in workloads
+    )
     print(
         f"{path}: good: {found['n_trials']} trials of {', '.join(study.parameters)} by "
         f"{study.sampler.name}, {len(study.baselines)} baselines, on {traces}"
     )
+
+
+def _made(study: Study, recipe: Recipe) -> dict[str, int]:
+    """Return the size of a table that every trial reads; of others it is not known."""
+    if any(name in WORKLOAD_FIELDS for name in study.parameters):
+        return {}
+    return {"events": int(recipe.events().op.size)}
 
 
 def _name_of(study: str) -> str:

@@ -1,60 +1,169 @@
-"""What a study reads: its event tables, checked for the machine it names."""
+"""What a study reads: its event tables and recipes for them, checked for the machine it names."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from core.events import EventsError, digest_events, read_events
+from core.accesses import Accesses, read_accesses
+from core.events import Events, EventsError, digest_events, read_events
 from core.machine import Machine
+from core.workload.recipe import Recipe
 from sweep.batch import Workloads
 from sweep.study import Study
+from sweep.study import Workload as Said
+from sweep.workload import WORKLOAD_FIELDS, is_random, own_parameters, settings, titles
+
+#: The machine of synthetic workloads and of access traces that were recorded on none, in bytes.
+DEFAULT_MEMORY = 512 * 2**20
+DEFAULT_PAGE_SIZE = 4096
 
 
 class Inputs(NamedTuple):
-    """The workloads of a study, their names and digests, and what the user should know."""
+    """The workloads of a study, each once a replicate, and what the user should know.
+
+    `digests` are of the events, or of what makes them where nothing is searched of that.
+    """
 
     workloads: Workloads
     names: list[str]
+    replicates: list[int]
     digests: list[str]
     warnings: list[str]
 
+    def digests_of(self, values: dict[str, Any]) -> list[str]:
+        """Return the digests under values of workload parameters and settings."""
+        return [
+            source.changed(values).digest() if isinstance(source, Recipe) else digest
+            for source, digest in zip(self.workloads.sources, self.digests, strict=True)
+        ]
+
 
 def load_inputs(study: Study, study_path: Path) -> Inputs:
-    """Return the event tables of a study.
+    """Return the event tables of a study, and the recipes of those that are to be made.
 
     Raises
     ------
     EventsError
-        When a table cannot be replayed on the machine that the study names.
+        When a workload cannot be replayed on the machine that the study names.
     """
-    tables, page_sizes, data_pages, names, digests, warnings = [], [], [], [], [], []
-    for workload in study.workload:
-        path = study_path.parent / workload.trace
-        page_size = study.machine.page_size
-        events = read_events(path)
-        size = page_size or events.page_size
-        memory = study.machine.data_memory
-        pages = memory // size if memory else events.data_pages
-        if memory and memory % size:
-            raise EventsError(
-                f"{study_path}: data_memory is not a whole number of {size}-byte pages"
+    inputs = Inputs(Workloads((), (), ()), [], [], [], [])
+    said = [workload.said for workload in study.workload]
+    for workload, values, name in zip(study.workload, said, titles(said), strict=True):
+        if workload.trace is not None:
+            events, size, pages = _trace(study, study_path, workload.trace, inputs.warnings)
+            digest = f"{digest_events(events)} {size} {pages}"
+            inputs = _with(inputs, events, size, pages, name, 0, digest)
+            continue
+        times = study.replicates if is_random(values, study.parameters) else 1
+        for replicate in range(times):
+            recipe = _recipe(study, study_path, workload, name, replicate)
+            inputs = _with(
+                *(inputs, recipe, recipe.page_size, recipe.data_pages, name),
+                *(replicate, recipe.digest()),
             )
-        if size != events.page_size:
-            warnings.append(f"{path}: captured with {events.page_size}-byte pages, not {size}")
-        if pages != events.data_pages:
-            warnings.append(
-                f"{path}: captured with {events.data_pages} data pages, replayed with {pages}"
-            )
-            read_events(path, pages)
-        try:
-            Machine(size, pages)
-        except ValueError as error:
-            raise EventsError(f"{study_path}: machine: {error}") from None
-        tables.append(events)
-        page_sizes.append(size)
-        data_pages.append(pages)
-        names.append(workload.trace)
-        digests.append(f"{digest_events(events)} {size} {pages}")
-    workloads = Workloads(tuple(tables), tuple(page_sizes), tuple(data_pages))
-    return Inputs(workloads, names, digests, warnings)
+    return inputs
+
+
+def _with(
+    inputs: Inputs,
+    source: Events | Recipe,
+    page_size: int,
+    data_pages: int,
+    name: str,
+    replicate: int,
+    digest: str,
+) -> Inputs:
+    workloads = inputs.workloads
+    return Inputs(
+        Workloads(
+            (*workloads.sources, source),
+            (*workloads.page_sizes, page_size),
+            (*workloads.data_pages, data_pages),
+        ),
+        [*inputs.names, name],
+        [*inputs.replicates, replicate],
+        [*inputs.digests, digest],
+        inputs.warnings,
+    )
+
+
+def _trace(
+    study: Study, study_path: Path, trace: str, warnings: list[str]
+) -> tuple[Events, int, int]:
+    """Return a table of events, and the page size and data pages that it is replayed on."""
+    path = study_path.parent / trace
+    events = read_events(path)
+    size = study.machine.page_size or events.page_size
+    pages = _data_pages(study, study_path, size, events.data_pages)
+    if size != events.page_size:
+        warnings.append(f"{path}: captured with {events.page_size}-byte pages, not {size}")
+    if pages != events.data_pages:
+        warnings.append(
+            f"{path}: captured with {events.data_pages} data pages, replayed with {pages}"
+        )
+        read_events(path, pages)
+    return events, size, pages
+
+
+def _recipe(study: Study, study_path: Path, workload: Said, name: str, replicate: int) -> Recipe:
+    accesses, digest = None, ""
+    size = study.machine.page_size or DEFAULT_PAGE_SIZE
+    recorded_pages = 0
+    if workload.accesses is not None:
+        path = study_path.parent / workload.accesses
+        accesses = read_accesses(path)
+        digest = _digest(accesses)
+        recorded_pages = accesses.data_pages
+        if study.machine.page_size not in (None, accesses.page_size):
+            raise EventsError(f"{path}: recorded with {accesses.page_size}-byte pages, not {size}")
+        size = accesses.page_size
+    pages = _data_pages(study, study_path, size, recorded_pages or DEFAULT_MEMORY // size)
+    return Recipe(
+        name=name,
+        parameters=tuple(own_parameters(workload.said).items()),
+        seed=workload.seed + replicate,
+        data_pages=pages,
+        page_size=size,
+        front_end=settings(study.machine.model_dump()),
+        generator=workload.synthetic,
+        accesses=accesses,
+        accesses_digest=digest,
+    )
+
+
+def _data_pages(study: Study, study_path: Path, page_size: int, default: int) -> int:
+    memory = study.machine.data_memory
+    if memory and memory % page_size:
+        raise EventsError(
+            f"{study_path}: data_memory is not a whole number of {page_size}-byte pages"
+        )
+    pages = memory // page_size if memory else default
+    try:
+        Machine(page_size, pages)
+    except ValueError as error:
+        raise EventsError(f"{study_path}: machine: {error}") from None
+    return pages
+
+
+def _digest(accesses: Accesses) -> str:
+    digest = hashlib.sha256(repr([accesses.page_size, *accesses[-5:-1]]).encode())
+    for column in accesses.columns.values():
+        digest.update(column.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def make_events(study: Study, inputs: Inputs) -> None:
+    """Make the tables that every trial reads, where none of what makes them is searched.
+
+    Raises
+    ------
+    EventsError
+        When the machine's memory does not do for one.
+    """
+    if any(name in WORKLOAD_FIELDS for name in study.parameters):
+        return
+    for source in inputs.workloads.sources:
+        if isinstance(source, Recipe):
+            source.events()

@@ -104,7 +104,7 @@ def _changes(
 ) -> Iterator[str]:
     yield from _differences("", json.loads(row["identity"]), study.identity())
     if list(row["events_digests"]) != inputs.digests:
-        yield "a trace holds other events"
+        yield "a workload holds other events"
     # Trials of two simulators are not one study.
     if left and any(digest != CORE_DIGEST for digest in simulators):
         yield f"the simulator (source digest): was {', '.join(simulators)}, is {CORE_DIGEST}"

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from sweep.study import Categorical, IntRange, Parameter, Study, size_in_bytes
+from sweep.fields import SIZE_FIELDS, size_in_bytes
+from sweep.study import Categorical, IntRange, Parameter, Study
 
 if TYPE_CHECKING:
     import optuna
@@ -158,7 +159,7 @@ def feasible(study: Study, outcome: Row) -> bool:
 def _values_of(name: str, parameter: Parameter) -> list[Any]:
     """Return the values of a parameter that has finitely many."""
     if isinstance(parameter, Categorical):
-        if name == "tag_block_size":
+        if name in SIZE_FIELDS:
             return [size_in_bytes(choice) for choice in parameter.choices]
         return list(parameter.choices)
     assert parameter.step is not None  # check_study saw to it

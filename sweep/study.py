@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from core.costs import COST_FIELDS, COST_PRESETS, Costs
-from core.outcomes import UNITS
+from core.frontend.run import Reclaim
 from core.policy import (
     MAX_FOLIO_ORDER,
-    PRESETS,
     Admission,
     Drop,
     Eviction,
@@ -35,79 +23,26 @@ from core.policy import (
     System,
 )
 from sweep.check import MAX_TRIALS, SEARCHABLE, check_study, explain
-from sweep.source import Source, SourceError, parse_source, read_source, suggest
+from sweep.fields import (
+    CostPreset,
+    Flag,
+    Generator,
+    Metric,
+    Nanoseconds,
+    Number,
+    PageSize,
+    Preset,
+    Size,
+    SizeOrZero,
+    TagBlockSize,
+    Text,
+    Whole,
+    number_of,
+)
+from sweep.source import Source, SourceError, parse_source, read_source
+from sweep.workload import WORKLOAD_FIELDS
 
 SAMPLERS = ("grid", "random", "qmc", "tpe", "nsga2", "nsga3", "cmaes", "gp")
-_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-
-
-def _size(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"([0-9]{1,15})\s*([A-Za-z]*)", value.strip())
-    if not match:
-        raise ValueError(f"{value!r} is not a size such as 4KiB")
-    number, unit = match.groups()
-    if unit and unit not in _UNITS:
-        near = {name[0].upper(): name for name in _UNITS}.get(unit[0].upper())
-        hint = f", did you mean {number}{near}?" if near else ""
-        raise ValueError(f"{value}: no unit {unit} (there are B, KiB, MiB, GiB, TiB){hint}")
-    return int(number) * _UNITS[unit or "B"]
-
-
-def _page_size(value: int) -> int:
-    if value < 4096 or value & (value - 1):
-        raise ValueError(f"{value} is not a power of two of at least 4KiB")
-    return value
-
-
-def size_in_bytes(value: int | str | float) -> int:
-    """Return the bytes of a size such as ``4KiB``, or of a whole number of them."""
-    return TypeAdapter(Size).validate_python(value)
-
-
-def _known(kind: str, words: Iterable[str]) -> AfterValidator:
-    known = list(words)
-
-    def check(word: str) -> str:
-        if word not in known:
-            raise ValueError(f"unknown {kind} {word}{suggest(word, known)}")
-        return word
-
-    return AfterValidator(check)
-
-
-Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Flag = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, Field(strict=True)]
-Size = Annotated[
-    int,
-    BeforeValidator(_size),
-    Field(strict=True, ge=1, lt=2**50),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1},
-                {"type": "string", "pattern": r"^\s*[0-9]{1,15}\s*(B|KiB|MiB|GiB|TiB)?\s*$"},
-            ]
-        }
-    ),
-]
-PageSize = Annotated[Size, AfterValidator(_page_size)]
-TagBlockSize = Annotated[Size, Field(le=2**30)]
-Nanoseconds = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
-Metric = Annotated[
-    str, _known("metric", UNITS), WithJsonSchema({"type": "string", "enum": list(UNITS)})
-]
-Preset = Annotated[
-    str, _known("preset", PRESETS), WithJsonSchema({"type": "string", "enum": list(PRESETS)})
-]
-CostPreset = Annotated[
-    str,
-    _known("cost preset", COST_PRESETS),
-    WithJsonSchema({"type": "string", "enum": list(COST_PRESETS)}),
-]
 
 
 class _Model(BaseModel):
@@ -141,10 +76,33 @@ class Baseline(FixedPolicy):
     tag_block_size: TagBlockSize | None = None
 
 
-class Workload(_Model):
-    """Where events come from."""
+FileName = Annotated[Text, Field(min_length=1)]
 
-    trace: Annotated[Text, Field(min_length=1, description="Parquet file of mm events")]
+
+class Workload(_Model):
+    """Where events come from: one of a table of them, an access trace, a synthetic workload."""
+
+    trace: Annotated[FileName, Field(description="Parquet file of mm events")] | None = None
+    accesses: Annotated[FileName, Field(description="Parquet file of accesses")] | None = None
+    synthetic: Generator | None = None
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    asks: number_of("asks") | None = None  # type: ignore[valid-type]
+    compiles: number_of("compiles") | None = None  # type: ignore[valid-type]
+    launches: number_of("launches") | None = None  # type: ignore[valid-type]
+    apps: number_of("apps") | None = None  # type: ignore[valid-type]
+    file_ratio: number_of("file_ratio") | None = None  # type: ignore[valid-type]
+    skew: number_of("skew") | None = None  # type: ignore[valid-type]
+    write_ratio: number_of("write_ratio") | None = None  # type: ignore[valid-type]
+    large_folio_ratio: number_of("large_folio_ratio") | None = None  # type: ignore[valid-type]
+    anonymous_ratio: number_of("anonymous_ratio") | None = None  # type: ignore[valid-type]
+    tagged_ratio: number_of("tagged_ratio") | None = None  # type: ignore[valid-type]
+    atomic_ratio: number_of("atomic_ratio") | None = None  # type: ignore[valid-type]
+    burstiness: number_of("burstiness") | None = None  # type: ignore[valid-type]
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the study says of it."""
+        return self.model_dump(exclude_none=True)
 
 
 class MachineFields(_Model):
@@ -153,6 +111,13 @@ class MachineFields(_Model):
     page_size: PageSize | None = None
     data_memory: Size | None = None
     tag_block_size: TagBlockSize | None = None
+    # The kernel under accesses and synthetic workloads.
+    reclaim: Reclaim | None = None
+    zram_size: SizeOrZero | None = None
+    zram_ratio: number_of("zram_ratio") | None = None  # type: ignore[valid-type]
+    swappiness: number_of("swappiness") | None = None  # type: ignore[valid-type]
+    readahead_size: SizeOrZero | None = None
+    page_cache_order: number_of("page_cache_order") | None = None  # type: ignore[valid-type]
 
 
 class CostFields(_Model):
@@ -237,6 +202,7 @@ class Study(_Model):
     sampler: Sampler
     n_trials: Annotated[Whole, Field(ge=1, le=MAX_TRIALS)] | None = None
     generation: Annotated[Whole, Field(ge=2, le=65_536)] = 64
+    replicates: Annotated[Whole, Field(ge=1, le=1000)] = 1
 
     def identity(self) -> dict[str, Any]:
         """Return what makes this study this one: all but its question and its length."""
@@ -318,6 +284,9 @@ def _domain(name: str) -> TypeAdapter[Any]:
         return TypeAdapter(Nanoseconds)
     if name == "tag_block_size":
         return TypeAdapter(TagBlockSize)
+    for model in (Workload, MachineFields):
+        if name in WORKLOAD_FIELDS and name in model.model_fields:
+            return TypeAdapter(model.model_fields[name].rebuild_annotation())
     return TypeAdapter(PolicyFields.model_fields[name].rebuild_annotation())
 
 

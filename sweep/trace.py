@@ -19,9 +19,10 @@ from core.workload.ftrace import import_ftrace
 from core.workload.memory import Memory, meta_beside, read_memory
 from core.workload.repair import repair
 from core.workload.survey import survey
+from core.workload.tenant import on_machine
 from core.workload.text import TraceError
+from sweep.fields import size_in_bytes
 from sweep.screen import note, print_json
-from sweep.study import size_in_bytes
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -135,18 +136,9 @@ def _resized(accesses: Accesses, memory: str) -> Accesses:
         size = size_in_bytes(memory)
     except ValueError as error:
         raise TraceError(f"--memory: {error}") from None
-    pages = size // accesses.page_size
-    free_pages = accesses.free_pages + pages - accesses.data_pages
-    if size % accesses.page_size or free_pages <= 0:
-        least = (accesses.data_pages - accesses.free_pages + 1) * accesses.page_size
-        raise TraceError(
-            f"--memory {memory}: not whole pages of {accesses.page_size} bytes, or less than the "
-            f"{least} bytes that were in use when the trace began"
-        )
-    low, high = Memory(0, pages, accesses.page_size).watermarks()
-    return accesses._replace(
-        data_pages=pages, free_pages=free_pages, low_pages=low, high_pages=high
-    )
+    if size % accesses.page_size:
+        raise TraceError(f"--memory {memory}: not whole pages of {accesses.page_size} bytes")
+    return on_machine(accesses, size // accesses.page_size)
 
 
 def info_command(path: Path, as_json: bool) -> None:

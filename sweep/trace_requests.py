@@ -23,9 +23,9 @@ from core.workload.oracle_general import import_oracle_general
 from core.workload.requests import accesses_of, plain_events
 from core.workload.text import TraceError
 from sweep import trace
+from sweep.fields import size_in_bytes
 from sweep.screen import note, print_json
 from sweep.source import suggest
-from sweep.study import size_in_bytes
 
 _IMPORTS: dict[Format, Callable[..., ImportedRequests]] = {
     Format.ORACLE_GENERAL: import_oracle_general,

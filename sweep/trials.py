@@ -38,6 +38,7 @@ class Trial:
     number: int
     candidate: Candidate
     key: str
+    digests: list[str]
     attempts: int = 0
     error: str = ""
     row: Row | None = None
@@ -80,7 +81,8 @@ class Trials:
 
     def make(self, role: str, number: int, candidate: Candidate) -> Trial:
         """Return a trial that has no row yet."""
-        trial = Trial(role, number, candidate, policy_key(candidate, self._inputs.digests))
+        digests = self._inputs.digests_of(dict(candidate.workload))
+        trial = Trial(role, number, candidate, policy_key(candidate, digests), digests)
         before = self._attempts.get((role, number))
         if before is not None:
             # An earlier run was stopped while this trial failed: go on counting.
@@ -122,7 +124,7 @@ class Trials:
     def _look_up(self, waiting: Iterable[Trial]) -> None:
         """Copy the rows of trials that had the same policy, events, costs and simulator."""
         hits = [trial for trial in waiting if trial.key in self._places]
-        unread = sorted({trial.key for trial in hits} - self._evaluated.keys())
+        unread = {trial.key: trial.digests for trial in hits if trial.key not in self._evaluated}
         if unread:
             self.flush()
             self._evaluated |= self._read_evaluated(unread)
@@ -133,8 +135,9 @@ class Trials:
         while len(self._evaluated) > REMEMBERED:
             del self._evaluated[next(iter(self._evaluated))]
 
-    def _read_evaluated(self, keys: Sequence[str]) -> dict[str, Evaluated]:
+    def _read_evaluated(self, unread: dict[str, list[str]]) -> dict[str, Evaluated]:
         """Return what became of the first trial of each key, from the database."""
+        keys = sorted(unread)
         found = (
             "WITH found AS (SELECT DISTINCT ON (policy_key) study, role, number FROM trials "
             "WHERE state = 'complete' AND list_contains($1, policy_key) "
@@ -155,7 +158,7 @@ class Trials:
                 {name: row[name] for name in OUTCOME_COLUMNS},
                 [
                     {name: mine[digest][name] for name in (*OUTCOME_COLUMNS, "reservation_samples")}
-                    for digest in self._inputs.digests
+                    for digest in unread[row["policy_key"]]
                 ],
             )
         return evaluated
@@ -199,11 +202,13 @@ class Trials:
         reason = unusable(self._study, outcomes) if trial.role == "trial" else None
         state = "complete" if reason is None else "fail"
         self._add_row(trial, state, reason, feasible(self._study, outcomes), outcomes)
-        for name, digest, run in zip(
-            self._inputs.names, self._inputs.digests, evaluated.runs, strict=True
+        for name, replicate, digest, run in zip(
+            *(self._inputs.names, self._inputs.replicates, trial.digests, evaluated.runs),
+            strict=True,
         ):
             place = {"study": self._study.study, "role": trial.role, "number": trial.number}
-            self._store.add("runs", place | {"workload": name, "events_digest": digest} | run)
+            place |= {"workload": name, "replicate": replicate, "events_digest": digest}
+            self._store.add("runs", place | run)
         if state == "complete":
             self._places[trial.key] = (self._study.study, trial.role, trial.number)
 

@@ -30,6 +30,8 @@ from core.frontend.node import (
     make_node,
 )
 
+#: What a step of the loop has room for.
+_MOST_READAHEAD_PAGES = 4096
 #: Tasks and other memory are handles of their own.
 _TASKS = 1 << 50
 
@@ -49,24 +51,35 @@ class FrontEnd:
     ----------
     reclaim
         MGLRU (Android and current distributions) or the classic lists.
-    zram_pages
-        Pages that swap takes at most; 0: anonymous memory is not reclaimed.
+    zram_size
+        Bytes of memory that swap takes at most; 0: anonymous memory is not reclaimed.
     zram_ratio
         Pages of swap that zram packs into one page.
     swappiness
         As ``vm.swappiness``, 0 to 200.
-    readahead_pages
-        The largest window, ``read_ahead_kb``.
+    readahead_size
+        Bytes of the largest window, ``read_ahead_kb``.
     page_cache_order
         The largest folio of the page cache, in files that may have large ones.
     """
 
     reclaim: Reclaim = Reclaim.MGLRU
-    zram_pages: int = 0
+    zram_size: int = 0
     zram_ratio: float = 3.0
     swappiness: int = 60
-    readahead_pages: int = 32
+    readahead_size: int = 128 * 1024
     page_cache_order: int = 9
+
+
+#: The settings, and (least, most) of those that are numbers.
+SETTINGS: dict[str, tuple[float, float] | None] = {
+    "reclaim": None,
+    "zram_size": (0, 1 << 44),
+    "zram_ratio": (1.0, 100.0),
+    "swappiness": (0, 200),
+    "readahead_size": (0, 1 << 24),
+    "page_cache_order": (0, 9),
+}
 
 
 class Fronted(NamedTuple):
@@ -84,6 +97,8 @@ _ENTRIES: dict[Reclaim, Callable[..., int]] = {
 
 def run_frontend(accesses: Accesses, front_end: FrontEnd) -> Fronted:
     """Return the mm events that `accesses` cause on their machine under a kernel's settings."""
+    # Read-only, as they come from Parquet: one type is compiled once.
+    accesses = accesses._replace(**{name: _frozen(one) for name, one in accesses.columns.items()})
     extents = number_pages(accesses, front_end.page_cache_order)
     asked = _asked(accesses, extents)
     node = _node(accesses, extents, front_end)
@@ -95,6 +110,12 @@ def run_frontend(accesses: Accesses, front_end: FrontEnd) -> Fronted:
         parts.append(node.rows[: int(node.register[ROWS])].copy())
     events = _events(accesses, extents, parts)
     return Fronted(events, dict(zip(COUNTED, node.register.tolist(), strict=False)))
+
+
+def _frozen(column: NDArray[Any]) -> Any:
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 def _asked(accesses: Accesses, extents: Extents) -> Asked:
@@ -126,13 +147,14 @@ def _node(accesses: Accesses, extents: Extents, front_end: FrontEnd) -> Node:
     writes = accesses.order[accesses.op == WRITE]
     sizes = np.bincount(writes) if writes.size else np.zeros(1, dtype=np.int64)
     dirtyings = int((sizes << np.arange(sizes.size)).sum())
-    swaps = front_end.swappiness > 0
-    zram_pages = front_end.zram_pages if swaps else 0
+    zram_pages = front_end.zram_size // accesses.page_size if front_end.swappiness else 0
     node = make_node(extents, accesses.data_pages, dirtyings)
     register = node.register
     register[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
     register[ZRAM_SHARE] = round(WHOLE_PAGE / front_end.zram_ratio)
-    register[READAHEAD_PAGES] = front_end.readahead_pages
+    register[READAHEAD_PAGES] = min(
+        front_end.readahead_size // accesses.page_size, _MOST_READAHEAD_PAGES
+    )
     register[FOLIO_ORDER] = front_end.page_cache_order
     register[SWAP_FREE] = zram_pages
     register[SWAPPINESS] = front_end.swappiness if zram_pages else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,28 @@ class Requests(NamedTuple):
     source: str
 
 
+class Runs(NamedTuple):
+    """Aligned runs of 2**order pages, as few as there can be up to `RUN_ORDER`."""
+
+    counts: NDArray[np.int64]  # [request] its runs
+    order: NDArray[np.uint8]  # [run], as the next ones
+    index: NDArray[np.uint32]  # type: ignore[assignment]  # hides tuple.index
+    left: NDArray[np.int64]  # pages of the request from this run on
+
+
+def split_runs(first: NDArray[Any], pages: NDArray[Any]) -> Runs:
+    """Return the runs of requests for `pages` pages from `first` on, in their order."""
+    counts = np.empty(first.size, dtype=np.int64)
+    first, pages = first.astype(np.uint32, copy=False), pages.astype(np.uint32, copy=False)
+    _count_runs(first, pages, counts)
+    rows = int(counts.sum())
+    index = np.empty(rows, dtype=np.uint32)
+    order = np.empty(rows, dtype=np.uint8)
+    left = np.empty(rows, dtype=np.int64)
+    _fill_runs(first, pages, index, order, left)
+    return Runs(counts, order, index, left)
+
+
 def accesses_of(requests: Requests, page_size: int) -> Accesses:
     """Return an access trace that looks up (or writes) the pages of each request in turn.
 
@@ -43,22 +65,18 @@ def accesses_of(requests: Requests, page_size: int) -> Accesses:
     TraceError
         When there would be more than `MOST_ROWS` rows.
     """
-    first, pages = requests.first_page, requests.pages
-    runs = np.empty(first.size, dtype=np.int64)
-    _count_runs(first, pages, runs)
-    rows = int(runs.sum())
+    _check_rows(int(np.ceil(requests.pages / (1 << RUN_ORDER)).sum()), requests.source)
+    runs = split_runs(requests.first_page, requests.pages)
+    rows = runs.index.size
     _check_rows(rows, requests.source)
-    index = np.empty(rows, dtype=np.uint32)
-    order = np.empty(rows, dtype=np.uint8)
-    left = np.empty(rows, dtype=np.int64)
-    _fill_runs(first, pages, index, order, left)
+    op = np.where(requests.writes, np.uint8(WRITE), np.uint8(LOOKUP))
     return Accesses(
-        time_ns=np.repeat(requests.time_ns, runs),
-        op=np.repeat(np.where(requests.writes, np.uint8(WRITE), np.uint8(LOOKUP)), runs),
-        inode=np.repeat(requests.inode, runs),
-        index=index,
-        order=order,
-        handle=left,
+        time_ns=np.repeat(requests.time_ns, runs.counts),
+        op=np.repeat(op, runs.counts),
+        inode=np.repeat(requests.inode, runs.counts),
+        index=runs.index,
+        order=runs.order,
+        handle=runs.left,
         flags=np.zeros(rows, dtype=np.uint8),
         page_size=page_size,
         data_pages=0,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS, is_double
 from core.policy import POLICY_FIELDS, WORDS
+from sweep.workload import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,10 +35,17 @@ def _policy_type(name: str) -> str:
     return "VARCHAR" if name in WORDS else "DOUBLE" if name == "headroom" else "BIGINT"
 
 
+def _workload_type(name: str) -> str:
+    if name in WORD_FIELDS:
+        return "VARCHAR"
+    return "BIGINT" if name in WHOLE_FIELDS else "DOUBLE"
+
+
 POLICY_COLUMNS: dict[str, str] = {
     **{name: _policy_type(name) for name in POLICY_FIELDS},
     "tag_block_size": "BIGINT",
     **dict.fromkeys(COST_FIELDS, "BIGINT"),
+    **{name: _workload_type(name) for name in WORKLOAD_FIELDS},
 }
 OUTCOME_COLUMNS: dict[str, str] = {
     name: "DOUBLE" if is_double(name) else "BIGINT" for name in UNITS
@@ -77,6 +85,7 @@ RUN_COLUMNS: dict[str, str] = {
     "role": "VARCHAR NOT NULL",
     "number": "BIGINT NOT NULL",
     "workload": "VARCHAR NOT NULL",
+    "replicate": "BIGINT NOT NULL",
     "events_digest": "VARCHAR",
     **OUTCOME_COLUMNS,
     "reservation_samples": SAMPLES,
@@ -91,7 +100,7 @@ ATTEMPT_COLUMNS: dict[str, str] = {
 TABLES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "studies": (STUDY_COLUMNS, ("study",)),
     "trials": (TRIAL_COLUMNS, ("study", "role", "number")),
-    "runs": (RUN_COLUMNS, ("study", "role", "number", "workload")),
+    "runs": (RUN_COLUMNS, ("study", "role", "number", "workload", "replicate")),
     "attempts": (ATTEMPT_COLUMNS, ("study", "role", "number")),
 }
 

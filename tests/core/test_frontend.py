@@ -173,7 +173,9 @@ def test_every_page_is_brought_in_before_it_goes_and_memory_is_kept(
 def test_readahead_and_swap_keep_the_memory(
     rows: list[Row], reclaim: Reclaim, zram_pages: int
 ) -> None:
-    settings = FrontEnd(reclaim, zram_pages=zram_pages, readahead_pages=8, page_cache_order=2)
+    settings = FrontEnd(
+        reclaim, zram_size=4096 * zram_pages, readahead_size=8 * 4096, page_cache_order=2
+    )
     fronted = run_frontend(make(rows, free_pages=64, low=4, high=8), settings)
     there, most = replay_pages(fronted.events)
     assert most <= 64
@@ -188,7 +190,7 @@ def test_readahead_and_swap_keep_the_memory(
 @settings(max_examples=40, deadline=None)
 @given(access_rows([*ASKED, WRITE, WRITE]), st.sampled_from(list(Reclaim)))
 def test_what_is_written_is_never_in_a_cleancache(rows: list[Row], reclaim: Reclaim) -> None:
-    settings = FrontEnd(reclaim, readahead_pages=8, page_cache_order=2)
+    settings = FrontEnd(reclaim, readahead_size=8 * 4096, page_cache_order=2)
     accesses = make(rows, free_pages=64, low=4, high=8)
     events = run_frontend(accesses, settings).events
     check_frames(events)
@@ -234,7 +236,7 @@ def test_large_folios_grow_with_the_window() -> None:
 @pytest.mark.parametrize("reclaim", list(Reclaim))
 def test_tagged_heaps_are_swapped_and_come_back_tagged(reclaim: Reclaim) -> None:
     heap: list[Row] = [(ANONYMOUS, 0, i, 0, 0, TAGGED) for i in range(40)]
-    swapping = FrontEnd(reclaim, zram_pages=64, zram_ratio=4)
+    swapping = FrontEnd(reclaim, zram_size=4096 * 64, zram_ratio=4)
     fronted = run_frontend(make([*heap, heap[0]], free_pages=32), swapping)
     assert fronted.counts["swapped_out_pages"] >= 12
     assert fronted.counts["swapped_in_pages"] == 1

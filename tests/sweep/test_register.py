@@ -44,7 +44,7 @@ def study_of(text: str = TEXT) -> Study:
 
 
 def inputs(digests: tuple[str, ...] = ("d1", "d2")) -> Inputs:
-    return Inputs(Workloads((), (), ()), ["a.parquet", "b.parquet"], list(digests), [])
+    return Inputs(Workloads((), (), ()), ["a.parquet", "b.parquet"], [0, 0], list(digests), [])
 
 
 def enter(path: Path, text: str = TEXT, new: bool = False, given: Inputs | None = None) -> None:

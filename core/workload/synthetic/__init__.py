@@ -1,0 +1,75 @@
+"""Synthetic workloads: one generator a file, seeded, with parameters that a study can search.
+
+One word means one thing in all of them: `file_ratio`, the pages of all files, `tagged_ratio`,
+tagged pages with a burst on, and `anonymous_ratio` are of data memory; `burstiness` is the share of
+tagged memory that comes in bursts; `skew` the exponent of popularity; `write_ratio` the share of
+asks that write; `large_folio_ratio` the share of files that may have large folios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from typing import Any, Protocol
+
+import numpy as np
+
+from core.accesses import Accesses
+from core.workload.synthetic.app_launch import AppLaunch
+from core.workload.synthetic.asks import Asks, Random, accesses_of_steps
+from core.workload.synthetic.build import Build
+from core.workload.synthetic.database import Database
+from core.workload.synthetic.kasan import Kasan
+from core.workload.synthetic.scan_loop import ScanLoop
+from core.workload.synthetic.zipf import Zipf
+
+
+class Generator(Protocol):
+    """A synthetic workload: a frozen dataclass of its parameters."""
+
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
+        """Yield what each step asks for."""
+
+
+GENERATORS: dict[str, type[Any]] = {
+    "app_launch": AppLaunch,
+    "build": Build,
+    "database": Database,
+    "kasan": Kasan,
+    "scan_loop": ScanLoop,
+    "zipf": Zipf,
+}
+
+#: Every parameter of a generator, and (least, most) of it; a whole number where those are.
+PARAMETERS: dict[str, tuple[float, float]] = {
+    "asks": (1, 100_000_000),
+    "compiles": (1, 1_000_000),
+    "launches": (1, 1_000_000),
+    "apps": (1, 10_000),
+    "file_ratio": (0.01, 100.0),
+    "skew": (0.0, 3.0),
+    "write_ratio": (0.0, 1.0),
+    "large_folio_ratio": (0.0, 1.0),
+    "anonymous_ratio": (0.0, 0.9),
+    "tagged_ratio": (0.0, 0.9),
+    "atomic_ratio": (0.0, 1.0),
+    "burstiness": (0.0, 1.0),
+}
+
+
+def parameters_of(name: str) -> dict[str, float]:
+    """Return the parameters of a generator and their defaults."""
+    parameters: dict[str, float] = {}
+    for one in fields(GENERATORS[name]):
+        parameters[one.name] = one.default  # type: ignore[assignment]
+    return parameters
+
+
+def synthesise(
+    name: str, parameters: dict[str, float], seed: int, data_pages: int, page_size: int
+) -> Accesses:
+    """Return the access trace of a generator, on a machine of `data_pages`."""
+    generator = GENERATORS[name](**parameters)
+    random = np.random.Generator(np.random.PCG64(seed))
+    source = f"{name} {asdict(generator)} seed {seed}"
+    return accesses_of_steps(generator.steps(random, data_pages), data_pages, page_size, source)

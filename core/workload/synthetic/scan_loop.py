@@ -1,0 +1,59 @@
+"""Files that are read from end to end, again and again: a backup, a scanner, an analytics job.
+
+Where the files are larger than memory every page is evicted just before it is wanted again, under
+any list that evicts the oldest; a victim cache that keeps a part of the loop, whichever, hits
+(Belady 1966; the captures' `database` phases SCAN and GREP). Beside it a small hot set is read by a
+Zipf law, which a policy without scan resistance loses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.accesses import LARGE_FOLIOS, LOOKUP
+from core.workload.synthetic.asks import Asks, Random, ask, scattered, steps_of, zipf_ranks
+from core.workload.synthetic.heaps import Heaps
+
+_FILES = 16
+#: Pages of a read: 128 KiB, what grep, tar and cp ask for.
+_READ_PAGES = 32
+#: Asks of the hot set for one of the scan.
+_HOT_ASKS = 4
+
+
+@dataclass(frozen=True)
+class ScanLoop:
+    """A loop over files, with a hot set of 5 % of memory beside it."""
+
+    asks: int = 200_000
+    file_ratio: float = 1.3
+    skew: float = 0.8
+    large_folio_ratio: float = 0.0
+    tagged_ratio: float = 0.08
+    burstiness: float = 0.3
+
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
+        """Yield what each step asks for."""
+        heaps = Heaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
+        length = max(_READ_PAGES, round(self.file_ratio * data_pages / _FILES))
+        reads = -(-length // _READ_PAGES)
+        large = random.random(_FILES) < self.large_folio_ratio
+        hot = max(1, data_pages // 20)
+        at = 0
+        for count in steps_of(self.asks):
+            scans = max(1, count // (1 + _HOT_ASKS))
+            number = (at + np.arange(scans)) % (_FILES * reads)
+            at += scans
+            inode, page = number // reads, number % reads * _READ_PAGES
+            size = np.minimum(_READ_PAGES, length - page)
+            flags = np.where(large[inode], LARGE_FOLIOS, 0)
+            place = (np.arange(scans) + random.random()) / scans
+            rank = scattered(zipf_ranks(random, count - scans, hot, self.skew), hot, 1)
+            yield [
+                ask(place, LOOKUP, inode, page, size, flags),
+                ask(random.random(count - scans), LOOKUP, _FILES, rank),
+                *heaps.step(),
+            ]

@@ -1,0 +1,44 @@
+"""Independent reads of one file by a Zipf law: the textbook's cache load.
+
+Real only in its skew: 0.6 to 1.0 fits what block and key-value traces show (Breslau and others,
+"Web caching and Zipf-like distributions"; Yang and others, "A large-scale analysis of hundreds of
+in-memory key-value cache clusters"). It has no scans and no phases, so it favours policies that
+keep what was used often. Use it to see one thing at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.accesses import LARGE_FOLIOS, LOOKUP, WRITE
+from core.workload.synthetic.asks import Asks, Random, ask, scattered, steps_of, zipf_ranks
+from core.workload.synthetic.heaps import Heaps
+
+
+@dataclass(frozen=True)
+class Zipf:
+    """Reads, and some writes, of single pages by a Zipf law."""
+
+    asks: int = 500_000
+    file_ratio: float = 1.5
+    skew: float = 0.8
+    write_ratio: float = 0.0
+    large_folio_ratio: float = 0.0
+    tagged_ratio: float = 0.08
+    burstiness: float = 0.3
+
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
+        """Yield what each step asks for."""
+        heaps = Heaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
+        pages = max(16, round(self.file_ratio * data_pages))
+        large = random.random(64) < self.large_folio_ratio
+        for count in steps_of(self.asks):
+            page = scattered(zipf_ranks(random, count, pages, self.skew), pages, 1)
+            # 64 files of a size, so that a share of them can have large folios.
+            inode = page % 64
+            op = np.where(random.random(count) < self.write_ratio, WRITE, LOOKUP)
+            flags = np.where(large[inode], LARGE_FOLIOS, 0)
+            yield [ask(random.random(count), op, inode, page // 64, 1, flags), *heaps.step()]
