@@ -33,6 +33,9 @@ class Extents(NamedTuple):
     page: NDArray[np.int32]  # [access]
     extent: NDArray[np.int32]  # [access]
     first: NDArray[np.int64]  # [extent + 1] number of its first page
+    end: NDArray[
+        np.int64
+    ]  # [extent] beyond its last one: where the file ends, or what is named of it
     inode: NDArray[np.uint32]  # [extent]
     index: NDArray[np.uint32]  # type: ignore[assignment]  # [extent] its first page in the file
     pages: int
@@ -69,13 +72,16 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
     owner = np.searchsorted(first_chunk, starts, side="right") - 1
     first = number[starts].astype(np.int64) << order
     pages = int(used.sum()) << order
+    index = (starts - first_chunk[owner]) << order
+    end = np.minimum(np.append(first[1:], pages), first + last[owner] - index)
     anonymous_extents = np.flatnonzero(owner >= inodes[0].size)
     return Extents(
         page,
         extent,
         np.append(first, pages),
+        end,
         np.concatenate(inodes).astype(np.uint32)[owner],
-        ((starts - first_chunk[owner]) << order).astype(np.uint32),
+        index.astype(np.uint32),
         pages,
         int(first[anonymous_extents[0]]) if anonymous_extents.size else pages,
     )

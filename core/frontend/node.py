@@ -50,9 +50,9 @@ from core.jit import kernel, wide
 ) = range(REGISTERS, REGISTERS + 16)
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
-# Columns of `files`, of an extent: the number of its first page; then, in pages from that, Linux's
-# file_ra_state.
-FIRST, START, SIZE, ASYNC_SIZE, PREVIOUS, MMAP_MISSES = range(6)
+# Columns of `files`, of an extent: the number of its first page, and beyond its last; then, in
+# pages from the first, Linux's file_ra_state.
+FIRST, END, START, SIZE, ASYNC_SIZE, PREVIOUS, MMAP_MISSES = range(7)
 _NEVER = -(1 << 30)
 
 #: Rows of output that are written before they are collected, and that a step may write.
@@ -66,15 +66,16 @@ class Node(NamedTuple):
     pages: Pages  # [page + HEADS] of lists.PAGE
     register: Register
     frames: Frames
-    files: NDArray[np.int64]  # [extent + 1, 6]
+    files: NDArray[np.int64]  # [extent, 7]
     dirtied: NDArray[np.int64]  # [dirtying, (folio, time_ns)]
     rows: NDArray[np.int32]  # [row, (access, op, page, order, pfn, flags)]
 
 
 def make_node(extents: Extents, data_pages: int, dirtyings: int) -> Node:
     """Return a node without a free frame and with nothing in memory."""
-    files = np.zeros((extents.first.size, 6), dtype=np.int64)
-    files[:, FIRST] = extents.first
+    files = np.zeros((extents.end.size, 7), dtype=np.int64)
+    files[:, FIRST] = extents.first[:-1]
+    files[:, END] = extents.end
     files[:, PREVIOUS] = _NEVER
     register = np.zeros(REGISTERS + 16, dtype=np.int64)
     register[FIRST_ANONYMOUS] = extents.first_anonymous

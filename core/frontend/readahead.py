@@ -13,6 +13,7 @@ from types import ModuleType
 from core.frontend.lists import READAHEAD, clear, folio_of, is_present
 from core.frontend.node import (
     ASYNC_SIZE,
+    END,
     FIRST,
     FOLIO_ORDER,
     MMAP_MISSES,
@@ -79,9 +80,7 @@ def read_ahead_over(cache: PageCache, hooks: ModuleType) -> tuple[ReadAhead, Rea
         apart()
         window = node.files[extent]
         first = wide(node.files[extent, FIRST])
-        end = min(
-            first + wide(window[START]) + wide(window[SIZE]), wide(node.files[extent + 1, FIRST])
-        )
+        end = min(first + wide(window[START]) + wide(window[SIZE]), wide(node.files[extent, END]))
         at = first + wide(window[START])
         mark = at + wide(window[SIZE]) - wide(window[ASYNC_SIZE])
         if large:
@@ -136,7 +135,7 @@ def read_ahead_over(cache: PageCache, hooks: ModuleType) -> tuple[ReadAhead, Rea
         run = page - 1 - before
         if run <= wanted or most == 0:
             # A small random read: as it is, and the window stays.
-            for one in range(page, min(page + wanted, wide(node.files[extent + 1, FIRST]))):
+            for one in range(page, min(page + wanted, wide(node.files[extent, END]))):
                 if not is_present(node.pages, one):
                     bring_in(node, one, 0, False)
             return
@@ -155,7 +154,7 @@ def read_ahead_over(cache: PageCache, hooks: ModuleType) -> tuple[ReadAhead, Rea
         clear(node.pages, folio, READAHEAD)
         window = node.files[extent]
         most = wide(node.register[READAHEAD_PAGES])
-        first, end = wide(node.files[extent, FIRST]), wide(node.files[extent + 1, FIRST])
+        first, end = wide(node.files[extent, FIRST]), wide(node.files[extent, END])
         order = wide(node.pages[folio].order)
         expected = wide(window[START]) + wide(window[SIZE]) - wide(window[ASYNC_SIZE])
         if folio - first == expected >> order << order:

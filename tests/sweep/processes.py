@@ -42,7 +42,7 @@ def write(path, first, step):
     for number in itertools.count(first):
         place = {"study": "s", "role": "trial", "number": number}
         store.add("trials", place | {"state": "complete", "policy_key": "k"})
-        store.add("runs", place | {"workload": "w"})
+        store.add("runs", place | {"workload": "w", "replicate": 0})
         store.add("attempts", place | {"number": 0, "attempts": number, "error": "e"})
         store.flush()
         os.write(1, f"{number}{os.linesep}".encode())  # whole or not at all, whenever it is killed

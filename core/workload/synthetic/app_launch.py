@@ -55,10 +55,9 @@ class AppLaunch:
         app_pages = self.file_ratio * data_pages * (1 - _LIBRARY_SHARE) / self.apps
         sizes = np.maximum(16, app_pages * random.lognormal(-0.18, 0.6, self.apps)).astype(int)
         share = data_pages / (_CACHED + 1)
-        tagged = np.maximum(
-            1, share * self.tagged_ratio * (1 - self.burstiness) * sizes / app_pages
-        ).astype(int)
-        untagged = np.maximum(1, share * self.anonymous_ratio * sizes / app_pages).astype(int)
+        weights = sizes / app_pages
+        tagged = (share * self.tagged_ratio * (1 - self.burstiness) * weights).astype(np.int64)
+        untagged = (share * self.anonymous_ratio * weights).astype(np.int64)
         large = np.where(random.random(self.apps) < self.large_folio_ratio, LARGE_FOLIOS, 0)
         cached: list[int] = []
         for _ in range(self.launches):
@@ -73,7 +72,8 @@ class AppLaunch:
                 asks += _memory(random, app, int(tagged[app]), int(untagged[app]), step)
                 if first and killed is not None:
                     for space, pages in ((2 * killed, tagged), (2 * killed + 1, untagged)):
-                        asks.append(ask(0.1, UNMAP, space, 0, int(pages[killed])))
+                        if pages[killed]:
+                            asks.append(ask(0.1, UNMAP, space, 0, int(pages[killed])))
                 yield [*asks, *camera.step()]
 
 

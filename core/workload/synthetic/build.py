@@ -18,16 +18,16 @@ from core.events import TAGGED
 from core.workload.synthetic.asks import Asks, Random, ask, zipf_ranks
 from core.workload.synthetic.heaps import Heaps
 
-# Inodes: headers, then sources and objects by their number; the compiler's own text.
+# Headers at most; inodes of sources and objects, by their number, and of the compiler's own text.
 _HEADERS = 4000
 _SOURCES, _OBJECTS, _COMPILER = 1 << 16, 1 << 20, 1 << 24
-_COMPILER_PAGES = 6000
 #: Compiles in a step, and headers of a compile.
 _COMPILES = 4
 _INCLUDES = 120
-#: Of the tree, the share of headers and of objects.
-_HEADER_SHARE, _OBJECT_SHARE = 0.25, 0.4
-#: Pages of a compile's heap beside `tagged_ratio`: bursts are what a compile does.
+#: Of all files, the shares of headers, of the compiler's text, and of objects; the rest is sources.
+_HEADER_SHARE, _COMPILER_SHARE, _OBJECT_SHARE = 0.25, 0.15, 0.35
+#: Of the tagged memory, what the compiles take; the rest is of programs that go on beside them.
+_COMPILE_SHARE = 0.7
 _SPACE = 1 << 20
 
 
@@ -44,30 +44,36 @@ class Build:
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
         """Yield what each step asks for."""
-        heaps = Heaps(random, data_pages, self.tagged_ratio * 0.3, self.burstiness, 0)
-        tree = max(8192, round(self.file_ratio * data_pages))
-        header_pages = max(1, round(tree * _HEADER_SHARE / _HEADERS))
+        heaps = Heaps(
+            random, data_pages, self.tagged_ratio * (1 - _COMPILE_SHARE), self.burstiness, 0
+        )
+        tree = max(256, round(self.file_ratio * data_pages))
+        header_pages = 1 + round(tree * _HEADER_SHARE) // _HEADERS
+        headers = max(16, round(tree * _HEADER_SHARE / header_pages))
         files = max(64, self.compiles // 4)
-        source_pages = max(1, round(tree * (1 - _HEADER_SHARE - _OBJECT_SHARE) / files))
+        compiler_pages = max(16, round(tree * _COMPILER_SHARE))
+        source_share = 1 - _HEADER_SHARE - _COMPILER_SHARE - _OBJECT_SHARE
+        source_pages = max(1, round(tree * source_share / files))
         object_pages = max(1, round(tree * _OBJECT_SHARE / files))
-        heap_pages = max(1, round(0.7 * self.tagged_ratio * data_pages / _COMPILES))
-        large = LARGE_FOLIOS if random.random() < self.large_folio_ratio else 0
+        heap_pages = _COMPILE_SHARE * self.tagged_ratio * data_pages / _COMPILES
+        large = np.where(random.random(files) < self.large_folio_ratio, LARGE_FOLIOS, 0)
         for first in range(0, self.compiles, _COMPILES):
             number = (first + np.arange(_COMPILES)) % files
             # One begins as another ends.
             place = (np.arange(_COMPILES) + random.random()) / _COMPILES * 0.6
-            headers = zipf_ranks(random, _COMPILES * _INCLUDES, _HEADERS, self.skew)
-            when = np.repeat(place, _INCLUDES) + 0.2 * random.random(headers.size)
-            text = zipf_ranks(random, 200, _COMPILER_PAGES, 0.9)
-            heap = np.maximum(1, (heap_pages * random.lognormal(-0.3, 0.7, _COMPILES))).astype(int)
+            included = zipf_ranks(random, _COMPILES * _INCLUDES, headers, self.skew)
+            when = np.repeat(place, _INCLUDES) + 0.2 * random.random(included.size)
+            text = zipf_ranks(random, 200, compiler_pages, 0.9)
+            heap = (heap_pages * random.lognormal(-0.3, 0.7, _COMPILES)).astype(np.int64)
+            grown = heap > 0
             space = _SPACE + number
             asks = [
-                ask(when, LOOKUP, headers, 0, header_pages),
-                ask(place, LOOKUP, _SOURCES + number, 0, source_pages, large),
+                ask(when, LOOKUP, included, 0, header_pages),
+                ask(place, LOOKUP, _SOURCES + number, 0, source_pages, large[number]),
                 ask(random.random(text.size) * 0.6, LOOKUP, _COMPILER, text, 1, IN_FAULT),
-                _grow(random, space, heap, place),
-                ask(place + 0.36, WRITE, _OBJECTS + number, 0, object_pages, large),
-                ask(place + 0.37, UNMAP, space, 0, heap),
+                _grow(random, space[grown], heap[grown], place[grown]),
+                ask(place + 0.36, WRITE, _OBJECTS + number, 0, object_pages, large[number]),
+                ask(place[grown] + 0.37, UNMAP, space[grown], 0, heap[grown]),
             ]
             if number[-1] >= files - _COMPILES:
                 # The linker reads every object, and writes the image over an old one.

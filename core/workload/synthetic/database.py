@@ -17,7 +17,8 @@ from core.accesses import LARGE_FOLIOS, LOOKUP, WRITE
 from core.workload.synthetic.asks import Asks, Random, ask, scattered, steps_of, zipf_ranks
 from core.workload.synthetic.heaps import Heaps
 
-_INDEX, _HEAP = 0, 1
+# The index is a file, the heap a few: tables.
+_INDEX, _HEAP, _TABLES = 0, 1, 16
 #: Of the database, what the index takes; leaves of an inner page.
 _INDEX_SHARE = 0.15
 _FAN_OUT = 200
@@ -43,9 +44,10 @@ class Database:
         """Yield what each step asks for."""
         heaps = Heaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
         leaves = max(16, round(self.file_ratio * data_pages * _INDEX_SHARE))
-        rows = max(64, round(self.file_ratio * data_pages * (1 - _INDEX_SHARE)))
+        table = max(4, round(self.file_ratio * data_pages * (1 - _INDEX_SHARE) / _TABLES))
+        rows = table * _TABLES
         inner = -(-leaves // _FAN_OUT)
-        flags = LARGE_FOLIOS if random.random() < self.large_folio_ratio else 0
+        large = np.where(random.random(_TABLES) < self.large_folio_ratio, LARGE_FOLIOS, 0)
         scanned = rows
         for number, count in enumerate(steps_of(self.asks)):
             queries = max(1, count // 4)
@@ -59,14 +61,15 @@ class Database:
                 ask(place, LOOKUP, _INDEX, 0),
                 ask(place, LOOKUP, _INDEX, 1 + leaf // _FAN_OUT),
                 ask(place, op, _INDEX, 1 + inner + leaf),
-                ask(place, op, _HEAP, row, 1, flags),
+                ask(place, op, _HEAP + row // table, row % table, 1, large[row // table]),
             ]
             if number % _SCAN_EVERY_STEPS == _SCAN_EVERY_STEPS - 1:
                 scanned = 0
             if scanned < rows:
                 page = np.arange(scanned, min(rows, scanned + _SCAN_PAGES), _READ_PAGES)
-                size = np.minimum(_READ_PAGES, rows - page)
+                of = page // table
+                size = np.minimum(_READ_PAGES, table - page % table)
                 when = (np.arange(page.size) + 0.5) / page.size
-                asks.append(ask(when, LOOKUP, _HEAP, page, size, flags))
+                asks.append(ask(when, LOOKUP, _HEAP + of, page % table, size, large[of]))
                 scanned += _SCAN_PAGES
             yield [*asks, *heaps.step()]

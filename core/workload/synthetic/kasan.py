@@ -51,7 +51,8 @@ class Kasan:
             rate = calm + (self.burstiness / 0.1 if random.random() < 0.1 else 0)
             now = _allocate(random, round(brief * rate), handle)
             handle += now.shape[0]
-            new = _allocate(random, round(lasting / _LIFE_STEPS), handle)
+            grown = lasting / _LIFE_STEPS if handle > now.shape[0] else lasting
+            new = _allocate(random, round(grown), handle)
             handle += new.shape[0]
             gone = random.random(live.shape[0]) < 1 / _LIFE_STEPS
             atomic = np.where(random.random(now.shape[0]) < self.atomic_ratio, ATOMIC, 0)
