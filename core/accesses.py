@@ -30,7 +30,7 @@ ACCESSES = (
     *("anonymous", "unmap", "take", "give", "exit"),
 )
 
-#: The handle of memory that was in use before the trace began: it is given and never taken.
+#: Memory that was in use before the trace began is given and never taken: this and its frame.
 BOOT_HANDLE = 1 << 40
 
 # Flags: of take and anonymous those of mm events (tagged, atomic, pinned, movable); of read and
@@ -59,7 +59,8 @@ class Accesses(NamedTuple):
 
     `handle` names other memory (take, give) or a task (map, exit); of a lookup, it is the pages of
     the request from this row on, 0 for those of the row. Of the machine that it was
-    recorded on: `free_pages` were free when it began; `data_pages` is 0 if it is of no machine.
+    recorded on: `free_pages` were free when it began, in the frames `free_ranges` (first, end), or
+    in the last ones if it has none; `data_pages` is 0 if it is of no machine.
     """
 
     time_ns: NDArray[np.int64]
@@ -75,6 +76,7 @@ class Accesses(NamedTuple):
     low_pages: int
     high_pages: int
     source: str
+    free_ranges: tuple[tuple[int, int], ...] = ()
 
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
@@ -143,6 +145,7 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
         table = parquet.read_table(name)
         about = json.loads((table.schema.metadata or {})[METADATA_KEY])
         about.pop("version")
+        about["free_ranges"] = tuple((first, end) for first, end in about["free_ranges"])
         columns = {
             field.name: table.column(field.name).cast(field.type).to_numpy() for field in SCHEMA
         }

@@ -16,17 +16,17 @@ ORDERS = 11
 _BLOCK_ORDER = 9
 MOVABLE, UNMOVABLE = 0, 1
 KINDS = 2
-#: Pages of a batch of the per-CPU cache, and how many it keeps.
-_BATCH = 63
-_HIGH = 4 * _BATCH
-_RING = 1024
+#: Batches that the per-CPU cache keeps (Linux: 4 while reclaim runs, else up to the low watermark;
+#: of 4 to 130, 10 fit both database captures best), and its room.
+_CACHED_BATCHES = 10
+_RING = 4096
 NONE = -1
 
 # Columns of `frames`: links of the free lists, and 1 + the order of a free block's first frame.
 _PREV, _NEXT, _FREE_ORDER = range(3)
 # After the frames come the heads of the free lists, by kind and order; of each kind the per-CPU
 # cache, a ring, with its first place and its length; the kinds of page blocks; and the number of
-# frames. In one array: Numba compiles for every array that it passes on (15 s became 130).
+# frames, the pages of a batch, and how many the cache keeps.
 _RINGS = KINDS * ORDERS
 _RING_ROWS = _RING + 1
 _BLOCKS = _RINGS + KINDS * _RING_ROWS
@@ -40,7 +40,10 @@ def make_frames(data_pages: int) -> Frames:
     frames = np.zeros((data_pages + _BLOCKS + blocks + 1, 3), dtype=np.int32)
     for head in range(data_pages, data_pages + _RINGS):
         frames[head, _PREV] = frames[head, _NEXT] = head
-    frames[-1, 0] = data_pages
+    # zone_batchsize: a 4096th of memory, less one than a power of two.
+    batch = min(data_pages >> 12, 64)
+    batch = 1 if batch <= 1 else (1 << ((batch + batch // 2).bit_length() - 1)) - 1
+    frames[-1] = data_pages, batch, min(_CACHED_BATCHES * batch, _RING // 2)
     return frames
 
 
@@ -174,7 +177,7 @@ def take_frame(frames: Frames, kind: int) -> int:
     apart()
     ring = _ring(frames, kind)
     if frames[ring, 1] == 0:
-        for _ in range(_BATCH):
+        for _ in range(frames[frames.shape[0] - 1, 1]):
             frame = take_block(frames, kind, wide(0))
             if frame == NONE and frames[ring, 1] == 0:
                 while frames[_ring(frames, 1 - kind), 1] > 0:
@@ -200,8 +203,8 @@ def give_frame(frames: Frames, frame: int) -> None:
     frames[ring, 0] = (frames[ring, 0] - 1) % _RING
     frames[ring + 1 + frames[ring, 0], 0] = frame
     frames[ring, 1] += 1
-    if frames[ring, 1] > _HIGH:
-        for _ in range(_BATCH):
+    if frames[ring, 1] > frames[frames.shape[0] - 1, 2]:
+        for _ in range(frames[frames.shape[0] - 1, 1]):
             _drop_oldest(frames, kind)
 
 

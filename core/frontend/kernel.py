@@ -87,7 +87,6 @@ def _take_other(node: Node, asked: Asked, handle: int, order: int, flags: int) -
 @kernel
 def _give_other(node: Node, asked: Asked, handle: int, order: int) -> None:
     held = wide(asked.holder[handle])
-    # Memory that was in use before the trace is accounted for, but has no frame.
     frame = abs(held) - 1 if held != 0 else NONE
     if held < 0:
         put(node, FREE, 0, order, frame, 0)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import EXIT, LOOKUP, MAP, TAKE, WRITE, Accesses
+from core.accesses import BOOT_HANDLE, EXIT, LOOKUP, MAP, TAKE, WRITE, Accesses
 from core.events import INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
 from core.frontend.allocator import free_frames
@@ -127,8 +127,11 @@ def _asked(accesses: Accesses, extents: Extents) -> Asked:
     names = accesses.handle[held] + np.where(tasks[held], _TASKS, 0)
     held_by, dense = np.unique(names, return_inverse=True)
     handle[held] = dense
-    # Boot memory is accounted for, but has no frame.
     holder = np.where(held_by >= _TASKS, -1, 0).astype(np.int32)
+    # Where it is not known which frames were free, memory of before is counted but has no frame.
+    before = (held_by >= BOOT_HANDLE) & (held_by < _TASKS)
+    if accesses.free_ranges:
+        holder[before] = held_by[before] - BOOT_HANDLE + 1
     next_map = np.full(op.size if tasks.any() else 0, -1, dtype=np.int32)
     return Asked(
         accesses.time_ns,
@@ -158,7 +161,9 @@ def _node(accesses: Accesses, extents: Extents, front_end: FrontEnd) -> Node:
     register[FOLIO_ORDER] = front_end.page_cache_order
     register[SWAP_FREE] = zram_pages
     register[SWAPPINESS] = front_end.swappiness if zram_pages else 0
-    free_frames(node.frames, accesses.data_pages - accesses.free_pages, accesses.data_pages)
+    top = (accesses.data_pages - accesses.free_pages, accesses.data_pages)
+    for first, end in accesses.free_ranges or (top,):
+        free_frames(node.frames, first, end)
     if front_end.reclaim is Reclaim.MGLRU:
         mglru.begin(node.pages, node.register)
     return node

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.accesses import BOOT_HANDLE, GIVE, Accesses, check_accesses
 from core.accesses import SCHEMA as ACCESS_SCHEMA
-from core.accesses import Accesses, check_accesses
 from core.events import ALLOC, FREE, SCHEMA, Events, make_events
 from core.workload import ftrace_frames as frames
 from core.workload import ftrace_lines as lines
-from core.workload.ftrace_accesses import FREE_AT_START, AccessState
+from core.workload.ftrace_accesses import FREE_AT_START, FREE_THEN, AccessState
 from core.workload.ftrace_state import KernelState
 from core.workload.memory import UNKNOWN_FRAMES, Memory, memory_seen
 from core.workload.text import Progress, TraceError, read_chunks
@@ -113,7 +113,8 @@ def import_ftrace(
     events = make_events(
         together, page_size=memory.page_size, data_pages=memory.frames, source=source, name=names
     )
-    accesses = None if asked is None else _accesses(asked, parts, memory, source)
+    shift = memory.first_frame - given.first_frame
+    accesses = None if asked is None else _accesses(asked, parts, memory, shift, source)
     if accesses is not None:
         check_accesses(accesses, names)
     counts = {name: int(numbers[place]) for name, place in _COUNTED.items()}
@@ -125,9 +126,13 @@ def _accesses(
     asked: AccessState,
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
     memory: Memory,
+    shift: int,
     source: str,
 ) -> Accesses:
-    """Return the rows of all chunks but those of allocations that became page cache."""
+    """Return the rows of all chunks but those of allocations that became page cache.
+
+    `shift` is the memory's first frame in the frames that were asked for.
+    """
     rows = np.concatenate([rows for rows, _ in parts])
     keep = np.ones(rows.shape[0], dtype=np.bool_)
     keep[np.concatenate([dropped for _, dropped in parts])] = False
@@ -138,15 +143,34 @@ def _accesses(
     }
     low, high = memory.watermarks()
     free_pages = int(asked.numbers[FREE_AT_START]) or memory.free_pages or memory.frames
+    free_pages = min(free_pages, memory.frames)
+    given = (columns["op"] == GIVE) & (columns["handle"] >= BOOT_HANDLE)
+    columns["handle"][given] -= shift
     return Accesses(
         **columns,
         page_size=memory.page_size,
         data_pages=memory.frames,
-        free_pages=min(free_pages, memory.frames),
+        free_pages=free_pages,
         low_pages=low,
         high_pages=high,
         source=source,
+        free_ranges=_free_ranges(asked.began[shift : shift + memory.frames], free_pages),
     )
+
+
+def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, int], ...]:
+    """Return the frames that were free when a trace began, as (first, end).
+
+    Of those that it never names, the last ones are taken as free, as many as there must be.
+    """
+    free = np.zeros(began.size + 2, dtype=np.int8)
+    free[1:-1] = began == FREE_THEN
+    lacking = free_pages - int(free.sum())
+    if lacking > 0:
+        unnamed = np.flatnonzero(began == 0)
+        free[1 + unnamed[-lacking:]] = 1
+    edges = np.flatnonzero(np.diff(free))
+    return tuple(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _nothing(names: str, parser: lines.LineParser) -> str:

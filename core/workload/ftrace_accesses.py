@@ -48,6 +48,10 @@ COLUMNS = 7
 # Who holds a frame, if not a handle: what ran before the trace, if anyone; the page cache; what
 # compaction moved away; nobody.
 BOOT, CACHE, MOVED, NOBODY = -1, -2, -3, -4
+#: Less a frame: what ran before the trace, in that frame until compaction moved it.
+BOOT_FROM = -16
+# What a frame was when the trace began; 0 where nothing tells.
+FREE_THEN, IN_USE_THEN = 1, 2
 # Elements of `numbers`.
 VMEMMAP, ROWS, HANDLES, IN_USE, CACHED, FREE_AT_START, SAMPLED, NUMBERS = range(8)
 
@@ -62,6 +66,8 @@ class AccessState:
         # Of a frame: its holder, and the file page it caches.
         self._holder = np.full(frames, BOOT, dtype=np.int64)
         self._page = np.zeros(frames, dtype=np.int64)
+        #: Of a frame: whether it was free or in use when the trace began, if that shows.
+        self.began = np.zeros(frames, dtype=np.uint8)
         self._inode_of = Dict.empty(
             types.UniTuple(types.int64, 2),  # type: ignore[no-untyped-call]
             types.int64,
@@ -77,6 +83,7 @@ class AccessState:
         found = _advance(
             *(records.kind, records.time_ns, records.pid, records.kswapd, records.fields),
             *(self._first_frame, self._page_shift, self.numbers, self._holder, self._page),
+            self.began,
             *(self._inode_of, self._of_task, self._taken, rows, dropped),
         )
         return rows[: int(self.numbers[ROWS]) - before], dropped[:found]
@@ -160,6 +167,32 @@ def _change_cache(
 
 
 @entry
+def _move(
+    field: NDArray[np.int64],
+    first_frame: int,
+    numbers: NDArray[np.int64],
+    holder: NDArray[np.int64],
+    page_in: NDArray[np.int64],
+    began: NDArray[np.uint8],
+) -> None:
+    """Compaction copied a page to a frame that was never allocated."""
+    target = (wide(field[FRAME]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+    source = (wide(field[PLACE]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+    if not (0 <= target < holder.size and 0 <= source < holder.size):
+        return
+    if holder[target] not in (BOOT, NOBODY):
+        return
+    numbers[IN_USE] += 1
+    began[target] = began[target] or FREE_THEN
+    began[source] = began[source] or IN_USE_THEN
+    held = wide(holder[source])
+    holder[target] = held if held != BOOT else BOOT_FROM - source
+    page_in[target] = page_in[source]
+    holder[source] = MOVED
+    page_in[source] = -1
+
+
+@entry
 def _advance(
     kinds: NDArray[np.uint8],
     times: NDArray[np.int64],
@@ -171,6 +204,7 @@ def _advance(
     numbers: NDArray[np.int64],
     holder: NDArray[np.int64],
     page_in: NDArray[np.int64],
+    began: NDArray[np.uint8],
     inode_of: Any,
     of_task: Any,
     taken: Any,
@@ -217,30 +251,24 @@ def _advance(
             taken[handle] = first_row + row
             for one in range(frame, frame + (1 << order)):
                 holder[one] = handle
+                began[one] = began[one] or FREE_THEN
             row = _put(rows, row, now, TAKE, 0, order, handle, flags)
         elif kind == PAGE_FREE and 0 <= frame <= holder.size - (1 << order):
             handle = wide(holder[frame])
             if handle != NOBODY:
                 numbers[IN_USE] -= 1 << order
-            if handle >= 0 or handle == BOOT:
-                handle = handle if handle >= 0 else wide(BOOT_HANDLE)
+            if handle == BOOT:
+                handle = BOOT_HANDLE + frame
+            elif handle <= BOOT_FROM:
+                handle = BOOT_HANDLE + BOOT_FROM - handle
+            if handle >= 0:
                 row = _put(rows, row, now, GIVE, 0, order, handle, 0)
             for one in range(frame, frame + (1 << order)):
                 holder[one] = NOBODY
+                began[one] = began[one] or IN_USE_THEN
                 page_in[one] = -1
         elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
-            target = (wide(field[FRAME]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
-            source = (wide(field[PLACE]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
-            if (
-                0 <= target < holder.size
-                and 0 <= source < holder.size
-                and holder[target] in (BOOT, NOBODY)
-            ):
-                numbers[IN_USE] += 1
-                holder[target] = holder[source]
-                page_in[target] = page_in[source]
-                holder[source] = MOVED
-                page_in[source] = -1
+            _move(field, first_frame, numbers, holder, page_in, began)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
             at = (wide(field[FRAME]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
             if 0 <= at < holder.size and holder[at] == CACHE and page_in[at] >= 0:

@@ -35,7 +35,11 @@ def on_machine(accesses: Accesses, data_pages: int) -> Accesses:
         )
     low, high = Memory(0, data_pages, accesses.page_size).watermarks()
     return accesses._replace(
-        data_pages=data_pages, free_pages=data_pages - in_use, low_pages=low, high_pages=high
+        data_pages=data_pages,
+        free_pages=data_pages - in_use,
+        low_pages=low,
+        high_pages=high,
+        free_ranges=(),
     )
 
 

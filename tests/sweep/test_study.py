@@ -78,7 +78,7 @@ def test_every_study_of_the_project_validates(path: Path) -> None:
         ("{name: random}", "{name: random, n_trials: 4}",
          ["8:25: unknown key n_trials; it is a key of the study itself"]),
         ("study: s", "study: s\nseed: 3",
-         ["2:1: unknown key seed; it is a key of policy, baselines, sampler"]),
+         ["2:1: unknown key seed; it is a key of workload, policy, baselines, sampler"]),
         ("study: s", "study: s\n12: 3", [f"2:1: unknown key 12; expected one of {TOP}"]),
         ("study: s", "study: s\n[a]: 3", ["2:1: a key is a word, not a list or a mapping"]),
         ("n_trials: 4", "n_trials: 4\nn_trials: 5",

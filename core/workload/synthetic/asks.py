@@ -60,7 +60,7 @@ def accesses_of_steps(
     """Return the access trace of steps, on a machine that has just been started."""
     low, high = Memory(0, data_pages, page_size).watermarks()
     parts = [rows_of(asks, number * STEP_NS, STEP_NS) for number, asks in enumerate(steps)]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns: Any = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Accesses(
         **columns,
         page_size=page_size,
