@@ -35,7 +35,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         row |= {"eviction": ("lru", "fifo")[number % 2], "stored": number * 2**61}
         store.add("trials", place | row | {"hit_ratio": number / 4 if number else None})
         samples = [{"atomic": False, "blocks": 1, "dropped": n, "count": n} for n in range(number)]
-        store.add("runs", place | {"workload": "w", "reservation_samples": samples})
+        store.add("runs", place | {"workload": "w", "replicate": 0, "reservation_samples": samples})
     store.flush()
     return path
 

@@ -58,7 +58,7 @@ def record(path: Path, count: int, study: str = "s", core: str = CORE_DIGEST) ->
         digest = {"policy_key": str(number), "core_digest": core}
         store.add("trials", place | {"state": "complete"} | digest)
         samples = [{"atomic": False, "blocks": 1, "dropped": 2, "count": 3}]
-        store.add("runs", place | {"workload": "a", "reservation_samples": samples})
+        store.add("runs", place | {"workload": "a", "replicate": 0, "reservation_samples": samples})
         store.add("attempts", place | {"attempts": 1, "error": "e"})
     store.flush()
 
@@ -137,7 +137,7 @@ def test_a_changed_study_is_refused_with_what_changed(
 
 def test_other_events_are_another_study(path: Path) -> None:
     enter(path)
-    with pytest.raises(StudyChangedError, match="a trace holds other events"):
+    with pytest.raises(StudyChangedError, match="a workload holds other events"):
         enter(path, given=inputs(("d1", "d3")))
 
 

@@ -72,7 +72,8 @@ def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
         row |= dict.fromkeys(WORDS, text) | {"headroom": double, "tag_block_size": integer}
         trials.append(row | dict.fromkeys((*COST_FIELDS, "seed", "folio_order"), integer))
         run = {key: row[key] for key in ("study", "role", "number", *UNITS)}
-        runs.append(run | {"workload": text or "w", "reservation_samples": samples * number})
+        run |= {"workload": text or "w", "replicate": number}
+        runs.append(run | {"reservation_samples": samples * number})
     runs[0]["reservation_samples"] = None
     store = Store(path)
     with held(path) if spooled else nullcontext():
