@@ -5,7 +5,7 @@ are hot; its heap, tagged, grows to its full size; a warm one touches a part aga
 follows a Zipf law over the apps, as usage does. The app cached longest is killed as new ones come
 (lmkd), and its whole heap goes. Now and then a camera takes a burst of tagged memory for a moment.
 The `launch-mglru` capture: 70 launches over 224 MiB, 31,559 insertions of which 13 % are refaults,
-27,556 distinct pages, 84,987 tagged allocations (2.7 for each insertion), peak 13 % of memory
+27,556 distinct pages, 84,987 tagged allocations (2.7 for each insertion), at most 25 % of memory
 tagged.
 """
 
