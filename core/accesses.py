@@ -94,11 +94,26 @@ def check_accesses(accesses: Accesses, name: str) -> None:
         ("order", order > MAX_ORDER, f"an order above {MAX_ORDER}"),
         ("time_ns", np.diff(accesses.time_ns, prepend=accesses.time_ns[:1]) < 0, "time goes back"),
         ("index", paged & (beyond != 0), "not aligned to its folio"),
-        ("handle", ~paged & (accesses.handle < 0), "a negative handle"),
+        ("handle", (op != LOOKUP) & (accesses.handle < 0), "a negative handle"),
+        ("handle", _is_outside(accesses), "memory of before the trace in a frame outside memory"),
     )
     for column, bad, what in faults:
         if bad.any():
             raise EventsError(f"{name}: row {int(np.argmax(bad))}, column {column}: {what}")
+    edges = [edge for one in accesses.free_ranges for edge in one]
+    if edges != sorted(set(edges)) or (
+        edges and not 0 <= edges[0] < edges[-1] <= accesses.data_pages
+    ):
+        raise EventsError(f"{name}: the frames that were free are no ranges of its memory")
+    if not 0 <= accesses.free_pages <= accesses.data_pages:
+        raise EventsError(f"{name}: more pages were free than there are")
+
+
+def _is_outside(accesses: Accesses) -> NDArray[np.bool_]:
+    frame = accesses.handle - BOOT_HANDLE
+    end = frame + (1 << np.minimum(accesses.order, MAX_ORDER).astype(np.int64))
+    outside: NDArray[np.bool_] = (accesses.op == GIVE) & (frame >= 0) & (end > accesses.data_pages)
+    return outside
 
 
 def write_accesses(path: str | os.PathLike[str], accesses: Accesses) -> None:

@@ -41,7 +41,9 @@ def _cache_folder(digest: str) -> Path:
             continue
         if os.access(folder, os.W_OK):
             return folder
-    return Path(tempfile.mkdtemp(prefix="tag-storage-sweep-"))
+    folder = Path(tempfile.mkdtemp(prefix="tag-storage-sweep-")) / digest
+    folder.mkdir()
+    return folder
 
 
 #: Digest of the simulator's source; stored with every result.
@@ -49,8 +51,8 @@ CORE_DIGEST: str = _source_digest()
 
 _FOLDER = _cache_folder(CORE_DIGEST)
 numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]
-#: Where tables are kept that this simulator made.
-KEPT_FOLDER = _FOLDER / "events"
+#: Where tables of events are kept: one folder, and one bound, for every version of the simulator.
+KEPT_FOLDER = _FOLDER.parent / "events"
 
 
 def kernel(function: Kernel) -> Kernel:
@@ -121,7 +123,7 @@ def _nothing() -> None:
 
 
 #: Called first in a loop that has several callers: LLVM, which inlines what it likes, keeps it
-#: apart. Else the front end's chain of calls is compiled once for every way through it (108 s).
+#: apart. Else the front end's chain of calls is compiled once for every way through it.
 apart: Any = (
     _nothing if numba.config.DISABLE_JIT else intrinsic(_declare_apart)  # type: ignore[attr-defined]
 )

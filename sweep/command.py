@@ -109,7 +109,6 @@ def validate_command(path: Path, as_json: bool) -> None:
     study, _ = load_study(path)
     check_sampler(study)
     inputs = _inputs(study, path)
-    make_events(study, inputs)
     workloads = [
         {"workload": name, "replicate": replicate, "data_pages": pages}
         | ({"events": int(source.op.size)} if isinstance(source, Events) else _made(study, source))

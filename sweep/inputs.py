@@ -48,45 +48,21 @@ def load_inputs(study: Study, study_path: Path) -> Inputs:
     EventsError
         When a workload cannot be replayed on the machine that the study names.
     """
-    inputs = Inputs(Workloads((), (), ()), [], [], [], [])
+    found: list[tuple[Events | Recipe, int, int, str, int, str]] = []
+    warnings: list[str] = []
     said = [workload.said for workload in study.workload]
     for workload, values, name in zip(study.workload, said, titles(said), strict=True):
         if workload.trace is not None:
-            events, size, pages = _trace(study, study_path, workload.trace, inputs.warnings)
-            digest = f"{digest_events(events)} {size} {pages}"
-            inputs = _with(inputs, events, size, pages, name, 0, digest)
+            events, size, pages = _trace(study, study_path, workload.trace, warnings)
+            found.append((events, size, pages, name, 0, f"{digest_events(events)} {size} {pages}"))
             continue
         times = study.replicates if is_random(values, study.parameters) else 1
         for replicate in range(times):
-            recipe = _recipe(study, study_path, workload, name, replicate)
-            inputs = _with(
-                *(inputs, recipe, recipe.page_size, recipe.data_pages, name),
-                *(replicate, recipe.digest()),
-            )
-    return inputs
-
-
-def _with(
-    inputs: Inputs,
-    source: Events | Recipe,
-    page_size: int,
-    data_pages: int,
-    name: str,
-    replicate: int,
-    digest: str,
-) -> Inputs:
-    workloads = inputs.workloads
-    return Inputs(
-        Workloads(
-            (*workloads.sources, source),
-            (*workloads.page_sizes, page_size),
-            (*workloads.data_pages, data_pages),
-        ),
-        [*inputs.names, name],
-        [*inputs.replicates, replicate],
-        [*inputs.digests, digest],
-        inputs.warnings,
-    )
+            one = _recipe(study, study_path, workload, name, replicate)
+            found.append((one, one.page_size, one.data_pages, name, replicate, one.digest()))
+    sources, page_sizes, data_pages, names, replicates, digests = zip(*found, strict=True)
+    workloads = Workloads(sources, page_sizes, data_pages)
+    return Inputs(workloads, list(names), list(replicates), list(digests), warnings)
 
 
 def _trace(
@@ -148,8 +124,11 @@ def _data_pages(study: Study, study_path: Path, page_size: int, default: int) ->
 
 
 def _digest(accesses: Accesses) -> str:
-    digest = hashlib.sha256(repr([accesses.page_size, *accesses[-5:-1]]).encode())
-    for column in accesses.columns.values():
+    columns = accesses.columns
+    machine = {name: value for name, value in accesses._asdict().items() if name not in columns}
+    machine.pop("source")
+    digest = hashlib.sha256(repr(machine).encode())
+    for column in columns.values():
         digest.update(column.tobytes())
     return digest.hexdigest()[:32]
 

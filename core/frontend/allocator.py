@@ -17,7 +17,7 @@ _BLOCK_ORDER = 9
 MOVABLE, UNMOVABLE = 0, 1
 KINDS = 2
 #: Batches that the per-CPU cache keeps (Linux: 4 while reclaim runs, else up to the low watermark;
-#: of 4 to 130, 10 fit both database captures best), and its room.
+#: by benchmarks/fidelity.py 10 fit both database captures), and its room.
 _CACHED_BATCHES = 10
 _RING = 4096
 NONE = -1

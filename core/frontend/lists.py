@@ -17,7 +17,7 @@ HEADS = 8
 #: Kinds of pages, as in mm/vmscan.c.
 ANON, FILE = 0, 1
 
-#: A page, 20 bytes (links and all in one record took 16 ns a move, 32 bytes of int32 19 ns).
+#: A page, 20 bytes: in one record, so that a move on a list touches few cache lines.
 #: `place`: its frame while it is in memory, else its shadow entry (0: none). `list` is off by
 #: none: ABSENT. `maps`: mappings by tasks that live.
 PAGE = np.dtype(

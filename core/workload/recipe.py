@@ -22,7 +22,7 @@ from pyarrow import ipc
 from core.accesses import Accesses
 from core.events import SCHEMA, Events, EventsError
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
-from core.jit import KEPT_FOLDER
+from core.jit import CORE_DIGEST, KEPT_FOLDER
 from core.workload.synthetic import synthesise
 from core.workload.tenant import on_machine, with_tenant
 
@@ -72,7 +72,7 @@ class Recipe:
         return replace(self, parameters=parameters, front_end=front_end)
 
     def digest(self) -> str:
-        """Return what tells the recipe's table from those of other recipes, by this simulator."""
+        """Return what tells the recipe's table from those of other recipes."""
         content = [
             *(self.generator, self.accesses_digest),
             *(self.parameters, self.seed, self.data_pages, self.page_size, vars(self.front_end)),
@@ -112,7 +112,7 @@ class Recipe:
         Processes that want the same table at once wait for the one that makes it.
         """
         folder = Path(KEPT_FOLDER)
-        path = folder / f"{self.digest()}.arrow"
+        path = folder / f"{CORE_DIGEST}-{self.digest()}.arrow"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = (folder / f"{path.name}.lock").open("w")
