@@ -239,6 +239,25 @@ def trace_reclaim(
     return DONE
 
 
+@trace.command("synthesise")
+def trace_synthesise(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as app_launch.")],
+    output: Written,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="The machine's.")] = "512MiB",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PARAMETER=VALUE", help="Once for each that is changed."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write the access trace of a synthetic workload (docs/workloads.md has their parameters)."""
+    from sweep.trace_requests import synthesise_command
+
+    synthesise_command(name, output, memory, seed, changed or (), as_json)
+    return DONE
+
+
 @trace.command("info")
 def trace_info(
     file: Annotated[

@@ -21,6 +21,7 @@ from core.workload.csv_trace import TIME_DIGITS, import_csv, import_msr, parse_c
 from core.workload.formats import Format, detect
 from core.workload.oracle_general import import_oracle_general
 from core.workload.requests import accesses_of, plain_events
+from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
 from core.workload.text import TraceError
 from sweep import trace
 from sweep.fields import size_in_bytes
@@ -34,6 +35,7 @@ _IMPORTS: dict[Format, Callable[..., ImportedRequests]] = {
     Format.FIO: import_fio,
     Format.BLKTRACE: import_blkparse,
 }
+_PAGE_SIZE = 4096
 
 
 class RequestOptions(NamedTuple):
@@ -175,6 +177,42 @@ def _say_import(
         f"{output}: {found}, {seconds:.1f} s, {rate:.2g} M requests/s; "
         "sweep trace info shows what it holds"
     )
+
+
+def synthesise_command(
+    name: str, output: Path, memory: str, seed: int, changed: Sequence[str], as_json: bool
+) -> None:
+    """Write the access trace of a synthetic workload, and say what is in it."""
+    trace.check_output(output)
+    if name not in GENERATORS:
+        raise TraceError(f"unknown workload {name}{suggest(name, list(GENERATORS))}")
+    parameters = parameters_of(name)
+    for one in changed:
+        key, _, value = one.partition("=")
+        if key not in parameters:
+            raise TraceError(
+                f"--set: {name} has no parameter {key}{suggest(key, list(parameters))}"
+            )
+        parameters[key] = _parameter(key, value)
+    try:
+        size = size_in_bytes(memory)
+    except ValueError as error:
+        raise TraceError(f"--memory: {error}") from None
+    if size % _PAGE_SIZE or not 1 <= size // _PAGE_SIZE < 2**31:
+        raise TraceError(f"--memory: {size} bytes are not whole pages of {_PAGE_SIZE} bytes")
+    write_accesses(output, synthesise(name, parameters, seed, size // _PAGE_SIZE, _PAGE_SIZE))
+    info_command(output, as_json)
+
+
+def _parameter(name: str, text: str) -> float:
+    least, most = PARAMETERS[name]
+    try:
+        value = int(text) if isinstance(least, int) else float(text)
+    except ValueError:
+        raise TraceError(f"--set: {name}: {text!r} is no number of its kind") from None
+    if not least <= value <= most:
+        raise TraceError(f"--set: {name} is from {least:g} to {most:g}, not {text}")
+    return value
 
 
 def info_command(path: Path, as_json: bool) -> None:

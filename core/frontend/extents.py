@@ -6,7 +6,7 @@ holes its files have, and neighbours in a file are neighbours in it: readahead n
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ class Extents(NamedTuple):
     index: NDArray[np.uint32]  # type: ignore[assignment]  # [extent] its first page in the file
     pages: int
     first_anonymous: int
+    chunk_order: int
+    extent_of: NDArray[np.int32]  # [chunk] of `2**chunk_order` pages
 
 
 def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
@@ -52,10 +54,10 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
     anonymous = (op == ANONYMOUS) | (op == UNMAP)
     file_inodes = accesses.inode[op <= TRUNCATE]
     spaces = accesses.inode[anonymous]
-    inodes = [_known(file_inodes), _known(spaces)]
+    inodes = [known(file_inodes), known(spaces)]
     space = np.zeros(op.size, dtype=np.int32)
-    space[op <= TRUNCATE] = _places(inodes[0], file_inodes)
-    space[anonymous] = _places(inodes[1], spaces) + inodes[0].size
+    space[op <= TRUNCATE] = places(inodes[0], file_inodes)
+    space[anonymous] = places(inodes[1], spaces) + inodes[0].size
     folios = paged & (op < LOOKUP)
     least = int(accesses.order[folios].max()) if folios.any() else 0
     asks = (op == LOOKUP) | (op == WRITE)
@@ -84,25 +86,28 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
         index.astype(np.uint32),
         pages,
         int(first[anonymous_extents[0]]) if anonymous_extents.size else pages,
+        order,
+        extent_of[used],
     )
 
 
-def _known(inodes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return the distinct inodes, ascending: by a table where they are small, not by sorting."""
-    if inodes.size and int(inodes.max()) < 4 * inodes.size + _SMALL:
-        there = np.zeros(int(inodes.max()) + 1, dtype=np.bool_)
-        there[inodes] = True
-        return np.flatnonzero(there).astype(np.uint32)
-    return np.unique(inodes)
+def known(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return the distinct numbers, ascending: by a table where they are small, not by sorting."""
+    if numbers.size and int(numbers.max()) < 4 * numbers.size + _SMALL:
+        there = np.zeros(int(numbers.max()) + 1, dtype=np.bool_)
+        there[numbers] = True
+        return np.flatnonzero(there).astype(numbers.dtype)
+    return np.unique(numbers)
 
 
-def _places(known: NDArray[np.uint32], inodes: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """Return the places of inodes in those that are known."""
-    if known.size and int(known[-1]) < 4 * inodes.size + _SMALL:
-        table = np.zeros(int(known[-1]) + 1, dtype=np.int32)
-        table[known] = np.arange(known.size)
-        return table[inodes]
-    return np.searchsorted(known, inodes).astype(np.int32)
+def places(distinct: NDArray[Any], numbers: NDArray[Any]) -> NDArray[np.int32]:
+    """Return the places of numbers in those that are known."""
+    if distinct.size and int(distinct[-1]) < 4 * numbers.size + _SMALL:
+        table = np.zeros(int(distinct[-1]) + 1, dtype=np.int32)
+        table[distinct] = np.arange(distinct.size)
+        found: NDArray[np.int32] = table[numbers]
+        return found
+    return np.searchsorted(distinct, numbers).astype(np.int32)
 
 
 def _chunks(

@@ -14,7 +14,7 @@ from core.accesses import BOOT_HANDLE, EXIT, LOOKUP, MAP, TAKE, WRITE, Accesses
 from core.events import INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
 from core.frontend.allocator import free_frames
-from core.frontend.extents import Extents, number_pages
+from core.frontend.extents import Extents, known, number_pages, places
 from core.frontend.kernel import Asked, read_active_inactive, read_mglru
 from core.frontend.lists import COUNTED, SWAP_FREE, SWAPPINESS
 from core.frontend.node import (
@@ -29,11 +29,10 @@ from core.frontend.node import (
     Node,
     make_node,
 )
+from core.jit import entry, wide
 
 #: What a step of the loop has room for.
 _MOST_READAHEAD_PAGES = 4096
-#: Tasks and other memory are handles of their own.
-_TASKS = 1 << 50
 
 
 class Reclaim(StrEnum):
@@ -121,17 +120,25 @@ def _frozen(column: NDArray[Any]) -> Any:
 def _asked(accesses: Accesses, extents: Extents) -> Asked:
     """Return the accesses as the loop reads them: handles are dense."""
     op = accesses.op
-    tasks = (op == MAP) | (op == EXIT)
-    held = (op >= TAKE) | tasks
     handle = np.where(op == LOOKUP, accesses.handle, 0)
-    names = accesses.handle[held] + np.where(tasks[held], _TASKS, 0)
-    held_by, dense = np.unique(names, return_inverse=True)
-    handle[held] = dense
-    holder = np.where(held_by >= _TASKS, -1, 0).astype(np.int32)
-    # Where it is not known which frames were free, memory of before is counted but has no frame.
-    before = (held_by >= BOOT_HANDLE) & (held_by < _TASKS)
-    if accesses.free_ranges:
-        holder[before] = held_by[before] - BOOT_HANDLE + 1
+    holders: list[NDArray[np.int32]] = []
+    tasks = (op == MAP) | (op == EXIT)
+    before = (op >= TAKE) & (op < EXIT) & (accesses.handle >= BOOT_HANDLE)
+    # Each kind of handle is dense, or nearly, in itself: memory, that of before the trace, tasks.
+    for mine, first in (
+        ((op >= TAKE) & (op < EXIT) & ~before, 0),
+        (before, BOOT_HANDLE),
+        (tasks, 0),
+    ):
+        names = accesses.handle[mine] - first
+        distinct = known(names)
+        handle[mine] = places(distinct, names) + sum(one.size for one in holders)
+        holders.append(np.zeros(distinct.size, dtype=np.int32))
+        # Where it is not known which frames were free, memory of before has no frame.
+        if mine is before and accesses.free_ranges:
+            holders[-1][:] = distinct + 1
+    holders[-1][:] = -1
+    holder = np.concatenate(holders)
     next_map = np.full(op.size if tasks.any() else 0, -1, dtype=np.int32)
     return Asked(
         accesses.time_ns,
@@ -170,26 +177,56 @@ def _node(accesses: Accesses, extents: Extents, front_end: FrontEnd) -> Node:
 
 
 def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]) -> Events:
-    together = np.concatenate(parts) if parts else np.zeros((0, 6), dtype=np.int32)
-    file = together[:, 1] <= INVALIDATE
-    page = together[:, 2].astype(np.int64)
-    extent = np.searchsorted(extents.first, page[file], side="right") - 1
-    inode = np.zeros(page.size, dtype=np.uint32)
-    index = np.zeros(page.size, dtype=np.uint32)
-    inode[file] = extents.inode[extent]
-    index[file] = extents.index[extent] + (page[file] - extents.first[extent]).astype(np.uint32)
-    columns: dict[str, NDArray[Any]] = {
-        "time_ns": accesses.time_ns[together[:, 0]],
-        "op": together[:, 1],
-        "inode": inode,
-        "index": index,
-        "order": together[:, 3],
-        "pfn": together[:, 4],
-        "flags": together[:, 5],
-    }
+    rows = sum(part.shape[0] for part in parts)
+    columns = {field.name: np.zeros(rows, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
+    start = 0
+    for part in parts:
+        mine = (column[start : start + part.shape[0]] for column in columns.values())
+        _name(
+            part,
+            accesses.time_ns,
+            extents.chunk_order,
+            extents.extent_of,
+            extents.first,
+            extents.inode,
+            extents.index,
+            *mine,
+        )
+        start += part.shape[0]
     return make_events(
-        {name: columns[name] for name in SCHEMA.names},
+        columns,
         page_size=accesses.page_size,
         data_pages=accesses.data_pages,
         source=accesses.source,
     )
+
+
+@entry
+def _name(
+    rows: NDArray[np.int32],
+    access_ns: NDArray[np.int64],
+    chunk_order: int,
+    extent_of: NDArray[np.int32],
+    extent_first: NDArray[np.int64],
+    extent_inode: NDArray[np.uint32],
+    extent_index: NDArray[np.uint32],
+    time_ns: NDArray[np.int64],
+    op: NDArray[np.uint8],
+    inode: NDArray[np.uint32],
+    index: NDArray[np.uint32],
+    order: NDArray[np.uint8],
+    pfn: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+) -> None:
+    """Write rows out as columns, with their pages as inode and index."""
+    for row in range(rows.shape[0]):
+        time_ns[row] = access_ns[rows[row, 0]]
+        op[row] = rows[row, 1]
+        order[row] = rows[row, 3]
+        pfn[row] = rows[row, 4]
+        flags[row] = rows[row, 5]
+        if rows[row, 1] <= INVALIDATE:
+            page = wide(rows[row, 2])
+            extent = extent_of[page >> chunk_order]
+            inode[row] = extent_inode[extent]
+            index[row] = wide(extent_index[extent]) + page - extent_first[extent]

@@ -13,6 +13,7 @@ from test_cli import Said, say
 
 from core.accesses import read_accesses
 from core.events import read_events
+from core.workload.synthetic import parameters_of, synthesise
 from sweep.cli import main
 
 CSV = "ts,path\n1,a\n2,b\n3,a\n"
@@ -130,3 +131,34 @@ def test_options_that_do_not_fit_the_format_are_refused(
         assert (code, out) == (2, ""), err
         assert told in err
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_synthetic_workload_is_written_as_its_access_trace(
+    tmp_path: Path, say_here: Callable[..., Said]
+) -> None:
+    out = tmp_path / "zipf.parquet"
+    words = ("trace", "synthesise", "zipf", "-o", out, "--memory", "16MiB", "--seed", 3)
+    code, _, err = say_here(*words, "--set", "asks=500", "--set", "skew=0.7", "--json")
+    assert code == 0, err
+    parameters = parameters_of("zipf") | {"asks": 500, "skew": 0.7}
+    made = synthesise("zipf", parameters, 3, 4096, 4096)
+    for name, column in read_accesses(out).columns.items():
+        assert np.array_equal(column, made.columns[name]), name
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("zip",), "unknown workload zip, did you mean zipf?"),
+        (("zipf", "--set", "skw=1"), "no parameter skw, did you mean skew?"),
+        (("zipf", "--set", "skew=9"), "skew is from 0 to 3, not 9"),
+        (("zipf", "--set", "asks=1.5"), "'1.5' is no number of its kind"),
+        (("zipf", "--memory", "5000"), "5000 bytes are not whole pages"),
+    ],
+)
+def test_a_synthetic_workload_that_cannot_be_made_is_refused(
+    tmp_path: Path, say_here: Callable[..., Said], words: tuple[str, ...], told: str
+) -> None:
+    code, _, err = say_here("trace", "synthesise", *words, "-o", tmp_path / "out.parquet")
+    assert (code, list(tmp_path.iterdir())) == (2, [])
+    assert told in err
