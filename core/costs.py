@@ -29,6 +29,12 @@ class Costs:
         One page copied into, and out of, tag storage.
     lookup_ns
         One page looked up at a restore.
+    migrate_page_ns
+        One page migrated out of tag storage: copied, with its mappings changed.
+    compress_ns, decompress_ns
+        One page compressed into tag storage, and decompressed out of it.
+    tmem_copy_in_ns, tmem_copy_out_ns
+        One page copied into, and out of, the memory behind a hypervisor's region.
 
     Raises
     ------
@@ -44,6 +50,11 @@ class Costs:
     copy_in_ns: int = 550
     copy_out_ns: int = 550
     lookup_ns: int = 120
+    migrate_page_ns: int = 8_000
+    compress_ns: int = 5_500
+    decompress_ns: int = 2_600
+    tmem_copy_in_ns: int = 1_300
+    tmem_copy_out_ns: int = 1_300
 
     def __post_init__(self) -> None:
         for name in COST_FIELDS:
@@ -70,6 +81,11 @@ COST_PRESETS: dict[str, Costs] = {
         copy_in_ns=1_200,
         copy_out_ns=1_200,
         lookup_ns=250,
+        migrate_page_ns=20_000,
+        compress_ns=16_000,
+        decompress_ns=7_000,
+        tmem_copy_in_ns=2_600,
+        tmem_copy_out_ns=2_600,
     ),
     # NVMe: about 13,000 random reads/s at depth 1, 3 GB/s streaming.
     "nvme_server": Costs(
@@ -81,6 +97,11 @@ COST_PRESETS: dict[str, Costs] = {
         copy_in_ns=320,
         copy_out_ns=320,
         lookup_ns=90,
+        migrate_page_ns=5_000,
+        compress_ns=3_600,
+        decompress_ns=1_500,
+        tmem_copy_in_ns=800,
+        tmem_copy_out_ns=800,
     ),
     # "gcma" v2 (1424721263-25314-1), 4 x 1 GHz ARMv7, latency table: 13 us the fastest 1-page
     # allocation, (44,675 - 26) us / 31,999 pages on average from 1 page to 32,000. SD card reads.
@@ -93,6 +114,11 @@ COST_PRESETS: dict[str, Costs] = {
         copy_in_ns=3_000,
         copy_out_ns=3_000,
         lookup_ns=800,
+        migrate_page_ns=20_000,
+        compress_ns=60_000,
+        decompress_ns=25_000,
+        tmem_copy_in_ns=6_000,
+        tmem_copy_out_ns=6_000,
     ),
 }
 DEFAULT_COSTS = "ufs_phone"

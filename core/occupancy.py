@@ -44,9 +44,9 @@ class Occupancy(NamedTuple):
     inverse_ideal_ns: float  # the same of 1 / ceil(tagged / (32 b)): times B, the carve-out's
 
 
-def occupy(events: Events, machine: Machine) -> Occupancy:
-    """Return the occupancy of a machine's tag storage under `events`."""
-    rows = np.flatnonzero((events.op == ALLOC) | (events.op == FREE))
+def occupy(events: Events, machine: Machine, tagged: bool = True) -> Occupancy:
+    """Return the occupancy of a machine's tag storage under `events`; without tags, none."""
+    rows = np.flatnonzero(((events.op == ALLOC) | (events.op == FREE)) & tagged)
     row, block, released, samples, reserved_ns, counts, ratios = _occupy(
         *(events.time_ns, events.op, events.order, events.pfn, events.flags, rows),
         *(machine.data_pages, machine.tag_block_pages, machine.tag_blocks),

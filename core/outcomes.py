@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.costs import Int64
-from core.eviction.queue import CACHED_PAGE_NS, PEAK_CACHED, TALLIES
+from core.eviction.queue import CACHED_PAGE_NS, PEAK_CACHED, TALLIES, WITHHELD_PAGE_NS
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
-from core.policy import Metadata, code
-from core.timeline import Timeline
+from core.policy import Metadata, System, code
+from core.timeline import RELEASE, RESERVE, RESIZE, Timeline
 
 CACHE_LINE_BYTES = 64
 STRUCT_PAGE_BYTES = 64
@@ -40,8 +40,10 @@ UNITS: dict[str, str] = {
     **{f"atomic_reservation_{name}": "ns" for name in _LATENCIES},
     **dict.fromkeys(("failed_pinned", "failed_atomic"), "allocs"),
     **dict.fromkeys(("copies_in", "copies_out"), "pages"),
+    **dict.fromkeys(("compressions", "decompressions", "migrations"), "pages"),
     "metadata_bytes": "bytes",
     **dict.fromkeys(("read_ns", "time_saved_ns"), "ns"),
+    "share_of_ideal": "ratio",
 }
 
 Column = np.ma.MaskedArray[tuple[int], np.dtype[np.int64]]
@@ -59,11 +61,18 @@ class Outcomes(NamedTuple):
 
     tallies: Int64  # [lane, TALLIES]
     samples: Int64  # [lane, bin] reserving allocations, by class and pages dropped
-    reserves: NDArray[np.bool_]  # [lane] whether tag blocks come and go (not in a carve-out)
+    series: Int64  # [lane, point] pages cached
+    system: NDArray[np.uint8]  # [lane]
     metadata: NDArray[np.uint8]  # [lane]
     headroom_blocks: Int64  # [lane]
+    kept_blocks: Int64  # [lane] of the headroom, if it is dynamic
+    ideal_restored: int  # pages, by the bound
     timeline: Timeline
     machine: Machine
+
+    def under(self, *systems: System) -> NDArray[np.bool_]:
+        """Whether each lane is under one of some systems."""
+        return np.isin(self.system, [code(system) for system in systems])
 
 
 class Samples(NamedTuple):
@@ -91,6 +100,42 @@ def samples_of(outcomes: Outcomes) -> Samples:
     )
 
 
+#: What a series tells of each of its moments: time since the first event, and pages of tag storage.
+SERIES = (
+    "series_time_ns",
+    "series_reserved_pages",
+    "series_cached_pages",
+    "series_empty_pages",
+)
+
+
+def series_of(outcomes: Outcomes) -> dict[str, Int64]:
+    """Return what tag storage holds over time.  # each [lane, point]
+
+    Headroom that is not reserved counts as empty; of a region, what was handed back as reserved.
+    """
+    timeline = outcomes.timeline
+    kinds = timeline.word & 7
+    resized = kinds == RESIZE
+    change = np.where(kinds == RESERVE, 1, np.where(kinds == RELEASE, -1, 0))
+    reserved = np.concatenate([[0], np.cumsum(change * timeline.block_pages)])
+    if resized.any():
+        last = np.maximum.accumulate(np.where(resized, np.arange(kinds.size), -1))
+        size = np.where(last < 0, timeline.slots, timeline.page[np.maximum(last, 0)])
+        reserved = np.concatenate([[0], timeline.slots - size])
+    at = reserved[timeline.series_steps[1:]]
+    always = outcomes.under(System.CARVEOUT)[:, None]
+    held = np.where(always, timeline.slots, at[None, :])
+    points = at.size
+    times = np.array([timeline.span_ns * (point + 1) // points for point in range(points)])
+    return {
+        "series_time_ns": np.broadcast_to(times, held.shape),
+        "series_reserved_pages": held,
+        "series_cached_pages": outcomes.series,
+        "series_empty_pages": timeline.slots - held - outcomes.series,
+    }
+
+
 def _block_lines(machine: Machine) -> int:
     return machine.tag_block_pages * machine.page_size // CACHE_LINE_BYTES
 
@@ -110,7 +155,8 @@ def measure(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
         for column, name in enumerate(TALLIES)
     }
     columns: Columns = {name: _whole(counted[name]) for name in PAGE_COUNTERS}
-    reserves = workloads[0].reserves
+    first = workloads[0]
+    reserves = ~first.under(System.CARVEOUT)
     reservations = sum(run.timeline.occupancy.reservations for run in workloads)
     releases = sum(run.timeline.occupancy.releases for run in workloads)
     refaults = _zero(workloads) + sum(run.timeline.refaults for run in workloads)
@@ -123,12 +169,18 @@ def measure(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
     columns["collateral_ratio"] = _ratio(counted["collateral"], recalled + counted["collateral"])
     columns |= _occupancy(workloads)
     columns |= _latency(workloads, costs)
-    columns["failed_pinned"] = _whole(_zero(workloads))
-    columns["failed_atomic"] = _whole(_zero(workloads))
-    columns["copies_in"] = columns["stored"]
-    columns["copies_out"] = columns["restored"]
+    copies = first.under(System.CLEANCACHE, System.TMEM)
+    columns["failed_pinned"] = _whole(counted["failed_pinned"])
+    columns["failed_atomic"] = _whole(counted["failed_atomic"])
+    columns["copies_in"] = _whole(np.where(copies, counted["stored"], 0))
+    columns["copies_out"] = _whole(np.where(copies, restored, 0))
+    columns["compressions"] = _whole(counted["compressed"])
+    columns["decompressions"] = _whole(counted["decompressed"])
+    columns["migrations"] = _whole(counted["migrated"])
     columns["metadata_bytes"] = _whole(np.max([_metadata_bytes(run) for run in workloads], axis=0))
     columns |= _time(workloads, counted, costs)
+    ideal = _zero(workloads) + sum(run.ideal_restored for run in workloads)
+    columns["share_of_ideal"] = _ratio(restored, ideal)
     return {name: columns[name] for name in UNITS}
 
 
@@ -153,24 +205,30 @@ def _occupancy(workloads: Sequence[Outcomes]) -> Columns:
     blocks_ns, tagged_ns = np.zeros(lanes), np.zeros(lanes)
     peak = np.zeros(lanes, dtype=np.int64)
     for run in workloads:
-        timeline, machine, reserves = run.timeline, run.machine, run.reserves
-        occupancy = timeline.occupancy
-        pages = machine.tag_block_pages
+        timeline, reserves = run.timeline, ~run.under(System.CARVEOUT)
+        occupancy, blocks = timeline.occupancy, run.machine.tag_blocks
+        pages = timeline.block_pages
         reserved_ns = np.concatenate([[0], np.cumsum(occupancy.block_reserved_ns)]) * pages
-        all_ns = machine.slots * timeline.span_ns
+        all_ns = timeline.slots * timeline.span_ns
+        withheld_ns = run.tallies[:, WITHHELD_PAGE_NS]
         mine = np.where(reserves, reserved_ns[-1], all_ns)
+        mine = np.where(run.under(System.TMEM), withheld_ns, mine)
         caching = run.tallies[:, CACHED_PAGE_NS]
         unreserved = run.headroom_blocks * pages * timeline.span_ns
-        spare = np.where(reserves, unreserved - reserved_ns[run.headroom_blocks], 0)
+        spare = unreserved - reserved_ns[run.headroom_blocks]
+        # Blocks that are kept empty are others by and by: the replay has counted how long.
+        kept = run.kept_blocks * pages * timeline.span_ns + withheld_ns
+        spare = np.where(run.kept_blocks > 0, kept, spare)
+        spare = np.where(run.under(System.CLEANCACHE, System.ZSWAP), spare, 0)
         total += all_ns
         reserved += mine
         cached += caching
         headroom += spare
         empty += all_ns - mine - caching - spare
-        always = machine.tag_blocks * occupancy.inverse_ideal_ns
+        always = blocks * occupancy.inverse_ideal_ns
         blocks_ns += np.where(reserves, occupancy.amplification_ns, always)
         tagged_ns += occupancy.tagged_ns
-        here = np.where(reserves, occupancy.peak_reserved, machine.tag_blocks)
+        here = np.where(reserves, occupancy.peak_reserved, blocks)
         peak = np.maximum(peak, here)
     return {
         "reserved_share": _ratio(reserved, total),
@@ -194,7 +252,7 @@ def _latency(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
     values = (
         costs["reserve_base_ns"][:, None]
         + (blocks * lines) * costs["cache_line_ns"][:, None]
-        + dropped * costs["slot_drop_ns"][:, None]
+        + dropped * _per_page_ns(workloads[0], costs)[:, None]
     )  # [lane, bin]
     ranking = np.argsort(values, axis=1, kind="stable")
     values = np.take_along_axis(values, ranking, axis=1)
@@ -214,12 +272,18 @@ def _latency(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
     return columns
 
 
+def _per_page_ns(run: Outcomes, costs: dict[str, Int64]) -> Int64:
+    """Return what a reservation pays for each page in its way."""
+    migrates = run.under(System.MIGRATE_CMA)
+    return np.where(migrates, costs["migrate_page_ns"], costs["slot_drop_ns"])
+
+
 def _metadata_bytes(run: Outcomes) -> Int64:
-    slots = np.full(run.reserves.size, run.machine.slots, dtype=np.int64)
+    slots = np.full(run.system.size, run.timeline.slots, dtype=np.int64)
     used = np.select(
         [
-            ~run.reserves,
-            run.metadata == code(Metadata.MEMMAP),
+            run.under(System.CARVEOUT, System.IDEAL),
+            run.under(System.MIGRATE_CMA) | (run.metadata == code(Metadata.MEMMAP)),
             run.metadata == code(Metadata.COMPACT),
         ],
         [0, slots * STRUCT_PAGE_BYTES, run.tallies[:, PEAK_CACHED] * COMPACT_BYTES],
@@ -251,12 +315,22 @@ def _time(
         data = occupancy.reservations * _block_lines(run.machine)
         lines += data + occupancy.freed_tagged_pages * page_lines
     dropped = counted["reclaimed"] + counted["recalled"] + counted["collateral"]
+    first = workloads[0]
+    # A compressed page is not copied besides; one that was not read since it never left is neither.
+    copies = first.under(System.CLEANCACHE, System.TMEM)
+    tmem = first.under(System.TMEM)
+    copy_in_ns = np.where(tmem, costs["tmem_copy_in_ns"], costs["copy_in_ns"])
+    copy_out_ns = np.where(tmem, costs["tmem_copy_out_ns"], costs["copy_out_ns"])
+    looks = ~first.under(System.MIGRATE_CMA)
     paid = (
-        counted["stored"] * costs["copy_in_ns"]
-        + counted["restored"] * costs["copy_out_ns"]
-        + (counted["restored"] + counted["missed"]) * costs["lookup_ns"]
+        np.where(copies, counted["stored"] * copy_in_ns + counted["restored"] * copy_out_ns, 0)
+        + np.where(looks, counted["restored"] + counted["missed"], 0) * costs["lookup_ns"]
         + dropped * costs["slot_drop_ns"]
         + lines * costs["cache_line_ns"]
+        + counted["compressed"] * costs["compress_ns"]
+        + counted["decompressed"] * costs["decompress_ns"]
+        + counted["migrated"] * costs["migrate_page_ns"]
     )
-    saved = all_missed - read - np.where(workloads[0].reserves, paid, 0)
+    pays = ~first.under(System.CARVEOUT, System.IDEAL)
+    saved = all_missed - read - np.where(pays, paid, 0)
     return {"read_ns": _whole(read), "time_saved_ns": _whole(saved)}

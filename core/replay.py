@@ -1,115 +1,90 @@
-"""Replay: an event table under B policies, lane by lane, in one compiled call an eviction."""
+"""Replay: a timeline under B policies, each lane by its system."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from core.events import SCHEMA, Events, make_events
-from core.eviction.queue import TALLIES, make_state, state_bytes
+from core.eviction.queue import RESTORED, TALLIES, state_bytes
 from core.machine import Machine
 from core.outcomes import Outcomes
-from core.policy import (
-    Admission,
-    Drop,
-    Eviction,
-    LargeFolios,
-    Policies,
-    Policy,
-    Restore,
-    System,
-    code,
-    pack,
-)
-from core.system import carveout, cleancache
-from core.system.lanes import ENTRIES
-from core.timeline import Timeline, prepare
+from core.policy import Eviction, Placement, Policies, Policy, System, code, pack
+from core.system.cache_lanes import OPTIONS, kept_blocks, replay_cache
+from core.system.carveout import replay_carveout
+from core.system.counted import Counted, nothing_counted
+from core.system.ideal import bound, replay_ideal
+from core.system.units import Form
+from core.timeline import SERIES_POINTS, Timeline
+from core.view import View, prepare_view, view_of
+
+#: Systems whose tag storage holds what mm events say.
+SYSTEMS: dict[System, Callable[[Timeline, Policies], Counted]] = {
+    System.CARVEOUT: replay_carveout,
+    System.CLEANCACHE: replay_cache,
+    System.TMEM: replay_cache,
+    System.IDEAL: replay_ideal,
+}
 
 
 def replay(events: Events, machine: Machine, policies: Policies) -> Outcomes:
-    """Return the outcomes of `events` on `machine` under every policy of `policies`."""
-    return replay_timeline(prepare(events, machine), machine, policies)
+    """Return the outcomes of `events` on `machine` under policies that all see the plain view."""
+    return replay_timeline(prepare_view(events, machine, View()), machine, policies)
+
+
+def replay_policy(events: Events, machine: Machine, policy: Policy) -> Outcomes:
+    """Return the outcomes of `events` on `machine` under one policy, in its own view."""
+    timeline = prepare_view(events, machine, view_of(policy, machine))
+    return replay_timeline(timeline, machine, pack([policy]))
 
 
 def replay_timeline(timeline: Timeline, machine: Machine, policies: Policies) -> Outcomes:
     """Return the outcomes of a prepared timeline; a lane's do not depend on its neighbours."""
-    lanes = policies.lanes
-    options = _options(policies, machine)
-    tallies = np.zeros((lanes, len(TALLIES)), dtype=np.int64)
-    samples = np.zeros((lanes, timeline.bins), dtype=np.int64)
-    single = (
-        (options[:, cleancache.FOLIO_ORDER] == 0)
-        | (options[:, cleancache.REFUSE_LARGE] == 1)
-        | (timeline.max_order == 0)
-    )
-    cached = policies.system == code(System.CLEANCACHE)
-    tallies[~cached] = carveout.tallies(timeline)
-    for eviction, one_page in ENTRIES:
-        chosen = cached & (policies.eviction == code(eviction)) & (single == one_page)
-        mine = np.flatnonzero(chosen)
-        if not mine.size:
-            continue
-        state = make_state(timeline.pages, machine.slots, eviction is Eviction.S3FIFO)
-        counted = np.zeros((mine.size, len(TALLIES)), dtype=np.int64)
-        sampled = np.zeros((mine.size, timeline.bins), dtype=np.int64)
-        ENTRIES[eviction, one_page](
-            timeline.word,
-            timeline.page,
-            timeline.remaining_ns,
-            timeline.inode_pages,
-            timeline.sample_bins,
-            machine.tag_block_pages,
-            options[mine],
-            *state,
-            counted,
-            sampled,
-        )
-        tallies[mine] = counted
-        samples[mine] = sampled
+    counted = nothing_counted(timeline, policies.lanes)
+    for system, run in SYSTEMS.items():
+        mine = np.flatnonzero(policies.system == code(system))
+        if mine.size:
+            for whole, part in zip(counted, run(timeline, policies.of(mine)), strict=True):
+                whole[mine] = part
+    return outcomes_of(timeline, machine, policies, counted, int(bound(timeline)[0][RESTORED]))
+
+
+def outcomes_of(
+    timeline: Timeline, machine: Machine, policies: Policies, counted: Counted, ideal_restored: int
+) -> Outcomes:
+    """Return outcomes of what lanes counted."""
     return Outcomes(
-        tallies=tallies,
-        samples=samples,
-        reserves=cached,
+        *counted,
+        system=policies.system,
         metadata=policies.metadata,
-        headroom_blocks=options[:, cleancache.HEADROOM] // machine.tag_block_pages,
+        headroom_blocks=np.floor(policies.headroom * machine.tag_blocks).astype(np.int64),
+        kept_blocks=kept_blocks(policies, machine.tag_blocks),
+        ideal_restored=ideal_restored,
         timeline=timeline,
         machine=machine,
     )
 
 
-def replay_bytes(timeline: Timeline, machine: Machine, lanes: int) -> int:
+def replay_bytes(timeline: Timeline, lanes: int) -> int:
     """Return the bytes that a replay of `lanes` policies needs beside the timeline.
 
     Lanes follow one another in one state: 8 bytes a file page and 32 a slot at most, once; each
-    lane adds its tallies and its histogram of reservation latency (held twice for a moment).
+    lane adds its tallies, its series and its histogram of latency (held twice for a moment).
     """
-    state = state_bytes(timeline.pages, machine.slots, True)
-    return state + lanes * 2 * 8 * (len(TALLIES) + timeline.bins + cleancache.OPTIONS)
+    state = state_bytes(timeline.pages, timeline.slots, True)
+    return state + lanes * 2 * 8 * (len(TALLIES) + SERIES_POINTS + timeline.bins + OPTIONS)
 
 
-def _options(
-    policies: Policies, machine: Machine
-) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    options = np.zeros((policies.lanes, cleancache.OPTIONS), dtype=np.int64)
-    blocks = np.floor(policies.headroom * machine.tag_blocks).astype(np.int64)
-    options[:, cleancache.WORKINGSET_ONLY] = policies.admission == code(Admission.WORKINGSET)
-    options[:, cleancache.RESTORE_MODE] = np.where(
-        policies.restore == code(Restore.EXCLUSIVE), cleancache.EXCLUSIVE, cleancache.INCLUSIVE
-    )
-    options[:, cleancache.WHOLE_FOLIO] = policies.drop == code(Drop.FOLIO)
-    options[:, cleancache.REFUSE_LARGE] = policies.large_folios == code(LargeFolios.REFUSE)
-    options[:, cleancache.FOLIO_ORDER] = policies.folio_order
-    options[:, cleancache.HEADROOM] = blocks * machine.tag_block_pages
-    options[:, cleancache.RANDOM_SEED] = policies.seed
-    return options
-
-
-def compile_lanes(eviction: Eviction, one_page: bool) -> None:
+def compile_lanes(eviction: Eviction, form: Form) -> None:
     """Compile the loop over lanes of an eviction, or load it from disk, by replaying nothing."""
     columns = {field.name: np.empty(0, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
     events = make_events(columns, page_size=4096, data_pages=32, source="")
     machine = Machine(4096, 32)
-    timeline = prepare(events, machine)
-    if not one_page:
+    timeline = prepare_view(events, machine, View())
+    if form is Form.GENERAL:
         timeline = timeline._replace(max_order=1)
-    policy = Policy(eviction=eviction, folio_order=0 if one_page else 1)
+    placement = Placement.SPREAD if form is Form.PLACED else Placement.QUEUE
+    order = 1 if form is Form.GENERAL else 0
+    policy = Policy(eviction=eviction, folio_order=order, placement=placement)
     replay_timeline(timeline, machine, pack([policy]))

@@ -20,15 +20,30 @@ from core.events import (
     Events,
     check_events,
 )
+from core.events import RESIZE as RESIZE_EVENT
 from core.jit import entry, wide
 from core.machine import Machine
 from core.occupancy import Occupancy, occupy
 from core.policy import MAX_FOLIO_ORDER
 
 # A step packs its kind in bits 0-2, a flag in bit 3 and the folio's order in bits 4-7.
-RESERVE, RELEASE = 4, 5
+RESERVE, RELEASE, RESIZE = 4, 5, 6
 FLAG = 8
 ORDER_SHIFT = 4
+#: Moments at which a replay tells what tag storage holds: ends of equal parts of its time.
+SERIES_POINTS = 64
+
+
+class Region(NamedTuple):
+    """A region of memory that is no tag storage: a hypervisor changes its size.
+
+    By the `resize` events of a table; in one without, by turns between `most_pages`, with which it
+    begins, and `least_pages`, every half `period_ns` (0: never).
+    """
+
+    most_pages: int
+    least_pages: int
+    period_ns: int
 
 
 class Timeline(NamedTuple):
@@ -36,8 +51,9 @@ class Timeline(NamedTuple):
 
     A step is a store, restore or invalidate (`page` is the folio's first page; the flag says
     workingset for a store and, for a restore, that the page before it in `page` order is its
-    neighbour in the file), an invalidate_inode (`page` is a row of `inode_pages`), or a block
-    reserved (the flag ends a sample of latency) or released (`page` is the block).
+    neighbour in the file), an invalidate_inode (`page` is a row of `inode_pages`), a block
+    reserved (the flag ends a sample of latency) or released (`page` is the block), or a region
+    resized (`page` is its size; the flag, that it shrinks).
     """
 
     word: NDArray[np.int16]  # [step]
@@ -55,10 +71,13 @@ class Timeline(NamedTuple):
     max_order: int  # of file events
     span_ns: int
     bins: int  # bins of a latency histogram of one lane
+    slots: int  # tag pages, or pages of the region at most
+    block_pages: int
+    series_steps: NDArray[np.int64]  # [point + 1] steps up to each moment of a series
 
 
-def prepare(events: Events, machine: Machine) -> Timeline:
-    """Return the timeline of `events` on `machine`.
+def prepare(events: Events, machine: Machine, region: Region | None = None) -> Timeline:
+    """Return the timeline of `events` on `machine`, for its tag storage or for a region.
 
     Raises
     ------
@@ -70,20 +89,30 @@ def prepare(events: Events, machine: Machine) -> Timeline:
     if events.data_pages > machine.data_pages:
         check_events(events, machine.data_pages, events.source)
     span_ns = int(events.time_ns[-1]) - int(events.time_ns[0]) if events.time_ns.size else 0
-    if span_ns * machine.slots >= 2**63:
-        raise ValueError(f"{span_ns} ns x {machine.slots} tag pages is beyond 2**63: cut the trace")
+    sizes = _sizes(events, region, span_ns) if region is not None else None
+    slots, block_pages = machine.slots, machine.tag_block_pages
+    if region is not None and sizes is not None:
+        slots, block_pages = max(region.most_pages, int(sizes[1].max())), 1
+    if span_ns * slots >= 2**63:
+        raise ValueError(f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace")
     keys = distinct_pages(events)
     page, adjacent, inode_pages = _locate(events, keys)
-    occupancy = occupy(events, machine)
-    word, argument, remaining_ns = _steps(events, page, adjacent, occupancy)
+    occupancy = occupy(events, machine, region is None)
+    if sizes is None:
+        changes = _transitions(events, occupancy)
+        samples = occupancy.samples
+    else:
+        changes = _resizes(events, *sizes)
+        samples = np.zeros((int((changes[2] & FLAG != 0).sum()), 2), dtype=np.int64)
+    word, argument, remaining_ns = _steps(events, page, adjacent, changes)
     stores_and_restores = _offers(events.op, events.order, page, adjacent, inode_pages, keys.size)
-    classes, sample_class = np.unique(occupancy.samples, axis=0, return_inverse=True)
+    classes, sample_class = np.unique(samples, axis=0, return_inverse=True)
     file_orders = events.order[events.op < INVALIDATE_INODE]
     max_order = int(file_orders.max()) if file_orders.size else 0
     # A reserved slot drops its unit at most; `bins` are for 0 to that many pages dropped.
     unit_order = min(max_order, MAX_FOLIO_ORDER)
-    largest = np.minimum(classes[:, 1] * machine.tag_block_pages << unit_order, machine.slots)
-    bins = largest + 1
+    largest = np.minimum(classes[:, 1] * block_pages << unit_order, slots)
+    bins = (largest if region is None else np.full_like(largest, slots)) + 1
     first = np.cumsum(bins) - bins
     timeline = Timeline(
         word,
@@ -101,6 +130,9 @@ def prepare(events: Events, machine: Machine) -> Timeline:
         max_order=max_order,
         span_ns=span_ns,
         bins=int(bins.sum()),
+        slots=slots,
+        block_pages=block_pages,
+        series_steps=_series_steps(remaining_ns, span_ns),
     )
     for column in timeline:
         if isinstance(column, np.ndarray):
@@ -153,26 +185,66 @@ def _locate(
     return page, event_adjacent, inode_pages
 
 
+#: Changes of tag storage or of a region: each one's row of the table, argument, word, and time.
+Changes = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int16], NDArray[np.int64]]
+
+
+def _transitions(events: Events, occupancy: Occupancy) -> Changes:
+    words = np.where(occupancy.released, RELEASE, RESERVE) | np.where(occupancy.last, FLAG, 0)
+    times = events.time_ns[occupancy.row]
+    return occupancy.row, occupancy.block, words.astype(np.int16), times
+
+
+def _sizes(
+    events: Events, region: Region, span_ns: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows before which a region gets new sizes, the sizes, and when."""
+    rows = np.flatnonzero(events.op == RESIZE_EVENT)
+    start = int(events.time_ns[0]) if events.time_ns.size else 0
+    if rows.size or not region.period_ns:
+        rows = np.concatenate([[0], rows])
+        times = events.time_ns[rows] if events.time_ns.size else np.zeros(1, dtype=np.int64)
+        return rows, np.concatenate([[region.most_pages], events.pfn[rows[1:]]]), times
+    half = max(1, region.period_ns // 2)
+    times = start + half * np.arange(span_ns // half + 1)
+    rows = np.searchsorted(events.time_ns, times, side="left")
+    turns = np.arange(times.size) % 2 == 0
+    return rows, np.where(turns, region.most_pages, region.least_pages), times
+
+
+def _resizes(
+    events: Events, rows: NDArray[np.int64], sizes: NDArray[np.int64], times: NDArray[np.int64]
+) -> Changes:
+    shrinks = np.diff(sizes, prepend=sizes[:1]) < 0
+    words = RESIZE | np.where(shrinks, FLAG, 0)
+    return rows, sizes.astype(np.int32), words.astype(np.int16), times
+
+
 def _steps(
-    events: Events, page: NDArray[np.int32], adjacent: NDArray[np.bool_], occupancy: Occupancy
+    events: Events, page: NDArray[np.int32], adjacent: NDArray[np.bool_], changes: Changes
 ) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.int64]]:
-    """Return the word, argument and remaining time of file events and transitions, in order."""
+    """Return the word, argument and remaining time of file events and changes, in order."""
     rows = np.flatnonzero(events.op <= INVALIDATE_INODE)
     op = events.op[rows].astype(np.int16)
     order = np.where(op == INVALIDATE_INODE, 0, events.order[rows]).astype(np.int16)
     flag = ((op == STORE) & (events.flags[rows] & WORKINGSET != 0)) | adjacent[rows]
     words = op | np.where(flag, FLAG, 0).astype(np.int16) | order << ORDER_SHIFT
-    transitions = np.where(occupancy.released, RELEASE, RESERVE)
-    transitions = transitions | np.where(occupancy.last, FLAG, 0)
-    # No row is both a file event and a transition, and those of one row keep their order.
-    all_rows = np.concatenate([rows, occupancy.row])
-    merged = np.argsort(all_rows, kind="stable")
+    change_rows, arguments, change_words, times = changes
+    # Changes come before a file event of their row; those of one row keep their order.
+    merged = np.argsort(np.concatenate([change_rows, rows]), kind="stable")
     end = events.time_ns[-1] if events.time_ns.size else 0
     return (
-        np.concatenate([words, transitions]).astype(np.int16)[merged],
-        np.concatenate([page[rows], occupancy.block]).astype(np.int32)[merged],
-        end - events.time_ns[all_rows[merged]],
+        np.concatenate([change_words, words]).astype(np.int16)[merged],
+        np.concatenate([arguments, page[rows]]).astype(np.int32)[merged],
+        (end - np.concatenate([times, events.time_ns[rows]]))[merged],
     )
+
+
+def _series_steps(remaining_ns: NDArray[np.int64], span_ns: int) -> NDArray[np.int64]:
+    left = [span_ns - span_ns * (point + 1) // SERIES_POINTS for point in range(SERIES_POINTS)]
+    # `remaining_ns` descends: steps that have more time left than a moment come before it.
+    steps = remaining_ns.size - np.searchsorted(remaining_ns[::-1], left, side="left")
+    return np.concatenate([[0], steps]).astype(np.int64)
 
 
 @entry

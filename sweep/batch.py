@@ -18,10 +18,11 @@ from core.costs import COST_FIELDS, Costs, pack_costs
 from core.events import Events
 from core.jit import CORE_DIGEST
 from core.machine import Machine
-from core.outcomes import Columns, Outcomes, measure, samples_of
+from core.outcomes import SERIES, Columns, Outcomes, measure, samples_of, series_of
 from core.policy import POLICY_FIELDS, PRESETS, WORDS, Policy, pack
 from core.replay import replay_bytes, replay_timeline
-from core.timeline import Timeline, prepare
+from core.timeline import Timeline
+from core.view import View, prepare_view, view_of
 from core.workload.recipe import Recipe
 from sweep.fields import size_in_bytes
 from sweep.study import Baseline, Study
@@ -67,6 +68,14 @@ class Workloads(NamedTuple):
     sources: tuple[Events | Recipe, ...]
     page_sizes: tuple[int, ...]
     data_pages: tuple[int, ...]
+
+
+class Ground(NamedTuple):
+    """What candidates share that are replayed together: one timeline of each workload."""
+
+    tag_block_size: int
+    workload: Values
+    views: tuple[View, ...]  # [workload]
 
 
 class Evaluated(NamedTuple):
@@ -115,66 +124,66 @@ class Evaluator:
 
     def __init__(self, workloads: Workloads) -> None:
         self.workloads = workloads
-        self._timelines: dict[tuple[int, int, Values], Timeline] = {}
+        self._timelines: dict[tuple[int, int, Values, View], Timeline] = {}
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluated]:
         """Return what became of each candidate, in their order."""
         found: list[Evaluated | None] = [None] * len(candidates)
-        under = [(tried.tag_block_size, tried.workload) for tried in candidates]
-        for size, values in dict.fromkeys(under):
-            places = [i for i, other in enumerate(under) if other == (size, values)]
-            for part in _parts(places, self._lanes_at_once(size, values)):
-                evaluated = self._evaluate(size, values, [candidates[i] for i in part])
+        under = [self._ground(tried) for tried in candidates]
+        for ground in dict.fromkeys(under):
+            places = [i for i, other in enumerate(under) if other == ground]
+            for part in _parts(places, self._lanes_at_once(ground)):
+                evaluated = self._evaluate(ground, [candidates[i] for i in part])
                 for place, result in zip(part, evaluated, strict=True):
                     found[place] = result
         return [result for result in found if result is not None]
+
+    def _ground(self, tried: Candidate) -> Ground:
+        machines = range(len(self.workloads.sources))
+        views = [view_of(tried.policy, self._machine(i, tried.tag_block_size)) for i in machines]
+        return Ground(tried.tag_block_size, tried.workload, tuple(views))
 
     def _machine(self, workload: int, size: int) -> Machine:
         page_size = self.workloads.page_sizes[workload]
         return Machine(page_size, self.workloads.data_pages[workload], size)
 
-    def _timeline(self, workload: int, size: int, values: Values) -> Timeline:
-        key = (workload, size, values)
+    def _timeline(self, workload: int, ground: Ground) -> Timeline:
+        size, values, view = ground.tag_block_size, ground.workload, ground.views[workload]
+        key = (workload, size, values, view)
         if key not in self._timelines:
             source = self.workloads.sources[workload]
             events = source.changed(dict(values)).events() if isinstance(source, Recipe) else source
             kept = self._timelines
             while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
                 del kept[next(iter(kept))]
-            kept[key] = prepare(events, self._machine(workload, size))
+            kept[key] = prepare_view(events, self._machine(workload, size), view)
         return self._timelines[key]
 
-    def _lanes_at_once(self, size: int, values: Values) -> int:
+    def _lanes_at_once(self, ground: Ground) -> int:
         most = 1
         for workload in range(len(self.workloads.sources)):
-            machine = self._machine(workload, size)
-            timeline = self._timeline(workload, size, values)
-            fixed = replay_bytes(timeline, machine, 0)
-            most = max(most, replay_bytes(timeline, machine, 1) - fixed)
+            timeline = self._timeline(workload, ground)
+            most = max(most, replay_bytes(timeline, 1) - replay_bytes(timeline, 0))
         return max(1, BATCH_BYTES // most)
 
-    def _evaluate(
-        self, size: int, values: Values, candidates: Sequence[Candidate]
-    ) -> list[Evaluated]:
+    def _evaluate(self, ground: Ground, candidates: Sequence[Candidate]) -> list[Evaluated]:
         policies = pack([tried.policy for tried in candidates])
         costs = pack_costs([tried.costs for tried in candidates])
         outcomes = []
         for workload in range(len(self.workloads.sources)):
-            timeline = self._timeline(workload, size, values)
-            outcomes.append(replay_timeline(timeline, self._machine(workload, size), policies))
+            timeline = self._timeline(workload, ground)
+            machine = self._machine(workload, ground.tag_block_size)
+            outcomes.append(replay_timeline(timeline, machine, policies))
         together = _rows(measure(outcomes, costs))
         if len(outcomes) > 1:
             alone = [_rows(measure([run], costs)) for run in outcomes]
         else:
             alone = [together]
-        tallies = [_sample_rows(run) for run in outcomes]
+        more = [_run_rows(run) for run in outcomes]
         return [
             Evaluated(
                 together[lane],
-                [
-                    alone[workload][lane] | {"reservation_samples": tallies[workload][lane]}
-                    for workload in range(len(outcomes))
-                ],
+                [alone[i][lane] | more[i][lane] for i in range(len(outcomes))],
             )
             for lane in range(len(candidates))
         ]
@@ -202,6 +211,15 @@ def _sample_rows(outcomes: Outcomes) -> list[list[Row]]:
     return [
         [keys[i] | {"count": int(counts[i])} for i in np.flatnonzero(counts)]
         for counts in samples.counts
+    ]
+
+
+def _run_rows(outcomes: Outcomes) -> list[Row]:
+    """Return what a row of `runs` has beside outcomes: latency tallies, and the series."""
+    series = {name: values.tolist() for name, values in series_of(outcomes).items()}
+    return [
+        {"reservation_samples": samples} | {name: series[name][lane] for name in SERIES}
+        for lane, samples in enumerate(_sample_rows(outcomes))
     ]
 
 

@@ -14,7 +14,8 @@ from math import isfinite, prod
 from typing import Any, TypeGuard
 
 from core.costs import COST_FIELDS
-from core.policy import POLICY_FIELDS, WORDS
+from core.policy import NUMBERS, POLICY_FIELDS, WHOLE_NUMBERS, WORDS
+from sweep.check_policy import Space, check_policies, spaces_of
 from sweep.check_workload import check_workloads
 from sweep.source import Place, Source, name_of, suggest
 from sweep.workload import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
@@ -23,7 +24,10 @@ from sweep.workload import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 SEARCHABLE: tuple[str, ...] = (*POLICY_FIELDS, "tag_block_size", *COST_FIELDS, *WORKLOAD_FIELDS)
 #: Of them the words, and the fractions; the rest are whole numbers.
 _WORDS = (*WORDS, *WORD_FIELDS)
-_FRACTIONS = ("headroom", *(name for name in WORKLOAD_FIELDS if name not in WHOLE_FIELDS))
+_FRACTIONS = (
+    *(name for name in NUMBERS if name not in WHOLE_NUMBERS),
+    *(name for name in WORKLOAD_FIELDS if name not in (*WHOLE_FIELDS, *WORD_FIELDS)),
+)
 #: Trials of a study, and points of a grid.
 MAX_TRIALS = 10_000_000
 
@@ -111,6 +115,9 @@ def _unknown_key(place: Place, fields: Fields) -> str:
 
 def _fields_at(place: Place, fields: Fields) -> list[str]:
     section = str(place[0]) if len(place) > 1 else ""
+    if section == "policies" and len(place) > 3:
+        # What stands in one of the policies is what stands in a study without any.
+        return _fields_at(place[2:], fields)
     if section == "parameters" and len(place) > 2:
         section = str(place[2])
     return fields.get(section, [])
@@ -128,21 +135,37 @@ def check_study(
 
     `machine` has the sizes that are right in themselves, in bytes; `look` for traces too.
     """
-    parameters = data.get("parameters")
-    sizes: list[int | None] = []
-    if isinstance(parameters, dict):
-        sizes = [_check_parameter(source, name, raw, domain) for name, raw in parameters.items()]
-        _check_twice(source, data, parameters)
-        _check_policy(source, data, parameters)
-        _check_sampler(source, data, parameters, sizes)
+    _check_sections(source, data)
+    for space in spaces_of(data):
+        place, parameters = space.searched_place, space.searched
+        sizes = [
+            _check_parameter(source, (*place, name), name, raw, domain)
+            for name, raw in parameters.items()
+        ]
+        _check_twice(source, data, space)
+        _check_sampler(source, data, space, sizes)
+    check_policies(source, data)
     _check_constraints(source, data)
     _check_metrics(source, data)
     check_workloads(source, data, machine, look)
 
 
-def _check_parameter(source: Source, name: str, raw: Any, domain: Domain) -> int | None:
+def _check_sections(source: Source, data: dict[str, Any]) -> None:
+    """Check that a study says what it searches, once."""
+    if "policies" not in data:
+        if "parameters" not in data:
+            source.complain((), "key parameters is missing (or policies)")
+        return
+    for name in ("policy", "parameters"):
+        if name in data:
+            message = f"{name} stands in each of the policies, where there are policies"
+            source.complain((name,), message, key=True)
+
+
+def _check_parameter(
+    source: Source, place: Place, name: str, raw: Any, domain: Domain
+) -> int | None:
     """Check one parameter; return how many values a grid has of it, if that is known."""
-    place = ("parameters", name)
     if name not in SEARCHABLE:
         message = f"unknown parameter {name or repr(name)}{suggest(name, SEARCHABLE)}"
         source.complain(place, message, key=True)
@@ -235,44 +258,29 @@ def _value(source: Source, place: Place, name: str, raw: Any, domain: Domain) ->
         return None
 
 
-def _check_twice(source: Source, data: dict[str, Any], parameters: dict[str, Any]) -> None:
-    for section in ("policy", "machine", "costs"):
-        fixed = data.get(section)
+def _check_twice(source: Source, data: dict[str, Any], space: Space) -> None:
+    sections: list[tuple[Place, Any]] = [(space.place, space.fixed)]
+    sections += [((name,), data.get(name)) for name in ("machine", "costs")]
+    for place, fixed in sections:
         for name in fixed if isinstance(fixed, dict) else ():
-            if name in parameters:
+            if name in space.searched:
                 message = f"{name} is both fixed and searched (parameters.{name})"
-                source.complain((section, name), message, key=True)
-
-
-def _check_policy(source: Source, data: dict[str, Any], parameters: dict[str, Any]) -> None:
-    policy = data.get("policy")
-    fixed = policy if isinstance(policy, dict) else {}
-    if fixed.get("system") == "carveout":
-        for name in parameters:
-            if name in POLICY_FIELDS and name != "system":
-                message = f"a carveout caches nothing: {name} would change nothing"
-                source.complain(("parameters", name), message, key=True)
-    searched = parameters.get("eviction", {})
-    choices = searched.get("choices") if isinstance(searched, dict) else None
-    random = fixed.get("eviction") == "random" or not isinstance(choices, list | None)
-    random = random or (isinstance(choices, list) and "random" in choices)
-    for section, keys in (("policy", fixed), ("parameters", parameters)):
-        if "seed" in keys and not random:
-            message = "seed is read by eviction: random alone"
-            source.complain((section, "seed"), message, key=True)
+                source.complain((*place, name), message, key=True)
 
 
 def _check_sampler(
-    source: Source, data: dict[str, Any], parameters: dict[str, Any], sizes: list[int | None]
+    source: Source, data: dict[str, Any], space: Space, sizes: list[int | None]
 ) -> None:
+    if not space.searched:
+        return
     sampler = data.get("sampler")
     name = sampler.get("name") if isinstance(sampler, dict) else None
     if name == "grid":
-        _check_grid(source, data, parameters, sizes)
+        _check_grid(source, data, space, sizes)
     elif isinstance(name, str) and "n_trials" not in data:
         source.complain((), "key n_trials is missing")
     if name == "cmaes":
-        _check_cmaes(source, data, parameters)
+        _check_cmaes(source, data, space.searched)
 
 
 def _check_cmaes(source: Source, data: dict[str, Any], parameters: dict[str, Any]) -> None:
@@ -292,20 +300,20 @@ def _check_cmaes(source: Source, data: dict[str, Any], parameters: dict[str, Any
 
 
 def _check_grid(
-    source: Source, data: dict[str, Any], parameters: dict[str, Any], sizes: list[int | None]
+    source: Source, data: dict[str, Any], space: Space, sizes: list[int | None]
 ) -> None:
     trials = data.get("n_trials")
-    for name, raw in parameters.items():
+    for name, raw in space.searched.items():
         if isinstance(raw, dict) and raw.get("type") == "float" and "step" not in raw:
             message = f"grid: {name} needs a step, or it has points without end"
-            source.complain(("parameters", name), message)
+            source.complain((*space.searched_place, name), message)
     if not sizes or None in sizes:
         return
     points = prod(size for size in sizes if size is not None)
     if points > MAX_TRIALS:
         message = f"grid: there are more than {MAX_TRIALS} points, did you mean random?"
         source.complain(("sampler", "name"), message)
-    elif isinstance(trials, int) and trials > points:
+    elif isinstance(trials, int) and trials > points and "policies" not in data:
         source.complain(("n_trials",), f"grid: there are {points} points, not {trials}")
 
 

@@ -10,6 +10,7 @@ from core.events import EventsError, read_machine
 from core.frontend.run import SETTINGS
 from core.machine import Machine
 from core.workload.synthetic import PARAMETERS
+from sweep.check_policy import spaces_of
 from sweep.source import Place, Source, suggest
 from sweep.workload import (
     KINDS,
@@ -27,10 +28,8 @@ def check_workloads(source: Source, data: Mapping, machine: dict[str, int], look
     """Note every mistake in the workloads of `data`; `look` for their files too."""
     raw = data.get("workload")
     workloads = [one for one in raw if isinstance(one, dict)] if isinstance(raw, list) else []
-    found = data.get("parameters")
-    searched = (
-        [name for name in found if name in WORKLOAD_FIELDS] if isinstance(found, dict) else []
-    )
+    found = [name for space in spaces_of(data) for name in space.searched]
+    searched = [name for name in dict.fromkeys(found) if name in WORKLOAD_FIELDS]
     if not workloads or not isinstance(raw, list) or len(workloads) < len(raw):
         return
     for i, workload in enumerate(workloads):

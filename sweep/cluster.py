@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from core.events import Events
 from core.policy import Eviction
 from core.replay import compile_lanes
+from core.system.units import Form
 from core.workload.recipe import Recipe
 from sweep.batch import Candidate, Evaluated, Evaluator, Workloads
 
@@ -29,8 +30,8 @@ from sweep.batch import Candidate, Evaluated, Evaluator, Workloads
 IN_FLIGHT = 2
 
 Result = list[Evaluated] | str
-#: A compiled loop over lanes: the eviction, and whether units are one page.
-Loop = tuple[Eviction, bool]
+#: A compiled loop over lanes: its eviction and form.
+Loop = tuple[Eviction, Form]
 
 
 class Executor(Protocol):
@@ -76,8 +77,8 @@ class _Worker:
         self._evaluator = Evaluator(workloads)
 
     def compile(self, loops: list[Loop]) -> None:
-        for eviction, one_page in loops:
-            compile_lanes(eviction, one_page)
+        for eviction, form in loops:
+            compile_lanes(eviction, form)
 
     def evaluate(self, batch: list[Candidate]) -> Result:
         try:
@@ -161,10 +162,10 @@ class RayCluster:
 def _compile(left: deque[Loop]) -> None:
     while left:
         try:
-            eviction, one_page = left.popleft()
+            eviction, form = left.popleft()
         except IndexError:
             return
-        compile_lanes(eviction, one_page)
+        compile_lanes(eviction, form)
 
 
 def _bytes(source: Events | Recipe) -> int:

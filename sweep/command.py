@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from core.events import Events, EventsError
 from core.policy import Eviction, LargeFolios
+from core.system.units import Form
 from core.workload.recipe import Recipe
 from core.workload.text import TraceError
-from sweep.batch import baseline
+from sweep.batch import baseline, candidate
 from sweep.cluster import ClusterError, Executor, InProcess, RayCluster
 from sweep.inputs import Inputs, load_inputs, make_events
 from sweep.register import StudyChangedError, only_run, register
@@ -75,21 +75,23 @@ def _executor(
     return RayCluster(inputs.workloads, workers, address, loops_of(study))
 
 
-def loops_of(study: Study) -> list[tuple[Eviction, bool]]:
-    """Return the compiled loops that a study may call: (eviction, units of one page)."""
-    policies: list[Any] = [study.policy, *(baseline(study, one).policy for one in study.baselines)]
-    evictions = {policy.eviction for policy in policies}
-    searched = study.parameters.get("eviction")
-    if searched is not None:
-        evictions = {Eviction(choice) for choice in getattr(searched, "choices", [])} | {
-            policy.eviction for policy in policies[1:]
-        }
-    large = "folio_order" in study.parameters or study.policy.folio_order > 0
-    refused = (
-        study.policy.large_folios is LargeFolios.REFUSE and "large_folios" not in study.parameters
-    )
-    forms = [True, False] if large and not refused else [True]
-    return [(eviction, one_page) for one_page in forms for eviction in sorted(evictions)]
+def loops_of(study: Study) -> list[tuple[Eviction, Form]]:
+    """Return the compiled loops that a study may call."""
+    loops = set()
+    for subspace in study.subspaces:
+        fixed, searched = subspace.policy, subspace.parameters
+        base = candidate(study.within(subspace), {}).policy
+        choices = getattr(searched.get("eviction"), "choices", [base.eviction])
+        refused = base.large_folios is LargeFolios.REFUSE and "large_folios" not in searched
+        forms = {Form.SINGLE}
+        if not refused and ("folio_order" in searched or base.folio_order > 0):
+            forms |= {Form.GENERAL}
+        if {"placement", "headroom_mode"} & (searched.keys() | fixed.model_fields_set):
+            forms |= {Form.PLACED}
+        loops |= {(Eviction(choice), form) for choice in choices for form in forms}
+    for one in study.baselines:
+        loops.add((baseline(study, one).policy.eviction, Form.SINGLE))
+    return sorted(loops, key=lambda loop: (list(Form).index(loop[1]), loop[0]))
 
 
 def _show(study: Study, database: Path, as_json: bool) -> bool:
@@ -122,7 +124,7 @@ def validate_command(path: Path, as_json: bool) -> None:
         "study": study.study,
         "n_trials": number_of_trials(study),
         "sampler": study.sampler.name,
-        "parameters": list(study.parameters),
+        "parameters": list(study.searched),
         "baselines": len(study.baselines),
         "workloads": workloads,
     }
@@ -136,14 +138,14 @@ def validate_command(path: Path, as_json: bool) -> None:
         for one in workloads
     )
     print(
-        f"{path}: good: {found['n_trials']} trials of {', '.join(study.parameters)} by "
+        f"{path}: good: {found['n_trials']} trials of {', '.join(study.searched)} by "
         f"{study.sampler.name}, {len(study.baselines)} baselines, on {traces}"
     )
 
 
 def _made(study: Study, recipe: Recipe) -> dict[str, int]:
     """Return the size of a table that every trial reads; of others it is not known."""
-    if any(name in WORKLOAD_FIELDS for name in study.parameters):
+    if any(name in WORKLOAD_FIELDS for name in study.searched):
         return {}
     return {"events": int(recipe.events().op.size)}
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, WithJs
 
 from core.costs import COST_PRESETS
 from core.outcomes import UNITS
-from core.policy import PRESETS
+from core.policy import NUMBERS, PRESETS, WHOLE_NUMBERS
 from core.workload.synthetic import GENERATORS
 from sweep.source import suggest
 from sweep.workload import WHOLE_FIELDS, bounds_of
@@ -105,7 +105,14 @@ Generator = Annotated[
 
 
 def number_of(name: str) -> Any:
-    """Return the kind of a workload's parameter, or of a setting, that is a number."""
+    """Return the kind of a workload's parameter, of a setting or policy field that is a number."""
+    if name in NUMBERS:
+        least, most = NUMBERS[name]
+        kind = Whole if name in WHOLE_NUMBERS else Number
+        # A share below 1 is written so, not by the number before it.
+        return Annotated[
+            kind, Field(ge=least, lt=1) if 0.9 < most < 1 else Field(ge=least, le=most)
+        ]
     least, most = bounds_of(name)
     kind = Whole if name in WHOLE_FIELDS else Number
     return Annotated[kind, Field(ge=least, le=most)]

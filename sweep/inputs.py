@@ -56,7 +56,7 @@ def load_inputs(study: Study, study_path: Path) -> Inputs:
             events, size, pages = _trace(study, study_path, workload.trace, warnings)
             found.append((events, size, pages, name, 0, f"{digest_events(events)} {size} {pages}"))
             continue
-        times = study.replicates if is_random(values, study.parameters) else 1
+        times = study.replicates if is_random(values, study.searched) else 1
         for replicate in range(times):
             one = _recipe(study, study_path, workload, name, replicate)
             found.append((one, one.page_size, one.data_pages, name, replicate, one.digest()))
@@ -141,7 +141,7 @@ def make_events(study: Study, inputs: Inputs) -> None:
     EventsError
         When the machine's memory does not do for one.
     """
-    if any(name in WORKLOAD_FIELDS for name in study.parameters):
+    if any(name in WORKLOAD_FIELDS for name in study.searched):
         return
     for source in inputs.workloads.sources:
         if isinstance(source, Recipe):

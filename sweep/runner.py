@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sweep.batch import Row, baseline, candidate
+from sweep.check import MAX_TRIALS
 from sweep.cluster import Executor
 from sweep.inputs import Inputs
 from sweep.results import OUTCOME_COLUMNS, Store
@@ -25,8 +26,17 @@ class Progress(Protocol):
 
 
 def number_of_trials(study: Study) -> int:
-    """Return how many trials a study has: what it says, or all points of its grid."""
-    return study.n_trials if study.n_trials is not None else grid_size(study)
+    """Return how many trials a study has, in all its subspaces."""
+    return sum(_trials_within(study.within(subspace)) for subspace in study.subspaces)
+
+
+def _trials_within(study: Study) -> int:
+    """Return the trials of one subspace: what the study says, or all points of its grid."""
+    if not study.parameters:
+        return 1
+    if study.sampler.name != "grid":
+        return study.n_trials or 1
+    return min(grid_size(study), study.n_trials or MAX_TRIALS)
 
 
 def run_study(
@@ -41,13 +51,21 @@ def run_study(
     The executor is started when there is something to replay.
     """
     trials = Trials(study, inputs, store, executor, progress.finished)
-    total = number_of_trials(study)
-    done = sum(role == "trial" and number < total for role, number in trials.recorded)
-    progress.began(total, done)
+    # A subspace has every so many-th number, so that it can be searched further.
+    spaces = [
+        (study.within(subspace), _trials_within(study.within(subspace)))
+        for subspace in study.subspaces
+    ]
+    done = [
+        sum(("trial", place + k * len(spaces)) in trials.recorded for k in range(total))
+        for place, (_, total) in enumerate(spaces)
+    ]
+    progress.began(number_of_trials(study), sum(done))
     try:
         _run_baselines(study, trials)
-        if done < total:
-            _run_generations(study, trials, total)
+        for place, (within, total) in enumerate(spaces):
+            if done[place] < total:
+                _run_generations(within, trials, total, place, len(spaces))
     finally:
         trials.close()
 
@@ -60,25 +78,32 @@ def _run_baselines(study: Study, trials: Trials) -> None:
     trials.settle([one for one in made if ("baseline", one.number) not in trials.recorded])
 
 
-def _run_generations(study: Study, trials: Trials, total: int) -> None:
+def _run_generations(study: Study, trials: Trials, total: int, place: int, subspaces: int) -> None:
+    """Search one subspace; its trial `k` is number `place + k * subspaces` of the study."""
     search = Search(study)
     for generation, first in enumerate(range(0, total, study.generation)):
         numbers = range(first, min(first + study.generation, total))
-        rows = [trials.recorded.get(("trial", number)) for number in numbers]
+        rows = [trials.recorded.get(("trial", place + k * subspaces)) for k in numbers]
         whole = [row for row in rows if row is not None]
         if len(whole) == study.generation:
             search.replay(
                 generation,
-                [(row["number"], search.parameters_of(row), _outcome(row)) for row in whole],
+                [
+                    (k, search.parameters_of(row), _outcome(row))
+                    for k, row in zip(numbers, whole, strict=True)
+                ],
             )
             continue
         asked = search.ask(generation, len(numbers))
-        made = [trials.make("trial", number, candidate(study, asks)) for number, asks in asked]
+        made = [
+            trials.make("trial", place + k * subspaces, candidate(study, asks), place)
+            for k, asks in asked
+        ]
         for one, row in zip(made, rows, strict=True):
             _resume(one, row)
         trials.settle(made)
-        for one in made:
-            search.tell(one.number, _outcome(one.row))
+        for (k, _), one in zip(asked, made, strict=True):
+            search.tell(k, _outcome(one.row))
 
 
 def _resume(trial: Trial, row: Row | None) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.outcomes import UNITS
-from core.policy import POLICY_FIELDS
+from core.policy import POLICY_FIELDS, READS, System
 from sweep.results import Answer
 from sweep.sql import columns_shown
 from sweep.study import Study
@@ -167,22 +167,23 @@ def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
         print_table(rows)
 
 
+def _shown(row: Row, names: Sequence[str]) -> Row:
+    """Return what a row shows under `names`: nothing of what its system does not read."""
+    read = {"system", *READS[System(row["system"])]}
+    moot = [name for name in POLICY_FIELDS if name not in read]
+    return {name: None if name in moot else row[name] for name in names[1:]}
+
+
 def print_summary(
     study: Study, best: Sequence[Row], baselines: Sequence[Row], counts: Row, questions: list[str]
 ) -> None:
     """Print what a study found: its best policies beside the baselines, and what to ask next."""
     several = len(study.objectives) > 1
     names = ["policy", *columns_shown(study)[1:]]
-    rows = [
-        {"policy": f"trial {row['number']}"} | {name: row[name] for name in names[1:]}
-        for row in best
-    ]
+    rows = [{"policy": f"trial {row['number']}"} | _shown(row, names) for row in best]
     for fields, row in zip(study.baselines, baselines, strict=False):
         shown = fields.preset or fields.system.value
-        # A carve-out has no cache for the fields of one to act on.
-        moot = POLICY_FIELDS if row["system"] == "carveout" else ()
-        values = {name: None if name in moot else row[name] for name in names[1:]}
-        rows.append({"policy": shown} | values)
+        rows.append({"policy": shown} | _shown(row, names))
     print()
     if study.question:
         print(study.question)

@@ -42,7 +42,8 @@ class Search:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self._study = study
         self._distributions = {
-            name: _distribution(name, parameter) for name, parameter in study.parameters.items()
+            name: _distribution(name, parameter)
+            for name, parameter in (study.parameters or {}).items()
         }
         self._optuna = optuna.create_study(
             directions=[objective.direction for objective in study.objectives],
@@ -169,7 +170,9 @@ def _values_of(name: str, parameter: Parameter) -> list[Any]:
 
 def grid_size(study: Study) -> int:
     """Return the number of points of a grid study."""
-    sizes = [len(_values_of(name, parameter)) for name, parameter in study.parameters.items()]
+    sizes = [
+        len(_values_of(name, parameter)) for name, parameter in (study.parameters or {}).items()
+    ]
     product = 1
     for size in sizes:
         product *= size
@@ -178,9 +181,9 @@ def grid_size(study: Study) -> int:
 
 def grid_points(study: Study) -> Any:
     """Return an iterator over the product of all parameters, the last one fastest."""
-    values = [_values_of(name, parameter) for name, parameter in study.parameters.items()]
+    values = [_values_of(name, parameter) for name, parameter in (study.parameters or {}).items()]
     for point in itertools.product(*values):
-        yield dict(zip(study.parameters, point, strict=True))
+        yield dict(zip(study.parameters or {}, point, strict=True))
 
 
 def _distribution(name: str, parameter: Parameter) -> Any:

@@ -17,7 +17,9 @@ def columns_shown(study: Study) -> list[str]:
     """Return the columns that tell a study's trials apart and say how good they are."""
     objectives = [objective.metric for objective in study.objectives]
     bounds = [constraint.metric for constraint in study.constraints]
-    return list(dict.fromkeys(["number", *study.parameters, *objectives, *bounds, *KEY_OUTCOMES]))
+    spaces = ["system"] if len(study.subspaces) > 1 else []
+    names = ["number", *spaces, *study.searched, *objectives, *bounds, *KEY_OUTCOMES]
+    return list(dict.fromkeys(names))
 
 
 def best_sql(study: Study, limit: int) -> str:
@@ -75,9 +77,9 @@ def next_questions(study: Study) -> list[str]:
     """Return queries worth asking of a study's results."""
     metric = study.objectives[0].metric
     direction = "desc" if study.objectives[0].direction == "maximize" else "asc"
-    columns = ", ".join([*list(study.parameters)[:4], metric])
+    columns = ", ".join([*list(study.searched)[:4], metric])
     best = "max" if direction == "desc" else "min"
-    name = next(iter(study.parameters))
+    name = next(iter(study.searched), "system")
     mine = f"where study = '{study.study}' and role = 'trial'"
     return [
         f"select distinct {columns} from trials {mine} order by {metric} {direction} limit 10",

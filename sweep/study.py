@@ -13,14 +13,19 @@ from pydantic.json_schema import GenerateJsonSchema
 from core.costs import COST_FIELDS, COST_PRESETS, Costs
 from core.frontend.run import Reclaim
 from core.policy import (
-    MAX_FOLIO_ORDER,
     Admission,
     Drop,
     Eviction,
+    Guests,
+    HeadroomMode,
     LargeFolios,
     Metadata,
+    Packing,
+    Placement,
+    Policy,
     Restore,
     System,
+    TaggedPlacement,
 )
 from sweep.check import MAX_TRIALS, SEARCHABLE, check_study, explain
 from sweep.fields import (
@@ -57,11 +62,25 @@ class PolicyFields(_Model):
     admission: Admission = Admission.ALL
     restore: Restore = Restore.INCLUSIVE
     drop: Drop = Drop.PAGE
-    folio_order: Annotated[Whole, Field(ge=0, le=MAX_FOLIO_ORDER)] = 0
+    folio_order: number_of("folio_order") = Policy.folio_order  # type: ignore[valid-type]
     large_folios: LargeFolios = LargeFolios.CUT
-    headroom: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    headroom: number_of("headroom") = Policy.headroom  # type: ignore[valid-type]
+    headroom_mode: HeadroomMode = HeadroomMode.STATIC
+    placement: Placement = Placement.QUEUE
+    tagged_placement: TaggedPlacement = TaggedPlacement.RECORDED
+    guests: Guests = Guests.KVM
+    guest_ratio: number_of("guest_ratio") = Policy.guest_ratio  # type: ignore[valid-type]
+    packing: Packing = Packing.ZSMALLOC
+    compression_ratio: number_of("compression_ratio") = Policy.compression_ratio  # type: ignore[valid-type]
+    tmem_ratio: number_of("tmem_ratio") = Policy.tmem_ratio  # type: ignore[valid-type]
+    tmem_swing: number_of("tmem_swing") = Policy.tmem_swing  # type: ignore[valid-type]
+    tmem_period_ns: number_of("tmem_period_ns") = Policy.tmem_period_ns  # type: ignore[valid-type]
+    discard_ratio: number_of("discard_ratio") = Policy.discard_ratio  # type: ignore[valid-type]
+    pinned_ratio: number_of("pinned_ratio") = Policy.pinned_ratio  # type: ignore[valid-type]
+    pin_duration_ns: number_of("pin_duration_ns") = Policy.pin_duration_ns  # type: ignore[valid-type]
+    pinned_on_purpose: number_of("pinned_on_purpose") = 0  # type: ignore[valid-type]
     metadata: Metadata = Metadata.MEMMAP
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 0
+    seed: number_of("seed") = Policy.seed  # type: ignore[valid-type]
 
 
 class FixedPolicy(PolicyFields):
@@ -132,6 +151,11 @@ class CostFields(_Model):
     copy_in_ns: Nanoseconds | None = None
     copy_out_ns: Nanoseconds | None = None
     lookup_ns: Nanoseconds | None = None
+    migrate_page_ns: Nanoseconds | None = None
+    compress_ns: Nanoseconds | None = None
+    decompress_ns: Nanoseconds | None = None
+    tmem_copy_in_ns: Nanoseconds | None = None
+    tmem_copy_out_ns: Nanoseconds | None = None
 
 
 class Categorical(_Model):
@@ -162,6 +186,13 @@ class FloatRange(_Model):
 
 
 Parameter = Annotated[Categorical | IntRange | FloatRange, Field(discriminator="type")]
+
+
+class Subspace(_Model):
+    """Policies of one kind: what is held fixed, and what is searched, if anything."""
+
+    policy: FixedPolicy = FixedPolicy()
+    parameters: dict[str, Parameter] = {}
 
 
 class Objective(_Model):
@@ -195,7 +226,8 @@ class Study(_Model):
     machine: MachineFields = MachineFields()
     costs: CostFields = CostFields()
     policy: FixedPolicy = FixedPolicy()
-    parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
+    parameters: Annotated[dict[str, Parameter], Field(min_length=1)] | None = None
+    policies: Annotated[list[Subspace], Field(min_length=1)] | None = None
     baselines: list[Baseline] = []
     objectives: Annotated[list[Objective], Field(min_length=1)]
     constraints: list[Constraint] = []
@@ -203,6 +235,21 @@ class Study(_Model):
     n_trials: Annotated[Whole, Field(ge=1, le=MAX_TRIALS)] | None = None
     generation: Annotated[Whole, Field(ge=2, le=65_536)] = 64
     replicates: Annotated[Whole, Field(ge=1, le=1000)] = 1
+
+    @property
+    def subspaces(self) -> list[Subspace]:
+        """What is searched in turn: `policies`, or else the one of `policy` and `parameters`."""
+        return self.policies or [Subspace(policy=self.policy, parameters=self.parameters or {})]
+
+    @property
+    def searched(self) -> dict[str, Parameter]:
+        """All that is searched, by name."""
+        return {name: one for space in self.subspaces for name, one in space.parameters.items()}
+
+    def within(self, subspace: Subspace) -> Study:
+        """Return the study that searches one subspace alone."""
+        content = {"policy": subspace.policy, "parameters": subspace.parameters, "policies": None}
+        return self.model_copy(update=content)
 
     def identity(self) -> dict[str, Any]:
         """Return what makes this study this one: all but its question and its length."""
@@ -298,6 +345,7 @@ _FIELDS: dict[str, list[str]] = {
         ("machine", MachineFields),
         ("costs", CostFields),
         ("policy", FixedPolicy),
+        ("policies", Subspace),
         ("baselines", Baseline),
         ("objectives", Objective),
         ("constraints", Constraint),
@@ -332,7 +380,9 @@ def json_schema() -> dict[str, Any]:
     workload = schema["properties"]["workload"]
     single = {"$ref": "#/definitions/Workload"}
     schema["properties"]["workload"] = {"anyOf": [single, workload], "title": "Workload"}
-    schema["properties"]["parameters"]["propertyNames"] = {"enum": list(SEARCHABLE)}
+    searched = (schema, schema["definitions"]["Subspace"])
+    for one in searched:
+        one["properties"]["parameters"]["propertyNames"] = {"enum": list(SEARCHABLE)}
     names = {"type": "string", "enum": list(COST_PRESETS)}
     schema["properties"]["costs"] = {"anyOf": [{"$ref": "#/definitions/CostFields"}, names]}
     return {"$schema": _Draft7.schema_dialect, **schema}

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from core.jit import CORE_DIGEST
+from core.outcomes import SERIES
 from sweep.batch import Candidate, Evaluated, Row, policy_key
 from sweep.cluster import Executor
 from sweep.inputs import Inputs
@@ -26,6 +27,8 @@ FLUSH_SHARE = 0.1
 #: Outcomes kept for trials alike, some 10 KB each; reading them back costs 200 ms a generation.
 REMEMBERED = 4096
 PLACE = "(study, role, number)"
+#: What a row of `runs` holds beside its place.
+RUN_VALUES = (*OUTCOME_COLUMNS, "reservation_samples", *SERIES)
 #: Lanes of a task at most.
 TASK_LANES = 256
 
@@ -42,6 +45,7 @@ class Trial:
     attempts: int = 0
     error: str = ""
     row: Row | None = None
+    subspace: int = 0
 
 
 class Trials:
@@ -79,10 +83,11 @@ class Trials:
         rows = self._store.rows("SELECT * FROM trials WHERE study = ?", [self._study.study])
         return {(row["role"], row["number"]): row for row in rows}
 
-    def make(self, role: str, number: int, candidate: Candidate) -> Trial:
+    def make(self, role: str, number: int, candidate: Candidate, subspace: int = 0) -> Trial:
         """Return a trial that has no row yet."""
         digests = self._inputs.digests_of(dict(candidate.workload))
-        trial = Trial(role, number, candidate, policy_key(candidate, digests), digests)
+        key = policy_key(candidate, digests)
+        trial = Trial(role, number, candidate, key, digests, subspace=subspace)
         before = self._attempts.get((role, number))
         if before is not None:
             # An earlier run was stopped while this trial failed: go on counting.
@@ -157,7 +162,7 @@ class Trials:
             evaluated[row["policy_key"]] = Evaluated(
                 {name: row[name] for name in OUTCOME_COLUMNS},
                 [
-                    {name: mine[digest][name] for name in (*OUTCOME_COLUMNS, "reservation_samples")}
+                    {name: mine[digest][name] for name in RUN_VALUES}
                     for digest in unread[row["policy_key"]]
                 ],
             )
@@ -221,6 +226,7 @@ class Trials:
             "number": trial.number,
             "state": state,
             "reason": reason,
+            "subspace": trial.subspace if trial.role == "trial" else None,
             "feasible": keeps,
             **trial.candidate.row,
             **{name: outcomes.get(name) for name in OUTCOME_COLUMNS},

@@ -11,7 +11,8 @@ Page = tuple[int, int]  # (inode, index)
 Unit = tuple[int, int, int]  # (inode, first index, order): sorts as section 2 wants
 COUNTERS = """stored skipped stale restored missed reclaimed recalled collateral invalidated
     overwritten reservations releases refaults"""
-WORDS = """cleancache carveout fifo lru clock sieve none all workingset inclusive exclusive
+WORDS = """cleancache carveout tmem queue contiguous spread cold_block static dynamic
+    fifo lru clock sieve none all workingset inclusive exclusive
     page folio cut refuse memmap compact"""  # all that the fields of a policy may say
 
 
@@ -68,6 +69,9 @@ class Policy:
     folio_order: int = 0
     large_folios: str = "cut"
     headroom: float = 0.0
+    headroom_mode: str = "static"
+    placement: str = "queue"
+    region: int = 0  # of tmem, until an event resizes it
     metadata: str = "memmap"
 
     def __post_init__(self) -> None:
@@ -88,6 +92,8 @@ class Costs:
     copy_in_ns: int
     copy_out_ns: int
     lookup_ns: int
+    tmem_copy_in_ns: int
+    tmem_copy_out_ns: int
 
 
 @dataclass(frozen=True)
@@ -131,10 +137,18 @@ class _Replay:
         self.count = dict.fromkeys(range(self.B), 0)  # tagged pages of each block
         self.reserved = set(range(self.B if policy.system == "carveout" else 0))
         # 4. Cleancache back end
-        self.headroom = set(range(int(policy.headroom * self.B)))  # blocks; int() is floor here
+        blocks = set(range(int(policy.headroom * self.B)))  # int() is floor here
+        self.headroom = blocks if policy.headroom_mode == "static" else set()
+        self.kept = blocks - self.headroom  # empty, if the headroom is dynamic
+        self.keep = len(self.kept)
+        self.released: list[int] = []  # blocks, in the order of their last release
+        self.cursor = -1  # the block that the page before was put in
         self.queue: list[int] = []  # of free slots, front first
         for block in self.caching_blocks():
             self.queue.extend(range(block * self.b, (block + 1) * self.b))
+        self.region, self.handed_back = policy.region, []  # slots, the last one first
+        if policy.system == "tmem":
+            self.queue = list(range(self.region))
         self.slot_page: dict[int, Page] = {}  # what each caching slot holds
         self.units: list[Unit] = []  # from the old end to the new end
         self.bit: set[Unit] = set()  # units whose bit is set
@@ -151,9 +165,10 @@ class _Replay:
         self.missed: list[Page] = []  # those of them that were missed
         self.slot_time = {"reserved": 0, "cached": 0, "empty": 0, "headroom": 0}
         self.amplification_time = Fraction(0)
+        self.ideal = 0
 
     def caching_blocks(self) -> list[int]:
-        return sorted(set(range(self.B)) - self.headroom - self.reserved)
+        return sorted(set(range(self.B)) - self.headroom - self.kept - self.reserved)
 
     # -- 3. Tag storage
     def alloc(self, event: Event) -> None:
@@ -172,6 +187,7 @@ class _Replay:
         if blocks >= 1:
             sample = (bool(event.flags & ATOMIC), blocks, dropped)
             self.samples[sample] = self.samples.get(sample, 0) + 1
+            self.empty_blocks()
 
     def free(self, event: Event) -> None:
         for page in range(event.pfn, event.pfn + (1 << event.order)):
@@ -226,8 +242,8 @@ class _Replay:
         else:
             self.units.append(this)
             self.held[this] = {}
-        for page in need:
-            slot = self.queue.pop(0)
+        for page, slot in zip(need, self.choose(len(need)), strict=True):
+            self.queue.remove(slot)
             self.slot_page[slot] = page
             self.held[this][page[1]] = slot
             self.unit_of[page] = this
@@ -287,7 +303,7 @@ class _Replay:
         elif self.policy.eviction in ("clock", "sieve"):
             self.bit.add(unit)
 
-    def victim(self, this: Unit) -> Unit:
+    def victim(self, this: Unit | None) -> Unit:
         if self.policy.eviction in ("fifo", "lru"):
             return next(unit for unit in self.units if unit != this)
         if self.policy.eviction == "clock":
@@ -308,8 +324,12 @@ class _Replay:
         self.n["reservations"] += 1
         self.reserved.add(block)
         self.peak_reserved = max(self.peak_reserved, len(self.reserved))
-        if block in self.headroom:
+        if block in self.headroom | self.kept:
+            self.kept.discard(block)
             return
+        self.take_slots(block)
+
+    def take_slots(self, block: int) -> None:
         slots = range(block * self.b, (block + 1) * self.b)
         lost = {self.unit_of[self.slot_page[slot]] for slot in slots if slot in self.slot_page}
         for slot in slots:
@@ -325,8 +345,72 @@ class _Replay:
     def release(self, block: int) -> None:
         self.n["releases"] += 1
         self.reserved.remove(block)
-        if block not in self.headroom:
+        self.released = [one for one in self.released if one != block] + [block]
+        if len(self.kept) < self.keep:
+            self.kept.add(block)
+        elif block not in self.headroom:
             self.queue.extend(range(block * self.b, (block + 1) * self.b))
+
+    # -- placement and dynamic headroom
+    def choose(self, need: int) -> list[int]:
+        """Free slots for the pages of a unit, in order."""
+        free = sorted(self.queue)
+        if self.policy.placement == "queue" or need == 0:
+            return self.queue[:need]
+        if self.policy.placement == "contiguous":
+            runs = [range(s, s + need) for s in free if set(range(s, s + need)) <= set(free)]
+            spans = [run[-1] // self.b - run[0] // self.b for run in runs]
+            fewest = -(-need // self.b) - 1
+            runs = [run for run, span in zip(runs, spans, strict=True) if span == fewest] or runs
+            return list(runs[0]) if runs else free[:need]
+        chosen: list[int] = []
+        for _ in range(need):
+            blocks = sorted({slot // self.b for slot in free})
+            if self.policy.placement == "spread":
+                block = next((one for one in blocks if one > self.cursor), blocks[0])
+                self.cursor = block
+            else:  # cold_block: those never released first
+                block = min(blocks, key=lambda one: (self.age(one), one))
+            slot = next(slot for slot in free if slot // self.b == block)
+            free.remove(slot)
+            chosen.append(slot)
+        return chosen
+
+    def age(self, block: int) -> int:
+        return self.released.index(block) + 1 if block in self.released else 0
+
+    def empty_blocks(self) -> None:
+        """Keep the emptiest blocks empty, until there are enough of them."""
+        n = self.n
+        while len(self.kept) < self.keep and self.caching_blocks():
+            cached = dict.fromkeys(self.caching_blocks(), 0)
+            for slot in self.slot_page:
+                cached[slot // self.b] += 1
+            block = min(cached, key=lambda one: (cached[one], one))
+            before = n["recalled"], n["collateral"]
+            self.take_slots(block)
+            n["reclaimed"] += n["recalled"] + n["collateral"] - sum(before)
+            n["recalled"], n["collateral"] = before
+            self.kept.add(block)
+
+    # -- tmem
+    def resize(self, event: Event) -> None:
+        if self.policy.system != "tmem":
+            return
+        before, shrinks = self.n["recalled"], event.pfn < self.region
+        while self.region > event.pfn:
+            if not self.queue:
+                victim = self.units[0] if self.policy.eviction == "none" else self.victim(None)
+                for index in sorted(self.held[victim]):
+                    self.leave((victim[0], index), "recalled")
+            self.handed_back.insert(0, self.queue.pop(0))
+            self.region -= 1
+        while self.region < event.pfn:
+            self.queue.append(self.handed_back.pop(0) if self.handed_back else self.region)
+            self.region += 1
+        if shrinks:
+            sample = (False, 0, self.n["recalled"] - before)
+            self.samples[sample] = self.samples.get(sample, 0) + 1
 
     # -- 5. Outcomes
     def hold(self, ns: int) -> None:
@@ -334,7 +418,7 @@ class _Replay:
         self.slot_time["reserved"] += len(self.reserved) * self.b * ns
         self.slot_time["cached"] += len(self.unit_of) * ns
         self.slot_time["empty"] += len(self.queue) * ns
-        self.slot_time["headroom"] += len(self.headroom - self.reserved) * self.b * ns
+        self.slot_time["headroom"] += len((self.headroom | self.kept) - self.reserved) * self.b * ns
         if self.tagged:
             at_best = -(-len(self.tagged) // (32 * self.b))
             self.time_tagged += ns
@@ -363,6 +447,7 @@ class _Replay:
                 out[f"{prefix}reservation_{name}_ns"] = latencies[rank - 1] if latencies else None
         out["failed_pinned"] = out["failed_atomic"] = 0
         out["copies_in"], out["copies_out"] = n["stored"], n["restored"]
+        out["compressions"] = out["decompressions"] = out["migrations"] = 0
         paid = n["stored"] * costs.copy_in_ns + n["restored"] * costs.copy_out_ns
         paid += (n["restored"] + n["missed"]) * costs.lookup_ns
         paid += (n["reclaimed"] + n["recalled"] + n["collateral"]) * costs.slot_drop_ns
@@ -372,7 +457,44 @@ class _Replay:
         out["metadata_bytes"] = 0 if carveout else schemes[self.policy.metadata]
         out["read_ns"] = read_ns = _read_ns(self.missed, costs)
         out["time_saved_ns"] = _read_ns(self.wanted, costs) - read_ns - (0 if carveout else paid)
+        out["share_of_ideal"] = _ratio(n["restored"], self.ideal)
         return out
+
+
+def ideal_restored(events: Sequence[Event], data_pages: int, tag_block_pages: int) -> int:
+    """Pages restored by the bound: it gives up the page that is restored last, when it must."""
+    later: list[dict[Page, int]] = []  # of each row: its pages' next events, if they are restores
+    upcoming: dict[Page, int] = {}
+    for row in reversed(range(len(events))):
+        event = events[row]
+        later.append(dict(upcoming) if event.op in (STORE, RESTORE) else {})
+        if event.op == INVALIDATE_INODE:
+            upcoming = {page: at for page, at in upcoming.items() if page[0] != event.inode}
+        elif event.op in (STORE, RESTORE, INVALIDATE):
+            for page in event.pages():
+                upcoming.pop(page, None)
+                if event.op == RESTORE:
+                    upcoming[page] = row
+    later.reverse()
+    slots = -(-data_pages // (32 * tag_block_pages)) * tag_block_pages
+    tagged: set[int] = set()
+    kept: dict[Page, int] = {}
+    restored = 0
+    for row, event in enumerate(events):
+        frames = set(range(event.pfn, event.pfn + (1 << event.order)))
+        if event.op in (STORE, RESTORE):
+            for page in event.pages():
+                restored += event.op == RESTORE and kept.pop(page, None) is not None
+                if page in later[row]:
+                    kept[page] = later[row][page]
+        elif event.op == ALLOC and event.flags & TAGGED:
+            tagged |= frames
+        elif event.op == FREE:
+            tagged -= frames
+        reserved = {frame // 32 // tag_block_pages for frame in tagged}
+        while len(kept) > slots - len(reserved) * tag_block_pages:
+            del kept[max(kept, key=lambda page: (kept[page], page))]
+    return restored
 
 
 def replay(
@@ -388,10 +510,14 @@ def replay(
     if fault := check(events, data_pages):
         raise ValueError(f"row {fault[0]}, column {fault[1]}")
     state = _Replay(page_size, data_pages, tag_block_pages, policy, costs)
+    state.ideal = ideal_restored(events, data_pages, tag_block_pages)
+    tagless = policy.system == "tmem"
     does = (state.store, state.restore, state.invalidate, state.invalidate, state.alloc, state.free)
     for row, event in enumerate(events):
         state.hold(event.time_ns - events[max(row - 1, 0)].time_ns)  # 0 ns before the first
-        if event.op != RESIZE:  # of a system with a size to change: neither of these two
+        if event.op == RESIZE:
+            state.resize(event)
+        elif not (tagless and event.op in (ALLOC, FREE)):
             does[event.op](event)
     units = [(*unit, tuple(sorted(state.held[unit])), unit in state.bit) for unit in state.units]
     capacity = len(state.caching_blocks()) * tag_block_pages

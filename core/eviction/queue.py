@@ -52,6 +52,12 @@ TALLIES = (
     "cached",
     "peak_cached",
     "cached_page_ns",
+    "withheld_page_ns",
+    "migrated",
+    "failed_pinned",
+    "failed_atomic",
+    "compressed",
+    "decompressed",
 )
 (
     STORED,
@@ -68,6 +74,12 @@ TALLIES = (
     CACHED,
     PEAK_CACHED,
     CACHED_PAGE_NS,
+    WITHHELD_PAGE_NS,
+    MIGRATED,
+    FAILED_PINNED,
+    FAILED_ATOMIC,
+    COMPRESSED,
+    DECOMPRESSED,
     LAST_MISSED,
     FREE_SLOTS,
     CAPACITY,
@@ -83,8 +95,19 @@ TALLIES = (
     GHOST_HEAD,
     GHOST_TAIL,
     GHOSTS,
+    # What placements remember.
+    PLACEMENT,
+    BLOCK_PAGES,
+    KEYS,
+    LOWEST_KEY,
+    CURSOR,
+    RUN,
+    KEPT_TARGET,
+    KEPT_NOW,
+    DISCARD,
+    HANDED_BACK,
     REGISTERS,
-) = range(30)
+) = range(46)
 
 NOWHERE = -1
 
@@ -92,6 +115,7 @@ NOWHERE = -1
 Pages = NDArray[np.int32]
 Table = NDArray[np.int32]
 Register = NDArray[np.int64]
+Places = NDArray[np.int64]
 
 
 class State(NamedTuple):
@@ -100,19 +124,23 @@ class State(NamedTuple):
     slot_of: Pages  # [page] its slot, or -1; for s3fifo, [page] of the ghosts behind
     table: Table  # [slot + ENDS, COLUMNS]
     register: Register  # [REGISTERS]
+    places: (
+        Places  # [block or key, 6] of core.system.placement; one row where only the queue places
+    )
 
 
-def make_state(pages: int, slots: int, ghosts: bool) -> State:
+def make_state(pages: int, slots: int, ghosts: bool, places: Places | None = None) -> State:
     """Return the state of a lane; `ghosts` for an eviction that remembers what it evicted."""
     return State(
         slot_of=np.empty(pages * (2 if ghosts else 1), dtype=np.int32),
         table=np.empty((slots + ENDS, COLUMNS), dtype=np.int32),
         register=np.empty(REGISTERS, dtype=np.int64),
+        places=np.zeros((1, 1), dtype=np.int64) if places is None else places,
     )
 
 
 def state_bytes(pages: int, slots: int, ghosts: bool) -> int:
-    """Return the bytes of a lane's state: 4 a file page (8 with ghosts), 32 a slot, 296 more."""
+    """Return the bytes of a lane's state: 4 a file page (8 with ghosts), 32 a slot, and more."""
     return (8 if ghosts else 4) * pages + 4 * COLUMNS * (slots + ENDS) + 8 * REGISTERS
 
 

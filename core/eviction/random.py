@@ -9,6 +9,7 @@ from core.eviction.queue import DRAWS, NEXT, PREV, SEED, UNITS, Pages, Register,
 from core.eviction.queue import ignore_expect as expect
 from core.eviction.queue import ignore_touch as touch
 from core.jit import kernel, wide
+from core.random_bits import bits_of
 
 __all__ = ["expect", "insert", "remove", "touch", "victim"]
 
@@ -33,19 +34,11 @@ def remove(slot_of: Pages, table: Table, register: Register, unit: int) -> None:
 
 
 @kernel
-def _mix(value: int) -> int:
-    """Return 32 well-mixed bits of a 32-bit value (multiply and xor-shift, T. Mueller)."""
-    value = ((value >> 16) ^ value) * 0x045D9F3B & 0xFFFFFFFF
-    value = ((value >> 16) ^ value) * 0x045D9F3B & 0xFFFFFFFF
-    return (value >> 16) ^ value
-
-
-@kernel
 def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
     """Return a unit drawn from all but `keep`."""
     draw = wide(register[DRAWS])
     register[DRAWS] = draw + 1
-    bits = _mix(_mix(wide(register[SEED]) & 0xFFFFFFFF) ^ (draw & 0xFFFFFFFF))
+    bits = bits_of(wide(register[SEED]), draw)
     choices = wide(register[UNITS])
     if keep >= 0:
         choices -= 1

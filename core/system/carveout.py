@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from core.eviction.queue import MISSED, MISSED_SEQUENTIAL, SKIPPED, TALLIES
+from core.eviction.queue import MISSED, MISSED_SEQUENTIAL, SKIPPED
+from core.policy import Policies
+from core.system.counted import Counted, nothing_counted
 from core.timeline import Timeline
 
 
-def tallies(timeline: Timeline) -> NDArray[np.int64]:
-    """Return what a lane counts: every store is skipped, every restore missed.  # [TALLIES]"""
-    counted = np.zeros(len(TALLIES), dtype=np.int64)
-    counted[SKIPPED] = timeline.offered_pages
-    counted[MISSED] = timeline.restore_pages
-    counted[MISSED_SEQUENTIAL] = timeline.restore_sequential_pages
+def replay_carveout(timeline: Timeline, policies: Policies) -> Counted:
+    """Return what lanes count: every store is skipped, every restore missed."""
+    counted = nothing_counted(timeline, policies.lanes)
+    counted.tallies[:, SKIPPED] = timeline.offered_pages
+    counted.tallies[:, MISSED] = timeline.restore_pages
+    counted.tallies[:, MISSED_SEQUENTIAL] = timeline.restore_sequential_pages
     return counted

@@ -1,4 +1,4 @@
-"""The compiled entries of the cleancache: two an eviction, for units of one page and of any order.
+"""The compiled entries of the cleancache: three an eviction, one for each form.
 
 Each is compiled, and kept on disk, when it is first called: a study waits for those it needs alone.
 Numba keeps no function on disk that was handed other functions, hence a plain one around each.
@@ -13,21 +13,29 @@ from core.eviction import clock, fifo, lru, none, random, s3fifo, sieve
 from core.jit import entry
 from core.policy import Eviction
 from core.system.cleancache import lanes_over
+from core.system.units import Form
 
-_fifo_single = lanes_over(fifo, single=True)
-_fifo_general = lanes_over(fifo, single=False)
-_lru_single = lanes_over(lru, single=True)
-_lru_general = lanes_over(lru, single=False)
-_clock_single = lanes_over(clock, single=True)
-_clock_general = lanes_over(clock, single=False)
-_sieve_single = lanes_over(sieve, single=True)
-_sieve_general = lanes_over(sieve, single=False)
-_s3fifo_single = lanes_over(s3fifo, single=True)
-_s3fifo_general = lanes_over(s3fifo, single=False)
-_random_single = lanes_over(random, single=True)
-_random_general = lanes_over(random, single=False)
-_none_single = lanes_over(none, single=True, evicts=False)
-_none_general = lanes_over(none, single=False, evicts=False)
+_fifo_single = lanes_over(fifo, Form.SINGLE)
+_fifo_general = lanes_over(fifo, Form.GENERAL)
+_fifo_placed = lanes_over(fifo, Form.PLACED)
+_lru_single = lanes_over(lru, Form.SINGLE)
+_lru_general = lanes_over(lru, Form.GENERAL)
+_lru_placed = lanes_over(lru, Form.PLACED)
+_clock_single = lanes_over(clock, Form.SINGLE)
+_clock_general = lanes_over(clock, Form.GENERAL)
+_clock_placed = lanes_over(clock, Form.PLACED)
+_sieve_single = lanes_over(sieve, Form.SINGLE)
+_sieve_general = lanes_over(sieve, Form.GENERAL)
+_sieve_placed = lanes_over(sieve, Form.PLACED)
+_s3fifo_single = lanes_over(s3fifo, Form.SINGLE)
+_s3fifo_general = lanes_over(s3fifo, Form.GENERAL)
+_s3fifo_placed = lanes_over(s3fifo, Form.PLACED)
+_random_single = lanes_over(random, Form.SINGLE)
+_random_general = lanes_over(random, Form.GENERAL)
+_random_placed = lanes_over(random, Form.PLACED)
+_none_single = lanes_over(none, Form.SINGLE, evicts=False)
+_none_general = lanes_over(none, Form.GENERAL, evicts=False)
+_none_placed = lanes_over(none, Form.PLACED, evicts=False)
 
 
 @entry
@@ -41,6 +49,11 @@ def fifo_general(*arguments: Any) -> None:
 
 
 @entry
+def fifo_placed(*arguments: Any) -> None:
+    _fifo_placed(*arguments)
+
+
+@entry
 def lru_single(*arguments: Any) -> None:
     _lru_single(*arguments)
 
@@ -48,6 +61,11 @@ def lru_single(*arguments: Any) -> None:
 @entry
 def lru_general(*arguments: Any) -> None:
     _lru_general(*arguments)
+
+
+@entry
+def lru_placed(*arguments: Any) -> None:
+    _lru_placed(*arguments)
 
 
 @entry
@@ -61,6 +79,11 @@ def clock_general(*arguments: Any) -> None:
 
 
 @entry
+def clock_placed(*arguments: Any) -> None:
+    _clock_placed(*arguments)
+
+
+@entry
 def sieve_single(*arguments: Any) -> None:
     _sieve_single(*arguments)
 
@@ -68,6 +91,11 @@ def sieve_single(*arguments: Any) -> None:
 @entry
 def sieve_general(*arguments: Any) -> None:
     _sieve_general(*arguments)
+
+
+@entry
+def sieve_placed(*arguments: Any) -> None:
+    _sieve_placed(*arguments)
 
 
 @entry
@@ -81,6 +109,11 @@ def s3fifo_general(*arguments: Any) -> None:
 
 
 @entry
+def s3fifo_placed(*arguments: Any) -> None:
+    _s3fifo_placed(*arguments)
+
+
+@entry
 def random_single(*arguments: Any) -> None:
     _random_single(*arguments)
 
@@ -88,6 +121,11 @@ def random_single(*arguments: Any) -> None:
 @entry
 def random_general(*arguments: Any) -> None:
     _random_general(*arguments)
+
+
+@entry
+def random_placed(*arguments: Any) -> None:
+    _random_placed(*arguments)
 
 
 @entry
@@ -100,20 +138,32 @@ def none_general(*arguments: Any) -> None:
     _none_general(*arguments)
 
 
-#: Entries by eviction, then by whether every unit is one page.
-ENTRIES: dict[tuple[Eviction, bool], Callable[..., None]] = {
-    (Eviction.FIFO, True): fifo_single,
-    (Eviction.FIFO, False): fifo_general,
-    (Eviction.LRU, True): lru_single,
-    (Eviction.LRU, False): lru_general,
-    (Eviction.CLOCK, True): clock_single,
-    (Eviction.CLOCK, False): clock_general,
-    (Eviction.SIEVE, True): sieve_single,
-    (Eviction.SIEVE, False): sieve_general,
-    (Eviction.S3FIFO, True): s3fifo_single,
-    (Eviction.S3FIFO, False): s3fifo_general,
-    (Eviction.RANDOM, True): random_single,
-    (Eviction.RANDOM, False): random_general,
-    (Eviction.NONE, True): none_single,
-    (Eviction.NONE, False): none_general,
+@entry
+def none_placed(*arguments: Any) -> None:
+    _none_placed(*arguments)
+
+
+#: Entries by eviction and form.
+ENTRIES: dict[tuple[Eviction, Form], Callable[..., None]] = {
+    (Eviction.FIFO, Form.SINGLE): fifo_single,
+    (Eviction.FIFO, Form.GENERAL): fifo_general,
+    (Eviction.FIFO, Form.PLACED): fifo_placed,
+    (Eviction.LRU, Form.SINGLE): lru_single,
+    (Eviction.LRU, Form.GENERAL): lru_general,
+    (Eviction.LRU, Form.PLACED): lru_placed,
+    (Eviction.CLOCK, Form.SINGLE): clock_single,
+    (Eviction.CLOCK, Form.GENERAL): clock_general,
+    (Eviction.CLOCK, Form.PLACED): clock_placed,
+    (Eviction.SIEVE, Form.SINGLE): sieve_single,
+    (Eviction.SIEVE, Form.GENERAL): sieve_general,
+    (Eviction.SIEVE, Form.PLACED): sieve_placed,
+    (Eviction.S3FIFO, Form.SINGLE): s3fifo_single,
+    (Eviction.S3FIFO, Form.GENERAL): s3fifo_general,
+    (Eviction.S3FIFO, Form.PLACED): s3fifo_placed,
+    (Eviction.RANDOM, Form.SINGLE): random_single,
+    (Eviction.RANDOM, Form.GENERAL): random_general,
+    (Eviction.RANDOM, Form.PLACED): random_placed,
+    (Eviction.NONE, Form.SINGLE): none_single,
+    (Eviction.NONE, Form.GENERAL): none_general,
+    (Eviction.NONE, Form.PLACED): none_placed,
 }

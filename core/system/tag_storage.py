@@ -26,6 +26,7 @@ from core.eviction.queue import (
     VACANT,
     WITHHELD,
     Pages,
+    Places,
     Register,
     Table,
     make_empty,
@@ -35,7 +36,17 @@ from core.jit import kernel, wide
 
 
 @kernel
-def start(slot_of: Pages, table: Table, register: Register, withheld: int, seed: int) -> None:
+def start(
+    slot_of: Pages,
+    table: Table,
+    register: Register,
+    places: Places,
+    withheld: int,
+    seed: int,
+    placement: int,
+    kept: int,
+    block_pages: int,
+) -> None:
     """Make the state that of an empty cache: slots from `withheld` on free, lowest first."""
     slot_of.fill(-1)
     register.fill(0)
@@ -48,7 +59,7 @@ def start(slot_of: Pages, table: Table, register: Register, withheld: int, seed:
         table[number, PAGE] = WITHHELD
         table[number, NEXT] = number + 1
     for number in range(withheld, end):
-        give(slot_of, table, register, number)
+        give(slot_of, table, register, places, number)
     register[CAPACITY] = end - withheld
     register[SEED] = seed
     register[HAND] = NOWHERE
@@ -56,7 +67,7 @@ def start(slot_of: Pages, table: Table, register: Register, withheld: int, seed:
 
 
 @kernel
-def give(slot_of: Pages, table: Table, register: Register, number: int) -> None:
+def give(slot_of: Pages, table: Table, register: Register, places: Places, number: int) -> None:
     """Return a slot to the back of the free queue."""
     end = units_end(table)
     last = table[end, FREE_PREV]
@@ -69,7 +80,7 @@ def give(slot_of: Pages, table: Table, register: Register, number: int) -> None:
 
 
 @kernel
-def take(slot_of: Pages, table: Table, register: Register, number: int) -> None:
+def take(slot_of: Pages, table: Table, register: Register, places: Places, number: int) -> None:
     """Take a slot out of the free queue, wherever it stands."""
     before = table[number, FREE_PREV]
     after = table[number, FREE_NEXT]
@@ -79,16 +90,31 @@ def take(slot_of: Pages, table: Table, register: Register, number: int) -> None:
 
 
 @kernel
-def fill(slot_of: Pages, table: Table, register: Register, page: int, remaining_ns: int) -> int:
+def fill(
+    slot_of: Pages, table: Table, register: Register, places: Places, page: int, remaining_ns: int
+) -> int:
     """Put `page` into the slot at the front of the free queue; return the slot."""
     number = wide(table[units_end(table), FREE_NEXT])
-    take(slot_of, table, register, number)
+    take(slot_of, table, register, places, number)
+    put(slot_of, table, register, number, page, remaining_ns)
+    return number
+
+
+@kernel
+def put(
+    slot_of: Pages, table: Table, register: Register, number: int, page: int, remaining_ns: int
+) -> None:
+    """Put `page` into a slot that was taken."""
     table[number, PAGE] = page
     slot_of[page] = number
     register[CACHED] += 1
     register[PEAK_CACHED] = max(register[PEAK_CACHED], register[CACHED])
     register[CACHED_PAGE_NS] += remaining_ns
-    return number
+
+
+@kernel
+def plan(slot_of: Pages, table: Table, register: Register, places: Places, need: int) -> None:
+    """Do nothing: the queue says which slots are next."""
 
 
 @kernel
@@ -113,8 +139,16 @@ def sort_units(table: NDArray[np.int32], first: int, hits: int) -> None:
 
 
 @kernel
-def release(slot_of: Pages, table: Table, register: Register, first: int, end: int) -> None:
+def release(
+    slot_of: Pages,
+    table: Table,
+    register: Register,
+    places: Places,
+    first: int,
+    end: int,
+    remaining_ns: int,
+) -> None:
     """Give the slots of a block, [first, end), to the cache."""
     for number in range(first, end):
-        give(slot_of, table, register, number)
+        give(slot_of, table, register, places, number)
     register[CAPACITY] += end - first

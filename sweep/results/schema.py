@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from core.costs import COST_FIELDS
-from core.outcomes import UNITS, is_double
-from core.policy import POLICY_FIELDS, WORDS
+from core.outcomes import SERIES, UNITS, is_double
+from core.policy import POLICY_FIELDS, WHOLE_NUMBERS, WORDS
 from sweep.workload import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LockedError(StoreError):
 
 
 def _policy_type(name: str) -> str:
-    return "VARCHAR" if name in WORDS else "DOUBLE" if name == "headroom" else "BIGINT"
+    return "VARCHAR" if name in WORDS else "BIGINT" if name in WHOLE_NUMBERS else "DOUBLE"
 
 
 def _workload_type(name: str) -> str:
@@ -70,6 +70,7 @@ TRIAL_COLUMNS: dict[str, str] = {
     "number": "BIGINT NOT NULL",
     "state": "VARCHAR NOT NULL",
     "reason": "VARCHAR",
+    "subspace": "BIGINT",
     "feasible": "BOOLEAN",
     **POLICY_COLUMNS,
     **OUTCOME_COLUMNS,
@@ -89,6 +90,7 @@ RUN_COLUMNS: dict[str, str] = {
     "events_digest": "VARCHAR",
     **OUTCOME_COLUMNS,
     "reservation_samples": SAMPLES,
+    **dict.fromkeys(SERIES, "BIGINT[]"),
 }
 ATTEMPT_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",

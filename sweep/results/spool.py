@@ -62,6 +62,7 @@ def _arrow_type(kind: str) -> Any:
         "BOOLEAN": pa.bool_(),
         "TIMESTAMP": pa.timestamp("us"),
         "VARCHAR[]": pa.list_(pa.string()),
+        "BIGINT[]": pa.list_(pa.int64()),
     }
     if kind.startswith("STRUCT"):
         names = ("blocks", "dropped", "count")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,18 @@ from core.costs import COST_FIELDS, Costs, pack_costs
 from core.events import SCHEMA, Events, make_events
 from core.machine import Machine
 from core.outcomes import Outcomes, measure
-from core.policy import Admission, Drop, Eviction, LargeFolios, Metadata, Policy, Restore, System
+from core.policy import (
+    Admission,
+    Drop,
+    Eviction,
+    HeadroomMode,
+    LargeFolios,
+    Metadata,
+    Placement,
+    Policy,
+    Restore,
+    System,
+)
 
 #: For tests of whole captures: plain Python is held to the same laws on the random streams.
 compiled = pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="takes compiled code")
@@ -89,6 +101,8 @@ def policies(evictions: list[Eviction] | None = None) -> st.SearchStrategy[Polic
         folio_order=st.integers(0, 9),
         large_folios=st.sampled_from([LargeFolios.CUT] * 3 + [LargeFolios.REFUSE]),
         headroom=st.sampled_from([0.0, 0.0, 0.0, 0.2, 0.5, 0.9]),
+        headroom_mode=st.sampled_from(HeadroomMode),
+        placement=st.sampled_from(Placement),
         metadata=st.sampled_from(Metadata),
         seed=st.integers(0, 5),
     )
@@ -116,7 +130,11 @@ def lane_columns(outcomes: Outcomes, table: Costs, lane: int) -> dict[str, int |
 
 
 def by_reference(
-    stream: list[reference.Event], machine: Machine, policy: Policy, table: Costs
+    stream: list[reference.Event],
+    machine: Machine,
+    policy: Policy,
+    table: Costs,
+    region: int = 0,
 ) -> reference.Result:
     return reference.replay(
         stream,
@@ -132,7 +150,12 @@ def by_reference(
             folio_order=policy.folio_order,
             large_folios=policy.large_folios.value,
             headroom=policy.headroom,
+            headroom_mode=policy.headroom_mode.value,
+            placement=policy.placement.value,
+            region=region,
             metadata=policy.metadata.value,
         ),
-        costs=reference.Costs(**{name: getattr(table, name) for name in COST_FIELDS}),
+        costs=reference.Costs(
+            **{one.name: getattr(table, one.name) for one in fields(reference.Costs)}
+        ),
     )

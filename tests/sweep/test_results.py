@@ -14,10 +14,13 @@ from processes import held, numbers, spool_of, trial
 
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS
-from core.policy import POLICY_FIELDS
+from core.policy import NUMBERS, POLICY_FIELDS, WHOLE_NUMBERS
 from sweep.results import Store, StoreError, ask
 
-WORDS = ["system", "eviction", "admission", "restore", "drop", "large_folios", "metadata"]
+WORDS = [
+    *("system", "eviction", "admission", "restore", "drop", "large_folios", "headroom_mode"),
+    *("placement", "tagged_placement", "guests", "packing", "metadata"),
+]
 DOUBLES = [
     name
     for name, unit in UNITS.items()
@@ -34,7 +37,7 @@ def test_every_field_cost_and_outcome_is_a_typed_column(path: Path) -> None:
     Store(path)
     expected = {
         **{name: "VARCHAR" if name in WORDS else "BIGINT" for name in POLICY_FIELDS},
-        "headroom": "DOUBLE",
+        **{name: "DOUBLE" for name in NUMBERS if name not in WHOLE_NUMBERS},
         "tag_block_size": "BIGINT",
         **dict.fromkeys(COST_FIELDS, "BIGINT"),
         **{name: "DOUBLE" if name in DOUBLES else "BIGINT" for name in UNITS},
@@ -69,8 +72,9 @@ def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
     for number, (integer, double, text) in enumerate(EXTREMES):
         outcomes = dict.fromkeys(whole, integer) | dict.fromkeys(DOUBLES, double)
         row = trial(number, **outcomes, finished_at=now if number % 2 else None, feasible=False)
-        row |= dict.fromkeys(WORDS, text) | {"headroom": double, "tag_block_size": integer}
-        trials.append(row | dict.fromkeys((*COST_FIELDS, "seed", "folio_order"), integer))
+        row |= dict.fromkeys(WORDS, text) | {"tag_block_size": integer}
+        row |= {name: integer if name in WHOLE_NUMBERS else double for name in NUMBERS}
+        trials.append(row | dict.fromkeys(COST_FIELDS, integer))
         run = {key: row[key] for key in ("study", "role", "number", *UNITS)}
         run |= {"workload": text or "w", "replicate": number}
         runs.append(run | {"reservation_samples": samples * number})

@@ -178,8 +178,10 @@ def test_a_mistake_is_told_where_it_is_with_what_was_meant(
         ("policy: {seed: 4}", "10:10: seed is read by eviction: random alone"),
         ("policy:", "10:1: policy has no value"),
         ("policy: [lru]", "10:9: policy should be a mapping with the keys system, eviction, "
-         "admission, restore, drop, folio_order, large_folios, headroom, metadata, seed, preset, "
-         'not ["lru"]'),
+         "admission, restore, drop, folio_order, large_folios, headroom, headroom_mode, placement, "
+         "tagged_placement, guests, guest_ratio, packing, compression_ratio, tmem_ratio, "
+         "tmem_swing, tmem_period_ns, discard_ratio, pinned_ratio, pin_duration_ns, "
+         'pinned_on_purpose, metadata, seed, preset, not ["lru"]'),
         ("baselines: {preset: gcma}", '10:12: baselines should be a list, not {"preset": "gcma"}'),
         ("constraints: [{metric: restored}]",
          "10:15: a constraint has the key lower or upper, or both"),
@@ -242,11 +244,15 @@ def test_what_is_no_mapping_is_no_study(text: str) -> None:
 @pytest.mark.parametrize("section", Study.model_fields)
 def test_a_section_of_the_wrong_form_is_refused_at_its_place(section: str, nothing: str) -> None:
     data = parse_source(Path("s"), GOOD).data | {section: "THIS"}
+    if section == "policies":
+        # They take the place of what a study of one policy has.
+        data = {name: data[name] for name in data if name not in ("policy", "parameters")}
     # JSON is YAML, and puts each section on one line.
     lines = [f"{key}: {json.dumps(value)}" for key, value in data.items()]
     text = "\n".join(lines).replace('"THIS"', nothing)
     fine = {("study", "a"), ("question", "a"), *[(name, "{}") for name in ("machine", "costs")]}
     fine |= {("policy", "{}"), ("baselines", "[]"), ("baselines", "[{}]"), ("constraints", "[]")}
+    fine |= {("policies", "[{}]")}
     found = mistakes(text)
     assert bool(found) == ((section, nothing) not in fine)
     line = next(i for i, text in enumerate(lines, 1) if text.startswith(f"{section}:"))
@@ -409,3 +415,70 @@ def test_the_command_tells_mistakes_on_stderr_and_exits_with_2(text: str, tmp_pa
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()
     assert all(line.startswith(f"{path}:") for line in done.stderr.splitlines())
+
+
+POLICIES = """\
+study: s
+workload: [{synthetic: zipf}]
+policies:
+  - {policy: {system: SYSTEM, FIELD}, parameters: {}}
+objectives: [{metric: time_saved_ns, direction: maximize}]
+sampler: {name: random, seed: 1}
+n_trials: 4
+"""
+
+
+@pytest.mark.parametrize(
+    ("system", "field", "told"),
+    [
+        ("ideal", "eviction: lru", "4:30: eviction is read by cleancache, tmem alone: it would "
+         "change nothing under ideal"),
+        ("carveout", "headroom: 0.1", "4:33: a carveout caches nothing: headroom would change "
+         "nothing"),
+        ("migrate_cma", "drop: page", "4:36: drop is read by cleancache, tmem alone: it would "
+         "change nothing under migrate_cma"),
+        ("cleancache", "headroom_mode: dynamic", "4:50: headroom_mode: dynamic needs headroom: "
+         "there is no headroom to keep empty"),
+        ("cleancache", "guests: pkvm", "4:43: guests needs guest_ratio: there are no guests"),
+        ("tmem", "tmem_period_ns: 1000000000", "4:45: tmem_period_ns needs tmem_swing: the region "
+         "keeps its size"),
+        ("tmem", "seed: 3", "4:29: seed is read by eviction: random and by discard_ratio"),
+        ("migrate_cma", "seed: 3", "4:36: seed draws what is pinned: it needs pinned_ratio"),
+        ("cleancache", "headroom: 0.1, tagged_placement: headroom_first, headroom_mode: dynamic",
+         "4:68: headroom_first fills the first blocks, and a dynamic headroom has none of its own"),
+        ("tmem", "tmem_ratio: 2", "4:41: tmem_ratio should be at most 1, not 2"),
+        ("tmen", "seed: 1", '4:23: system cannot be "tmen", did you mean tmem?'),
+    ],
+)  # fmt: skip
+def test_a_system_and_a_policy_that_do_not_go_together_are_refused(
+    system: str, field: str, told: str
+) -> None:
+    assert mistakes(POLICIES.replace("SYSTEM", system).replace("FIELD", field)) == [told]
+
+
+def test_a_system_that_is_memory_is_refused_on_mm_events() -> None:
+    text = POLICIES.replace("synthetic: zipf", "trace: t.parquet").replace(
+        "FIELD", "pinned_ratio: 0"
+    )
+    found = mistakes(text.replace("SYSTEM", "migrate_cma"))
+    why = "2:20: migrate_cma gives programs more memory, and mm events do not say"
+    assert [one for one in found if one.startswith(why)]
+    found = mistakes(text.replace("SYSTEM, pinned_ratio: 0", "ideal"))
+    assert not [one for one in found if one.startswith(why)]
+
+
+def test_policies_take_the_place_of_policy_and_parameters() -> None:
+    text = POLICIES.replace("SYSTEM, FIELD", "ideal")
+    assert mistakes(
+        text + "policy: {}\nparameters: {headroom: {type: float, low: 0, high: 0.5}}"
+    ) == [
+        "8:1: policy stands in each of the policies, where there are policies",
+        "9:1: parameters stands in each of the policies, where there are policies",
+    ]
+    one = "{headroom: {type: float, low: 0, high: 2}}"
+    assert mistakes(text.replace("ideal}, parameters: {}", "cleancache}, parameters: " + one)) == [
+        "4:87: headroom should be below 1, not 2"
+    ]
+    assert mistakes(text.replace("parameters: {}", "parameter: {}")) == [
+        "4:31: unknown key parameter, did you mean parameters?"
+    ]

@@ -1,0 +1,75 @@
+"""Guests: virtual machines with MTE, all of whose memory counts as tagged.
+
+The host cannot know which of a guest's pages are tagged, so a guest reserves tag storage for its
+whole size (D. Hildenbrand in "arm64 MTE tag storage reuse - alternatives to MIGRATE_CMA"). A
+guest of plain KVM may have devices: all of its memory is there, and pinned, when it starts. One
+of pKVM that has none is given a page when it touches it, and it touches them at an even rate here.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.events import ALLOC, FREE, PINNED, TAGGED, Events, make_events
+from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
+from core.policy import Guests
+
+#: Guest memory is allocated in pieces that one tag page covers.
+_ORDER = 5
+
+
+def with_guests(events: Events, machine: Machine, ratio: float, guests: Guests) -> Events:
+    """Return `events` on a host whose top `ratio` of tag blocks covers the memory of guests.
+
+    What the table allocates and frees there is left out: it is the guests' now.
+    """
+    covered = DATA_PAGES_PER_TAG_PAGE * machine.tag_block_pages
+    blocks = machine.tag_blocks - ceil(ratio * machine.tag_blocks)
+    first = blocks * covered
+    recorded = _cut_at(events, first)
+    frames = (recorded["op"] == ALLOC) | (recorded["op"] == FREE)
+    kept = np.flatnonzero(~frames | (recorded["pfn"] < first))
+    pieces = np.arange(first, machine.data_pages - (1 << _ORDER) + 1, 1 << _ORDER)
+    start = events.time_ns[0] if events.time_ns.size else 0
+    span = int(events.time_ns[-1] - start) if events.time_ns.size else 0
+    time_ns = np.full(pieces.size, start, dtype=np.int64)
+    if guests is Guests.PKVM:
+        time_ns += np.array([span * one // max(1, pieces.size) for one in range(pieces.size)])
+    rows = np.searchsorted(recorded["time_ns"][kept], time_ns, side="left")
+    added: dict[str, Any] = {
+        "time_ns": time_ns,
+        "op": ALLOC,
+        "inode": 0,
+        "index": 0,
+        "order": _ORDER,
+        "pfn": pieces,
+        "flags": TAGGED | PINNED if guests is Guests.KVM else TAGGED,
+    }
+    columns = {
+        name: np.insert(column[kept], rows, added[name]) for name, column in recorded.items()
+    }
+    return make_events(
+        columns,
+        page_size=events.page_size,
+        data_pages=max(events.data_pages, machine.data_pages),
+        source=events.source,
+    )
+
+
+def _cut_at(events: Events, first: int) -> dict[str, NDArray[Any]]:
+    """Return the columns of `events`, those of frames on both sides of `first` page by page."""
+    size = 1 << events.order.astype(np.int64)
+    frames = (events.op == ALLOC) | (events.op == FREE)
+    cut = frames & (events.pfn < first) & (events.pfn + size > first)
+    source = np.repeat(np.arange(size.size), np.where(cut, size, 1))
+    columns: dict[str, NDArray[Any]] = {
+        name: column[source] for name, column in events.columns.items()
+    }
+    places = np.arange(source.size) - np.searchsorted(source, source, side="left")
+    columns["pfn"] = columns["pfn"] + np.where(cut[source], places, 0)
+    columns["order"] = np.where(cut[source], 0, columns["order"])
+    return columns

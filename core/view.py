@@ -1,0 +1,60 @@
+"""A view: what of a policy changes the timeline that it replays, and so is shared by its likes.
+
+Most policies see one view of an event table, whose tag blocks come and go as recorded. Other frames
+for tagged pages, guests, or a region that is no tag storage make others.
+"""
+
+from __future__ import annotations
+
+from math import floor
+from typing import NamedTuple
+
+from core.events import Events
+from core.guests import with_guests
+from core.machine import Machine
+from core.policy import Guests, HeadroomMode, Policy, System, TaggedPlacement
+from core.tagged_placement import place_tagged
+from core.timeline import Region, Timeline, prepare
+
+
+class View(NamedTuple):
+    """What a timeline is made of, beside events and machine; the plain one by default.
+
+    `headroom_blocks` is 0 unless tagged pages are placed under the headroom first.
+    """
+
+    tagged_placement: TaggedPlacement = TaggedPlacement.RECORDED
+    headroom_blocks: int = 0
+    guests: Guests = Guests.KVM
+    guest_ratio: float = 0.0
+    region: Region | None = None
+
+
+def view_of(policy: Policy, machine: Machine) -> View:
+    """Return the view of a policy."""
+    if policy.system is System.TMEM:
+        most = max(1, floor(policy.tmem_ratio * machine.data_pages))
+        least = most - floor(policy.tmem_swing * most)
+        return View(region=Region(most, least, policy.tmem_period_ns if least < most else 0))
+    placed = policy.tagged_placement if policy.system is not System.CARVEOUT else None
+    if policy.system is System.MIGRATE_CMA:
+        placed = None
+    first = placed is TaggedPlacement.HEADROOM_FIRST
+    if policy.system is System.IDEAL or policy.headroom_mode is HeadroomMode.DYNAMIC:
+        first = False
+    guests = policy.guest_ratio > 0 and policy.system is not System.CARVEOUT
+    return View(
+        placed or TaggedPlacement.RECORDED,
+        floor(policy.headroom * machine.tag_blocks) if first else 0,
+        policy.guests if guests else Guests.KVM,
+        policy.guest_ratio if guests else 0.0,
+    )
+
+
+def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
+    """Return the timeline of `events` on `machine` that a view shows."""
+    if view.guest_ratio > 0:
+        events = with_guests(events, machine, view.guest_ratio, view.guests)
+    if view.tagged_placement is not TaggedPlacement.RECORDED:
+        events = place_tagged(events, machine, view.headroom_blocks)
+    return prepare(events, machine, view.region)

@@ -1,0 +1,225 @@
+"""Laws of the systems beside the cleancache, of their bound, and of where tagged pages lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streams import (
+    EXACT_EVICTIONS,
+    as_events,
+    by_reference,
+    compiled,
+    costs,
+    lane_columns,
+    machines,
+    policies,
+    streams,
+)
+from test_laws import belady_misses, plain_requests
+
+from core.costs import Costs, pack_costs
+from core.events import ALLOC, FREE, RESTORE, STORE, TAGGED, Events, read_events
+from core.eviction.queue import TALLIES
+from core.machine import Machine
+from core.occupancy import occupy
+from core.outcomes import UNITS, measure, samples_of
+from core.policy import READS, Eviction, Guests, Policy, System, pack
+from core.replay import replay, replay_policy
+from core.tagged_placement import place_tagged
+from core.timeline import Region
+from core.view import View, prepare_view, view_of
+
+
+def restored(outcomes: object) -> int:
+    return int(outcomes.tallies[0, TALLIES.index("restored")])  # type: ignore[attr-defined]
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_no_cleancache_restores_more_than_the_ideal(data: st.DataObject) -> None:
+    machine = data.draw(machines())
+    events = as_events(data.draw(streams(machine.data_pages)), machine)
+    policy = data.draw(policies(list(Eviction)))
+    outcomes = replay(events, machine, pack([policy]))
+    assert restored(outcomes) <= outcomes.ideal_restored
+    assert restored(replay(events, machine, pack([Policy(system=System.IDEAL)]))) == (
+        outcomes.ideal_restored
+    )
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 12), max_size=150), st.integers(1, 8))
+def test_the_ideal_is_clairvoyant_eviction_at_zero_tags(requests: list[int], slots: int) -> None:
+    machine, stream = plain_requests(requests, slots)
+    outcomes = replay(as_events(stream, machine), machine, pack([Policy(system=System.IDEAL)]))
+    assert len(requests) - restored(outcomes) == belady_misses(requests, slots)
+
+
+def test_the_ideal_by_hand() -> None:
+    # One block of one slot. a and b are stored, b comes back first; c is tagged memory's.
+    machine = Machine(4096, 32)
+    rows = [(0, STORE, 1), (1, STORE, 2), (2, RESTORE, 2), (3, STORE, 2), (4, ALLOC, 0),
+            (5, FREE, 0), (6, RESTORE, 2), (7, RESTORE, 1)]  # fmt: skip
+    stream = [
+        reference.Event(time_ns, op, 1, page, 0, 0, TAGGED if op == ALLOC else 0)
+        for time_ns, op, page in rows
+    ]
+    outcomes = replay(as_events(stream, machine), machine, pack([Policy(system=System.IDEAL)]))
+    # b once; the reservation takes the slot, and nothing is stored after it.
+    assert restored(outcomes) == 1
+    columns = measure([outcomes], pack_costs([Costs()]))
+    assert columns["share_of_ideal"].tolist() == [1.0]
+    assert columns["copies_in"].tolist() == columns["metadata_bytes"].tolist() == [0]
+    # Of the three restores one is saved, in whole: nothing is paid.
+    assert columns["time_saved_ns"].tolist() == [Costs().read_random_ns]
+
+
+@st.composite
+def resized_streams(draw: st.DrawFn, machine: Machine) -> list[reference.Event]:
+    """Return a stream in which a hypervisor resizes a region now and then."""
+    stream = draw(streams(machine.data_pages))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    found: list[reference.Event] = []
+    for event in stream:
+        if rng.random() < 0.1:
+            size = int(rng.integers(0, 12))
+            found.append(reference.Event(event.time_ns, 6, 0, 0, 0, size, 0))
+        found.append(event)
+    return found
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_region_of_a_hypervisor_equals_the_reference(data: st.DataObject) -> None:
+    machine = data.draw(machines())
+    stream = data.draw(resized_streams(machine))
+    drawn = data.draw(policies())
+    fields = {name: getattr(drawn, name) for name in READS[System.TMEM] if hasattr(drawn, name)}
+    ratio = data.draw(st.sampled_from([0.01, 0.05, 0.3]))
+    policy = Policy(**(fields | {"system": System.TMEM, "tmem_ratio": ratio}))
+    outcomes = replay_policy(as_events(stream, machine), machine, policy)
+    region = max(1, int(ratio * machine.data_pages))
+    expected = by_reference(stream, machine, policy, Costs(), region)
+    found = lane_columns(outcomes, Costs(), 0)
+    for name in ("stored", "skipped", "stale", "restored", "missed", "reclaimed", "recalled",
+                 "overwritten", "invalidated", "read_ns", "reservation_max_ns",
+                 "reservation_mean_ns"):  # fmt: skip
+        assert found[name] == expected.outcomes[name], name
+    assert found["reservations"] == 0
+    assert restored(outcomes) <= outcomes.ideal_restored
+
+
+def test_a_region_swings_between_its_sizes() -> None:
+    machine = Machine(4096, 3200)
+    stream = [reference.Event(10 * i, STORE, 1, i, 0, 0, 0) for i in range(101)]
+    events = as_events(stream, machine)
+    region = Region(most_pages=100, least_pages=50, period_ns=400)
+    timeline = prepare_view(events, machine, View(region=region))
+    resized = timeline.word & 7 == 6
+    assert timeline.page[resized].tolist() == [100, 50, 100, 50, 100, 50]
+    assert (1000 - timeline.remaining_ns[resized]).tolist() == [0, 200, 400, 600, 800, 1000]
+
+
+def test_what_the_hypervisor_discards_is_missed() -> None:
+    machine = Machine(4096, 32 * 64)
+    rows = [(STORE, page) for page in range(50)] + [(RESTORE, page) for page in range(50)]
+    stream = [reference.Event(i, op, 1, page, 0, 0, 0) for i, (op, page) in enumerate(rows)]
+    events = as_events(stream, machine)
+    for ratio, least, most in ((0.0, 50, 50), (0.5, 10, 40), (1.0, 0, 0)):
+        policy = Policy(system=System.TMEM, discard_ratio=ratio, seed=3)
+        assert least <= restored(replay_policy(events, machine, policy)) <= most
+
+
+def tagged_frames(events: Events) -> list[set[int]]:
+    """Return the tagged frames after each alloc and free, folded over split rows."""
+    tagged: set[int] = set()
+    found = []
+    for op, order, pfn, flags in zip(
+        events.op.tolist(), events.order.tolist(), events.pfn.tolist(), events.flags.tolist(),
+        strict=True,
+    ):  # fmt: skip
+        frames = set(range(pfn, pfn + (1 << order)))
+        if op == ALLOC:
+            tagged = tagged | frames if flags & TAGGED else tagged - frames
+        elif op == FREE:
+            tagged = tagged - frames
+        found.append(tagged)
+    return found
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_placed_tagged_pages_are_as_many_and_break_no_rule(data: st.DataObject) -> None:
+    machine = data.draw(machines())
+    events = as_events(data.draw(streams(machine.data_pages)), machine)
+    headroom = data.draw(st.integers(0, machine.tag_blocks))
+    # `make_events` checks that no frame is allocated or freed twice.
+    placed = place_tagged(events, machine, headroom)
+    sizes = np.where(events.op // 2 == 2, 1 << events.order.astype(np.int64), 1)
+    last = np.cumsum(sizes) - 1
+    before, after = tagged_frames(events), tagged_frames(placed)
+    assert [len(one) for one in before] == [len(after[row]) for row in last]
+
+
+@compiled
+@pytest.mark.parametrize("name", ["database-mglru", "database-xfs"])
+def test_an_allocator_that_knows_reserves_fewer_blocks(traces: Path, name: str) -> None:
+    events = read_events(traces / f"{name}.parquet")
+    machine = Machine(events.page_size, events.data_pages)
+    recorded = occupy(events, machine)
+    placed = occupy(place_tagged(events, machine, 0), machine)
+    assert placed.reservations < recorded.reservations
+    assert placed.amplification_ns < recorded.amplification_ns / 1.5
+    first = occupy(place_tagged(events, machine, 200), machine)
+    assert int(first.block_reserved_ns[200:].sum()) < int(placed.block_reserved_ns[200:].sum())
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_guests_hold_the_tag_storage_of_their_whole_memory(data: st.DataObject) -> None:
+    machine = data.draw(machines())
+    events = as_events(data.draw(streams(machine.data_pages)), machine)
+    ratio = data.draw(st.sampled_from([0.2, 0.5, 0.9]))
+    view = View(guests=Guests.KVM, guest_ratio=ratio)
+    timeline = prepare_view(events, machine, view)
+    whole = [block for block in range(machine.tag_blocks)
+             if (block + 1) * 32 * machine.tag_block_pages <= machine.data_pages]  # fmt: skip
+    guests = int(np.ceil(ratio * machine.tag_blocks))
+    for block in whole[machine.tag_blocks - guests :]:
+        assert timeline.occupancy.block_reserved_ns[block] == timeline.span_ns
+
+
+def test_guests_of_pkvm_take_tag_storage_by_and_by() -> None:
+    machine = Machine(4096, 32 * 10)
+    stream = [reference.Event(time_ns, STORE, 1, time_ns, 0, 0, 0) for time_ns in range(101)]
+    events = as_events(stream, machine)
+    view = View(guests=Guests.PKVM, guest_ratio=0.5)
+    held = prepare_view(events, machine, view).occupancy.block_reserved_ns
+    assert held.tolist() == [0, 0, 0, 0, 0, 100, 80, 60, 40, 20]
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_a_field_that_a_system_does_not_read_changes_nothing(data: st.DataObject) -> None:
+    machine = data.draw(machines())
+    events = as_events(data.draw(streams(machine.data_pages)), machine)
+    system = data.draw(st.sampled_from([System.CARVEOUT, System.IDEAL, System.TMEM]))
+    drawn = data.draw(policies(EXACT_EVICTIONS))
+    table = data.draw(costs)
+    unread = {
+        name: value
+        for name, value in vars(drawn).items()
+        if name not in READS[system] and name != "system"
+    }
+    plain, changed = Policy(system=system), Policy(**(unread | {"system": system}))
+    assert view_of(plain, machine) == view_of(changed, machine)
+    found = [replay_policy(events, machine, one) for one in (plain, changed)]
+    columns = [lane_columns(one, table, 0) for one in found]
+    assert columns[0] == columns[1]
+    assert list(columns[0]) == list(UNITS)
+    assert np.array_equal(samples_of(found[0]).counts, samples_of(found[1]).counts)
