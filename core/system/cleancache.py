@@ -148,14 +148,10 @@ def lanes_over(hooks: ModuleType, form: Form, *, evicts: bool = True) -> Body:
         lane: int,
     ) -> None:
         """Replay a timeline under the policy of one lane; its tallies are left in `register`."""
-        restore_mode, folio_order = (
-            wide(options[lane, RESTORE_MODE]),
-            wide(options[lane, FOLIO_ORDER]),
-        )
-        workingset_only, refuse = (
-            wide(options[lane, WORKINGSET_ONLY]),
-            wide(options[lane, REFUSE_LARGE]),
-        )
+        restore_mode = wide(options[lane, RESTORE_MODE])
+        folio_order = wide(options[lane, FOLIO_ORDER])
+        workingset_only = wide(options[lane, WORKINGSET_ONLY])
+        refuse = wide(options[lane, REFUSE_LARGE])
         withheld, whole = wide(options[lane, HEADROOM]), wide(options[lane, WHOLE_FOLIO])
         seed, kept = wide(options[lane, RANDOM_SEED]), wide(options[lane, KEPT_BLOCKS])
         where = wide(options[lane, PLACEMENT])
