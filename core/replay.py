@@ -16,6 +16,7 @@ from core.system.carveout import replay_carveout
 from core.system.counted import Counted, nothing_counted
 from core.system.ideal import bound, replay_ideal
 from core.system.units import Form
+from core.system.zswap import replay_zswap
 from core.timeline import SERIES_POINTS, Timeline
 from core.view import View, prepare_view, view_of
 
@@ -23,6 +24,7 @@ from core.view import View, prepare_view, view_of
 SYSTEMS: dict[System, Callable[[Timeline, Policies], Counted]] = {
     System.CARVEOUT: replay_carveout,
     System.CLEANCACHE: replay_cache,
+    System.ZSWAP: replay_zswap,
     System.TMEM: replay_cache,
     System.IDEAL: replay_ideal,
 }

@@ -13,6 +13,7 @@ from core.events import Events
 from core.guests import with_guests
 from core.machine import Machine
 from core.policy import Guests, HeadroomMode, Policy, System, TaggedPlacement
+from core.system.zswap import PARTS
 from core.tagged_placement import place_tagged
 from core.timeline import Region, Timeline, prepare
 
@@ -28,6 +29,7 @@ class View(NamedTuple):
     guests: Guests = Guests.KVM
     guest_ratio: float = 0.0
     region: Region | None = None
+    pages_per_slot: int = 1
 
 
 def view_of(policy: Policy, machine: Machine) -> View:
@@ -48,6 +50,7 @@ def view_of(policy: Policy, machine: Machine) -> View:
         floor(policy.headroom * machine.tag_blocks) if first else 0,
         policy.guests if guests else Guests.KVM,
         policy.guest_ratio if guests else 0.0,
+        pages_per_slot=PARTS if policy.system is System.ZSWAP else 1,
     )
 
 
@@ -57,4 +60,4 @@ def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
         events = with_guests(events, machine, view.guest_ratio, view.guests)
     if view.tagged_placement is not TaggedPlacement.RECORDED:
         events = place_tagged(events, machine, view.headroom_blocks)
-    return prepare(events, machine, view.region)
+    return prepare(events, machine, view.region, view.pages_per_slot)
