@@ -60,7 +60,7 @@ class TagMemory(NamedTuple):
 
     Pages put there are pinned for `pin_duration_ns` with a probability of `pinned_ratio`;
     `pinned_on_purpose` pages at most, one a block, are pinned for good by an adversary. The ideal
-    is emptied at once, whatever is pinned, and costs nothing.
+    is used first, emptied at once, whatever is pinned, and costs nothing.
     """
 
     tag_blocks: int
@@ -139,7 +139,7 @@ def take_page(node: Node, page: int) -> int:
     if free == 0:
         return take(node.frames, register, MOVABLE, 0)
     frame = wide(NONE)
-    if 2 * free <= register[FREE_PAGES]:
+    if 2 * free <= register[FREE_PAGES] and not register[IS_IDEAL]:
         frame = take(node.frames, register, MOVABLE, 0)
         if frame != NONE:
             return frame
