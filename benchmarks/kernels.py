@@ -71,7 +71,7 @@ def main() -> None:
     size = events.op.size
     print(f"{options.trace.name}: {size:,} events, {machine.slots} slots, {options.lanes} lanes")
     print(f"prepare: {size / seconds(lambda: prepare(events, machine)) / 1e6:.1f} M events/s")
-    print(f"memory: {replay_bytes(timeline, machine, options.lanes) / 2**20:.1f} MiB")
+    print(f"memory: {replay_bytes(timeline, options.lanes) / 2**20:.1f} MiB")
     print("eviction  order 0  order 9  of M policy-events/s   libCacheSim M requests/s   ratio")
     for eviction in Eviction:
         rates = []

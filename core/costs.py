@@ -114,6 +114,7 @@ COST_PRESETS: dict[str, Costs] = {
     ),
     # "gcma" v2 (1424721263-25314-1), 4 x 1 GHz ARMv7, latency table: 13 us the fastest 1-page
     # allocation, (44,675 - 26) us / 31,999 pages on average from 1 page to 32,000. SD card reads.
+    # Migration is fitted to the ratios of that table, by studies/gcma-latency.yaml.
     "gcma_v2_board": Costs(
         reserve_base_ns=25_000,
         cache_line_ns=0,
@@ -123,7 +124,7 @@ COST_PRESETS: dict[str, Costs] = {
         copy_in_ns=3_000,
         copy_out_ns=3_000,
         lookup_ns=800,
-        migrate_base_ns=640_000,
+        migrate_base_ns=850_000,
         migrate_page_ns=25_000,
         compress_ns=60_000,
         decompress_ns=25_000,
