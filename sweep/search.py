@@ -131,7 +131,8 @@ MIN_TRIALS_OF_IMPORTANCE = 20
 def importances(study: Study, metric: str, rows: Sequence[Row]) -> dict[str, float]:
     """Return how far each parameter decides which trials of a subspace are its best tenth.
 
-    By Optuna's PED-ANOVA, which needs no scikit-learn; the shares sum to 1, or are all 0.
+    By Optuna's PED-ANOVA, which needs no scikit-learn; the shares sum to 1, or are all 0. Where all
+    trials are equal none of them is best.
 
     Parameters
     ----------
@@ -162,7 +163,11 @@ def importances(study: Study, metric: str, rows: Sequence[Row]) -> dict[str, flo
     single.add_trials(finished)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return dict(get_param_importances(single, evaluator=PedAnovaImportanceEvaluator()))
+        evaluator = PedAnovaImportanceEvaluator()
+        found = get_param_importances(single, evaluator=evaluator, normalize=False)
+    # Optuna would call all equally important where none is.
+    total = sum(found.values())
+    return {name: value / total if total else 0.0 for name, value in found.items()}
 
 
 def check_sampler(study: Study) -> None:

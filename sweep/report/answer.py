@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.report.source import Source
-from sweep.report.wording import label_of, percent, readable, settings_of
+from sweep.report.queries import FRONT
+from sweep.report.source import BEST_SHOWN, Source
+from sweep.report.wording import label_of, percent, plain_name, readable, settings_of
 from sweep.screen import shown_of
 from sweep.sql import columns_shown
-from sweep.study import Study
+from sweep.study import Objective, Study
 
 Row = dict[str, Any]
 
@@ -28,31 +29,36 @@ def _best(source: Source) -> list[str]:
     if chosen is None:
         bounds = ", ".join(one.metric for one in study.constraints)
         return [f"None of {trials} keeps every constraint (on {bounds})."]
-    name = label_of(study, chosen)
-    policy = settings_of(study, chosen)
+    first, *others = study.objectives
     ideal = chosen["share_of_ideal"]
-    restored = f" It restores {percent(ideal)} of what the ideal does." if ideal is not None else ""
-    if len(study.objectives) == 1:
-        metric = study.objectives[0].metric
-        goal = f"{_adverb(study, 0)} {metric}"
-        value = readable(metric, chosen[metric])
-        return [f"Best of {trials} ({goal}): {name}, with {value}: {policy}.{restored}"]
-    goals = " and ".join(f"{_adverb(study, i)} {o.metric}" for i, o in enumerate(study.objectives))
-    first = study.objectives[0].metric
-    return [
-        f"Of {trials}, the best trade-offs ({goals}) are the Pareto set below; chosen is what has "
-        f"the best {first} of it, {name}, with {_values(study, chosen)}: {policy}.{restored}"
+    share = f", share_of_ideal {percent(ideal)}" if ideal is not None else ""
+    policy = f"{label_of(study, chosen)} ({settings_of(study, chosen)})"
+    if not others:
+        return [f"{_most(first)} of {trials}: {policy} with {_values(study, chosen)}{share}."]
+    number = f"{len(source.best):,}" if len(source.best) < FRONT else f"at least {FRONT:,}"
+    told = [
+        f"Best trade-offs (the Pareto set): {number} of {trials}.",
+        f"{_most(first)}: {policy} with {_values(study, chosen)}{share}.",
     ]
+    for other in others:
+        wanted = max if other.direction == "maximize" else min
+        value = wanted(row[other.metric] for row in source.best)
+        # The first of equals has the best first objective.
+        end = next(row for row in source.best if row[other.metric] == value)
+        if end["number"] != chosen["number"]:
+            called = f"{label_of(study, end)} ({settings_of(study, end)})"
+            told.append(f"{_most(other)}: {called} with {_values(study, end)}.")
+    return told
 
 
-def _adverb(study: Study, objective: int) -> str:
-    return "most" if study.objectives[objective].direction == "maximize" else "least"
+def _most(objective: Objective) -> str:
+    word = "Most" if objective.direction == "maximize" else "Least"
+    return f"{word} {plain_name(objective.metric)}"
 
 
 def _values(study: Study, row: Row) -> str:
-    return ", ".join(
-        f"{one.metric} {readable(one.metric, row[one.metric])}" for one in study.objectives
-    )
+    metrics = [one.metric for one in study.objectives if row[one.metric] is not None]
+    return ", ".join(f"{plain_name(name)} {readable(name, row[name])}" for name in metrics)
 
 
 def _beside(source: Source) -> list[str]:
@@ -63,14 +69,9 @@ def _beside(source: Source) -> list[str]:
     if not known:
         return []
     known.sort(key=lambda row: row[first.metric], reverse=first.direction == "maximize")
-    single = len(study.objectives) == 1
-    parts = [
-        f"{label_of(study, row)} "
-        + (readable(first.metric, row[first.metric]) if single else f"({_values(study, row)})")
-        for row in known[:TOLD]
-    ]
+    parts = [f"{label_of(study, row)} with {_values(study, row)}" for row in known[:TOLD]]
     more = f"; and {len(known) - TOLD} more" if len(known) > TOLD else ""
-    return [f"The baselines, beside it: {'; '.join(parts)}{more}."]
+    return [f"Baselines: {'; '.join(parts)}{more}."]
 
 
 def _unfinished(source: Source) -> list[str]:
@@ -78,18 +79,34 @@ def _unfinished(source: Source) -> list[str]:
     done = counts["complete"] + counts["failed"]
     if counts["n_trials"] is None or done >= counts["n_trials"]:
         return []
-    return [
-        f"Unfinished: {done:,} of {counts['n_trials']:,} trials are done; this is what there is."
-    ]
+    total = counts["n_trials"]
+    return [f"Unfinished: {done:,} of {total:,} trials are done, and this is what they say."]
 
 
 def policies_table(source: Source) -> list[dict[str, str]]:
     """Return the best trials and the baselines, a row each, as they are read."""
     study = source.study
-    names = [*columns_shown(study)[1:], "share_of_ideal"]
+    metrics = [one.metric for one in study.objectives]
+    names = list(dict.fromkeys([*metrics, "share_of_ideal", *columns_shown(study)[1:]]))
     rows = []
-    for row in [*source.best, *source.baselines]:
+    for row in [*_spread(source.best), *source.baselines]:
         shown = shown_of(row, names)
-        cells = {name: readable(name, value) for name, value in shown.items()}
+        cells = {plain_name(name): readable(name, value) for name, value in shown.items()}
         rows.append({"policy": label_of(study, row)} | cells)
     return rows
+
+
+def policies_caption(source: Source) -> str:
+    """Return what the table of policies has."""
+    found, shown = len(source.best), len(_spread(source.best))
+    if len(source.study.objectives) == 1:
+        return "The best trials (of equal ones the first), then the baselines."
+    part = f"{shown} of its {found:,} trials, from end to end" if shown < found else "all of it"
+    return f"The Pareto set, {part}; then the baselines."
+
+
+def _spread(best: list[Row]) -> list[Row]:
+    """Return so many rows as a table shows, both ends among them."""
+    if len(best) <= BEST_SHOWN:
+        return best
+    return [best[place * (len(best) - 1) // (BEST_SHOWN - 1)] for place in range(BEST_SHOWN)]

@@ -4,8 +4,10 @@
   const plots = JSON.parse(document.getElementById("plots").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   // Where a finger scrolls the page, dragging must not zoom a plot.
-  const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
-  const config = { responsive: true, displaylogo: false, showTips: false };
+  const finger = matchMedia("(pointer: coarse)").matches;
+  const dragmode = finger ? false : "zoom";
+  const displayModeBar = finger ? false : "hover";
+  const config = { responsive: true, displaylogo: false, showTips: false, displayModeBar };
 
   const template = () => {
     const style = getComputedStyle(document.documentElement);
@@ -24,7 +26,7 @@
         xaxis: axis,
         yaxis: axis,
         hoverlabel: { bgcolor: colour("--paper"), font: { color: colour("--ink") } },
-        legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+        legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemsizing: "constant" },
       },
     };
   };

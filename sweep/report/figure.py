@@ -10,13 +10,15 @@ from typing import Any
 from sweep.report.wording import Scale, axis_title
 
 Row = dict[str, Any]
-Plot = dict[str, Any]  # what Plotly.newPlot takes: data and layout
+Plot = dict[str, Any]  # what Plotly.newPlot takes, data and layout; and a title
 
 #: The chosen policy has one colour in every figure, and no other policy has it.
 CHOSEN = "#d55e00"
 #: Colours that all can tell apart, on light and on dark, after Okabe and Ito.
 COLOURS = ("#0079c1", "#009e73", "#cc79a7", "#c99700", "#56b4e9", "#8c6bd1", "#b3564a", "#6f9a1f")
 MUTED = "#8a8f98"
+#: Ticks that are not seen, and keep labels away from bars.
+TICKS = {"ticks": "outside", "ticklen": 8, "tickcolor": "rgba(0,0,0,0)"}
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,16 @@ def plot(
     title: str = "",
     **more: Any,
 ) -> Plot:
-    """Return a plot of a height in pixels; its width is the page's."""
-    layout: dict[str, Any] = {"xaxis": x, "yaxis": y, "height": height} | more
-    layout["margin"] = {"l": 48, "r": 12, "t": 36 if title else 12, "b": 44}
-    if title:
-        layout["title"] = {"text": escaped(title), "font": {"size": 14}, "x": 0, "xref": "paper"}
-    layout["showlegend"] = sum(bool(one.get("showlegend", True)) for one in data) > 1
-    return {"data": data, "layout": layout}
+    """Return a plot of a height in pixels, to which its legend adds; its width is the page's.
+
+    Its title is the page's too: in a narrow plot one of plotly's is cut off.
+    """
+    # On a phone a legend has a line or two for each two of its entries.
+    legend = 12 * len(data) if len(data) > 1 else 0
+    layout: dict[str, Any] = {"xaxis": x, "yaxis": y, "height": height + legend} | more
+    layout["margin"] = {"l": 48, "r": 12, "t": 12, "b": 44}
+    layout["showlegend"] = len(data) > 1
+    return {"data": data, "layout": layout, "title": title}
 
 
 def points(
@@ -70,7 +75,7 @@ def points(
     colour: str,
     symbol: str = "circle",
     size: int = 6,
-    opacity: float = 0.6,
+    opacity: float = 0.55,
 ) -> dict[str, Any]:
     """Return a trace of points, each with words of its own."""
     return {

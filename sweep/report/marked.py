@@ -17,6 +17,8 @@ SECTION = "Occupancy of tag storage"
 LATENCY_SECTION = "Reservation latency"
 #: Plots of occupancy at most: so many of the first workloads are drawn as fit.
 OCCUPANCIES = 24
+#: Lines that lie on each other are told apart by these.
+DASHES = ("solid", "dash", "dot", "dashdot")
 #: What tag storage holds, from below, and its colours.
 HOLDINGS = (("reserved", "#8a8f98"), ("cached", "#0079c1"), ("empty", "#e8c468"))
 
@@ -91,7 +93,7 @@ def latency_figure(source: Source) -> Figure | None:
         key: list(some) for key, some in groupby(rows, lambda row: (row["role"], row["number"]))
     }
     scale = scale_of("latency_ns", [row["latency_ns"] for row in rows])
-    data = []
+    data: list[dict[str, Any]] = []
     without = []
     for policy in source.marked:
         some = by_policy.get((policy["role"], policy["number"]))
@@ -99,7 +101,8 @@ def latency_figure(source: Source) -> Figure | None:
         if not some:
             without.append(label)
             continue
-        line = {"shape": "hv", "color": source.colour_of(policy), "width": 2}
+        dash = DASHES[len(data) % len(DASHES)]
+        line = {"shape": "hv", "color": source.colour_of(policy), "width": 2, "dash": dash}
         data.append(
             {
                 "type": "scatter",
@@ -116,6 +119,7 @@ def latency_figure(source: Source) -> Figure | None:
     if rows and min(row["latency_ns"] for row in rows) > 0:
         x["type"] = "log"
     y = {"title": {"text": "share of reservations"}, "tickformat": ".0%", "automargin": True}
+    y["range"] = [0, 1.03]
     none = f" No reservation: {', '.join(without)}." if without else ""
     caption = (
         "The share of reservations that take no longer, over all workloads and replicates; a line "

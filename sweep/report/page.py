@@ -6,16 +6,15 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from importlib.resources import files
 from itertools import groupby
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
-from sweep.report.answer import answer, policies_table
+from sweep.report.answer import answer, policies_caption, policies_table
 from sweep.report.figure import Figure
-from sweep.report.queries import chosen_sql, existing_sql
-from sweep.report.source import BEST_SHOWN, Source
+from sweep.report.source import Source
 
 Row = dict[str, Any]
 
@@ -29,7 +28,6 @@ def page(source: Source, figures: list[Figure]) -> str:
     scripts = (get_plotlyjs(), draw)
     plots: dict[str, Any] = {}
     sections = list(_sections(figures, plots))
-    links = [(key, heading) for key, heading, _ in sections]
     return Template(template).substitute(
         title=html.escape(source.name),
         # No other script runs, whatever a study says.
@@ -37,11 +35,10 @@ def page(source: Source, figures: list[Figure]) -> str:
         question=html.escape(source.study.question or "No question is written down."),
         answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in answer(source)),
         policies=_table(policies_table(source)),
-        policies_sql=_sql(
-            f"{chosen_sql(source.study, source.name, BEST_SHOWN)};\n\n{existing_sql(source.name)}"
-        ),
-        links="\n".join(f'<a href="#{key}">{html.escape(text)}</a>' for key, text in links),
-        sections="\n".join(content for _, _, content in sections),
+        policies_caption=html.escape(policies_caption(source)),
+        policies_sql=_sql(f"{source.best_sql};\n\n{source.baselines_sql}"),
+        links="\n".join(f'<a href="#{one.key}">{html.escape(one.heading)}</a>' for one in sections),
+        sections="\n".join(one.content for one in sections),
         yaml=html.escape(source.entry["yaml"]),
         provenance=_provenance(source, get_plotlyjs_version()),
         # A text in it must not end the element.
@@ -56,41 +53,48 @@ def _hashed(script: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _sections(figures: list[Figure], plots: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
-    """Yield the key, heading and HTML of each section, and put its plots into `plots`."""
-    number = 0
-    for place, (heading, some) in enumerate(groupby(figures, lambda figure: figure.section)):
-        parts = []
-        for figure in some:
-            keys = []
-            for one in figure.plots:
-                number += 1
-                keys.append((f"plot-{number}", one["layout"]["height"]))
-                plots[f"plot-{number}"] = one
-            parts.append(_figure(figure, keys))
-        key = f"section-{place + 1}"
-        yield (
-            key,
-            heading,
-            (
-                f'<section id="{key}">\n<h2>{html.escape(heading)}</h2>\n'
-                + "\n".join(parts)
-                + "\n</section>"
-            ),
+class Section(NamedTuple):
+    """A part of the page under a heading, with the key that links lead to."""
+
+    key: str
+    heading: str
+    content: str
+
+
+def _sections(figures: list[Figure], plots: dict[str, Any]) -> Iterator[Section]:
+    """Yield the sections that figures are in, and put their plots into `plots` by key."""
+    for heading, some in groupby(figures, lambda figure: figure.section):
+        key = heading.lower().replace(" ", "-")
+        drawn = list(some)
+        parts = "\n".join(_figure(figure, plots) for figure in drawn)
+        # Small figures of one kind stand beside each other.
+        small = len(drawn) > 1 and all(len(figure.plots) == 1 for figure in drawn)
+        content = (
+            f'<section id="{key}">\n<h2>{html.escape(heading)}</h2>\n'
+            f'<div class="{"tiles" if small else ""}">\n{parts}\n</div>\n</section>'
         )
+        yield Section(key, heading, content)
 
 
-def _figure(figure: Figure, keys: list[tuple[str, int]]) -> str:
+def _figure(figure: Figure, plots: dict[str, Any]) -> str:
     title = html.escape(figure.title)
-    plots = "\n".join(
-        f'<div class="plot" id="{key}" role="img" aria-label="{title}" '
-        f'style="min-height:{height}px"></div>'
-        for key, height in keys
-    )
-    kind = "plots many" if len(keys) > 1 else "plots"
+    boxes = []
+    for one in figure.plots:
+        key = f"plot-{len(plots) + 1}"
+        plots[key] = {"data": one["data"], "layout": one["layout"]}
+        called = html.escape(one["title"])
+        head = f"<h4>{called}</h4>" if called else ""
+        # Its height is kept free, so that the page does not jump when it is drawn.
+        boxes.append(
+            f'<div>{head}<div class="plot" id="{key}" role="img" '
+            f'aria-label="{title}: {called}" '
+            f'style="min-height:{one["layout"]["height"]}px"></div></div>'
+        )
+    kind = "plots many" if len(boxes) > 1 else "plots"
+    parts = "\n".join(boxes)
     return (
         f"<figure>\n<h3>{title}</h3>\n<figcaption>{html.escape(figure.caption)}</figcaption>\n"
-        f'<div class="{kind}">\n{plots}\n</div>\n{_sql(figure.sql)}\n</figure>'
+        f'<div class="{kind}">\n{parts}\n</div>\n{_sql(figure.sql)}\n</figure>'
     )
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sweep.sql import baselines_sql, best_sql
+from sweep.sql import best_sql
 from sweep.study import Study
 
 Row = dict[str, Any]
 
-#: Of the trials in a figure: so many of the best, and so many of the others at most.
-BEST, OTHERS = 500, 1_500
+#: Trials of a figure at most, and of a front; a quarter are of the best, the rest of all.
+POINTS, FRONT = 2_000, 500
 #: Trials that importance is worked out from at most: Optuna takes a second for so many.
 WEIGHED = 3_000
 #: A distribution function has a point for each so large a part of it.
@@ -29,19 +29,12 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def chosen_sql(study: Study, name: str, limit: int) -> str:
-    """Return the query for the best trials, or the Pareto set."""
-    return best_sql(study, limit).replace("$1", text(name))
-
-
-def existing_sql(name: str) -> str:
-    """Return the query for the baselines."""
-    return baselines_sql().replace("$1", text(name))
-
-
 def _order(study: Study, objective: int = 0) -> str:
-    one = study.objectives[objective]
-    return f"{one.metric} {'DESC' if one.direction == 'maximize' else 'ASC'}"
+    """Return the order by an objective, and of equals by the others."""
+    objectives = list(study.objectives)
+    ranked = [objectives.pop(objective), *objectives]
+    ways = {"maximize": "DESC", "minimize": "ASC"}
+    return ", ".join(f"{one.metric} {ways[one.direction]}" for one in ranked)
 
 
 def _columns(names: Sequence[str]) -> str:
@@ -74,16 +67,17 @@ def front_sql(study: Study, name: str) -> str:
     """
     metrics = [one.metric for one in study.objectives]
     columns = ["role", "number", "subspace", "system", "feasible", *metrics, *study.searched]
+    others = POINTS - FRONT
     return f"""\
 WITH front AS (
-  {chosen_sql(study, name, BEST)}
+  {best_sql(study, FRONT).replace("$1", text(name))}
 ), counted AS (
   SELECT *, row_number() OVER (ORDER BY number) AS place, count(*) OVER () AS points,
     number IN (SELECT number FROM front) AS on_front
   FROM trials WHERE study = {text(name)} AND role = 'trial' AND state = 'complete'
 )
 SELECT {_columns(columns)}, on_front, points FROM counted
-WHERE on_front OR place % ((points + {OTHERS - 1}) // {OTHERS}) = 0
+WHERE on_front OR place % ((points + {others - 1}) // {others}) = 0
 UNION ALL
 SELECT {_columns(columns)}, false, NULL FROM trials
 WHERE study = {text(name)} AND role = 'baseline' AND state = 'complete'

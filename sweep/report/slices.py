@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from sweep.report.figure import CHOSEN, COLOURS, MUTED, Figure, axis, escaped, plot, points, scaled
-from sweep.report.queries import BEST, OTHERS, importance_sql, slice_sql
+from sweep.report.figure import (
+    CHOSEN,
+    COLOURS,
+    MUTED,
+    TICKS,
+    Figure,
+    axis,
+    escaped,
+    plot,
+    points,
+    scaled,
+)
+from sweep.report.queries import POINTS, importance_sql, slice_sql
 from sweep.report.source import Source
-from sweep.report.wording import readable, scale_of, subspace_labels
+from sweep.report.wording import Scale, readable, scale_of, subspace_labels
 from sweep.search import MIN_TRIALS_OF_IMPORTANCE, importances
-from sweep.study import Categorical, Parameter, Subspace
+from sweep.study import Categorical, FloatRange, Subspace
 
 Row = dict[str, Any]
 
@@ -18,17 +28,23 @@ SECTION = "Slices"
 IMPORTANCE_SECTION = "Parameter importance"
 #: Points of all slices together: more make a page that a phone is slow to draw.
 ALL_POINTS = 24_000
+#: A parameter with so few whole values is drawn as words are, its trials beside each other.
+FEW = 12
+#: The golden ratio: numbers one after the other fall far from each other.
+GOLDEN = 0.6180339887
+CHOSEN_NAME = "chosen"
+NO_SCALE = Scale("", 1.0)
 
 
 def slice_figures(source: Source) -> list[Figure]:
     """Draw every objective against each searched parameter."""
     study = source.study
     plots = max(1, len(study.searched) * len(study.objectives))
-    most = max(100, min(BEST + OTHERS, ALL_POINTS // plots))
-    return [_slice(source, name, one, most) for name, one in study.searched.items()]
+    most = max(100, min(POINTS, ALL_POINTS // plots))
+    return [_slice(source, name, most) for name in study.searched]
 
 
-def _slice(source: Source, name: str, parameter: Parameter, most: int) -> Figure:
+def _slice(source: Source, name: str, most: int) -> Figure:
     sql = slice_sql(source.study, source.name, name, most)
     rows = source.read(sql)
     number = rows[0]["points"] if rows else 0
@@ -38,81 +54,73 @@ def _slice(source: Source, name: str, parameter: Parameter, most: int) -> Figure
         else f"All {number:,} complete trials that search it are drawn."
     )
     metrics = [one.metric for one in source.study.objectives]
-    plots = [_slice_plot(source, rows, name, parameter, metric) for metric in metrics]
+    words = _words(source, name, rows)
+    plots = [_slice_plot(source, rows, name, words, metric) for metric in metrics]
     return Figure(SECTION, name, caption, sql, plots if rows else [])
 
 
 def _slice_plot(
-    source: Source, rows: list[Row], name: str, parameter: Parameter, metric: str
+    source: Source, rows: list[Row], name: str, words: list[str], metric: str
 ) -> dict[str, Any]:
+    """Draw an objective against a parameter: a place for each of `words`, or else by its number."""
     up = scale_of(metric, [row[metric] for row in rows])
+    along = scale_of(name, [row[name] for row in rows]) if not words else NO_SCALE
     labels = subspace_labels(source.study)
-    words = isinstance(parameter, Categorical)
-    across = scale_of("", []) if words else scale_of(name, [row[name] for row in rows])
     chosen = source.chosen["number"] if source.chosen else None
-
-    def trace(called: str, some: list[Row], colour: str, **look: Any) -> dict[str, Any]:
-        y = scaled([row[metric] for row in some], up)
-        said = [f"trial {row['number']}" for row in some]
-        if words:
-            return _strip(called, [readable(name, row[name]) for row in some], y, said, colour)
-        return points(called, scaled([row[name] for row in some], across), y, said, colour, **look)
-
     data = []
+
+    def add(called: str, some: list[Row], colour: str, **look: Any) -> None:
+        y = scaled([row[metric] for row in some], up)
+        if words:
+            x: list[float | None] = [
+                _place(row, name, words, spread=called != CHOSEN_NAME) for row in some
+            ]
+            said = [f"trial {row['number']}: {readable(name, row[name])}" for row in some]
+        else:
+            x = scaled([row[name] for row in some], along)
+            said = [f"trial {row['number']}" for row in some]
+        data.append(points(called, x, y, said, colour, **look))
+        if words:
+            data[-1]["hovertemplate"] = "%{text}<br>%{y}<extra></extra>"
+
     broken = [row for row in rows if not row["feasible"]]
     if broken:
-        data.append(trace("infeasible", broken, MUTED, symbol="x-thin-open", opacity=0.35))
+        add("infeasible", broken, MUTED, symbol="x-thin-open", opacity=0.35)
     for space, label in enumerate(labels):
         mine = [row for row in rows if row["feasible"] and (row["subspace"] or 0) == space]
-        called = label if len(labels) > 1 else "trials"
         if mine:
             colour = COLOURS[space % len(COLOURS)]
-            data.append(trace(called, mine, colour, size=5, opacity=0.45))
+            add(label if len(labels) > 1 else "trials", mine, colour, size=5)
     star = [row for row in rows if row["number"] == chosen]
     if star:
-        x = [readable(name, star[0][name])] if words else scaled([star[0][name]], across)
-        look: dict[str, Any] = {"symbol": "star", "size": 14, "opacity": 1.0}
-        y = scaled([star[0][metric]], up)
-        data.append(points("chosen", x, y, [f"trial {chosen}"], CHOSEN, **look))
-    more: dict[str, Any] = {}
+        add(CHOSEN_NAME, star, CHOSEN, symbol="star", size=14, opacity=1.0)
+    across = axis(name, along, zeroline=False)
+    parameter = source.study.searched[name]
     if words:
-        order = _choices(source, name)
-        more = {"type": "category", "categoryorder": "array", "categoryarray": order}
+        across |= {"tickvals": list(range(len(words))), "ticktext": list(map(escaped, words))}
+        across |= {"range": [-0.6, len(words) - 0.4], "showgrid": False}
     elif not isinstance(parameter, Categorical) and parameter.log:
-        more = {"type": "log"}
-    layout = {"boxmode": "overlay"} if words else {}
-    return plot(data, axis(name, across, **more), axis(metric, up), 320, **layout)
+        across |= {"type": "log"}
+    return plot(data, across, axis(metric, up), 300)
 
 
-def _choices(source: Source, name: str) -> list[str]:
-    """Return the words of a parameter, in the order of the study."""
-    found: list[str] = []
-    for space in source.study.subspaces:
-        one = space.parameters.get(name)
-        if isinstance(one, Categorical):
-            found += [readable(name, choice) for choice in one.choices]
-    return list(dict.fromkeys(found))
+def _place(row: Row, name: str, words: list[str], spread: bool) -> float:
+    """Return where a trial is drawn over its word: beside others, and the same on every day."""
+    aside = (row["number"] * GOLDEN % 1 - 0.5) * 0.6 if spread else 0.0
+    return round(words.index(readable(name, row[name])) + aside, 3)
 
 
-def _strip(
-    name: str, x: Sequence[str], y: Sequence[Any], words: Sequence[str], colour: str
-) -> dict[str, Any]:
-    """Return a trace of points beside each other over each word: no box, since it is a sample."""
-    return {
-        "type": "box",
-        "name": escaped(name),
-        "x": [escaped(one) for one in x],
-        "y": list(y),
-        "text": [escaped(one) for one in words],
-        "boxpoints": "all",
-        "jitter": 0.6,
-        "pointpos": 0,
-        "fillcolor": "rgba(0,0,0,0)",
-        "line": {"width": 0},
-        "hoveron": "points",
-        "hovertemplate": "%{text}<br>%{x}<br>%{y}<extra></extra>",
-        "marker": {"color": colour, "size": 5, "opacity": 0.45},
-    }
+def _words(source: Source, name: str, rows: list[Row]) -> list[str]:
+    """Return the values of a parameter that has few, in the order of the study, or nothing."""
+    kinds = [space.parameters[name] for space in source.study.subspaces if name in space.parameters]
+    choices = [word for one in kinds if isinstance(one, Categorical) for word in one.choices]
+    values = {row[name] for row in rows}
+    if any(isinstance(one, FloatRange) for one in kinds) or (not choices and len(values) > FEW):
+        return []
+    words = dict.fromkeys(word for word in choices if isinstance(word, str))
+    order = {word: place for place, word in enumerate(words)}
+    ranked = sorted(values, key=lambda value: (order.get(value, 0), value))
+    return [readable(name, value) for value in ranked]
 
 
 def importance_figures(source: Source) -> list[Figure]:
@@ -134,9 +142,12 @@ def _importance(source: Source, place: int, space: Subspace) -> Figure | None:
     within = source.study.within(space)
     data: list[dict[str, Any]] = []
     order: list[str] = []
+    idle: list[str] = []
     for colour, objective in zip(COLOURS * 9, source.study.objectives, strict=False):
         shares = importances(within, objective.metric, rows)
         order = order or list(shares)
+        if not any(shares.values()):
+            idle.append(objective.metric)
         bar = {
             "type": "bar",
             "orientation": "h",
@@ -149,15 +160,18 @@ def _importance(source: Source, place: int, space: Subspace) -> Figure | None:
         data.append(bar)
     x = {"title": {"text": "share"}, "tickformat": ".0%", "rangemode": "tozero", "automargin": True}
     y = {"autorange": "reversed", "automargin": True, "showgrid": False}
+    y |= TICKS
     height = 90 + (18 + 14 * len(data)) * len(order)
     drawn = plot(data, x, y, height, barmode="group")
     called = subspace_labels(source.study)[place]
     number = rows[0]["points"]
+    none = f" None decides over {' or '.join(idle)}." if idle else ""
     return Figure(
         IMPORTANCE_SECTION,
         f"Among {called}" if len(source.study.subspaces) > 1 else "Of each parameter",
         "How far each parameter decides whether a trial is among the best tenth: Optuna's "
-        f"PED-ANOVA ({len(rows):,} of {number:,} complete trials, feasible or not).",
+        f"PED-ANOVA ({len(rows):,} of {number:,} complete trials, feasible or not). "
+        f"Where the sampler settled early, little is left to decide.{none}",
         sql,
         [drawn],
     )

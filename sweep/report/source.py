@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sweep.report.figure import CHOSEN, COLOURS, MUTED
-from sweep.report.queries import chosen_sql, existing_sql, text
+from sweep.report.queries import FRONT, text
 from sweep.results import read_rows
-from sweep.sql import status_sql
+from sweep.sql import baselines_sql, best_sql, status_sql
 from sweep.study import Study
 
 if TYPE_CHECKING:
@@ -51,16 +51,26 @@ class Source:
         """How many trials are complete, failed and feasible."""
         return read_rows(self.connection, status_sql(), [self.name])[0]
 
+    @property
+    def best_sql(self) -> str:
+        """The query for the best trials, or for the Pareto set."""
+        most = FRONT if len(self.study.objectives) > 1 else BEST_SHOWN
+        return best_sql(self.study, most).replace("$1", text(self.name))
+
     @cached_property
     def best(self) -> list[Row]:
-        """The best trials, or the first of the Pareto set."""
-        return self.read(chosen_sql(self.study, self.name, BEST_SHOWN))
+        """The best trials, or the Pareto set from its best first objective on."""
+        return self.read(self.best_sql)
+
+    @property
+    def baselines_sql(self) -> str:
+        """The query for the baselines."""
+        return baselines_sql().replace("$1", text(self.name))
 
     @cached_property
     def baselines(self) -> list[Row]:
         """The baselines that are complete."""
-        rows = self.read(existing_sql(self.name))
-        return [row for row in rows if row["state"] == "complete"]
+        return [row for row in self.read(self.baselines_sql) if row["state"] == "complete"]
 
     @property
     def chosen(self) -> Row | None:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.report.figure import CHOSEN, COLOURS, MUTED, Figure, axis, escaped, plot, points, scaled
+from sweep.report.figure import (
+    CHOSEN,
+    COLOURS,
+    MUTED,
+    TICKS,
+    Figure,
+    axis,
+    escaped,
+    plot,
+    points,
+    scaled,
+)
 from sweep.report.queries import front_sql, systems_sql
 from sweep.report.source import Source
 from sweep.report.wording import (
@@ -19,7 +30,8 @@ from sweep.report.wording import (
 
 Row = dict[str, Any]
 
-SECTION = "Systems and front"
+SECTION = "Systems compared"
+FRONT_SECTION = "Pareto front"
 #: Bars of one figure at most; the best come first.
 BARS = 40
 
@@ -54,12 +66,12 @@ def systems_figure(source: Source, objective: int) -> Figure:
         "automargin": True,
         "showgrid": False,
         "zeroline": False,
-    }
-    drawn = plot([bar], axis(metric, scale, nticks=6), y, 70 + 44 * len(shown))
+    } | TICKS
+    drawn = plot([bar], axis(metric, scale, nticks=5, tickangle=0), y, 70 + 44 * len(shown))
     left = f" The best {BARS} of {len(rows)} are drawn." if len(rows) > BARS else ""
     return Figure(
         SECTION,
-        f"Best of each system by {metric}",
+        f"Best by {metric}",
         "The best feasible trial of each subspace and system (blue; the chosen one orange), and "
         f"the baselines (grey), best first.{left}",
         sql,
@@ -107,7 +119,7 @@ def front_figure(source: Source) -> Figure:
         f"{sampled} Outlined: the Pareto front; star: the chosen policy; diamonds: baselines. "
         "Faint crosses break a constraint."
     )
-    return Figure(SECTION, "Pareto front", caption, sql, plots)
+    return Figure(FRONT_SECTION, "Trials by their objectives", caption, sql, plots)
 
 
 def _front_plot(source: Source, rows: list[Row], first: str, other: str) -> dict[str, Any]:
@@ -134,10 +146,10 @@ def _front_plot(source: Source, rows: list[Row], first: str, other: str) -> dict
         inner = [row for row in mine if not row["on_front"]]
         edge = [row for row in mine if row["on_front"]]
         if inner:
-            add(name, inner, colour, opacity=0.45)
+            add(name, inner, colour)
         if edge:
             trace = add(f"{name}, on the front", edge, colour, size=9, opacity=1.0)
-            trace["marker"]["line"] = {"width": 1.5, "color": "#000000"}
+            trace["marker"]["line"] = {"width": 1.5, "color": CHOSEN}
     for row in rows:
         if row["role"] == "baseline" and row[first] is not None and row[other] is not None:
             colour = source.colour_of(row)

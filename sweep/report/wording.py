@@ -44,10 +44,16 @@ def scale_of(name: str, values: Iterable[float | None]) -> Scale:
     return Scale(*steps[-1])
 
 
+def plain_name(name: str) -> str:
+    """Return a column's name without the unit in it, where values are shown with theirs."""
+    if unit_of(name) in ("ns", "bytes"):
+        return name.removesuffix("_ns").removesuffix("_bytes")
+    return name
+
+
 def axis_title(name: str, scale: Scale) -> str:
     """Return what is written along an axis: the column, and the unit that it is shown in."""
-    if unit_of(name) in ("ns", "bytes"):
-        name = name.removesuffix("_ns").removesuffix("_bytes")
+    name = plain_name(name)
     return f"{name} ({scale.unit})" if scale.unit else name
 
 
