@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.report.queries import FRONT
+from sweep.report.queries import FRONT, systems_sql
 from sweep.report.source import BEST_SHOWN, Source
-from sweep.report.wording import label_of, percent, plain_name, readable, settings_of
+from sweep.report.wording import label_of, percent, plain_name, readable, settings_of, system_of
 from sweep.screen import shown_of
 from sweep.sql import columns_shown
 from sweep.study import Objective, Study
 
 Row = dict[str, Any]
 
-#: Baselines that are told in the answer; the table has all.
+#: Baselines and systems that are told in the answer; the table and the figures have all.
 TOLD = 6
 
 
 def answer(source: Source) -> list[str]:
     """Return the sentences that answer the study's question, from its rows."""
-    return [*_best(source), *_beside(source), *_unfinished(source)]
+    return [*_best(source), *_systems(source), *_baselines(source), *_unfinished(source)]
 
 
 def _best(source: Source) -> list[str]:
@@ -61,7 +61,24 @@ def _values(study: Study, row: Row) -> str:
     return ", ".join(f"{plain_name(name)} {readable(name, row[name])}" for name in metrics)
 
 
-def _beside(source: Source) -> list[str]:
+def _systems(source: Source) -> list[str]:
+    """Return what the best trial of each system has, where there are several."""
+    study = source.study
+    rows = [
+        row for row in source.read(systems_sql(study, source.name, 0)) if row["role"] == "trial"
+    ]
+    if len(rows) < 2:
+        return []
+    first = study.objectives[0].metric
+    parts = [
+        f"{system_of(study, row)} {readable(first, row[first])} ({label_of(study, row)})"
+        for row in rows[:TOLD]
+    ]
+    more = f"; and {len(rows) - TOLD} more" if len(rows) > TOLD else ""
+    return [f"Best {plain_name(first)} of each system: {'; '.join(parts)}{more}."]
+
+
+def _baselines(source: Source) -> list[str]:
     """Return what the baselines have, the best first."""
     study = source.study
     first = study.objectives[0]
@@ -69,7 +86,12 @@ def _beside(source: Source) -> list[str]:
     if not known:
         return []
     known.sort(key=lambda row: row[first.metric], reverse=first.direction == "maximize")
-    parts = [f"{label_of(study, row)} with {_values(study, row)}" for row in known[:TOLD]]
+    single = len(study.objectives) == 1
+    parts = [
+        f"{label_of(study, row)} "
+        + (readable(first.metric, row[first.metric]) if single else f"with {_values(study, row)}")
+        for row in known[:TOLD]
+    ]
     more = f"; and {len(known) - TOLD} more" if len(known) > TOLD else ""
     return [f"Baselines: {'; '.join(parts)}{more}."]
 

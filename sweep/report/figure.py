@@ -15,7 +15,7 @@ Plot = dict[str, Any]  # what Plotly.newPlot takes, data and layout; and a title
 #: The chosen policy has one colour in every figure, and no other policy has it.
 CHOSEN = "#d55e00"
 #: Colours that all can tell apart, on light and on dark, after Okabe and Ito.
-COLOURS = ("#0079c1", "#009e73", "#cc79a7", "#c99700", "#56b4e9", "#8c6bd1", "#b3564a", "#6f9a1f")
+COLOURS = ("#2a8bd2", "#009e73", "#cc79a7", "#c99700", "#56b4e9", "#8c6bd1", "#b3564a", "#6f9a1f")
 MUTED = "#8a8f98"
 #: Ticks that are not seen, and keep labels away from bars.
 TICKS = {"ticks": "outside", "ticklen": 8, "tickcolor": "rgba(0,0,0,0)"}

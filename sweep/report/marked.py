@@ -20,7 +20,7 @@ OCCUPANCIES = 24
 #: Lines that lie on each other are told apart by these.
 DASHES = ("solid", "dash", "dot", "dashdot")
 #: What tag storage holds, from below, and its colours.
-HOLDINGS = (("reserved", "#8a8f98"), ("cached", "#0079c1"), ("empty", "#e8c468"))
+HOLDINGS = (("reserved", "#8a8f98"), ("cached", "#2a8bd2"), ("empty", "#e8c468"))
 
 
 def occupancy_figure(source: Source) -> Figure | None:

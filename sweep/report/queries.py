@@ -16,8 +16,9 @@ Row = dict[str, Any]
 
 #: Trials of a figure at most, and of a front; a quarter are of the best, the rest of all.
 POINTS, FRONT = 2_000, 500
-#: Trials that importance is worked out from at most: Optuna takes a second for so many.
-WEIGHED = 3_000
+#: Trials that importance is worked out from at most, in one subspace and in all together: Optuna
+#: takes a second for 3,000.
+WEIGHED, ALL_WEIGHED = 3_000, 6_000
 #: A distribution function has a point for each so large a part of it.
 DISTRIBUTION_STEPS = 250
 #: What a data cache line holds (docs/model.md).
@@ -106,6 +107,7 @@ def importance_sql(study: Study, name: str, subspace: int) -> str:
     """Return the query for what the trials of a subspace searched, and what became of it."""
     metrics = [one.metric for one in study.objectives]
     columns = ["number", *study.subspaces[subspace].parameters, *metrics]
+    most = min(WEIGHED, max(200, ALL_WEIGHED // len(study.subspaces)))
     return f"""\
 WITH counted AS (
   SELECT *, row_number() OVER (ORDER BY number) AS place, count(*) OVER () AS points
@@ -113,7 +115,7 @@ WITH counted AS (
     AND subspace = {subspace}
 )
 SELECT {_columns(columns)}, points FROM counted
-WHERE place % ((points + {WEIGHED - 1}) // {WEIGHED}) = 0
+WHERE place % ((points + {most - 1}) // {most}) = 0
 ORDER BY number"""
 
 

@@ -26,6 +26,7 @@ from sweep.report.wording import (
     scale_of,
     settings_of,
     subspace_labels,
+    system_of,
 )
 
 Row = dict[str, Any]
@@ -67,7 +68,7 @@ def systems_figure(source: Source, objective: int) -> Figure:
         "showgrid": False,
         "zeroline": False,
     } | TICKS
-    drawn = plot([bar], axis(metric, scale, nticks=5, tickangle=0), y, 70 + 44 * len(shown))
+    drawn = plot([bar], axis(metric, scale, nticks=4, tickangle=0), y, 70 + 44 * len(shown))
     left = f" The best {BARS} of {len(rows)} are drawn." if len(rows) > BARS else ""
     return Figure(
         SECTION,
@@ -83,10 +84,7 @@ def _named(source: Source, row: Row) -> str:
     label = escaped(label_of(source.study, row))
     if row["role"] == "baseline":
         return label
-    fixed = escaped(subspace_labels(source.study)[row["subspace"] or 0])
-    system = row["system"]
-    shown = fixed if fixed.startswith(system) or "system" not in source.study.searched else system
-    return f"{shown}</b>, {label}<b>"
+    return f"{escaped(system_of(source.study, row))}</b>, {label}<b>"
 
 
 def _described(source: Source, row: Row) -> str:
@@ -117,8 +115,8 @@ def front_figure(source: Source) -> Figure:
     plots = [_front_plot(source, rows, first, other) for other in others]
     caption = (
         f"{sampled} Outlined: the Pareto front; star: the chosen policy; diamonds: baselines. "
-        "Faint crosses break a constraint."
-    )
+        + ("Faint crosses break a constraint." if study.constraints else "")
+    ).strip()
     return Figure(FRONT_SECTION, "Trials by their objectives", caption, sql, plots)
 
 

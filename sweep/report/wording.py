@@ -111,6 +111,13 @@ def label_of(study: Study, row: Row) -> str:
     return labels[row["number"]] if row["number"] < len(labels) else f"baseline {row['number']}"
 
 
+def system_of(study: Study, row: Row) -> str:
+    """Return what kind of policy a trial is: its subspace, or the system where that is searched."""
+    place = row["subspace"] or 0
+    searched = "system" in study.subspaces[place].parameters
+    return str(row["system"]) if searched else subspace_labels(study)[place]
+
+
 def settings_of(study: Study, row: Row) -> str:
     """Return what the search chose for a trial, without what its system does not read."""
     space = study.subspaces[row.get("subspace") or 0]
