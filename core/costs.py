@@ -67,7 +67,11 @@ COST_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Costs))
 
 #: Costs of 4 KiB pages. Storage figures are the order of magnitude of public data sheets of the
 #: class (one outstanding 4 KiB read; streaming bandwidth), CPU figures of a 4 KiB copy at 7 to
-#: 13 GB/s; only `gcma_v2_board` is fitted to a measurement.
+#: 13 GB/s, of LZ4 at about 0.75 GB/s in and 1.6 GB/s out on a phone's core, of a migration of a
+#: base page at several times a copy (Yan et al., "Nimble Page Management for Tiered Memory
+#: Systems", ASPLOS 2019: unmapping, TLB shootdown and remapping cost more than the copy), and of
+#: memory behind a hypervisor at a hypercall and a copy from a slower tier. Only `gcma_v2_board` is
+#: fitted to a measurement.
 COST_PRESETS: dict[str, Costs] = {
     # UFS 3.1: about 9,000 random reads/s at depth 1, 1.5 GB/s streaming.
     "ufs_phone": Costs(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from core.system.cache_lanes import OPTIONS, kept_blocks, replay_cache
 from core.system.carveout import replay_carveout
 from core.system.counted import Counted, nothing_counted
 from core.system.ideal import bound, replay_ideal
+from core.system.migrate_cma import Larger
 from core.system.units import Form
+from core.system.zswap import replay_zswap
 from core.timeline import SERIES_POINTS, Timeline
 from core.view import View, prepare_view, view_of
 
@@ -23,8 +26,8 @@ from core.view import View, prepare_view, view_of
 SYSTEMS: dict[System, Callable[[Timeline, Policies], Counted]] = {
     System.CARVEOUT: replay_carveout,
     System.CLEANCACHE: replay_cache,
+    System.ZSWAP: replay_zswap,
     System.TMEM: replay_cache,
-    System.IDEAL: replay_ideal,
 }
 
 
@@ -39,28 +42,42 @@ def replay_policy(events: Events, machine: Machine, policy: Policy) -> Outcomes:
     return replay_timeline(timeline, machine, pack([policy]))
 
 
-def replay_timeline(timeline: Timeline, machine: Machine, policies: Policies) -> Outcomes:
-    """Return the outcomes of a prepared timeline; a lane's do not depend on its neighbours."""
+def replay_timeline(
+    timeline: Timeline, machine: Machine, policies: Policies, larger: Larger | None = None
+) -> Outcomes:
+    """Return the outcomes of a prepared timeline; a lane's do not depend on its neighbours.
+
+    `larger` is what a page cache larger by the unreserved tag storage would read, where that is
+    known: results are quoted against it if it saves more than the clairvoyant cleancache.
+    """
     counted = nothing_counted(timeline, policies.lanes)
-    for system, run in SYSTEMS.items():
+    systems: dict[System, Callable[[Timeline, Policies], Counted]]
+    systems = {**SYSTEMS, System.IDEAL: partial(replay_ideal, larger=larger)}
+    for system, run in systems.items():
         mine = np.flatnonzero(policies.system == code(system))
         if mine.size:
             for whole, part in zip(counted, run(timeline, policies.of(mine)), strict=True):
                 whole[mine] = part
-    return outcomes_of(timeline, machine, policies, counted, int(bound(timeline)[0][RESTORED]))
+    return outcomes_of(timeline, machine, policies, counted, ideal_restored(timeline, larger))
+
+
+def ideal_restored(timeline: Timeline, larger: Larger | None) -> int:
+    """Return the pages that the ideal restores."""
+    clairvoyant = int(bound(timeline)[0][RESTORED])
+    return clairvoyant if larger is None else max(clairvoyant, larger.restored)
 
 
 def outcomes_of(
-    timeline: Timeline, machine: Machine, policies: Policies, counted: Counted, ideal_restored: int
+    timeline: Timeline, machine: Machine, policies: Policies, counted: Counted, restored: int
 ) -> Outcomes:
-    """Return outcomes of what lanes counted."""
+    """Return outcomes of what lanes counted, where the ideal restores so many pages."""
     return Outcomes(
         *counted,
         system=policies.system,
         metadata=policies.metadata,
         headroom_blocks=np.floor(policies.headroom * machine.tag_blocks).astype(np.int64),
         kept_blocks=kept_blocks(policies, machine.tag_blocks),
-        ideal_restored=ideal_restored,
+        ideal_restored=restored,
         timeline=timeline,
         machine=machine,
     )

@@ -67,6 +67,7 @@ class Timeline(NamedTuple):
     offered_pages: int  # by stores
     restore_pages: int
     restore_sequential_pages: int  # that follow the page before, if all are missed
+    page_keys: NDArray[np.uint64]  # [page] inode << 32 | index
     pages: int  # distinct file pages
     max_order: int  # of file events
     span_ns: int
@@ -76,8 +77,12 @@ class Timeline(NamedTuple):
     series_steps: NDArray[np.int64]  # [point + 1] steps up to each moment of a series
 
 
-def prepare(events: Events, machine: Machine, region: Region | None = None) -> Timeline:
+def prepare(
+    events: Events, machine: Machine, region: Region | None = None, pages_per_slot: int = 1
+) -> Timeline:
     """Return the timeline of `events` on `machine`, for its tag storage or for a region.
+
+    A slot holds `pages_per_slot` pages at most.
 
     Raises
     ------
@@ -111,7 +116,7 @@ def prepare(events: Events, machine: Machine, region: Region | None = None) -> T
     max_order = int(file_orders.max()) if file_orders.size else 0
     # A reserved slot drops its unit at most; `bins` are for 0 to that many pages dropped.
     unit_order = min(max_order, MAX_FOLIO_ORDER)
-    largest = np.minimum(classes[:, 1] * block_pages << unit_order, slots)
+    largest = np.minimum(classes[:, 1] * block_pages << unit_order, slots) * pages_per_slot
     bins = (largest if region is None else np.full_like(largest, slots)) + 1
     first = np.cumsum(bins) - bins
     timeline = Timeline(
@@ -126,6 +131,7 @@ def prepare(events: Events, machine: Machine, region: Region | None = None) -> T
         offered_pages=int(stores_and_restores[1]),
         restore_pages=int(stores_and_restores[2]),
         restore_sequential_pages=int(stores_and_restores[3]),
+        page_keys=keys,
         pages=int(keys.size),
         max_order=max_order,
         span_ns=span_ns,

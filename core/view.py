@@ -10,9 +10,12 @@ from math import floor
 from typing import NamedTuple
 
 from core.events import Events
+from core.frontend.tag_memory import TagMemory
 from core.guests import with_guests
 from core.machine import Machine
 from core.policy import Guests, HeadroomMode, Policy, System, TaggedPlacement
+from core.system.migrate_cma import tag_memory_of
+from core.system.zswap import PARTS
 from core.tagged_placement import place_tagged
 from core.timeline import Region, Timeline, prepare
 
@@ -28,6 +31,8 @@ class View(NamedTuple):
     guests: Guests = Guests.KVM
     guest_ratio: float = 0.0
     region: Region | None = None
+    pages_per_slot: int = 1
+    tag_memory: TagMemory | None = None
 
 
 def view_of(policy: Policy, machine: Machine) -> View:
@@ -36,9 +41,9 @@ def view_of(policy: Policy, machine: Machine) -> View:
         most = max(1, floor(policy.tmem_ratio * machine.data_pages))
         least = most - floor(policy.tmem_swing * most)
         return View(region=Region(most, least, policy.tmem_period_ns if least < most else 0))
-    placed = policy.tagged_placement if policy.system is not System.CARVEOUT else None
     if policy.system is System.MIGRATE_CMA:
-        placed = None
+        return View(tag_memory=tag_memory_of(policy, machine))
+    placed = policy.tagged_placement if policy.system is not System.CARVEOUT else None
     first = placed is TaggedPlacement.HEADROOM_FIRST
     if policy.system is System.IDEAL or policy.headroom_mode is HeadroomMode.DYNAMIC:
         first = False
@@ -48,6 +53,7 @@ def view_of(policy: Policy, machine: Machine) -> View:
         floor(policy.headroom * machine.tag_blocks) if first else 0,
         policy.guests if guests else Guests.KVM,
         policy.guest_ratio if guests else 0.0,
+        pages_per_slot=PARTS if policy.system is System.ZSWAP else 1,
     )
 
 
@@ -57,4 +63,4 @@ def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
         events = with_guests(events, machine, view.guest_ratio, view.guests)
     if view.tagged_placement is not TaggedPlacement.RECORDED:
         events = place_tagged(events, machine, view.headroom_blocks)
-    return prepare(events, machine, view.region)
+    return prepare(events, machine, view.region, view.pages_per_slot)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from core.costs import COST_FIELDS, Costs, pack_costs
 from core.events import Events
+from core.frontend.run import Fronted
 from core.jit import CORE_DIGEST
 from core.machine import Machine
 from core.outcomes import SERIES, Columns, Outcomes, measure, samples_of, series_of
-from core.policy import POLICY_FIELDS, PRESETS, WORDS, Policy, pack
-from core.replay import replay_bytes, replay_timeline
+from core.policy import POLICY_FIELDS, PRESETS, WORDS, Policies, Policy, System, pack
+from core.replay import ideal_restored, outcomes_of, replay_bytes, replay_timeline
+from core.system.migrate_cma import Larger, compare, count_migrate_cma, tag_memory_of
 from core.timeline import Timeline
 from core.view import View, prepare_view, view_of
 from core.workload.recipe import Recipe
@@ -36,6 +38,9 @@ BATCH_BYTES = 512 * 2**20
 
 #: Timelines kept, of 14 bytes an event each: a study may search what they depend on.
 TIMELINE_BYTES = 512 * 2**20
+
+#: Runs of a larger memory kept; the tables they came from are on disk.
+LARGER_KEPT = 32
 
 #: (name, value) of workload parameters and settings.
 Values = tuple[tuple[str, Any], ...]
@@ -76,6 +81,11 @@ class Ground(NamedTuple):
     tag_block_size: int
     workload: Values
     views: tuple[View, ...]  # [workload]
+
+
+def plain(ground: Ground) -> Ground:
+    """Return the ground of candidates that see event tables as they are."""
+    return ground._replace(views=tuple(View() for _ in ground.views))
 
 
 class Evaluated(NamedTuple):
@@ -125,6 +135,7 @@ class Evaluator:
     def __init__(self, workloads: Workloads) -> None:
         self.workloads = workloads
         self._timelines: dict[tuple[int, int, Values, View], Timeline] = {}
+        self._larger: dict[tuple[int, int, Values, View], tuple[Timeline, Larger, Fronted]] = {}
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluated]:
         """Return what became of each candidate, in their order."""
@@ -160,20 +171,53 @@ class Evaluator:
         return self._timelines[key]
 
     def _lanes_at_once(self, ground: Ground) -> int:
+        if ground.views[0].tag_memory is not None:
+            return 1
         most = 1
         for workload in range(len(self.workloads.sources)):
             timeline = self._timeline(workload, ground)
             most = max(most, replay_bytes(timeline, 1) - replay_bytes(timeline, 0))
         return max(1, BATCH_BYTES // most)
 
+    def _replay(self, workload: int, ground: Ground, policies: Policies) -> Outcomes:
+        machine = self._machine(workload, ground.tag_block_size)
+        ideal = View(tag_memory=tag_memory_of(Policy(system=System.IDEAL), machine))
+        made = isinstance(self.workloads.sources[workload], Recipe)
+        view = ground.views[workload]
+        larger_ideal = made and view.region is None
+        bound = self._larger_memory(workload, ground, ideal)[1] if larger_ideal else None
+        if view.tag_memory is None:
+            return replay_timeline(self._timeline(workload, ground), machine, policies, bound)
+        timeline, larger, fronted = self._larger_memory(workload, ground, view)
+        base = self._timeline(workload, plain(ground))
+        restored = ideal_restored(base, bound)
+        counted = count_migrate_cma(timeline, larger, fronted, policies)
+        return outcomes_of(timeline, machine, policies, counted, restored)
+
+    def _larger_memory(
+        self, workload: int, ground: Ground, view: View
+    ) -> tuple[Timeline, Larger, Fronted]:
+        """Return how a workload runs where tag storage is memory."""
+        key = (workload, ground.tag_block_size, ground.workload, view)
+        if key not in self._larger:
+            source = self.workloads.sources[workload]
+            assert isinstance(source, Recipe), "mm events do not say what more memory would do"
+            made = replace(source.changed(dict(ground.workload)), tag_memory=view.tag_memory)
+            fronted = made.fronted()
+            base = self._timeline(workload, plain(ground))
+            machine = self._machine(workload, ground.tag_block_size)
+            while len(self._larger) >= LARGER_KEPT:
+                del self._larger[next(iter(self._larger))]
+            self._larger[key] = (*compare(base, fronted, machine), fronted)
+        return self._larger[key]
+
     def _evaluate(self, ground: Ground, candidates: Sequence[Candidate]) -> list[Evaluated]:
         policies = pack([tried.policy for tried in candidates])
         costs = pack_costs([tried.costs for tried in candidates])
-        outcomes = []
-        for workload in range(len(self.workloads.sources)):
-            timeline = self._timeline(workload, ground)
-            machine = self._machine(workload, ground.tag_block_size)
-            outcomes.append(replay_timeline(timeline, machine, policies))
+        outcomes = [
+            self._replay(workload, ground, policies)
+            for workload in range(len(self.workloads.sources))
+        ]
         together = _rows(measure(outcomes, costs))
         if len(outcomes) > 1:
             alone = [_rows(measure([run], costs)) for run in outcomes]

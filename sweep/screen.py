@@ -188,7 +188,7 @@ def print_summary(
     if study.question:
         print(study.question)
     goal = ", ".join(f"{one.direction} {one.metric}" for one in study.objectives)
-    kind = "of the Pareto set" if several else "best"
+    kind = "of the Pareto set" if several else "best of each policy" if study.policies else "best"
     print_table(rows, f"{study.study}: {goal} ({len(best)} {kind}, then baselines)")
     print(
         f"{counts['complete']} trials complete, {counts['failed']} failed, "

@@ -7,6 +7,7 @@ from sweep.study import Study
 KEY_OUTCOMES = (
     "time_saved_ns",
     "refault_hit_ratio",
+    "share_of_ideal",
     "collateral_ratio",
     "reservation_p99_ns",
     "restored",
@@ -29,13 +30,19 @@ def columns_shown(study: Study) -> list[str]:
 def best_sql(study: Study, limit: int) -> str:
     """Return the query for a study's best trials: the Pareto set for several objectives.
 
-    Of trials with equal values, which are many where a parameter changes nothing, it has the first.
+    Of trials with equal values, which are many where a parameter changes nothing, it has the first;
+    of a study of several policies, the best of each.
     """
     order = ", ".join(
         f"{objective.metric} {'ASC' if objective.direction == 'minimize' else 'DESC'}"
         for objective in study.objectives
     )
     usable = "study = $1 AND role = 'trial' AND state = 'complete' AND feasible"
+    if len(study.objectives) == 1 and study.policies:
+        return (
+            f"SELECT * FROM (SELECT DISTINCT ON (subspace) * FROM trials WHERE {usable} "
+            f"ORDER BY subspace, {order}, number) ORDER BY {order}, number"
+        )
     if len(study.objectives) == 1:
         return (
             f"SELECT * FROM (SELECT DISTINCT ON ({study.objectives[0].metric}) * FROM trials "

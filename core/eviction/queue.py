@@ -106,8 +106,9 @@ TALLIES = (
     KEPT_NOW,
     DISCARD,
     HANDED_BACK,
+    SLOTS_USED,
     REGISTERS,
-) = range(46)
+) = range(47)
 
 NOWHERE = -1
 

@@ -33,9 +33,12 @@ from core.frontend.node import (
     AT,
     DONE,
     FIRST,
+    NEXT_POINT_NS,
     NOW_NS,
+    POINT_NS,
     PREVIOUS,
     ROWS,
+    SLOTS_USED,
     STEP_ROOM,
     Node,
     give,
@@ -44,6 +47,7 @@ from core.frontend.node import (
 )
 from core.frontend.page_cache import page_cache_over, truncate, unmap
 from core.frontend.readahead import note_hit, read_ahead_over
+from core.frontend.tag_memory import POINT, untag
 from core.jit import entry, kernel, loop, naming, wide
 
 
@@ -75,13 +79,14 @@ def _end_task(node: Node, asked: Asked, task: int) -> None:
 
 
 @kernel
-def _take_other(node: Node, asked: Asked, handle: int, order: int, flags: int) -> None:
+def _take_other(node: Node, asked: Asked, handle: int, order: int, flags: int) -> int:
     frame = take(node.frames, node.register, MOVABLE if flags & MOVABLE_FLAG else UNMOVABLE, order)
     asked.holder[handle] = 0
     if frame != NONE:
         asked.holder[handle] = -(frame + 1) if flags & TAGGED else frame + 1
         if flags & TAGGED:
             put(node, ALLOC, 0, order, frame, flags)
+    return frame
 
 
 @kernel
@@ -90,6 +95,7 @@ def _give_other(node: Node, asked: Asked, handle: int, order: int) -> None:
     frame = abs(held) - 1 if held != 0 else NONE
     if held < 0:
         put(node, FREE, 0, order, frame, 0)
+        untag(node, frame, order)
     give(node.frames, node.register, frame, order)
     asked.holder[handle] = 0
 
@@ -98,8 +104,8 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     """Return the loop over accesses under a reclaim's hooks; it returns how many are read."""
     named = naming(hooks.__name__.rpartition(".")[2])
     cache = page_cache_over(hooks)
-    ensure, bring_in, write = cache.ensure, cache.bring_in, cache.write
-    touch_anonymous = cache.touch_anonymous
+    ensure_frames, tag, bring_in = cache.ensure_frames, cache.tag, cache.bring_in
+    write, touch_anonymous = cache.write, cache.touch_anonymous
     miss, met = read_ahead_over(cache, hooks)
     touch = hooks.touch
 
@@ -192,6 +198,9 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 return at
             node.register[AT] = at
             node.register[NOW_NS] = asked.time_ns[at]
+            while node.register[NOW_NS] >= node.register[NEXT_POINT_NS]:
+                put(node, POINT, wide(node.register[SLOTS_USED]), wide(0), wide(0), wide(0))
+                node.register[NEXT_POINT_NS] += node.register[POINT_NS]
             kind = wide(asked.op[at])
             page, order = wide(asked.page[at]), wide(asked.order[at])
             if kind in (LOOKUP, WRITE, ANONYMOUS, UNMAP):
@@ -204,8 +213,11 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
             elif kind == TRUNCATE:
                 truncate(node, page, order)
             elif kind == TAKE:
-                ensure(node, 1 << order)
-                _take_other(node, asked, wide(asked.handle[at]), order, wide(asked.flags[at]))
+                ensure_frames(node, 1 << order)
+                flags = wide(asked.flags[at])
+                frame = _take_other(node, asked, wide(asked.handle[at]), order, flags)
+                if frame != NONE and flags & TAGGED:
+                    tag(node, frame, order, flags)
             elif kind == GIVE:
                 _give_other(node, asked, wide(asked.handle[at]), order)
             elif kind == EXIT:

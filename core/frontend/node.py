@@ -47,7 +47,30 @@ from core.jit import kernel, wide
     ZRAM_SHARE,
     READAHEAD_PAGES,
     FOLIO_ORDER,
-) = range(REGISTERS, REGISTERS + 16)
+    # Tag storage as memory: tag pages a block (0: it is none) and data pages covered by one, free
+    # and used slots, and the integral of these; what pins pages; whether reclaim is for pages that
+    # cannot lie there; when the next moment of a series is.
+    BLOCK_PAGES,
+    COVERED,
+    DATA_FRAMES,
+    IS_IDEAL,
+    SLOTS_FREE,
+    SLOTS_USED,
+    USED_NS,
+    USED_SINCE_NS,
+    PINNED_BITS,
+    PIN_NS,
+    PIN_SEED,
+    PIN_DRAWS,
+    PINS_LEFT,
+    MIGRATED,
+    PINNED_FAILURES,
+    ATOMIC_FAILURES,
+    FOR_FRAMES,
+    NEXT_POINT_NS,
+    POINT_NS,
+    NODE_REGISTERS,
+) = range(REGISTERS, REGISTERS + 36)
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, of an extent: the number of its first page, and beyond its last; then, in
@@ -69,15 +92,26 @@ class Node(NamedTuple):
     files: NDArray[np.int64]  # [extent, 7]
     dirtied: NDArray[np.int64]  # [dirtying, (folio, time_ns)]
     rows: NDArray[np.int32]  # [row, (access, op, page, order, pfn, flags)]
+    # Tag storage as memory: see core.frontend.tag_memory.
+    slots: NDArray[np.int32]  # [slot + 1, 3]
+    pinned_until: NDArray[np.int64]  # [slot]
+    blocks: NDArray[np.int32]  # [block, 2]
 
 
-def make_node(extents: Extents, data_pages: int, dirtyings: int) -> Node:
+def make_node(
+    extents: Extents,
+    data_pages: int,
+    dirtyings: int,
+    slots: NDArray[np.int32],
+    pinned_until: NDArray[np.int64],
+    tag_blocks: int,
+) -> Node:
     """Return a node without a free frame and with nothing in memory."""
     files = np.zeros((extents.end.size, 7), dtype=np.int64)
     files[:, FIRST] = extents.first[:-1]
     files[:, END] = extents.end
     files[:, PREVIOUS] = _NEVER
-    register = np.zeros(REGISTERS + 16, dtype=np.int64)
+    register = np.zeros(NODE_REGISTERS, dtype=np.int64)
     register[FIRST_ANONYMOUS] = extents.first_anonymous
     register[POOL_FRAME] = NONE
     return Node(
@@ -87,6 +121,9 @@ def make_node(extents: Extents, data_pages: int, dirtyings: int) -> Node:
         files,
         np.zeros((max(1, dirtyings), 2), dtype=np.int64),
         np.empty((ROOM, 6), dtype=np.int32),
+        slots,
+        pinned_until,
+        np.zeros((max(1, tag_blocks), 2), dtype=np.int32),
     )
 
 

@@ -44,21 +44,36 @@ from core.frontend.lists import (
     size_of,
 )
 from core.frontend.node import (
+    COVERED,
     DIRTIED,
     FLUSHED,
+    FOR_FRAMES,
     FREE_PAGES,
     HIGH,
     LOW,
+    MIGRATED,
     NOW_NS,
     ROWS,
     SKIPPED,
+    SLOTS_FREE,
     STEP_ROOM,
     Node,
     drain_pool,
     fill_pool,
-    give,
     put,
     take,
+)
+from core.frontend.tag_memory import (
+    can_empty,
+    count_tagged,
+    give_page,
+    is_memory,
+    needs_block,
+    put_sample,
+    reserve,
+    take_page,
+    untag,
+    used_in,
 )
 from core.jit import apart, kernel, loop, naming, wide
 
@@ -72,7 +87,8 @@ _BACKGROUND_RATIO = 10
 class PageCache(NamedTuple):
     """The kernels of a page cache under one way of reclaim."""
 
-    ensure: Callable[[Node, int], None]
+    ensure_frames: Callable[[Node, int], None]
+    tag: Callable[[Node, int, int, int], None]
     bring_in: Callable[[Node, int, int, bool], None]
     write: Callable[[Node, int, bool], None]
     touch_anonymous: Callable[[Node, int, int], None]
@@ -82,7 +98,7 @@ class PageCache(NamedTuple):
 def forget(node: Node, folio: int, shadow: int) -> None:
     """A folio's pages are no longer in memory; their shadows stay."""
     order = wide(node.pages[folio].order)
-    give(node.frames, node.register, wide(node.pages[folio].place), order)
+    give_page(node, wide(node.pages[folio].place), order)
     for page in range(folio, folio + (1 << order)):
         node.pages[page].bits = 0
         node.pages[page].maps = 0
@@ -138,7 +154,8 @@ def unmap(node: Node, page: int) -> None:
         frame = wide(node.pages[page].place)
         if bits & TAGGED_PAGE and frame != NONE:
             put(node, FREE, 0, 0, frame, 0)
-        give(node.frames, node.register, frame, 0)
+            untag(node, frame, wide(0))
+        give_page(node, frame, wide(0))
     elif bits & SWAPPED:
         node.register[SWAP_FREE] += 1
         drain_pool(node.frames, node.register)
@@ -191,7 +208,8 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         node.pages[page].bits = SWAPPED | bits & TAGGED_PAGE
         if bits & TAGGED_PAGE and frame != NONE:
             put(node, FREE, 0, 0, frame, 0)
-        give(node.frames, node.register, frame, 0)
+            untag(node, frame, wide(0))
+        give_page(node, frame, wide(0))
         node.register[SWAP_FREE] -= 1
         node.register[SWAPPED_OUT] += 1
         fill_pool(node.frames, node.register)
@@ -211,7 +229,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         looks = wide(0)
         most = 4096 + 8 * (wide(register[RESIDENT]) + wide(register[SWAP_FREE]))
         while (
-            register[FREE_PAGES] < register[HIGH]
+            register[FREE_PAGES] - register[SLOTS_FREE] * register[FOR_FRAMES] < register[HIGH]
             and (register[RESIDENT] > 0 or can_swap(register))
             and looks < most
             and register[ROWS] < node.rows.shape[0] - STEP_ROOM
@@ -236,6 +254,38 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         """Reclaim if an allocation would leave less than the low watermark."""
         if node.register[FREE_PAGES] - pages < node.register[LOW]:
             reclaim(node)
+
+    @kernel
+    @named
+    def ensure_frames(node: Node, pages: int) -> None:
+        """Reclaim if pages that cannot lie in tag storage would leave less."""
+        register = node.register
+        if register[FREE_PAGES] - register[SLOTS_FREE] - pages < register[LOW]:
+            register[FOR_FRAMES] = 1
+            reclaim(node)
+            register[FOR_FRAMES] = 0
+
+    @loop
+    @named
+    def tag(node: Node, frame: int, order: int, flags: int) -> None:
+        """Reserve the blocks of pages that were allocated tagged, if tag storage is memory."""
+        apart()
+        if not is_memory(node):
+            return
+        register = node.register
+        blocks, before = wide(0), wide(register[MIGRATED])
+        for one in range(frame, frame + (1 << order)):
+            block = one // wide(register[COVERED])
+            count_tagged(node, block)
+            if needs_block(node, block):
+                used = used_in(node, block)
+                if used > 0 and not can_empty(node, block, flags):
+                    continue
+                ensure_frames(node, used)
+                reserve(node, block)
+                blocks += 1
+        if blocks > 0:
+            put_sample(node, blocks, register[MIGRATED] - before, flags)
 
     @loop
     @named
@@ -268,13 +318,17 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
     def bring_in(node: Node, folio: int, order: int, in_fault: bool) -> None:
         """Read a folio, none of whose pages is in memory."""
         apart()
-        ensure(node, 1 << order)
+        if order == 0:
+            ensure(node, 1)
+            admit(node, folio, order, take_page(node, folio), 0, in_fault)
+            return
+        ensure_frames(node, 1 << order)
         frame = take(node.frames, node.register, MOVABLE, order)
-        if frame == NONE and order > 0:
+        if frame == NONE:
             # No block is whole: the kernel reads single pages then.
             node.register[FREE_PAGES] += 1 << order
             for page in range(folio, folio + (1 << order)):
-                admit(node, page, 0, take(node.frames, node.register, MOVABLE, 0), 0, in_fault)
+                admit(node, page, 0, take_page(node, page), 0, in_fault)
         else:
             admit(node, folio, order, frame, 0, in_fault)
 
@@ -286,7 +340,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         register = node.register
         if not is_present(node.pages, page):
             ensure(node, 1)
-            admit(node, page, 0, take(node.frames, node.register, MOVABLE, 0), DIRTY, in_fault)
+            admit(node, page, 0, take_page(node, page), DIRTY, in_fault)
             folio, dirty = page, False
         else:
             folio = folio_of(node.pages, page)
@@ -311,12 +365,17 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         if bits & PRESENT:
             node.pages[page].bits = bits | YOUNG
             return
-        ensure(node, 1)
-        frame = take(node.frames, node.register, MOVABLE, 0)
         tagged = TAGGED_PAGE if flags & TAGGED else 0
-        shadow = wide(0)
         if bits & SWAPPED:
             tagged = bits & TAGGED_PAGE
+        if tagged:
+            ensure_frames(node, 1)
+            frame = take(node.frames, node.register, MOVABLE, 0)
+        else:
+            ensure(node, 1)
+            frame = take_page(node, page)
+        shadow = wide(0)
+        if bits & SWAPPED:
             shadow = wide(node.pages[page].place)
             register[SWAP_FREE] += 1
             register[SWAPPED_IN] += 1
@@ -325,7 +384,8 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         node.pages[page].place = frame
         if tagged and frame != NONE:
             put(node, ALLOC, 0, 0, frame, TAGGED | MOVABLE_FLAG)
+            tag(node, frame, wide(0), wide(0))
         if register[SWAPPINESS] > 0:
             insert(node.pages, register, page, shadow, True)
 
-    return PageCache(ensure, bring_in, write, touch_anonymous)
+    return PageCache(ensure_frames, tag, bring_in, write, touch_anonymous)

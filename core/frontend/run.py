@@ -18,19 +18,31 @@ from core.frontend.extents import Extents, known, number_pages, places
 from core.frontend.kernel import Asked, read_active_inactive, read_mglru
 from core.frontend.lists import COUNTED, SWAP_FREE, SWAPPINESS
 from core.frontend.node import (
+    ATOMIC_FAILURES,
     FOLIO_ORDER,
     FREE_PAGES,
     HIGH,
     LOW,
+    MIGRATED,
+    NEXT_POINT_NS,
+    NOW_NS,
+    PINNED_FAILURES,
+    POINT_NS,
     READAHEAD_PAGES,
     ROWS,
+    SLOTS_USED,
+    USED_NS,
+    USED_SINCE_NS,
     WHOLE_PAGE,
     ZRAM_SHARE,
     Node,
     make_node,
 )
+from core.frontend.tag_memory import POINT, SAMPLE, TagMemory, begin, make_slots
 from core.jit import entry, wide
+from core.timeline import SERIES_POINTS
 
+_FOREVER_NS = 1 << 62
 #: What a step of the loop has room for.
 _MOST_READAHEAD_PAGES = 4096
 
@@ -82,10 +94,16 @@ SETTINGS: dict[str, tuple[float, float] | None] = {
 
 
 class Fronted(NamedTuple):
-    """The events of a front end, and what it counted."""
+    """The events of a front end, and what it counted.
+
+    Of tag storage as memory: `samples` tells how often tags had to wait for (atomic, blocks, pages
+    migrated), `series` the slots in use at the moments of a replay's series.
+    """
 
     events: Events
     counts: dict[str, int]
+    samples: dict[tuple[int, int, int], int]
+    series: list[int]
 
 
 _ENTRIES: dict[Reclaim, Callable[..., int]] = {
@@ -94,21 +112,51 @@ _ENTRIES: dict[Reclaim, Callable[..., int]] = {
 }
 
 
-def run_frontend(accesses: Accesses, front_end: FrontEnd) -> Fronted:
-    """Return the mm events that `accesses` cause on their machine under a kernel's settings."""
+#: What tag storage as memory counts, beside what every front end does.
+_TAG_COUNTS = {
+    "migrated_pages": MIGRATED,
+    "failed_pinned": PINNED_FAILURES,
+    "failed_atomic": ATOMIC_FAILURES,
+    "used_ns": USED_NS,
+}
+
+
+def run_frontend(
+    accesses: Accesses, front_end: FrontEnd, tag_memory: TagMemory | None = None
+) -> Fronted:
+    """Return the mm events that `accesses` cause on their machine under a kernel's settings.
+
+    With `tag_memory`, its tag storage is memory too.
+    """
     # Read-only, as they come from Parquet: one type is compiled once.
     accesses = accesses._replace(**{name: _frozen(one) for name, one in accesses.columns.items()})
     extents = number_pages(accesses, front_end.page_cache_order)
     asked = _asked(accesses, extents)
-    node = _node(accesses, extents, front_end)
+    node = _node(accesses, extents, front_end, tag_memory)
     parts = []
     at = 0
     while at < accesses.op.size:
         node.register[ROWS] = 0
         at = _ENTRIES[front_end.reclaim](asked, node, at)
         parts.append(node.rows[: int(node.register[ROWS])].copy())
-    events = _events(accesses, extents, parts)
-    return Fronted(events, dict(zip(COUNTED, node.register.tolist(), strict=False)))
+    register = node.register
+    counts = dict(zip(COUNTED, register.tolist(), strict=False))
+    if tag_memory is None:
+        return Fronted(_events(accesses, extents, parts), counts, {}, [])
+    register[USED_NS] += register[SLOTS_USED] * (register[NOW_NS] - register[USED_SINCE_NS])
+    counts |= {name: int(register[place]) for name, place in _TAG_COUNTS.items()}
+    told = [part[part[:, 1] >= SAMPLE] for part in parts]
+    samples: dict[tuple[int, int, int], int] = {}
+    series: list[int] = []
+    for _, op, value, _, migrated, flags in np.concatenate(told).tolist():
+        if op == POINT:
+            series.append(value)
+        else:
+            sample = (int(flags != 0), value, migrated)
+            samples[sample] = samples.get(sample, 0) + 1
+    series += [int(register[SLOTS_USED])] * (SERIES_POINTS - len(series))
+    parts = [part[part[:, 1] < SAMPLE] for part in parts]
+    return Fronted(_events(accesses, extents, parts), counts, samples, series[:SERIES_POINTS])
 
 
 def _frozen(column: NDArray[Any]) -> Any:
@@ -153,12 +201,15 @@ def _asked(accesses: Accesses, extents: Extents) -> Asked:
     )
 
 
-def _node(accesses: Accesses, extents: Extents, front_end: FrontEnd) -> Node:
+def _node(
+    accesses: Accesses, extents: Extents, front_end: FrontEnd, tag_memory: TagMemory | None
+) -> Node:
     writes = accesses.order[accesses.op == WRITE]
     sizes = np.bincount(writes) if writes.size else np.zeros(1, dtype=np.int64)
     dirtyings = int((sizes << np.arange(sizes.size)).sum())
     zram_pages = front_end.zram_size // accesses.page_size if front_end.swappiness else 0
-    node = make_node(extents, accesses.data_pages, dirtyings)
+    tag_blocks = tag_memory.tag_blocks if tag_memory else 0
+    node = make_node(extents, accesses.data_pages, dirtyings, *make_slots(tag_memory), tag_blocks)
     register = node.register
     register[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
     register[ZRAM_SHARE] = round(WHOLE_PAGE / front_end.zram_ratio)
@@ -168,6 +219,13 @@ def _node(accesses: Accesses, extents: Extents, front_end: FrontEnd) -> Node:
     register[FOLIO_ORDER] = front_end.page_cache_order
     register[SWAP_FREE] = zram_pages
     register[SWAPPINESS] = front_end.swappiness if zram_pages else 0
+    register[NEXT_POINT_NS] = _FOREVER_NS
+    if tag_memory and accesses.op.size:
+        begin(node, tag_memory, accesses.data_pages)
+        start, end = int(accesses.time_ns[0]), int(accesses.time_ns[-1])
+        register[[NOW_NS, USED_SINCE_NS]] = start
+        register[POINT_NS] = max(1, (end - start) // SERIES_POINTS)
+        register[NEXT_POINT_NS] = start + register[POINT_NS]
     top = (accesses.data_pages - accesses.free_pages, accesses.data_pages)
     for first, end in accesses.free_ranges or (top,):
         free_frames(node.frames, first, end)

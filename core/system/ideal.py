@@ -35,6 +35,7 @@ from core.eviction.queue import (
 from core.jit import entry, kernel, wide
 from core.policy import Policies
 from core.system.counted import Counted, nothing_counted
+from core.system.migrate_cma import Larger
 from core.timeline import FLAG, ORDER_SHIFT, RELEASE, RESERVE, RESIZE, Timeline
 
 _NEVER = -1
@@ -43,10 +44,18 @@ _PAGE_BITS = 31
 _SPARE = 1024
 
 
-def replay_ideal(timeline: Timeline, policies: Policies) -> Counted:
-    """Return what lanes count: the same in each."""
+def replay_ideal(timeline: Timeline, policies: Policies, larger: Larger | None) -> Counted:
+    """Return what lanes count: the same in each.
+
+    Where a larger page cache would be `larger`, and restore more, they count what it does.
+    """
     counted = nothing_counted(timeline, policies.lanes)
     register, counted.series[:] = bound(timeline)
+    if larger is not None and larger.restored > register[RESTORED]:
+        register[:] = 0
+        register[[RESTORED, MISSED, MISSED_SEQUENTIAL]] = larger
+        register[SKIPPED] = timeline.offered_pages
+        counted.series[:] = 0
     counted.tallies[:] = register[: len(TALLIES)]
     return counted
 

@@ -21,7 +21,8 @@ from pyarrow import ipc
 
 from core.accesses import Accesses
 from core.events import SCHEMA, Events, EventsError
-from core.frontend.run import FrontEnd, Reclaim, run_frontend
+from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
+from core.frontend.tag_memory import TagMemory
 from core.jit import CORE_DIGEST, KEPT_FOLDER
 from core.workload.synthetic import synthesise
 from core.workload.tenant import on_machine, with_tenant
@@ -50,6 +51,8 @@ class Recipe:
         The generator's name; none for an access trace.
     accesses, accesses_digest
         The access trace and what tells it from others.
+    tag_memory
+        Tag storage, where it is memory too.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Recipe:
     generator: str | None = None
     accesses: Accesses | None = None
     accesses_digest: str = ""
+    tag_memory: TagMemory | None = None
 
     def changed(self, values: dict[str, Any]) -> Recipe:
         """Return the recipe with those of `values` that are its own parameters or settings."""
@@ -76,11 +80,12 @@ class Recipe:
         content = [
             *(self.generator, self.accesses_digest),
             *(self.parameters, self.seed, self.data_pages, self.page_size, vars(self.front_end)),
+            self.tag_memory,
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
-    def cook(self) -> Events:
-        """Return the table, made anew.
+    def cook(self) -> Fronted:
+        """Return the table and what the front end counted, made anew.
 
         Raises
         ------
@@ -97,17 +102,21 @@ class Recipe:
             accesses = with_tenant(
                 on_machine(self.accesses, self.data_pages), **parameters, seed=self.seed
             )
-        fronted = run_frontend(accesses, self.front_end)
+        fronted = run_frontend(accesses, self.front_end, self.tag_memory)
         failures = fronted.counts["failures"]
         if failures:
             raise EventsError(
                 f"{self.name}: memory ran out {failures:,} times: more data_memory or zram_size, "
                 "or less tagged_ratio and anonymous_ratio"
             )
-        return fronted.events
+        return fronted
 
     def events(self) -> Events:
-        """Return the table as it is kept on disk, made if it is not there.
+        """Return the table as it is kept on disk, made if it is not there."""
+        return self.fronted().events
+
+    def fronted(self) -> Fronted:
+        """Return the table and what the front end counted, as kept on disk; made if not there.
 
         Processes that want the same table at once wait for the one that makes it.
         """
@@ -126,12 +135,16 @@ class Recipe:
             return _kept(path)
 
 
-def _keep(path: Path, events: Events) -> None:
-    about = {"page_size": events.page_size, "data_pages": events.data_pages}
-    metadata = json.dumps(about | {"source": events.source}).encode()
+def _keep(path: Path, fronted: Fronted) -> None:
+    events = fronted.events
+    about: dict[str, Any] = {"page_size": events.page_size, "data_pages": events.data_pages}
+    about |= {"source": events.source}
+    samples = [[*sample, count] for sample, count in fronted.samples.items()]
+    told = {"events": about, "counts": fronted.counts}
+    metadata = json.dumps(told | {"samples": samples, "series": fronted.series}).encode()
     table = pa.table(
         [pa.array(column) for column in events.columns.values()],
-        schema=SCHEMA.with_metadata({b"events": metadata}),
+        schema=SCHEMA.with_metadata({b"fronted": metadata}),
     )
     partial = path.with_name(f"{path.name}.partial")
     with ipc.new_file(str(partial), table.schema) as writer:
@@ -156,8 +169,10 @@ def _make_room(folder: Path, wanted_bytes: int) -> None:
         left -= size
 
 
-def _kept(path: Path) -> Events:
+def _kept(path: Path) -> Fronted:
     table = ipc.open_file(pa.memory_map(str(path))).read_all()
-    about = json.loads(table.schema.metadata[b"events"])
+    told = json.loads(table.schema.metadata[b"fronted"])
     columns = {name: table.column(name).combine_chunks().to_numpy() for name in SCHEMA.names}
-    return Events(**columns, **about)
+    samples = {(atomic, blocks, moved): count for atomic, blocks, moved, count in told["samples"]}
+    events = Events(**columns, **told["events"])
+    return Fronted(events, told["counts"], samples, told["series"])

@@ -9,6 +9,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_zswap import replay_zswap
 from streams import (
     EXACT_EVICTIONS,
     as_events,
@@ -28,8 +29,19 @@ from core.eviction.queue import TALLIES
 from core.machine import Machine
 from core.occupancy import occupy
 from core.outcomes import UNITS, measure, samples_of
-from core.policy import READS, Eviction, Guests, Policy, System, pack
+from core.policy import (
+    READS,
+    Admission,
+    Eviction,
+    Guests,
+    Packing,
+    Policy,
+    Restore,
+    System,
+    pack,
+)
 from core.replay import replay, replay_policy
+from core.system.zswap import compressed_sizes
 from core.tagged_placement import place_tagged
 from core.timeline import Region
 from core.view import View, prepare_view, view_of
@@ -223,3 +235,48 @@ def test_a_field_that_a_system_does_not_read_changes_nothing(data: st.DataObject
     assert columns[0] == columns[1]
     assert list(columns[0]) == list(UNITS)
     assert np.array_equal(samples_of(found[0]).counts, samples_of(found[1]).counts)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
+    machine = data.draw(machines())
+    stream = data.draw(streams(machine.data_pages))
+    policy = Policy(
+        system=System.ZSWAP,
+        admission=data.draw(st.sampled_from(Admission)),
+        restore=data.draw(st.sampled_from(Restore)),
+        headroom=data.draw(st.sampled_from([0.0, 0.0, 0.3])),
+        packing=data.draw(st.sampled_from(Packing)),
+        compression_ratio=data.draw(st.sampled_from([1.0, 1.5, 3.0, 8.0])),
+        seed=data.draw(st.integers(0, 3)),
+    )
+    events = as_events(stream, machine)
+    timeline = prepare_view(events, machine, view_of(policy, machine))
+    sizes = compressed_sizes(timeline.page_keys, policy.compression_ratio, policy.seed).tolist()
+    pages = [(int(key >> np.uint64(32)), int(key & np.uint64(0xFFFFFFFF)))
+             for key in timeline.page_keys]  # fmt: skip
+    expected = replay_zswap(
+        stream,
+        machine.data_pages,
+        machine.tag_block_pages,
+        dict(zip(pages, sizes, strict=True)).__getitem__,
+        workingset=policy.admission is Admission.WORKINGSET,
+        exclusive=policy.restore is Restore.EXCLUSIVE,
+        in_pairs=policy.packing is Packing.ZBUD,
+        headroom=policy.headroom,
+    )
+    outcomes = replay_policy(events, machine, policy)
+    found = dict(zip(TALLIES, outcomes.tallies[0].tolist(), strict=True))
+    assert {name: found[name] for name in expected} == expected
+    columns = lane_columns(outcomes, Costs(), 0)
+    assert 0 <= (columns["cached_share"] or 0) <= 1
+    assert outcomes.samples.sum() == timeline.sample_bins.size
+
+
+def test_pages_compress_as_far_as_the_ratio_says() -> None:
+    keys = np.arange(100_000, dtype=np.uint64) * np.uint64((1 << 32) + 7)
+    for ratio in (2.0, 3.0, 5.0):
+        sixteenths = compressed_sizes(keys, ratio, 1)
+        # Half a sixteenth more on average: sizes are rounded up; those of 16 are cut off.
+        assert np.minimum(sixteenths, 16).mean() == pytest.approx(16 / ratio + 0.5, rel=0.03)

@@ -1,0 +1,271 @@
+"""Tag storage as memory: what a kernel does that lets it hold pages, MIGRATE_CMA's way.
+
+"Add support for arm64 MTE dynamic tag storage reuse" (RFC v3): tag storage is movable memory for
+what is not tagged. Its frames come after those of data memory. The allocator takes one when more
+than half of the free pages are there (mm/page_alloc.c, ``__rmqueue`` with ``ALLOC_CMA``), or when
+no other is free; folios of order 0 of the page cache and untagged anonymous pages live there. A
+block that tags need is emptied: each page in it is copied to another frame, which reclaim frees if
+none is. That fails where a page is pinned or the allocation is atomic, and is tried again when the
+next page of the block is tagged. Without tag storage as memory, nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.events import ATOMIC
+from core.frontend.allocator import MOVABLE, NONE
+from core.frontend.node import (
+    ATOMIC_FAILURES,
+    BLOCK_PAGES,
+    COVERED,
+    DATA_FRAMES,
+    FREE_PAGES,
+    IS_IDEAL,
+    MIGRATED,
+    NOW_NS,
+    PIN_DRAWS,
+    PIN_NS,
+    PIN_SEED,
+    PINNED_BITS,
+    PINNED_FAILURES,
+    PINS_LEFT,
+    SLOTS_FREE,
+    SLOTS_USED,
+    USED_NS,
+    USED_SINCE_NS,
+    Node,
+    give,
+    put,
+    take,
+)
+from core.jit import kernel, wide
+from core.random_bits import bits_of
+
+# Columns of `slots`: the free list, whose end is the last row, and the page held.
+_PREV, _NEXT, _PAGE = range(3)
+_EMPTY, _WITHHELD = -1, -2
+# Columns of `blocks`: tagged pages covered, and whether it is reserved.
+_TAGGED, _RESERVED = range(2)
+#: Rows of output that are no events: a block emptied for tags, and slots in use at a moment.
+SAMPLE, POINT = 7, 8
+_FOREVER_NS = 1 << 62
+
+
+class TagMemory(NamedTuple):
+    """Tag storage that holds pages, and what pins some of them.
+
+    Pages put there are pinned for `pin_duration_ns` with a probability of `pinned_ratio`;
+    `pinned_on_purpose` pages at most, one a block, are pinned for good by an adversary. The ideal
+    is used first, emptied at once, whatever is pinned, and costs nothing.
+    """
+
+    tag_blocks: int
+    tag_block_pages: int
+    pinned_ratio: float = 0.0
+    pin_duration_ns: int = 0
+    pinned_on_purpose: int = 0
+    seed: int = 0
+    is_ideal: bool = False
+
+
+def make_slots(memory: TagMemory | None) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return slots, all free, lowest first; and until when the page in each is pinned."""
+    slots = memory.tag_blocks * memory.tag_block_pages if memory else 0
+    table = np.full((slots + 1, 3), _EMPTY, dtype=np.int32)
+    table[:, _PREV] = (np.arange(slots + 1) - 1) % (slots + 1)
+    table[:, _NEXT] = (np.arange(slots + 1) + 1) % (slots + 1)
+    return table, np.zeros(max(1, slots), dtype=np.int64)
+
+
+def begin(node: Node, memory: TagMemory, data_frames: int) -> None:
+    """Give a node its tag storage, all of it free."""
+    register = node.register
+    slots = memory.tag_blocks * memory.tag_block_pages
+    register[FREE_PAGES] += slots
+    register[SLOTS_FREE] = slots
+    register[BLOCK_PAGES] = memory.tag_block_pages
+    register[COVERED] = 32 * memory.tag_block_pages
+    register[DATA_FRAMES] = data_frames
+    register[IS_IDEAL] = memory.is_ideal
+    register[PINNED_BITS] = int(np.ceil(memory.pinned_ratio * 2.0**32))
+    register[PIN_NS] = memory.pin_duration_ns
+    register[PINS_LEFT] = memory.pinned_on_purpose
+    register[PIN_SEED] = memory.seed
+
+
+@kernel
+def is_memory(node: Node) -> bool:
+    """Return whether tag storage holds pages."""
+    return bool(node.register[BLOCK_PAGES] > 0)
+
+
+@kernel
+def _unlink(node: Node, slot: int) -> None:
+    before, after = wide(node.slots[slot, _PREV]), wide(node.slots[slot, _NEXT])
+    node.slots[before, _NEXT] = after
+    node.slots[after, _PREV] = before
+    node.register[SLOTS_FREE] -= 1
+
+
+@kernel
+def _push(node: Node, slot: int) -> None:
+    end = wide(node.slots.shape[0]) - 1
+    after = wide(node.slots[end, _NEXT])
+    node.slots[slot, _PREV] = end
+    node.slots[slot, _NEXT] = after
+    node.slots[end, _NEXT] = slot
+    node.slots[after, _PREV] = slot
+    node.slots[slot, _PAGE] = _EMPTY
+    node.register[SLOTS_FREE] += 1
+
+
+@kernel
+def _change_use(node: Node, more: int) -> None:
+    register = node.register
+    register[USED_NS] += register[SLOTS_USED] * (register[NOW_NS] - register[USED_SINCE_NS])
+    register[USED_SINCE_NS] = register[NOW_NS]
+    register[SLOTS_USED] += more
+
+
+@kernel
+def take_page(node: Node, page: int) -> int:
+    """Return the frame for a page that can be moved and is not tagged."""
+    register = node.register
+    free = wide(register[SLOTS_FREE])
+    if free == 0:
+        return take(node.frames, register, MOVABLE, 0)
+    frame = wide(NONE)
+    if 2 * free <= register[FREE_PAGES] and not register[IS_IDEAL]:
+        frame = take(node.frames, register, MOVABLE, 0)
+        if frame != NONE:
+            return frame
+        register[FREE_PAGES] += 1
+    slot = wide(node.slots[wide(node.slots.shape[0]) - 1, _NEXT])
+    _unlink(node, slot)
+    register[FREE_PAGES] -= 1
+    node.slots[slot, _PAGE] = page
+    _change_use(node, 1)
+    _pin(node, slot)
+    return wide(register[DATA_FRAMES]) + slot
+
+
+@kernel
+def _pin(node: Node, slot: int) -> None:
+    """Pin the page that was put into a slot, if one draws it or an adversary wants it."""
+    register = node.register
+    node.pinned_until[slot] = 0
+    if register[PINNED_BITS] > 0:
+        draw = wide(register[PIN_DRAWS])
+        register[PIN_DRAWS] = draw + 1
+        if bits_of(wide(register[PIN_SEED]), draw) < register[PINNED_BITS]:
+            node.pinned_until[slot] = register[NOW_NS] + register[PIN_NS]
+    if register[PINS_LEFT] > 0:
+        first = slot - slot % wide(register[BLOCK_PAGES])
+        for one in range(first, first + wide(register[BLOCK_PAGES])):
+            if node.pinned_until[one] == _FOREVER_NS:
+                return
+        register[PINS_LEFT] -= 1
+        node.pinned_until[slot] = _FOREVER_NS
+
+
+@kernel
+def give_page(node: Node, frame: int, order: int) -> None:
+    """Give the frames of a folio, or of an anonymous page, back."""
+    register = node.register
+    if frame == NONE or register[BLOCK_PAGES] == 0 or frame < register[DATA_FRAMES]:
+        give(node.frames, register, frame, order)
+        return
+    slot = frame - wide(register[DATA_FRAMES])
+    if node.pinned_until[slot] == _FOREVER_NS:
+        register[PINS_LEFT] += 1
+    node.pinned_until[slot] = 0
+    register[FREE_PAGES] += 1
+    _change_use(node, -1)
+    _push(node, slot)
+
+
+@kernel
+def used_in(node: Node, block: int) -> int:
+    """Return how many pages lie in a block."""
+    pages = wide(node.register[BLOCK_PAGES])
+    used = wide(0)
+    for slot in range(block * pages, (block + 1) * pages):
+        used += 1 if node.slots[slot, _PAGE] >= 0 else 0
+    return used
+
+
+@kernel
+def needs_block(node: Node, block: int) -> bool:
+    """Return whether a block that covers tagged pages is not reserved."""
+    return bool(node.blocks[block, _RESERVED] == 0)
+
+
+@kernel
+def can_empty(node: Node, block: int, flags: int) -> bool:
+    """Return whether what lies in a block can be moved now; else count why not."""
+    register = node.register
+    if register[IS_IDEAL]:
+        return True
+    if flags & ATOMIC:
+        register[ATOMIC_FAILURES] += 1
+        return False
+    pages = wide(register[BLOCK_PAGES])
+    for slot in range(block * pages, (block + 1) * pages):
+        if node.slots[slot, _PAGE] >= 0 and node.pinned_until[slot] > register[NOW_NS]:
+            register[PINNED_FAILURES] += 1
+            return False
+    return True
+
+
+@kernel
+def reserve(node: Node, block: int) -> None:
+    """Move what lies in a block to other frames, and take the block out of memory."""
+    register = node.register
+    pages = wide(register[BLOCK_PAGES])
+    for slot in range(block * pages, (block + 1) * pages):
+        page = wide(node.slots[slot, _PAGE])
+        if page >= 0:
+            node.pages[page].place = take(node.frames, register, MOVABLE, 0)
+            register[MIGRATED] += 1
+            if node.pinned_until[slot] == _FOREVER_NS:
+                register[PINS_LEFT] += 1
+            _change_use(node, -1)
+        else:
+            _unlink(node, wide(slot))
+            register[FREE_PAGES] -= 1
+        node.slots[slot, _PAGE] = _WITHHELD
+        node.pinned_until[slot] = 0
+    node.blocks[block, _RESERVED] = 1
+
+
+@kernel
+def count_tagged(node: Node, block: int) -> None:
+    """Count one more tagged page of a block."""
+    node.blocks[block, _TAGGED] += 1
+
+
+@kernel
+def untag(node: Node, frame: int, order: int) -> None:
+    """Count tagged pages that were freed; a block without any is memory again."""
+    register = node.register
+    if register[BLOCK_PAGES] == 0:
+        return
+    pages = wide(register[BLOCK_PAGES])
+    for one in range(frame, frame + (1 << order)):
+        block = one // wide(register[COVERED])
+        node.blocks[block, _TAGGED] -= 1
+        if node.blocks[block, _TAGGED] == 0 and node.blocks[block, _RESERVED] != 0:
+            node.blocks[block, _RESERVED] = 0
+            for slot in range(block * pages, (block + 1) * pages):
+                register[FREE_PAGES] += 1
+                _push(node, wide(slot))
+
+
+@kernel
+def put_sample(node: Node, blocks: int, migrated: int, flags: int) -> None:
+    """Write what an allocation had to wait for."""
+    put(node, SAMPLE, blocks, wide(0), migrated, flags & ATOMIC)

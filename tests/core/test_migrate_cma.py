@@ -1,0 +1,113 @@
+"""Laws of tag storage that is memory: what a front end makes of it, and what it must not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from streams import compiled
+
+from core.accesses import Accesses
+from core.costs import Costs, pack_costs
+from core.events import ALLOC, RESTORE, TAGGED
+from core.eviction.queue import MISSED, RESTORED
+from core.frontend.run import Fronted, FrontEnd, run_frontend
+from core.frontend.tag_memory import TagMemory
+from core.machine import Machine
+from core.outcomes import measure, series_of
+from core.policy import Policy, pack
+from core.replay import outcomes_of
+from core.system.migrate_cma import compare, count_migrate_cma, tag_memory_of
+from core.timeline import prepare
+from core.workload.synthetic import parameters_of, synthesise
+
+PAGES = 32_768
+MACHINE = Machine(4096, PAGES)
+FRONT_END = FrontEnd(zram_size=8 << 20)
+
+pytestmark = compiled
+
+
+@pytest.fixture(scope="module")
+def launches() -> Accesses:
+    parameters = parameters_of("app_launch") | {"launches": 25, "apps": 12}
+    return synthesise("app_launch", parameters, 1, PAGES, 4096)
+
+
+def run(accesses: Accesses, **changed: Any) -> Fronted:
+    memory = TagMemory(MACHINE.tag_blocks, MACHINE.tag_block_pages)
+    return run_frontend(accesses, FRONT_END, memory._replace(**changed))
+
+
+def read_pages(fronted: Fronted) -> int:
+    events = fronted.events
+    return int((1 << events.order[events.op == RESTORE].astype(np.int64)).sum())
+
+
+def test_no_tagged_page_lies_in_tag_storage(launches: Accesses) -> None:
+    events = run(launches).events
+    tagged = (events.op == ALLOC) & (events.flags & TAGGED != 0)
+    assert tagged.any()
+    assert int(events.pfn[tagged].max()) < PAGES
+
+
+def test_more_memory_reads_less_where_popularity_decides() -> None:
+    parameters = parameters_of("zipf") | {"asks": 150_000, "tagged_ratio": 0.0}
+    accesses = synthesise("zipf", parameters, 1, PAGES, 4096)
+    base = read_pages(run_frontend(accesses, FRONT_END))
+    assert read_pages(run(accesses, is_ideal=True)) < base
+
+
+def test_slots_in_use_are_never_more_than_there_are(launches: Accesses) -> None:
+    fronted = run(launches)
+    assert len(fronted.series) == 64
+    assert 0 < max(fronted.series) <= MACHINE.slots
+    span_ns = int(launches.time_ns[-1] - launches.time_ns[0])
+    assert 0 < fronted.counts["used_ns"] <= MACHINE.slots * span_ns
+
+
+def test_every_page_that_was_migrated_is_in_a_sample(launches: Accesses) -> None:
+    fronted = run(launches)
+    moved = sum(moved * count for (_, _, moved), count in fronted.samples.items())
+    assert moved == fronted.counts["migrated_pages"] > 0
+
+
+def test_pins_fail_reservations_and_the_ideal_knows_none(launches: Accesses) -> None:
+    free, pinned = run(launches), run(launches, pinned_ratio=0.5, pin_duration_ns=10**12, seed=1)
+    hostile = run(launches, pinned_on_purpose=200)
+    assert free.counts["failed_pinned"] == 0
+    assert pinned.counts["failed_pinned"] > 0
+    assert hostile.counts["failed_pinned"] > 0
+    ideal = run(launches, is_ideal=True, pinned_ratio=0.5, pin_duration_ns=10**12)
+    assert ideal.counts["failed_pinned"] == ideal.counts["failed_atomic"] == 0
+
+
+def test_an_atomic_allocation_migrates_nothing() -> None:
+    accesses = synthesise("kasan", parameters_of("kasan") | {"asks": 150_000}, 1, PAGES, 4096)
+    fronted = run(accesses)
+    assert fronted.counts["failed_atomic"] > 0
+    assert not [sample for sample in fronted.samples if sample[0] and sample[2]]
+
+
+def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: Accesses) -> None:
+    base = prepare(run_frontend(launches, FRONT_END).events, MACHINE)
+    policy = Policy(system="migrate_cma")  # type: ignore[arg-type]
+    assert tag_memory_of(policy, MACHINE) == TagMemory(1024, 1)
+    fronted = run(launches)
+    timeline, larger = compare(base, fronted, MACHINE)
+    policies = pack([policy, policy])
+    counted = count_migrate_cma(timeline, larger, fronted, policies)
+    outcomes = outcomes_of(timeline, MACHINE, policies, counted, 100)
+    tables = pack_costs([Costs(migrate_page_ns=0), Costs(migrate_page_ns=1000)])
+    columns = measure([outcomes], tables)
+    cheap, dear = columns["time_saved_ns"].tolist()
+    assert cheap - dear == 1000 * fronted.counts["migrated_pages"]
+    assert columns["migrations"].tolist() == [fronted.counts["migrated_pages"]] * 2
+    assert columns["metadata_bytes"].tolist() == [1024 * 64] * 2
+    tallies = counted.tallies[0]
+    assert tallies[RESTORED] + tallies[MISSED] == base.restore_pages
+    assert columns["share_of_ideal"].tolist() == [tallies[RESTORED] / 100] * 2
+    series = series_of(outcomes)
+    whole = sum(series[f"series_{name}_pages"][0] for name in ("reserved", "cached", "empty"))
+    assert np.all(whole == MACHINE.slots)
