@@ -111,7 +111,8 @@ def policies_table(source: Source) -> list[dict[str, str]]:
     metrics = [one.metric for one in study.objectives]
     names = list(dict.fromkeys([*metrics, "share_of_ideal", *columns_shown(study)[1:]]))
     rows = []
-    for row in [*_spread(source.best), *source.baselines]:
+    best = source.best if len(metrics) == 1 else _spread(source.best)
+    for row in [*best, *source.baselines]:
         shown = shown_of(row, names)
         cells = {plain_name(name): readable(name, value) for name, value in shown.items()}
         rows.append({"policy": label_of(study, row)} | cells)
@@ -122,7 +123,8 @@ def policies_caption(source: Source) -> str:
     """Return what the table of policies has."""
     found, shown = len(source.best), len(_spread(source.best))
     if len(source.study.objectives) == 1:
-        return "The best trials (of equal ones the first), then the baselines."
+        kind = "The best trial of each policy" if source.study.policies else "The best trials"
+        return f"{kind} (of equal ones the first), then the baselines."
     part = f"{shown} of its {found:,} trials, from end to end" if shown < found else "all of it"
     return f"The Pareto set, {part}; then the baselines."
 

@@ -151,8 +151,10 @@ WITH samples AS (
   WHERE study = {text(name)} AND {_marked(marked)}
 ), latencies AS (
   SELECT role, number,
-    reserve_base_ns + one.blocks * (tag_block_size // {LINE_BYTES}) * cache_line_ns + one.dropped
-      * CASE system WHEN 'migrate_cma' THEN migrate_page_ns ELSE slot_drop_ns END AS latency_ns,
+    reserve_base_ns + one.blocks * (tag_block_size // {LINE_BYTES}) * cache_line_ns + CASE
+      WHEN one.dropped = 0 THEN 0
+      WHEN system = 'migrate_cma' THEN migrate_base_ns + one.dropped * migrate_page_ns
+      ELSE one.dropped * slot_drop_ns END AS latency_ns,
     sum(one."count") AS times
   FROM samples JOIN trials USING (study, role, number) GROUP BY ALL
 ), reached AS (
