@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lint bench golden schema clean
+.PHONY: run test lint bench golden findings schema clean
 
 run: $(STAMP)
 	$(BIN)/sweep run studies/quickstart.yaml
@@ -23,9 +23,13 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/trace_import.py
 
-# Renew the golden outcomes and the committed editor schema, after a change that means to change them.
+# Renew the golden outcomes, the findings (a quarter of an hour) and the committed editor schema,
+# after a change that means to change them.
 golden: $(STAMP)
 	$(BIN)/python tests/golden.py
+
+findings: $(STAMP)
+	$(BIN)/python benchmarks/findings.py
 
 schema: $(STAMP)
 	$(BIN)/sweep schema > studies/study.schema.json

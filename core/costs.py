@@ -29,6 +29,8 @@ class Costs:
         One page copied into, and out of, tag storage.
     lookup_ns
         One page looked up at a restore.
+    migrate_base_ns
+        Before the first page is migrated: per-CPU lists drained, page blocks isolated.
     migrate_page_ns
         One page migrated out of tag storage: copied, with its mappings changed.
     compress_ns, decompress_ns
@@ -50,6 +52,7 @@ class Costs:
     copy_in_ns: int = 550
     copy_out_ns: int = 550
     lookup_ns: int = 120
+    migrate_base_ns: int = 150_000
     migrate_page_ns: int = 8_000
     compress_ns: int = 5_500
     decompress_ns: int = 2_600
@@ -85,6 +88,7 @@ COST_PRESETS: dict[str, Costs] = {
         copy_in_ns=1_200,
         copy_out_ns=1_200,
         lookup_ns=250,
+        migrate_base_ns=300_000,
         migrate_page_ns=20_000,
         compress_ns=16_000,
         decompress_ns=7_000,
@@ -101,6 +105,7 @@ COST_PRESETS: dict[str, Costs] = {
         copy_in_ns=320,
         copy_out_ns=320,
         lookup_ns=90,
+        migrate_base_ns=100_000,
         migrate_page_ns=5_000,
         compress_ns=3_600,
         decompress_ns=1_500,
@@ -118,7 +123,8 @@ COST_PRESETS: dict[str, Costs] = {
         copy_in_ns=3_000,
         copy_out_ns=3_000,
         lookup_ns=800,
-        migrate_page_ns=20_000,
+        migrate_base_ns=640_000,
+        migrate_page_ns=25_000,
         compress_ns=60_000,
         decompress_ns=25_000,
         tmem_copy_in_ns=6_000,

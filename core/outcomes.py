@@ -253,6 +253,7 @@ def _latency(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
         costs["reserve_base_ns"][:, None]
         + (blocks * lines) * costs["cache_line_ns"][:, None]
         + dropped * _per_page_ns(workloads[0], costs)[:, None]
+        + (dropped > 0) * _before_ns(workloads[0], costs)[:, None]
     )  # [lane, bin]
     ranking = np.argsort(values, axis=1, kind="stable")
     values = np.take_along_axis(values, ranking, axis=1)
@@ -278,6 +279,11 @@ def _per_page_ns(run: Outcomes, costs: dict[str, Int64]) -> Int64:
     return np.where(migrates, costs["migrate_page_ns"], costs["slot_drop_ns"])
 
 
+def _before_ns(run: Outcomes, costs: dict[str, Int64]) -> Int64:
+    """Return what a reservation pays before the first page in its way."""
+    return np.where(run.under(System.MIGRATE_CMA), costs["migrate_base_ns"], 0)
+
+
 def _metadata_bytes(run: Outcomes) -> Int64:
     slots = np.full(run.system.size, run.timeline.slots, dtype=np.int64)
     used = np.select(
@@ -295,6 +301,16 @@ def _metadata_bytes(run: Outcomes) -> Int64:
 def _read_ns(pages: Int64, sequential: Int64, costs: dict[str, Int64]) -> Int64:
     random = pages - sequential
     return random * costs["read_random_ns"] + sequential * costs["read_sequential_ns"]
+
+
+def _emptied(workloads: Sequence[Outcomes]) -> Int64:
+    """Return how many reservations had to migrate pages."""
+    found = _zero(workloads)
+    for run in workloads:
+        samples = samples_of(run)
+        moves = samples.counts * (samples.dropped > 0)
+        found = found + np.where(run.under(System.MIGRATE_CMA), moves.sum(axis=1), 0)
+    return found
 
 
 def _time(
@@ -330,6 +346,7 @@ def _time(
         + counted["compressed"] * costs["compress_ns"]
         + counted["decompressed"] * costs["decompress_ns"]
         + counted["migrated"] * costs["migrate_page_ns"]
+        + _emptied(workloads) * costs["migrate_base_ns"]
     )
     pays = ~first.under(System.CARVEOUT, System.IDEAL)
     saved = all_missed - read - np.where(pays, paid, 0)

@@ -151,6 +151,7 @@ class CostFields(_Model):
     copy_in_ns: Nanoseconds | None = None
     copy_out_ns: Nanoseconds | None = None
     lookup_ns: Nanoseconds | None = None
+    migrate_base_ns: Nanoseconds | None = None
     migrate_page_ns: Nanoseconds | None = None
     compress_ns: Nanoseconds | None = None
     decompress_ns: Nanoseconds | None = None

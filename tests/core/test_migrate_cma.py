@@ -99,7 +99,8 @@ def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: A
     policies = pack([policy, policy])
     counted = count_migrate_cma(timeline, larger, fronted, policies)
     outcomes = outcomes_of(timeline, MACHINE, policies, counted, 100)
-    tables = pack_costs([Costs(migrate_page_ns=0), Costs(migrate_page_ns=1000)])
+    prices = {"migrate_base_ns": 0, "migrate_page_ns": 1000}
+    tables = pack_costs([Costs(migrate_base_ns=0, migrate_page_ns=0), Costs(**prices)])
     columns = measure([outcomes], tables)
     cheap, dear = columns["time_saved_ns"].tolist()
     assert cheap - dear == 1000 * fronted.counts["migrated_pages"]
