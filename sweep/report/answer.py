@@ -14,7 +14,7 @@ from sweep.study import Objective, Study
 Row = dict[str, Any]
 
 #: Baselines and systems that are told in the answer; the table and the figures have all.
-TOLD = 6
+TOLD = 8
 
 
 def answer(source: Source) -> list[str]:
@@ -33,18 +33,21 @@ def _best(source: Source) -> list[str]:
     ideal = chosen["share_of_ideal"]
     share = f", share_of_ideal {percent(ideal)}" if ideal is not None else ""
     policy = f"{label_of(study, chosen)} ({settings_of(study, chosen)})"
+    apart = ", the ideal apart" if len(source.attainable) < len(source.best) else ""
     if not others:
-        return [f"{_most(first)} of {trials}: {policy} with {_values(study, chosen)}{share}."]
+        return [
+            f"{_most(first)} of {trials}{apart}: {policy} with {_values(study, chosen)}{share}."
+        ]
     number = f"{len(source.best):,}" if len(source.best) < FRONT else f"at least {FRONT:,}"
     told = [
         f"Best trade-offs (the Pareto set): {number} of {trials}.",
-        f"{_most(first)}: {policy} with {_values(study, chosen)}{share}.",
+        f"{_most(first)}{apart}: {policy} with {_values(study, chosen)}{share}.",
     ]
     for other in others:
         wanted = max if other.direction == "maximize" else min
-        value = wanted(row[other.metric] for row in source.best)
+        value = wanted(row[other.metric] for row in source.attainable)
         # The first of equals has the best first objective.
-        end = next(row for row in source.best if row[other.metric] == value)
+        end = next(row for row in source.attainable if row[other.metric] == value)
         if end["number"] != chosen["number"]:
             called = f"{label_of(study, end)} ({settings_of(study, end)})"
             told.append(f"{_most(other)}: {called} with {_values(study, end)}.")

@@ -9,14 +9,14 @@ from typing import Any
 from sweep.report.figure import Figure, axis, escaped, plot, scaled
 from sweep.report.queries import latency_sql, series_sql
 from sweep.report.source import Source
-from sweep.report.wording import Scale, label_of, scale_of
+from sweep.report.wording import Scale, scale_of
 
 Row = dict[str, Any]
 
 SECTION = "Occupancy of tag storage"
 LATENCY_SECTION = "Reservation latency"
 #: Plots of occupancy at most: so many of the first workloads are drawn as fit.
-OCCUPANCIES = 24
+OCCUPANCIES = 16
 #: Lines that lie on each other are told apart by these.
 DASHES = ("solid", "dash", "dot", "dashdot")
 #: What tag storage holds, from below, and its colours.
@@ -41,7 +41,7 @@ def occupancy_figure(source: Source) -> Figure | None:
         for policy in marked:
             run = by_run.get((policy["role"], policy["number"], workload))
             if run:
-                title = label_of(source.study, policy)
+                title = source.title_of(policy)
                 if len(shown) > 1:
                     title += f" on {_short(workload)}"
                 plots.append(_areas(run, title))
@@ -97,7 +97,7 @@ def latency_figure(source: Source) -> Figure | None:
     without = []
     for policy in source.marked:
         some = by_policy.get((policy["role"], policy["number"]))
-        label = label_of(source.study, policy)
+        label = source.title_of(policy)
         if not some:
             without.append(label)
             continue

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from core.policy import System
 from sweep.report.figure import CHOSEN, COLOURS, MUTED
 from sweep.report.queries import FRONT, text
+from sweep.report.wording import label_of, system_of
 from sweep.results import read_rows
 from sweep.sql import baselines_sql, best_sql, status_sql
 from sweep.study import Study
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-#: Policies that are marked at most: the chosen one, and the first baselines.
+#: Policies that are marked at most.
 MARKED = 8
 #: Rows of the table of the best.
 BEST_SHOWN = 8
@@ -73,22 +75,42 @@ class Source:
         return [row for row in self.read(self.baselines_sql) if row["state"] == "complete"]
 
     @property
+    def attainable(self) -> list[Row]:
+        """The best but for the ideal, which is a bound and no policy, unless it is all there is."""
+        return [row for row in self.best if row["system"] != System.IDEAL] or self.best
+
+    @property
     def chosen(self) -> Row | None:
         """The best trial; of a Pareto set, that with the best first objective."""
-        return self.best[0] if self.best else None
+        return next(iter(self.attainable), None)
 
     @property
     def marked(self) -> list[Row]:
-        """The chosen policy and the baselines."""
+        """The chosen policy, the best of each other subspace, and the baselines."""
         chosen = [self.chosen] if self.chosen else []
-        return [*chosen, *self.baselines][:MARKED]
+        others: list[Row] = []
+        if self.study.policies and len(self.study.objectives) == 1:
+            spaces = {row["subspace"] for row in chosen}
+            for row in self.best:
+                if row["subspace"] not in spaces:
+                    spaces.add(row["subspace"])
+                    others.append(row)
+        # Baselines are few, and what there is to be better than.
+        room = max(0, MARKED - len(chosen) - len(self.baselines))
+        return [*chosen, *others[:room], *self.baselines][:MARKED]
+
+    def title_of(self, row: Row) -> str:
+        """Return the name of a marked policy, with its subspace where there are several."""
+        label = label_of(self.study, row)
+        if row["role"] == "trial" and len(self.study.subspaces) > 1:
+            return f"{system_of(self.study, row)}, {label}"
+        return label
 
     def colour_of(self, row: Row) -> str:
         """Return the colour that a marked policy has in every figure."""
-        if row["role"] == "trial":
+        key = (row["role"], row["number"])
+        keys = [(one["role"], one["number"]) for one in self.marked]
+        if self.chosen and key == ("trial", self.chosen["number"]):
             return CHOSEN
-        place = [one["number"] for one in self.marked if one["role"] == "baseline"]
-        if row["number"] not in place:
-            return MUTED
         # From the end: the points of the subspaces have the first colours.
-        return COLOURS[-1 - place.index(row["number"]) % len(COLOURS)]
+        return COLOURS[-1 - keys.index(key) % len(COLOURS)] if key in keys else MUTED

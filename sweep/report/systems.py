@@ -35,6 +35,8 @@ SECTION = "Systems compared"
 FRONT_SECTION = "Pareto front"
 #: Bars of one figure at most; the best come first.
 BARS = 40
+#: Letters of a name beside a bar: on a phone more leave the bar no room.
+NAME_LETTERS = 24
 
 
 def systems_figure(source: Source, objective: int) -> Figure:
@@ -81,10 +83,14 @@ def systems_figure(source: Source, objective: int) -> Figure:
 
 
 def _named(source: Source, row: Row) -> str:
-    label = escaped(label_of(source.study, row))
+    label = label_of(source.study, row)
     if row["role"] == "baseline":
-        return label
-    return f"{escaped(system_of(source.study, row))}</b>, {label}<b>"
+        return escaped(_cut(label))
+    return f"{escaped(_cut(system_of(source.study, row)))}</b>, {label}<b>"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…"
 
 
 def _described(source: Source, row: Row) -> str:

@@ -168,6 +168,24 @@ def test_the_question_and_the_answer_come_first(folder: Path) -> None:
     assert Elements(text).texts("h2")[0] == "Policies"
 
 
+def test_the_ideal_is_a_bound_and_not_the_answer(folder: Path) -> None:
+    database = folder / "results.duckdb"
+    study = stored_study(database, "systems")
+    with open_for_reading(database) as connection:
+        source = Source(study, "systems", connection)
+        assert source.best[0]["system"] == "ideal"
+        chosen = source.chosen
+        # The chosen policy, the best of each other subspace, and the baselines.
+        assert {row["system"] for row in source.marked} == {
+            *("cleancache", "tmem", "ideal", "carveout")
+        }
+        assert source.marked[0] == chosen
+    assert chosen is not None
+    assert chosen["system"] != "ideal"
+    text, _ = report(database, "systems")
+    assert f"the ideal apart: trial {chosen['number']} " in text
+
+
 def test_each_system_is_named_with_its_best(folder: Path) -> None:
     text, written = report(folder / "results.duckdb", "systems")
     (sentence,) = (p for p in Elements(text).texts("p") if "of each system" in p)
@@ -280,6 +298,32 @@ def test_the_latency_distribution_reaches_the_recorded_quantile(folder: Path) ->
         mine = [row for row in rows if (row["role"], row["number"]) == key]
         assert min(row["latency_ns"] for row in mine if row["share"] >= 0.99) == p99[key]
     assert "carveout" in figure.caption  # which reserves nothing
+
+
+@pytest.mark.parametrize("system", ["cleancache", "migrate_cma"])
+def test_a_reservation_that_migrates_pays_for_it(database: Path, system: str) -> None:
+    where = "study = 'wicked' AND role = 'baseline' AND number = 1"
+    samples = [
+        {"atomic": False, "blocks": blocks, "dropped": dropped, "count": 1}
+        for blocks, dropped in ((1, 0), (2, 0), (1, 3))
+    ]
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(f"UPDATE trials SET system = '{system}' WHERE {where}")
+        connection.execute(f"UPDATE runs SET reservation_samples = ? WHERE {where}", [samples])
+        costs = (
+            connection.sql(f"SELECT * FROM trials WHERE {where}").to_arrow_table().to_pylist()[0]
+        )
+    (figure,) = (f for f in figures_of(database, "wicked") if f.section == "Reservation latency")
+    block = costs["tag_block_size"] // 64 * costs["cache_line_ns"]
+    cached = 3 * costs["slot_drop_ns"]
+    if system == "migrate_cma":
+        cached = costs["migrate_base_ns"] + 3 * costs["migrate_page_ns"]
+    expected = [costs["reserve_base_ns"] + ns for ns in (block, 2 * block, block + cached)]
+    mine = [
+        row for row in asked(database, figure) if (row["role"], row["number"]) == ("baseline", 1)
+    ]
+    assert [row["latency_ns"] for row in mine] == sorted(expected)
+    assert [row["share"] for row in mine] == pytest.approx([1 / 3, 2 / 3, 1])
 
 
 def test_twenty_thousand_trials_make_a_bounded_report(database: Path) -> None:
