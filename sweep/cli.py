@@ -24,6 +24,7 @@ Database = Annotated[
     Path, typer.Option("--db", metavar="FILE", help="The results database.", show_default=True)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Written = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="What is written.")]
 DEFAULT_DATABASE = Path("results.duckdb")
 
 
@@ -96,6 +97,20 @@ def best(
 
 
 @app.command()
+def report(
+    study: Annotated[str, typer.Argument(help="A study, by name or file.")],
+    output: Written,
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+) -> int:
+    """Write a study's answer as one HTML file, with figures and the SQL behind them."""
+    from sweep.command import report_command
+
+    report_command(study, database, output, as_json)
+    return DONE
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="Tables: studies, trials, runs.")],
     database: Database = DEFAULT_DATABASE,
@@ -127,7 +142,6 @@ trace = typer.Typer(
 )
 app.add_typer(trace, name="trace")
 EventTable = Annotated[Path, typer.Argument(metavar="FILE.PARQUET", help="A table of mm events.")]
-Written = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="What is written.")]
 
 
 @trace.command("record")

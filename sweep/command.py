@@ -150,7 +150,7 @@ def _made(study: Study, recipe: Recipe) -> dict[str, int]:
     return {"events": int(recipe.events().op.size)}
 
 
-def _name_of(study: str) -> str:
+def name_of(study: str) -> str:
     """Return the name of a study that is given by name or by file; its traces may be gone."""
     path = Path(study)
     if path.suffix in (".yaml", ".yml"):
@@ -158,7 +158,8 @@ def _name_of(study: str) -> str:
     return study
 
 
-def _stored(database: Path, name: str) -> Study:
+def stored_study(database: Path, name: str) -> Study:
+    """Return a study of a database as it was stored; tell which there are, if it is none."""
     with open_for_reading(database) as connection:
         rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
         known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
@@ -170,11 +171,11 @@ def _stored(database: Path, name: str) -> Study:
 
 def status_command(study: str | None, database: Path, as_json: bool) -> None:
     """Show the studies of a database and how far each is."""
-    name = _name_of(study) if study else None
+    name = name_of(study) if study else None
     with open_for_reading(database) as connection:
         rows = read_rows(connection, status_sql(), [name])
     if name and not rows:
-        _stored(database, name)
+        stored_study(database, name)
     if as_json:
         print_json(rows)
     else:
@@ -183,8 +184,8 @@ def status_command(study: str | None, database: Path, as_json: bool) -> None:
 
 def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     """Show the best trials of a study, or its Pareto set."""
-    name = _name_of(study)
-    stored = _stored(database, name)
+    name = name_of(study)
+    stored = stored_study(database, name)
     with open_for_reading(database) as connection:
         rows = read_rows(connection, best_sql(stored, limit), [name])
     if as_json:
@@ -193,6 +194,18 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
         print_table([{key: row[key] for key in columns_shown(stored)} for row in rows])
     else:
         note(f"study {name}: no feasible trial yet")
+
+
+def report_command(study: str, database: Path, output: Path, as_json: bool) -> None:
+    """Write the report of a study, and tell what is in it."""
+    from sweep.report import write_report
+
+    name = name_of(study)
+    written = write_report(stored_study(database, name), name, database, output)
+    if as_json:
+        print_json(written)
+    else:
+        print(f"{output}: {len(written['figures'])} figures, {written['bytes'] / 1e6:.1f} MB")
 
 
 def query_command(sql: str, database: Path, as_json: bool, as_csv: bool) -> None:

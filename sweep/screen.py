@@ -167,11 +167,11 @@ def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
         print_table(rows)
 
 
-def _shown(row: Row, names: Sequence[str]) -> Row:
+def shown_of(row: Row, names: Sequence[str]) -> Row:
     """Return what a row shows under `names`: nothing of what its system does not read."""
     read = {"system", *READS[System(row["system"])]}
     moot = [name for name in POLICY_FIELDS if name not in read]
-    return {name: None if name in moot else row[name] for name in names[1:]}
+    return {name: None if name in moot else row[name] for name in names}
 
 
 def print_summary(
@@ -180,10 +180,10 @@ def print_summary(
     """Print what a study found: its best policies beside the baselines, and what to ask next."""
     several = len(study.objectives) > 1
     names = ["policy", *columns_shown(study)[1:]]
-    rows = [{"policy": f"trial {row['number']}"} | _shown(row, names) for row in best]
+    rows = [{"policy": f"trial {row['number']}"} | shown_of(row, names[1:]) for row in best]
     for fields, row in zip(study.baselines, baselines, strict=False):
         shown = fields.preset or fields.system.value
-        rows.append({"policy": shown} | _shown(row, names))
+        rows.append({"policy": shown} | shown_of(row, names[1:]))
     print()
     if study.question:
         print(study.question)

@@ -13,6 +13,10 @@ KEY_OUTCOMES = (
     "restored",
 )
 
+#: Points that are good in all objectives, which the others are held against first: what they beat
+#: is beaten. 20,000 trials take 0.1 s so, and 10 s where each is held against each.
+LEADERS = 100
+
 
 def columns_shown(study: Study) -> list[str]:
     """Return the columns that tell a study's trials apart and say how good they are."""
@@ -51,11 +55,15 @@ def best_sql(study: Study, limit: int) -> str:
     as_good = " AND ".join(f"other.{metric} {sign} one.{metric}" for metric, sign in signs)
     better = " OR ".join(f"other.{metric} {sign[0]} one.{metric}" for metric, sign in signs)
     distinct = ", ".join(metric for metric, _ in signs)
+    ranks = " + ".join(f"rank() OVER (ORDER BY {one})" for one in order.split(", "))
     return (
         f"WITH usable AS (SELECT * FROM trials WHERE {usable}), "
         f"points AS (SELECT DISTINCT {distinct} FROM usable), "
-        f"front AS (SELECT * FROM points one WHERE NOT EXISTS "
-        f"(SELECT 1 FROM points other WHERE {as_good} AND ({better}))) "
+        f"leaders AS (SELECT * FROM points ORDER BY {ranks} LIMIT {LEADERS}), "
+        f"candidates AS (SELECT * FROM points one WHERE NOT EXISTS "
+        f"(SELECT 1 FROM leaders other WHERE {as_good} AND ({better}))), "
+        f"front AS (SELECT * FROM candidates one WHERE NOT EXISTS "
+        f"(SELECT 1 FROM candidates other WHERE {as_good} AND ({better}))) "
         f"SELECT * FROM (SELECT DISTINCT ON ({distinct}) usable.* FROM usable "
         f"JOIN front USING ({distinct}) ORDER BY {order}, number) ORDER BY {order} LIMIT {limit}"
     )

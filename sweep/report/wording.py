@@ -1,0 +1,132 @@
+"""How a report words things: numbers in units that a person reads, and names of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from core.outcomes import UNITS
+from core.policy import POLICY_FIELDS, READS, System
+from sweep.fields import SIZE_FIELDS
+from sweep.study import FixedPolicy, Study
+
+Row = dict[str, Any]
+
+MINUS = "\N{MINUS SIGN}"
+_TIMES = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
+_SIZES = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("B", 1.0))
+
+
+class Scale(NamedTuple):
+    """The unit that values are shown in, and how many of the stored unit it is."""
+
+    unit: str
+    divisor: float
+
+
+def unit_of(name: str) -> str:
+    """Return the unit that a column is stored in, or nothing."""
+    if name in UNITS:
+        return UNITS[name]
+    return "bytes" if name in SIZE_FIELDS else "ns" if name.endswith("_ns") else ""
+
+
+def scale_of(name: str, values: Iterable[float | None]) -> Scale:
+    """Return the unit in which the largest of some values of a column is at least 1."""
+    unit = unit_of(name)
+    steps = {"ns": _TIMES, "bytes": _SIZES}.get(unit)
+    if steps is None:
+        return Scale("" if unit == "ratio" else unit, 1.0)
+    largest = max((abs(value) for value in values if value is not None), default=0)
+    for shown, divisor in steps:
+        if largest >= divisor:
+            return Scale(shown, divisor)
+    return Scale(*steps[-1])
+
+
+def plain_name(name: str) -> str:
+    """Return a column's name without the unit in it, where values are shown with theirs."""
+    if unit_of(name) in ("ns", "bytes"):
+        return name.removesuffix("_ns").removesuffix("_bytes")
+    return name
+
+
+def axis_title(name: str, scale: Scale) -> str:
+    """Return what is written along an axis: the column, and the unit that it is shown in."""
+    name = plain_name(name)
+    return f"{name} ({scale.unit})" if scale.unit else name
+
+
+def readable(name: str, value: Any) -> str:
+    """Return a value of a column as a person reads it, with its unit."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return str(value)
+    scale = scale_of(name, [value])
+    shown = value / scale.divisor
+    whole = float(shown).is_integer() or abs(shown) >= 1000
+    text = f"{shown:,.0f}" if whole else f"{shown:.4g}"
+    return f"{text} {scale.unit}".strip().replace("-", MINUS)
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage."""
+    return f"{100 * share:.3g} %"
+
+
+def fixed_label(fixed: FixedPolicy) -> str:
+    """Return the name of a policy as the study gives it: its preset or system, and what differs."""
+    said = fixed.model_dump(mode="json", exclude_unset=True)
+    head = said.pop("preset", None)
+    if head is None:
+        head = said.pop("system", System.CLEANCACHE.value)
+    return ", ".join([head, *(f"{name} {readable(name, value)}" for name, value in said.items())])
+
+
+def subspace_labels(study: Study) -> list[str]:
+    """Return a name for each subspace, all different."""
+    return _distinct([fixed_label(space.policy) for space in study.subspaces], "policies")
+
+
+def baseline_labels(study: Study) -> list[str]:
+    """Return a name for each baseline, all different."""
+    return _distinct([fixed_label(one) for one in study.baselines], "baseline")
+
+
+def _distinct(labels: Sequence[str], kind: str) -> list[str]:
+    return [
+        f"{label} ({kind} {number})" if labels.count(label) > 1 else label
+        for number, label in enumerate(labels)
+    ]
+
+
+def label_of(study: Study, row: Row) -> str:
+    """Return the short name of a trial or baseline."""
+    if row["role"] == "trial":
+        return f"trial {row['number']}"
+    labels = baseline_labels(study)
+    return labels[row["number"]] if row["number"] < len(labels) else f"baseline {row['number']}"
+
+
+def system_of(study: Study, row: Row) -> str:
+    """Return what kind of policy a trial is: its subspace, or the system where that is searched."""
+    place = row["subspace"] or 0
+    searched = "system" in study.subspaces[place].parameters
+    return str(row["system"]) if searched else subspace_labels(study)[place]
+
+
+def settings_of(study: Study, row: Row) -> str:
+    """Return what the search chose for a trial, without what its system does not read."""
+    space = study.subspaces[row.get("subspace") or 0]
+    read = {"system", *READS[System(row["system"])]}
+    parts = []
+    if "system" not in space.parameters:
+        # The subspace's own name says the system, or the preset, that it holds fixed.
+        parts.append(fixed_label(space.policy))
+    for name in space.parameters:
+        if name not in POLICY_FIELDS or name in read:
+            parts.append(f"{name} {readable(name, row[name])}")
+    return ", ".join(parts)

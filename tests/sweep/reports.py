@@ -1,0 +1,98 @@
+"""Finished studies to report, and ways to read what is reported of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+
+from sweep.command import stored_study
+from sweep.report import Written, write_report
+from sweep.report.figure import Figure
+from sweep.report.source import Source
+from sweep.report.wording import scale_of
+from sweep.report.write import drawn
+from sweep.results import ask, open_for_reading
+
+SYSTEMS = """\
+policies:
+  - policy: {system: cleancache}
+    parameters:
+      eviction: {type: categorical, choices: [lru, fifo, none]}
+      headroom: {type: float, low: 0.0, high: 0.5}
+  - policy: {system: tmem}
+    parameters: {tmem_ratio: {type: float, low: 0.01, high: 0.1, log: true}}
+  - policy: {system: ideal}
+"""
+WICKED = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "why"?'
+
+
+def write_studies(made: Path) -> None:
+    """Run three studies into results.duckdb of a folder: pair, wicked and systems."""
+    small.write_trace(made)
+    path = small.write_study(made, n_trials=40, objectives=small.TWO)
+    text = path.read_text()
+    path.write_text(text.replace("study: small", "study: pair"))
+    small.run(path, made / "results.duckdb")
+    text = small.write_study(made, n_trials=30, constraints=small.HIT).read_text()
+    path.write_text(text.replace("study: small", f"study: wicked\nquestion: {json.dumps(WICKED)}"))
+    small.run(path, made / "results.duckdb")
+    fixed = re.sub(r"policy: .*\nparameters: .*\n", lambda _: SYSTEMS, text)
+    fixed = re.sub(r"constraints: .*\n", "", fixed)
+    path.write_text(fixed.replace("study: small", "study: systems"))
+    small.run(path, made / "results.duckdb")
+
+
+def report(database: Path, name: str) -> tuple[str, Written]:
+    """Return the text of a study's report, and what was said of it."""
+    output = database.parent / f"{name}.html"
+    written = write_report(stored_study(database, name), name, database, output)
+    return output.read_text(encoding="utf-8"), written
+
+
+def figures_of(database: Path, name: str) -> list[Figure]:
+    with open_for_reading(database) as connection:
+        return drawn(Source(stored_study(database, name), name, connection))
+
+
+class Elements(HTMLParser):
+    """The elements of a page, and the text in each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None], str]] = []
+        self.open: list[int] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attributes), ""))
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(len(self.found) - 1)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.found[self.open.pop()][0] == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            tag, attributes, text = self.found[self.open[-1]]
+            self.found[self.open[-1]] = (tag, attributes, text + data)
+
+    def texts(self, tag: str) -> list[str]:
+        return [text for found, _, text in self.found if found == tag]
+
+
+def asked(database: Path, figure: Figure) -> list[dict[str, Any]]:
+    """Return what a user is answered who asks the query that a figure shows."""
+    answer = ask(database, figure.sql)
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+
+
+def shown(metric: str, rows: list[dict[str, Any]]) -> list[Any]:
+    """Return a column in the unit that a figure of these rows is in."""
+    divisor = scale_of(metric, [row[metric] for row in rows]).divisor
+    return [pytest.approx(row[metric] / divisor, rel=1e-5) for row in rows]

@@ -1,0 +1,197 @@
+"""`sweep report`: one file that holds a study's answer, and asks nothing of a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+import small
+from plotly.offline import get_plotlyjs
+from reports import WICKED, Elements, report, write_studies
+
+from sweep.command import stored_study
+from sweep.report.source import Source
+from sweep.report.wording import readable
+from sweep.results import StoreError, open_for_reading, read_rows
+from sweep.sql import best_sql
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("report")
+    write_studies(made)
+    return made
+
+
+@pytest.fixture
+def database(folder: Path, tmp_path: Path) -> Path:
+    """Return a copy of the database, to be changed."""
+    return Path(shutil.copy(folder / "results.duckdb", tmp_path / "results.duckdb"))
+
+
+@pytest.mark.parametrize("name", ["pair", "wicked", "systems"])
+def test_a_report_needs_no_network(folder: Path, name: str) -> None:
+    text, _ = report(folder / "results.duckdb", name)
+    page = Elements(text)
+    assert page.open == []  # every element is closed, in order
+    for tag, attributes, _ in page.found:
+        assert tag not in ("link", "img", "iframe", "object", "base", "form"), tag
+        assert "src" not in attributes
+        assert (attributes.get("href") or "#").startswith("#")
+    (style,) = page.texts("style")
+    assert "url(" not in style
+    assert "@import" not in style
+    (policy,) = (a["content"] for t, a, _ in page.found if t == "meta" and "http-equiv" in a)
+    assert "default-src 'none'" in str(policy)
+
+
+def test_the_script_is_embedded_once(folder: Path) -> None:
+    text, _ = report(folder / "results.duckdb", "pair")
+    assert text.count(get_plotlyjs()) == 1
+    assert text.count("<script") - get_plotlyjs().count("<script") == 3
+
+
+def test_a_question_cannot_inject_script(folder: Path) -> None:
+    text, _ = report(folder / "results.duckdb", "wicked")
+    page = Elements(text)
+    assert any(WICKED in said for said in page.texts("p"))
+    assert any("alert(1)" in said for said in page.texts("pre"))
+    plots, *scripts = page.texts("script")
+    assert len(scripts) == 2
+    assert "alert(1)" not in "".join(scripts)
+    # What the page lets run is just these two, whatever gets into it.
+    for script in scripts:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in text
+    assert "script-src 'sha256-" in text
+    assert "<" not in plots
+
+
+def test_the_question_and_the_answer_come_first(folder: Path) -> None:
+    database = folder / "results.duckdb"
+    text, _ = report(database, "wicked")
+    said = Elements(text).texts("p")
+    sql = best_sql(stored_study(database, "wicked"), 1)
+    with open_for_reading(database) as connection:
+        (best,) = read_rows(connection, sql, ["wicked"])
+    assert said[0] == WICKED
+    assert f"trial {best['number']} " in said[1]
+    assert readable("time_saved_ns", best["time_saved_ns"]) in said[1]
+    assert "30 complete trials" in said[1]
+    assert "gcma" in said[2]
+    assert Elements(text).texts("h2")[0] == "Policies"
+
+
+def test_the_ideal_is_a_bound_and_not_the_answer(folder: Path) -> None:
+    database = folder / "results.duckdb"
+    study = stored_study(database, "systems")
+    with open_for_reading(database) as connection:
+        source = Source(study, "systems", connection)
+        assert source.best[0]["system"] == "ideal"
+        chosen = source.chosen
+        # The chosen policy, the best of each other subspace, and the baselines.
+        assert {row["system"] for row in source.marked} == {
+            *("cleancache", "tmem", "ideal", "carveout")
+        }
+        assert source.marked[0] == chosen
+    assert chosen is not None
+    assert chosen["system"] != "ideal"
+    text, _ = report(database, "systems")
+    assert f"the ideal apart: trial {chosen['number']} " in text
+
+
+def test_each_system_is_named_with_its_best(folder: Path) -> None:
+    text, written = report(folder / "results.duckdb", "systems")
+    (sentence,) = (p for p in Elements(text).texts("p") if "of each system" in p)
+    assert all(f"{name} " in sentence for name in ("cleancache", "tmem", "ideal"))
+    sections = [figure["section"] for figure in written["figures"]]
+    assert list(dict.fromkeys(sections)) == [
+        "Systems compared",
+        "Slices",
+        "Parameter importance",
+        "Occupancy of tag storage",
+        "Reservation latency",
+    ]
+
+
+def test_an_unfinished_study_is_reported_as_one(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE studies SET n_trials = 1000 WHERE study = 'pair'")
+    text, _ = report(database, "pair")
+    assert "Unfinished: 40 of 1,000 trials are done" in text
+
+
+def test_a_study_without_a_feasible_trial_says_so(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE trials SET feasible = false WHERE study = 'wicked'")
+    text, written = report(database, "wicked")
+    assert "None of 30 complete trials keeps every constraint (on restored)." in text
+    assert "Slices" in {figure["section"] for figure in written["figures"]}
+
+
+def test_a_study_that_was_set_aside_is_reported_under_its_new_name(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        for table in ("studies", "trials", "runs"):
+            connection.execute(f"UPDATE {table} SET study = 'pair~1' WHERE study = 'pair'")
+    text, written = report(database, "pair~1")
+    assert Elements(text).texts("h1") == ["pair~1"]
+    assert len(written["figures"]) == 10
+
+
+def test_a_report_is_written_whole_or_not_at_all(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = database.parent / "pair.html"
+    output.write_text("the last one")
+
+    def full(path: Path, _: object) -> Path:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StoreError, match="No space left"):
+        report(database, "pair")
+    assert output.read_text() == "the last one"
+    assert not list(output.parent.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["pear", "-o", "x.html"], "no study pear; it holds pair, systems, wicked"),
+        (["pair", "-o", "no/such/x.html"], "no/such/x.html: there is no folder no/such"),
+        (["pair", "-o", "."], ".: is a folder"),
+        (["pair", "-o", "results.duckdb"], "results.duckdb: is the database"),
+        (["pair", "-o", "x.html", "--db", "none.duckdb"], "none.duckdb: no such database"),
+        (["pair"], "--output"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(
+    folder: Path, words: list[str], what: str
+) -> None:
+    process = small.command("report", *words, cwd=folder)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert what in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in err
+
+
+def test_a_study_without_a_complete_trial_is_refused(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE trials SET state = 'fail' WHERE study = 'pair'")
+    with pytest.raises(StoreError, match="study pair has no complete trial"):
+        report(database, "pair")
+
+
+def test_the_command_tells_what_it_wrote(folder: Path) -> None:
+    process = small.command("report", "pair", "-o", "told.html", "--json", cwd=folder)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    told = json.loads(out)
+    assert told["path"] == "told.html"
+    assert told["bytes"] == (folder / "told.html").stat().st_size
+    assert {"section", "title", "sql"} == told["figures"][0].keys()
