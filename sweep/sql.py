@@ -14,7 +14,7 @@ KEY_OUTCOMES = (
 )
 
 #: Points that are good in all objectives, which the others are held against first: what they beat
-#: is beaten. 20,000 trials take 0.1 s so, and 10 s where each is held against each.
+#: is beaten. `sweep best` of 20,000 trials: 1.4 s, and 17 s where each is held against each.
 LEADERS = 100
 
 

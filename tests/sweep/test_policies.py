@@ -1,0 +1,90 @@
+"""Studies of several policies: subspaces searched in turn, into one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small import run as run_study
+from small import write_trace
+
+from core.policy import System
+from sweep.results import ask
+
+TEXT = """\
+study: systems
+workload: [{trace: small.parquet}]
+policies:
+  - {policy: {system: ideal}}
+  - policy: {preset: gcma}
+    parameters: {restore: {type: categorical, choices: [inclusive, exclusive]}}
+  - policy: {system: zswap}
+    parameters: {compression_ratio: {type: float, low: 1.5, high: 4.0}}
+  - policy: {system: tmem, eviction: none}
+    parameters: {tmem_ratio: {type: categorical, choices: [0.01, 0.05]}}
+  - policy: {system: cleancache, headroom: 0.1, headroom_mode: dynamic}
+    parameters:
+      placement: {type: categorical, choices: [queue, spread]}
+      tagged_placement: {type: categorical, choices: [recorded, reserved_first]}
+      guest_ratio: {type: categorical, choices: [0.0, 0.5]}
+baselines: [{system: carveout}]
+objectives: [{metric: time_saved_ns, direction: maximize}]
+sampler: {name: random, seed: 3}
+n_trials: 4
+generation: 2
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("policies")
+    write_trace(folder)
+    return folder
+
+
+def table(database: Path) -> list[tuple[object, ...]]:
+    sql = (
+        "SELECT number, subspace, system, restore, compression_ratio, tmem_ratio, placement, "
+        "guest_ratio, restored, time_saved_ns, share_of_ideal FROM trials ORDER BY role, number"
+    )
+    return list(ask(database, sql).rows)
+
+
+def run(folder: Path, name: str, text: str = TEXT) -> Path:
+    (folder / "systems.yaml").write_text(text)
+    run_study(folder / "systems.yaml", folder / name)
+    return folder / name
+
+
+def test_every_policy_has_its_subspace_and_a_number_that_stays(folder: Path) -> None:
+    rows = [row for row in table(run(folder, "one.duckdb")) if row[1] is not None]
+    # The ideal searches nothing: one trial. The others have four each.
+    assert [row[1] for row in rows] == [row[0] % 5 for row in rows]  # type: ignore[operator]
+    counts = {space: sum(row[1] == space for row in rows) for space in range(5)}
+    assert counts == {0: 1, 1: 4, 2: 4, 3: 4, 4: 4}
+    systems = {row[2] for row in rows}
+    assert systems == {"ideal", "cleancache", "zswap", "tmem"} <= set(System)
+    (ideal,) = [row for row in rows if row[2] == "ideal"]
+    assert ideal[-1] == 1.0
+    assert all(row[-1] <= 1.0 for row in rows if row[2] == "cleancache")  # type: ignore[operator]
+
+
+def test_more_trials_of_several_policies_go_on_from_those_that_were_run(folder: Path) -> None:
+    whole = table(run(folder, "whole.duckdb", TEXT.replace("n_trials: 4", "n_trials: 6")))
+    run(folder, "grown.duckdb")
+    assert table(run(folder, "grown.duckdb", TEXT.replace("n_trials: 4", "n_trials: 6"))) == whole
+
+
+def test_a_run_tells_what_tag_storage_held_over_time(folder: Path) -> None:
+    database = run(folder, "series.duckdb")
+    names = ("time_ns", "reserved_pages", "cached_pages", "empty_pages")
+    columns = ", ".join(f"series_{name}" for name in names)
+    rows = ask(database, f"SELECT system, {columns} FROM runs JOIN trials USING "
+               "(study, role, number)").rows  # fmt: skip
+    assert len(rows) == 18
+    for system, times, reserved, cached, empty in rows:
+        assert len(times) == len(reserved) == len(cached) == len(empty) == 64
+        assert times == sorted(times)
+        whole = {sum(pages) for pages in zip(reserved, cached, empty, strict=True)}
+        assert len(whole) == 1, system
+        assert min(*reserved, *cached, *empty) >= 0
