@@ -77,6 +77,7 @@ class Placement(StrEnum):
     CONTIGUOUS = "contiguous"
     SPREAD = "spread"
     COLD_BLOCK = "cold_block"
+    FAR = "far"
 
 
 class HeadroomMode(StrEnum):

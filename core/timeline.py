@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events import (
+    ALLOC,
+    FREE,
     INVALIDATE_INODE,
     RESTORE,
     STORE,
@@ -22,12 +24,12 @@ from core.events import (
 )
 from core.events import RESIZE as RESIZE_EVENT
 from core.jit import entry, wide
-from core.machine import Machine
+from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.occupancy import Occupancy, occupy
 from core.policy import MAX_FOLIO_ORDER
 
 # A step packs its kind in bits 0-2, a flag in bit 3 and the folio's order in bits 4-7.
-RESERVE, RELEASE, RESIZE = 4, 5, 6
+RESERVE, RELEASE, RESIZE, FRAMES = 4, 5, 6, 7
 FLAG = 8
 ORDER_SHIFT = 4
 #: Moments at which a replay tells what tag storage holds: ends of equal parts of its time.
@@ -53,7 +55,8 @@ class Timeline(NamedTuple):
     workingset for a store and, for a restore, that the page before it in `page` order is its
     neighbour in the file), an invalidate_inode (`page` is a row of `inode_pages`), a block
     reserved (the flag ends a sample of latency) or released (`page` is the block), or a region
-    resized (`page` is its size; the flag, that it shrinks).
+    resized (`page` is its size; the flag, that it shrinks). Where a placement asks for it, also
+    frames under a block (`page`) that are allocated, or, by the flag, free: 2**order of them.
     """
 
     word: NDArray[np.int16]  # [step]
@@ -78,11 +81,15 @@ class Timeline(NamedTuple):
 
 
 def prepare(
-    events: Events, machine: Machine, region: Region | None = None, pages_per_slot: int = 1
+    events: Events,
+    machine: Machine,
+    region: Region | None = None,
+    pages_per_slot: int = 1,
+    every_frame: bool = False,
 ) -> Timeline:
     """Return the timeline of `events` on `machine`, for its tag storage or for a region.
 
-    A slot holds `pages_per_slot` pages at most.
+    A slot holds `pages_per_slot` pages at most; `every_frame`, if free frames are to be followed.
 
     Raises
     ------
@@ -105,6 +112,8 @@ def prepare(
     occupancy = occupy(events, machine, region is None)
     if sizes is None:
         changes = _transitions(events, occupancy)
+        if every_frame:
+            changes = _with_frames(events, machine, changes)
         samples = occupancy.samples
     else:
         changes = _resizes(events, *sizes)
@@ -199,6 +208,69 @@ def _transitions(events: Events, occupancy: Occupancy) -> Changes:
     words = np.where(occupancy.released, RELEASE, RESERVE) | np.where(occupancy.last, FLAG, 0)
     times = events.time_ns[occupancy.row]
     return occupancy.row, occupancy.block, words.astype(np.int16), times
+
+
+def _with_frames(events: Events, machine: Machine, transitions: Changes) -> Changes:
+    """Return transitions, and before those of their row the frames that its blocks lose or get."""
+    rows = np.flatnonzero((events.op == ALLOC) | (events.op == FREE))
+    row, block, order, freed = _frames(
+        *(events.op, events.order, events.pfn, events.flags, rows, machine.data_pages),
+        DATA_PAGES_PER_TAG_PAGE * machine.tag_block_pages,
+    )
+    words = (FRAMES | np.where(freed, FLAG, 0) | order << ORDER_SHIFT).astype(np.int16)
+    rows, blocks, all_words, times = transitions
+    merged = np.argsort(np.concatenate([row, rows]), kind="stable")
+    return (
+        np.concatenate([row, rows])[merged],
+        np.concatenate([block, blocks])[merged],
+        np.concatenate([words, all_words])[merged],
+        np.concatenate([events.time_ns[row], times])[merged],
+    )
+
+
+@entry
+def _frames(
+    op: NDArray[np.uint8],
+    orders: NDArray[np.uint8],
+    pfn: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    data_pages: int,
+    covered: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int16], NDArray[np.bool_]]:
+    """Return the changes of free frames: row, block, log2 of how many, and whether they are free.
+
+    A row has one for each piece of its frames in a block, whose size is a power of two.
+    """
+    most = 0
+    for row in rows:
+        most += 1 << wide(orders[row])
+    at = np.empty(most, dtype=np.int64)
+    blocks = np.empty(most, dtype=np.int32)
+    sizes = np.empty(most, dtype=np.int16)
+    freed = np.empty(most, dtype=np.bool_)
+    used = np.zeros(data_pages, dtype=np.bool_)
+    found = 0
+    for row in rows:
+        frees = op[row] == FREE
+        frame, end = wide(pfn[row]), wide(pfn[row]) + (1 << wide(orders[row]))
+        while frame < end:
+            block = frame // covered
+            until = min(end, (block + 1) * covered)
+            changed = 0
+            for one in range(frame, until):
+                changed += 1 if used[one] == frees else 0
+                used[one] = not frees
+            order = 0
+            while changed > 0:
+                if changed & 1:
+                    at[found], blocks[found] = row, block
+                    sizes[found], freed[found] = order, frees
+                    found += 1
+                changed >>= 1
+                order += 1
+            frame = until
+    return at[:found].copy(), blocks[:found].copy(), sizes[:found].copy(), freed[:found].copy()
 
 
 def _sizes(

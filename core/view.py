@@ -13,7 +13,7 @@ from core.events import Events
 from core.frontend.tag_memory import TagMemory
 from core.guests import with_guests
 from core.machine import Machine
-from core.policy import Guests, HeadroomMode, Policy, System, TaggedPlacement
+from core.policy import Guests, HeadroomMode, Placement, Policy, System, TaggedPlacement
 from core.system.migrate_cma import tag_memory_of
 from core.system.zswap import PARTS
 from core.tagged_placement import place_tagged
@@ -33,6 +33,7 @@ class View(NamedTuple):
     region: Region | None = None
     pages_per_slot: int = 1
     tag_memory: TagMemory | None = None
+    every_frame: bool = False
 
 
 def view_of(policy: Policy, machine: Machine) -> View:
@@ -54,6 +55,7 @@ def view_of(policy: Policy, machine: Machine) -> View:
         policy.guests if guests else Guests.KVM,
         policy.guest_ratio if guests else 0.0,
         pages_per_slot=PARTS if policy.system is System.ZSWAP else 1,
+        every_frame=policy.system is System.CLEANCACHE and policy.placement is Placement.FAR,
     )
 
 
@@ -63,4 +65,4 @@ def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
         events = with_guests(events, machine, view.guest_ratio, view.guests)
     if view.tagged_placement is not TaggedPlacement.RECORDED:
         events = place_tagged(events, machine, view.headroom_blocks)
-    return prepare(events, machine, view.region, view.pages_per_slot)
+    return prepare(events, machine, view.region, view.pages_per_slot, view.every_frame)

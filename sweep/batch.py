@@ -163,7 +163,11 @@ class Evaluator:
         key = (workload, size, values, view)
         if key not in self._timelines:
             source = self.workloads.sources[workload]
-            events = source.changed(dict(values)).events() if isinstance(source, Recipe) else source
+            if isinstance(source, Recipe):
+                made = source.changed(dict(values))
+                events = replace(made, every_frame=view.every_frame).events()
+            else:
+                events = source
             kept = self._timelines
             while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
                 del kept[next(iter(kept))]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.accesses import Accesses, read_accesses
-from core.events import Events, EventsError, digest_events, read_events
+from core.events import ALLOC, TAGGED, Events, EventsError, digest_events, read_events
 from core.machine import Machine
+from core.policy import Placement
 from core.workload.recipe import Recipe
 from sweep.batch import Workloads
 from sweep.study import Study
@@ -71,6 +72,11 @@ def _trace(
     """Return a table of events, and the page size and data pages that it is replayed on."""
     path = study_path.parent / trace
     events = read_events(path)
+    if _places_far(study) and not ((events.op == ALLOC) & (events.flags & TAGGED == 0)).any():
+        raise EventsError(
+            f"{path}: placement far looks for frames that are free, and the table has tagged "
+            "allocations alone: take its accesses (sweep trace import --accesses)"
+        )
     size = study.machine.page_size or events.page_size
     pages = _data_pages(study, study_path, size, events.data_pages)
     if size != events.page_size:
@@ -81,6 +87,15 @@ def _trace(
         )
         read_events(path, pages)
     return events, size, pages
+
+
+def _places_far(study: Study) -> bool:
+    """Return whether a policy of the study wants every allocation."""
+    placements = [one.policy.placement for one in study.subspaces]
+    placements += [one.placement for one in study.baselines]
+    for subspace in study.subspaces:
+        placements += getattr(subspace.parameters.get("placement"), "choices", [])
+    return Placement.FAR in placements
 
 
 def _recipe(study: Study, study_path: Path, workload: Said, name: str, replicate: int) -> Recipe:

@@ -11,7 +11,7 @@ Page = tuple[int, int]  # (inode, index)
 Unit = tuple[int, int, int]  # (inode, first index, order): sorts as section 2 wants
 COUNTERS = """stored skipped stale restored missed reclaimed recalled collateral invalidated
     overwritten reservations releases refaults"""
-WORDS = """cleancache carveout tmem queue contiguous spread cold_block static dynamic
+WORDS = """cleancache carveout tmem queue contiguous spread cold_block far static dynamic
     fifo lru clock sieve none all workingset inclusive exclusive
     page folio cut refuse memmap compact"""  # all that the fields of a policy may say
 
@@ -166,12 +166,14 @@ class _Replay:
         self.slot_time = {"reserved": 0, "cached": 0, "empty": 0, "headroom": 0}
         self.amplification_time = Fraction(0)
         self.ideal = 0
+        self.allocated: set[int] = set()  # frames, tagged or not
 
     def caching_blocks(self) -> list[int]:
         return sorted(set(range(self.B)) - self.headroom - self.kept - self.reserved)
 
     # -- 3. Tag storage
     def alloc(self, event: Event) -> None:
+        self.allocated.update(range(event.pfn, event.pfn + (1 << event.order)))
         if not event.flags & TAGGED:
             return
         n, before = self.n, dict(self.n)
@@ -190,6 +192,7 @@ class _Replay:
             self.empty_blocks()
 
     def free(self, event: Event) -> None:
+        self.allocated.difference_update(range(event.pfn, event.pfn + (1 << event.order)))
         for page in range(event.pfn, event.pfn + (1 << event.order)):
             if page in self.tagged:
                 block = (page // 32) // self.b
@@ -366,6 +369,13 @@ class _Replay:
         chosen: list[int] = []
         for _ in range(need):
             blocks = sorted({slot // self.b for slot in free})
+            if self.policy.placement == "far":
+                below = {one: 32 * self.b - self.used_under(one) for one in blocks}
+                block = min(blocks, key=lambda one: (below[one], one))
+                slot = next(slot for slot in free if slot // self.b == block)
+                free.remove(slot)
+                chosen.append(slot)
+                continue
             if self.policy.placement == "spread":
                 block = next((one for one in blocks if one > self.cursor), blocks[0])
                 self.cursor = block
@@ -375,6 +385,9 @@ class _Replay:
             free.remove(slot)
             chosen.append(slot)
         return chosen
+
+    def used_under(self, block: int) -> int:
+        return sum(frame // 32 // self.b == block for frame in self.allocated)
 
     def age(self, block: int) -> int:
         return self.released.index(block) + 1 if block in self.released else 0

@@ -24,7 +24,7 @@ from core.accesses import (
     UNMAP,
     WRITE,
 )
-from core.events import ALLOC, FREE, TAGGED
+from core.events import ALLOC, TAGGED
 from core.events import MOVABLE as MOVABLE_FLAG
 from core.frontend import active_inactive, mglru
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
@@ -44,6 +44,7 @@ from core.frontend.node import (
     give,
     put,
     take,
+    tell_untagged,
 )
 from core.frontend.page_cache import page_cache_over, truncate, unmap
 from core.frontend.readahead import note_hit, read_ahead_over
@@ -80,7 +81,7 @@ def _end_task(node: Node, asked: Asked, task: int) -> None:
 
 @kernel
 def _take_other(node: Node, asked: Asked, handle: int, order: int, flags: int) -> int:
-    frame = take(node.frames, node.register, MOVABLE if flags & MOVABLE_FLAG else UNMOVABLE, order)
+    frame = take(node, MOVABLE if flags & MOVABLE_FLAG else UNMOVABLE, order)
     asked.holder[handle] = 0
     if frame != NONE:
         asked.holder[handle] = -(frame + 1) if flags & TAGGED else frame + 1
@@ -94,9 +95,9 @@ def _give_other(node: Node, asked: Asked, handle: int, order: int) -> None:
     held = wide(asked.holder[handle])
     frame = abs(held) - 1 if held != 0 else NONE
     if held < 0:
-        put(node, FREE, 0, order, frame, 0)
+        tell_untagged(node, frame, order)
         untag(node, frame, order)
-    give(node.frames, node.register, frame, order)
+    give(node, frame, order)
     asked.holder[handle] = 0
 
 

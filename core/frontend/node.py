@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.events import ALLOC, FREE
 from core.frontend.allocator import (
     NONE,
     UNMOVABLE,
@@ -69,8 +70,10 @@ from core.jit import kernel, wide
     FOR_FRAMES,
     NEXT_POINT_NS,
     POINT_NS,
+    # Whether every allocation is told, or those of tagged memory alone.
+    TELLS_FRAMES,
     NODE_REGISTERS,
-) = range(REGISTERS, REGISTERS + 36)
+) = range(REGISTERS, REGISTERS + 37)
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, of an extent: the number of its first page, and beyond its last; then, in
@@ -141,30 +144,44 @@ def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> Non
 
 
 @kernel
-def take(frames: Frames, register: Register, kind: int, order: int) -> int:
+def take(node: Node, kind: int, order: int) -> int:
     """Return the first frame of an allocation, or NONE where memory has run out."""
-    register[FREE_PAGES] -= 1 << order
+    node.register[FREE_PAGES] -= 1 << order
     if order > 0:
-        return take_block(frames, wide(kind), wide(order))
-    return take_frame(frames, wide(kind))
+        frame = take_block(node.frames, wide(kind), wide(order))
+    else:
+        frame = take_frame(node.frames, wide(kind))
+    if node.register[TELLS_FRAMES] and frame != NONE:
+        put(node, ALLOC, wide(0), wide(order), frame, wide(0))
+    return frame
 
 
 @kernel
-def give(frames: Frames, register: Register, frame: int, order: int) -> None:
+def give(node: Node, frame: int, order: int) -> None:
     """Give an allocation back; NONE was none."""
-    register[FREE_PAGES] += 1 << order
+    node.register[FREE_PAGES] += 1 << order
+    if node.register[TELLS_FRAMES] and frame != NONE:
+        put(node, FREE, wide(0), wide(order), frame, wide(0))
     if frame != NONE and order == 0:
-        give_frame(frames, frame)
+        give_frame(node.frames, frame)
     elif frame != NONE:
-        release(frames, frame, order)
+        release(node.frames, frame, order)
 
 
 @kernel
-def fill_pool(frames: Frames, register: Register) -> None:
+def tell_untagged(node: Node, frame: int, order: int) -> None:
+    """Write that tagged frames are free, if that is not written of every frame that is given."""
+    if not node.register[TELLS_FRAMES]:
+        put(node, FREE, wide(0), wide(order), frame, wide(0))
+
+
+@kernel
+def fill_pool(node: Node) -> None:
     """Compress a page into zram."""
+    frames, register = node.frames, node.register
     register[POOL] += register[ZRAM_SHARE]
     if register[POOL_PAGES] * WHOLE_PAGE < register[POOL]:
-        frame = take(frames, register, UNMOVABLE, 0)
+        frame = take(node, UNMOVABLE, 0)
         register[POOL_PAGES] += 1
         if frame != NONE:
             stack(frames, frame, wide(register[POOL_FRAME]))
@@ -172,12 +189,13 @@ def fill_pool(frames: Frames, register: Register) -> None:
 
 
 @kernel
-def drain_pool(frames: Frames, register: Register) -> None:
+def drain_pool(node: Node) -> None:
     """Take a page out of zram."""
+    frames, register = node.frames, node.register
     register[POOL] -= register[ZRAM_SHARE]
     if (register[POOL_PAGES] - 1) * WHOLE_PAGE >= register[POOL]:
         frame = wide(register[POOL_FRAME])
         register[POOL_PAGES] -= 1
         if frame != NONE:
             register[POOL_FRAME] = below(frames, frame)
-        give(frames, register, frame, wide(0))
+        give(node, frame, wide(0))

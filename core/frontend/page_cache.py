@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-from core.events import ALLOC, FREE, INVALIDATE, RESTORE, STORE, TAGGED, WORKINGSET
+from core.events import ALLOC, INVALIDATE, RESTORE, STORE, TAGGED, WORKINGSET
 from core.events import MOVABLE as MOVABLE_FLAG
 from core.frontend.allocator import MOVABLE, NONE
 from core.frontend.lists import (
@@ -62,6 +62,7 @@ from core.frontend.node import (
     fill_pool,
     put,
     take,
+    tell_untagged,
 )
 from core.frontend.tag_memory import (
     can_empty,
@@ -153,12 +154,12 @@ def unmap(node: Node, page: int) -> None:
             leave(node.pages, node.register, page)
         frame = wide(node.pages[page].place)
         if bits & TAGGED_PAGE and frame != NONE:
-            put(node, FREE, 0, 0, frame, 0)
+            tell_untagged(node, frame, wide(0))
             untag(node, frame, wide(0))
         give_page(node, frame, wide(0))
     elif bits & SWAPPED:
         node.register[SWAP_FREE] += 1
-        drain_pool(node.frames, node.register)
+        drain_pool(node)
     node.pages[page].bits = 0
     node.pages[page].place = 0
 
@@ -207,12 +208,12 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         node.pages[page].place = remember(node.pages, node.register, page)
         node.pages[page].bits = SWAPPED | bits & TAGGED_PAGE
         if bits & TAGGED_PAGE and frame != NONE:
-            put(node, FREE, 0, 0, frame, 0)
+            tell_untagged(node, frame, wide(0))
             untag(node, frame, wide(0))
         give_page(node, frame, wide(0))
         node.register[SWAP_FREE] -= 1
         node.register[SWAPPED_OUT] += 1
-        fill_pool(node.frames, node.register)
+        fill_pool(node)
 
     @loop
     @named
@@ -323,7 +324,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
             admit(node, folio, order, take_page(node, folio), 0, in_fault)
             return
         ensure_frames(node, 1 << order)
-        frame = take(node.frames, node.register, MOVABLE, order)
+        frame = take(node, MOVABLE, order)
         if frame == NONE:
             # No block is whole: the kernel reads single pages then.
             node.register[FREE_PAGES] += 1 << order
@@ -370,7 +371,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
             tagged = bits & TAGGED_PAGE
         if tagged:
             ensure_frames(node, 1)
-            frame = take(node.frames, node.register, MOVABLE, 0)
+            frame = take(node, MOVABLE, 0)
         else:
             ensure(node, 1)
             frame = take_page(node, page)
@@ -379,7 +380,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
             shadow = wide(node.pages[page].place)
             register[SWAP_FREE] += 1
             register[SWAPPED_IN] += 1
-            drain_pool(node.frames, node.register)
+            drain_pool(node)
         node.pages[page].bits = PRESENT | tagged
         node.pages[page].place = frame
         if tagged and frame != NONE:

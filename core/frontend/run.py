@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.accesses import BOOT_HANDLE, EXIT, LOOKUP, MAP, TAKE, WRITE, Accesses
-from core.events import INVALIDATE, SCHEMA, Events, make_events
+from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, known, number_pages, places
@@ -31,6 +31,7 @@ from core.frontend.node import (
     READAHEAD_PAGES,
     ROWS,
     SLOTS_USED,
+    TELLS_FRAMES,
     USED_NS,
     USED_SINCE_NS,
     WHOLE_PAGE,
@@ -122,18 +123,23 @@ _TAG_COUNTS = {
 
 
 def run_frontend(
-    accesses: Accesses, front_end: FrontEnd, tag_memory: TagMemory | None = None
+    accesses: Accesses,
+    front_end: FrontEnd,
+    tag_memory: TagMemory | None = None,
+    every_frame: bool = False,
 ) -> Fronted:
     """Return the mm events that `accesses` cause on their machine under a kernel's settings.
 
-    With `tag_memory`, its tag storage is memory too.
+    With `tag_memory`, its tag storage is memory too. With `every_frame`, untagged allocations are
+    told as well, beginning with what was in use before.
     """
     # Read-only, as they come from Parquet: one type is compiled once.
     accesses = accesses._replace(**{name: _frozen(one) for name, one in accesses.columns.items()})
     extents = number_pages(accesses, front_end.page_cache_order)
     asked = _asked(accesses, extents)
     node = _node(accesses, extents, front_end, tag_memory)
-    parts = []
+    node.register[TELLS_FRAMES] = every_frame
+    parts = [_in_use(accesses)] if every_frame and accesses.op.size else []
     at = 0
     while at < accesses.op.size:
         node.register[ROWS] = 0
@@ -226,12 +232,29 @@ def _node(
         register[[NOW_NS, USED_SINCE_NS]] = start
         register[POINT_NS] = max(1, (end - start) // SERIES_POINTS)
         register[NEXT_POINT_NS] = start + register[POINT_NS]
-    top = (accesses.data_pages - accesses.free_pages, accesses.data_pages)
-    for first, end in accesses.free_ranges or (top,):
+    for first, end in _free(accesses):
         free_frames(node.frames, first, end)
     if front_end.reclaim is Reclaim.MGLRU:
         mglru.begin(node.pages, node.register)
     return node
+
+
+def _in_use(accesses: Accesses) -> NDArray[np.int32]:
+    """Return rows that allocate the frames that were in use when the trace began."""
+    used = np.ones(accesses.data_pages, dtype=np.bool_)
+    for first, end in _free(accesses):
+        used[first:end] = False
+    frames = np.flatnonzero(used)
+    rows = np.zeros((frames.size, 6), dtype=np.int32)
+    rows[:, 1] = ALLOC
+    rows[:, 4] = frames
+    return rows
+
+
+def _free(accesses: Accesses) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of frames that were free: the last ones, where that is not known."""
+    top = (accesses.data_pages - accesses.free_pages, accesses.data_pages)
+    return accesses.free_ranges or (top,)
 
 
 def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]) -> Events:

@@ -39,7 +39,7 @@ from core.eviction.queue import (
 from core.jit import kernel, loop, wide
 from core.system import placement
 from core.system.units import REFUSED, Form, units_over
-from core.timeline import FLAG, RELEASE, RESERVE, RESIZE
+from core.timeline import FLAG, FRAMES, RELEASE, RESERVE, RESIZE
 from core.timeline import ORDER_SHIFT as STEP_ORDER_SHIFT
 
 # Columns of the `options` of a lane.
@@ -204,6 +204,8 @@ def lanes_over(hooks: ModuleType, form: Form, *, evicts: bool = True) -> Body:
                     if slot >= withheld:
                         end = slot + block_pages
                         release(slot_of, table, register, places, slot, end, left)
+                elif placed and kind == FRAMES:
+                    placement.note_frames(places, first, 1 << order if flag else -(1 << order))
                 elif placed and kind == RESIZE:
                     before = wide(register[RECALLED])
                     resize(slot_of, table, register, places, first, left)

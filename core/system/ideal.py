@@ -36,7 +36,7 @@ from core.jit import entry, kernel, wide
 from core.policy import Policies
 from core.system.counted import Counted, nothing_counted
 from core.system.migrate_cma import Larger
-from core.timeline import FLAG, ORDER_SHIFT, RELEASE, RESERVE, RESIZE, Timeline
+from core.timeline import FLAG, FRAMES, ORDER_SHIFT, RELEASE, RESERVE, RESIZE, Timeline
 
 _NEVER = -1
 _PAGE_BITS = 31
@@ -104,7 +104,7 @@ def _following(
     for step in range(words.size - 1, -1, -1):
         word = wide(words[step])
         kind = word & 7
-        if kind in (RESERVE, RELEASE, RESIZE):
+        if kind in (RESERVE, RELEASE, RESIZE, FRAMES):
             continue
         first = wide(arguments[step])
         end = first + (1 << (word >> ORDER_SHIFT))

@@ -30,18 +30,20 @@ from core.eviction.queue import (
     units_end,
 )
 from core.jit import kernel, wide
+from core.machine import DATA_PAGES_PER_TAG_PAGE
 from core.policy import Placement, code
 from core.system import tag_storage
 
-_CONTIGUOUS, _SPREAD, _COLD_BLOCK = (
+_CONTIGUOUS, _SPREAD, _COLD_BLOCK, _FAR = (
     code(Placement.CONTIGUOUS),
     code(Placement.SPREAD),
     code(Placement.COLD_BLOCK),
+    code(Placement.FAR),
 )
 # Columns of `places`: of a block its free slots, its key, whether it is kept empty and whether it
-# is reserved; of a key its block; the bits of 32 keys.
-_FREE, _KEY, _KEPT, _RESERVED, _BLOCK, _BITS = range(6)
-_COLUMNS = 6
+# is reserved; of a key its block; the bits of 32 keys; of a block the free frames under it.
+_FREE, _KEY, _KEPT, _RESERVED, _BLOCK, _BITS, _FRAMES = range(7)
+_COLUMNS = 7
 _BITS_SHIFT = 5
 
 
@@ -77,6 +79,8 @@ def start(
     for block in range(blocks):
         places[block, _KEY] = block
         places[block, _BLOCK] = block
+        # Of the last block there may be fewer; it is not known here, and taken for whole.
+        places[block, _FRAMES] = DATA_PAGES_PER_TAG_PAGE * block_pages
         if block < kept:
             places[block, _KEPT] = 1
         elif block * block_pages >= first:
@@ -143,6 +147,24 @@ def _lowest_slot(table: Table, register: Register, block: int) -> int:
 
 
 @kernel
+def note_frames(places: Places, block: int, more: int) -> None:
+    """Note that frames under a block are free, or allocated."""
+    places[block, _FRAMES] += more
+
+
+@kernel
+def _farthest(register: Register, places: Places) -> int:
+    """Return the block with a free slot that has the fewest free frames under it."""
+    best = _next_key(register, places, wide(0))
+    block = best
+    while block != NOWHERE and places[best, _FRAMES] > 0:
+        if places[block, _FRAMES] < places[best, _FRAMES]:
+            best = block
+        block = _next_key(register, places, block + 1)
+    return best
+
+
+@kernel
 def _choose(table: Table, register: Register, places: Places) -> int:
     """Return the free slot that the next page takes."""
     mode = wide(register[PLACEMENT])
@@ -158,6 +180,8 @@ def _choose(table: Table, register: Register, places: Places) -> int:
             block = _next_key(register, places, wide(0))
         register[CURSOR] = block
         return _lowest_slot(table, register, block)
+    if mode == _FAR:
+        return _lowest_slot(table, register, _farthest(register, places))
     if mode == _COLD_BLOCK:
         key = _next_key(register, places, wide(0))
         return _lowest_slot(table, register, wide(places[key, _BLOCK]))

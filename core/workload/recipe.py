@@ -53,6 +53,8 @@ class Recipe:
         The access trace and what tells it from others.
     tag_memory
         Tag storage, where it is memory too.
+    every_frame
+        Whether untagged allocations are in the table.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Recipe:
     accesses: Accesses | None = None
     accesses_digest: str = ""
     tag_memory: TagMemory | None = None
+    every_frame: bool = False
 
     def changed(self, values: dict[str, Any]) -> Recipe:
         """Return the recipe with those of `values` that are its own parameters or settings."""
@@ -80,7 +83,7 @@ class Recipe:
         content = [
             *(self.generator, self.accesses_digest),
             *(self.parameters, self.seed, self.data_pages, self.page_size, vars(self.front_end)),
-            self.tag_memory,
+            *(self.tag_memory, self.every_frame),
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
@@ -102,7 +105,7 @@ class Recipe:
             accesses = with_tenant(
                 on_machine(self.accesses, self.data_pages), **parameters, seed=self.seed
             )
-        fronted = run_frontend(accesses, self.front_end, self.tag_memory)
+        fronted = run_frontend(accesses, self.front_end, self.tag_memory, self.every_frame)
         failures = fronted.counts["failures"]
         if failures:
             raise EventsError(

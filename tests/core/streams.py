@@ -102,7 +102,8 @@ def policies(evictions: list[Eviction] | None = None) -> st.SearchStrategy[Polic
         large_folios=st.sampled_from([LargeFolios.CUT] * 3 + [LargeFolios.REFUSE]),
         headroom=st.sampled_from([0.0, 0.0, 0.0, 0.2, 0.5, 0.9]),
         headroom_mode=st.sampled_from(HeadroomMode),
-        placement=st.sampled_from(Placement),
+        # `far` sees another timeline: tests/core/test_systems.py.
+        placement=st.sampled_from([one for one in Placement if one is not Placement.FAR]),
         metadata=st.sampled_from(Metadata),
         seed=st.integers(0, 5),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from core.policy import (
     Eviction,
     Guests,
     Packing,
+    Placement,
     Policy,
     Restore,
     System,
@@ -280,3 +282,17 @@ def test_pages_compress_as_far_as_the_ratio_says() -> None:
         sixteenths = compressed_sizes(keys, ratio, 1)
         # Half a sixteenth more on average: sizes are rounded up; those of 16 are cut off.
         assert np.minimum(sixteenths, 16).mean() == pytest.approx(16 / ratio + 0.5, rel=0.03)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_far_placement_equals_the_reference(data: st.DataObject) -> None:
+    machine = data.draw(machines())
+    stream = data.draw(streams(machine.data_pages))
+    policy = replace(data.draw(policies()), placement=Placement.FAR, system=System.CLEANCACHE)
+    expected = by_reference(stream, machine, policy, Costs())
+    found = lane_columns(replay_policy(as_events(stream, machine), machine, policy), Costs(), 0)
+    for name in ("stored", "skipped", "restored", "missed", "reclaimed", "recalled", "collateral",
+                 "reservations", "reservation_mean_ns", "headroom_share"):  # fmt: skip
+        value = expected.outcomes[name]
+        assert found[name] == (pytest.approx(value) if isinstance(value, float) else value), name

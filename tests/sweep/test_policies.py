@@ -8,8 +8,11 @@ import pytest
 from small import run as run_study
 from small import write_trace
 
+from core.events import EventsError
 from core.policy import System
+from sweep.inputs import load_inputs
 from sweep.results import ask
+from sweep.study import load_study
 
 TEXT = """\
 study: systems
@@ -88,3 +91,11 @@ def test_a_run_tells_what_tag_storage_held_over_time(folder: Path) -> None:
         whole = {sum(pages) for pages in zip(reserved, cached, empty, strict=True)}
         assert len(whole) == 1, system
         assert min(*reserved, *cached, *empty) >= 0
+
+
+def test_a_placement_that_wants_every_allocation_is_refused_on_tagged_ones(folder: Path) -> None:
+    path = folder / "far.yaml"
+    path.write_text(TEXT.replace("choices: [queue, spread]", "choices: [queue, far]"))
+    study, _ = load_study(path)
+    with pytest.raises(EventsError, match=r"small\.parquet: placement far looks for frames"):
+        load_inputs(study, path)
