@@ -81,7 +81,8 @@ def _end_task(node: Node, asked: Asked, task: int) -> None:
 
 @kernel
 def _take_other(node: Node, asked: Asked, handle: int, order: int, flags: int) -> int:
-    frame = take(node, MOVABLE if flags & MOVABLE_FLAG else UNMOVABLE, order)
+    kind = MOVABLE if flags & MOVABLE_FLAG else UNMOVABLE
+    frame = take(node, kind, order, flags & TAGGED != 0)
     asked.holder[handle] = 0
     if frame != NONE:
         asked.holder[handle] = -(frame + 1) if flags & TAGGED else frame + 1

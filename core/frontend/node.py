@@ -144,14 +144,17 @@ def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> Non
 
 
 @kernel
-def take(node: Node, kind: int, order: int) -> int:
-    """Return the first frame of an allocation, or NONE where memory has run out."""
+def take(node: Node, kind: int, order: int, tagged: bool) -> int:
+    """Return the first frame of an allocation, or NONE where memory has run out.
+
+    That pages are allocated tagged is told by who does it.
+    """
     node.register[FREE_PAGES] -= 1 << order
     if order > 0:
         frame = take_block(node.frames, wide(kind), wide(order))
     else:
         frame = take_frame(node.frames, wide(kind))
-    if node.register[TELLS_FRAMES] and frame != NONE:
+    if node.register[TELLS_FRAMES] and frame != NONE and not tagged:
         put(node, ALLOC, wide(0), wide(order), frame, wide(0))
     return frame
 
@@ -181,7 +184,7 @@ def fill_pool(node: Node) -> None:
     frames, register = node.frames, node.register
     register[POOL] += register[ZRAM_SHARE]
     if register[POOL_PAGES] * WHOLE_PAGE < register[POOL]:
-        frame = take(node, UNMOVABLE, 0)
+        frame = take(node, UNMOVABLE, 0, False)
         register[POOL_PAGES] += 1
         if frame != NONE:
             stack(frames, frame, wide(register[POOL_FRAME]))

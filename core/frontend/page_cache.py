@@ -324,7 +324,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
             admit(node, folio, order, take_page(node, folio), 0, in_fault)
             return
         ensure_frames(node, 1 << order)
-        frame = take(node, MOVABLE, order)
+        frame = take(node, MOVABLE, order, False)
         if frame == NONE:
             # No block is whole: the kernel reads single pages then.
             node.register[FREE_PAGES] += 1 << order
@@ -371,7 +371,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
             tagged = bits & TAGGED_PAGE
         if tagged:
             ensure_frames(node, 1)
-            frame = take(node, MOVABLE, 0)
+            frame = take(node, MOVABLE, 0, True)
         else:
             ensure(node, 1)
             frame = take_page(node, page)

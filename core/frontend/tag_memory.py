@@ -137,10 +137,10 @@ def take_page(node: Node, page: int) -> int:
     register = node.register
     free = wide(register[SLOTS_FREE])
     if free == 0:
-        return take(node, MOVABLE, 0)
+        return take(node, MOVABLE, 0, False)
     frame = wide(NONE)
     if 2 * free <= register[FREE_PAGES] and not register[IS_IDEAL]:
-        frame = take(node, MOVABLE, 0)
+        frame = take(node, MOVABLE, 0, False)
         if frame != NONE:
             return frame
         register[FREE_PAGES] += 1
@@ -229,7 +229,7 @@ def reserve(node: Node, block: int) -> None:
     for slot in range(block * pages, (block + 1) * pages):
         page = wide(node.slots[slot, _PAGE])
         if page >= 0:
-            node.pages[page].place = take(node, MOVABLE, 0)
+            node.pages[page].place = take(node, MOVABLE, 0, False)
             register[MIGRATED] += 1
             if node.pinned_until[slot] == _FOREVER_NS:
                 register[PINS_LEFT] += 1
