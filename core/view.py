@@ -35,6 +35,15 @@ class View(NamedTuple):
     tag_memory: TagMemory | None = None
     every_frame: bool = False
 
+    @property
+    def wants_every_frame(self) -> bool:
+        """Whether a table should have untagged allocations too, if it is made for the view.
+
+        An allocator that knows can use free frames alone; where they are not told, all that are
+        not tagged count as free.
+        """
+        return self.every_frame or self.tagged_placement is not TaggedPlacement.RECORDED
+
 
 def view_of(policy: Policy, machine: Machine) -> View:
     """Return the view of a policy."""

@@ -165,7 +165,7 @@ class Evaluator:
             source = self.workloads.sources[workload]
             if isinstance(source, Recipe):
                 made = source.changed(dict(values))
-                events = replace(made, every_frame=view.every_frame).events()
+                events = replace(made, every_frame=view.wants_every_frame).events()
             else:
                 events = source
             kept = self._timelines
