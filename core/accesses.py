@@ -143,8 +143,14 @@ def read_page_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     except FileNotFoundError:
         raise EventsError(f"{name}: no such file") from None
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise EventsError(f"{name}: no access trace, or a damaged one ({reason})") from None
+        raise EventsError(f"{name}: no access trace, or a damaged one ({_why(error)})") from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        key = error.args[0]
+        return f"it has no {key.decode() if isinstance(key, bytes) else key}"
+    return str(error).splitlines()[0]
 
 
 def read_accesses(path: str | os.PathLike[str]) -> Accesses:
@@ -168,7 +174,6 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
     except FileNotFoundError:
         raise EventsError(f"{name}: no such file") from None
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise EventsError(f"{name}: no access trace, or a damaged one ({reason})") from None
+        raise EventsError(f"{name}: no access trace, or a damaged one ({_why(error)})") from None
     check_accesses(accesses, name)
     return accesses

@@ -22,30 +22,39 @@ from core.policy import Guests
 _ORDER = 5
 
 
+def first_guest_block(machine: Machine, ratio: float) -> int:
+    """Return the first of the tag blocks that cover guests' memory: all blocks, without guests."""
+    return machine.tag_blocks - ceil(ratio * machine.tag_blocks)
+
+
 def with_guests(events: Events, machine: Machine, ratio: float, guests: Guests) -> Events:
     """Return `events` on a host whose top `ratio` of tag blocks covers the memory of guests.
 
     What the table allocates and frees there is left out: it is the guests' now.
     """
     covered = DATA_PAGES_PER_TAG_PAGE * machine.tag_block_pages
-    blocks = machine.tag_blocks - ceil(ratio * machine.tag_blocks)
-    first = blocks * covered
+    first = first_guest_block(machine, ratio) * covered
     recorded = _cut_at(events, first)
     frames = (recorded["op"] == ALLOC) | (recorded["op"] == FREE)
     kept = np.flatnonzero(~frames | (recorded["pfn"] < first))
-    pieces = np.arange(first, machine.data_pages - (1 << _ORDER) + 1, 1 << _ORDER)
+    whole = machine.data_pages - (machine.data_pages - first) % (1 << _ORDER)
+    # What is left over at the end is allocated page by page.
+    pieces = np.concatenate(
+        [np.arange(first, whole, 1 << _ORDER), np.arange(whole, machine.data_pages)]
+    )
     start = events.time_ns[0] if events.time_ns.size else 0
     span = int(events.time_ns[-1] - start) if events.time_ns.size else 0
     time_ns = np.full(pieces.size, start, dtype=np.int64)
     if guests is Guests.PKVM:
-        time_ns += np.array([span * one // max(1, pieces.size) for one in range(pieces.size)])
+        shares = [span * int(one - first) // (machine.data_pages - first) for one in pieces]
+        time_ns += np.array(shares, dtype=np.int64)
     rows = np.searchsorted(recorded["time_ns"][kept], time_ns, side="left")
     added: dict[str, Any] = {
         "time_ns": time_ns,
         "op": ALLOC,
         "inode": 0,
         "index": 0,
-        "order": _ORDER,
+        "order": np.where(pieces < whole, _ORDER, 0),
         "pfn": pieces,
         "flags": TAGGED | PINNED if guests is Guests.KVM else TAGGED,
     }

@@ -218,7 +218,7 @@ def _occupancy(workloads: Sequence[Outcomes]) -> Columns:
         spare = unreserved - reserved_ns[run.headroom_blocks]
         # Blocks that are kept empty are others by and by: the replay has counted how long.
         kept = run.kept_blocks * pages * timeline.span_ns + withheld_ns
-        spare = np.where(run.kept_blocks > 0, kept, spare)
+        spare = np.where(run.under(System.CLEANCACHE) & (run.kept_blocks > 0), kept, spare)
         spare = np.where(run.under(System.CLEANCACHE, System.ZSWAP), spare, 0)
         total += all_ns
         reserved += mine

@@ -43,12 +43,17 @@ def replay_policy(events: Events, machine: Machine, policy: Policy) -> Outcomes:
 
 
 def replay_timeline(
-    timeline: Timeline, machine: Machine, policies: Policies, larger: Larger | None = None
+    timeline: Timeline,
+    machine: Machine,
+    policies: Policies,
+    larger: Larger | None = None,
+    ideal: int | None = None,
 ) -> Outcomes:
     """Return the outcomes of a prepared timeline; a lane's do not depend on its neighbours.
 
     `larger` is what a page cache larger by the unreserved tag storage would read, where that is
-    known: results are quoted against it if it saves more than the clairvoyant cleancache.
+    known: results are quoted against it if it saves more than the clairvoyant cleancache. `ideal`
+    is how many pages the ideal restores, if it is another timeline's.
     """
     counted = nothing_counted(timeline, policies.lanes)
     systems: dict[System, Callable[[Timeline, Policies], Counted]]
@@ -58,7 +63,9 @@ def replay_timeline(
         if mine.size:
             for whole, part in zip(counted, run(timeline, policies.of(mine)), strict=True):
                 whole[mine] = part
-    return outcomes_of(timeline, machine, policies, counted, ideal_restored(timeline, larger))
+    if ideal is None:
+        ideal = ideal_restored(timeline, larger)
+    return outcomes_of(timeline, machine, policies, counted, ideal)
 
 
 def ideal_restored(timeline: Timeline, larger: Larger | None) -> int:

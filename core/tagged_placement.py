@@ -34,11 +34,14 @@ _UNSTACKED = -2
 _HEADROOM, _OTHERS, _LOWEST = range(3)
 
 
-def place_tagged(events: Events, machine: Machine, headroom_blocks: int) -> Events:
+def place_tagged(
+    events: Events, machine: Machine, headroom_blocks: int, hosts: int | None = None
+) -> Events:
     """Return `events` with tagged pages in the lowest block that is reserved and has room.
 
     Where there is none, in a block of the headroom, or else in the block that was released last,
-    which caches least since free slots are used in the order in which they became free.
+    which caches least since free slots are used in the order in which they became free. The first
+    `hosts` blocks are chosen from, all of them if that is not said.
     """
     frames = (events.op == ALLOC) | (events.op == FREE)
     sizes = np.where(frames, 1 << events.order.astype(np.int64), 1)
@@ -47,6 +50,7 @@ def place_tagged(events: Events, machine: Machine, headroom_blocks: int) -> Even
     _place(
         *(events.op, events.order, events.pfn, events.flags, pfn, machine.data_pages),
         *(DATA_PAGES_PER_TAG_PAGE * machine.tag_block_pages, machine.tag_blocks, headroom_blocks),
+        machine.tag_blocks if hosts is None else hosts,
     )
     columns = {name: column[source] for name, column in events.columns.items()}
     columns["pfn"] = pfn
@@ -61,10 +65,23 @@ def place_tagged(events: Events, machine: Machine, headroom_blocks: int) -> Even
 
 @kernel
 def _push(heads: NDArray[np.int64], below: NDArray[np.int64], block: int, headroom: int) -> None:
-    if below[block] == _UNSTACKED:
-        head = _HEADROOM if block < headroom else _OTHERS
-        below[block] = heads[head]
-        heads[head] = block
+    head = _HEADROOM if block < headroom else _OTHERS
+    below[block] = heads[head]
+    heads[head] = block
+
+
+@kernel
+def _pull(heads: NDArray[np.int64], below: NDArray[np.int64], block: int, headroom: int) -> None:
+    """Take a block off its stack; it is on top unless a page is tagged in place."""
+    head = _HEADROOM if block < headroom else _OTHERS
+    if heads[head] == block:
+        heads[head] = below[block]
+    else:
+        above = wide(heads[head])
+        while below[above] != block:
+            above = wide(below[above])
+        below[above] = below[block]
+    below[block] = _UNSTACKED
 
 
 @kernel
@@ -82,23 +99,11 @@ def _choose_block(
     if block < tagged_in.size:
         return block
     for head in (_HEADROOM, _OTHERS):
-        before = wide(_NONE)
         block = wide(heads[head])
         while block != _NONE:
-            after = wide(below[block])
-            chosen = tagged_in[block] == 0 and free_in[block] > 0
-            if chosen or tagged_in[block] > 0:
-                # Chosen, or one where a page was tagged in place: it goes off the stack.
-                below[block] = _UNSTACKED
-                if before == _NONE:
-                    heads[head] = after
-                else:
-                    below[before] = after
-            else:
-                before = block
-            if chosen:
+            if free_in[block] > 0:
                 return block
-            block = after
+            block = wide(below[block])
     return wide(_NONE)
 
 
@@ -113,6 +118,7 @@ def _place(
     covered: int,
     blocks: int,
     headroom: int,
+    hosts: int,
 ) -> None:
     frame_of = np.arange(data_pages)
     recorded_of = np.arange(data_pages)
@@ -122,8 +128,10 @@ def _place(
     free_in[blocks - 1] = data_pages - (blocks - 1) * covered
     heads = np.array([_NONE, _NONE, blocks])
     below = np.full(blocks, _UNSTACKED)
-    for block in range(blocks - 1, -1, -1):
+    for block in range(hosts - 1, -1, -1):
         _push(heads, below, block, headroom)
+    # Guests' blocks are never chosen, whatever is free in them.
+    free_in[hosts:] = 0
     place = 0
     for row in range(op.size):
         kind = wide(op[row])
@@ -151,9 +159,13 @@ def _place(
                 continue
             state[frame] = after
             block = frame // covered
+            if block >= hosts:
+                continue
             free_in[block] += (1 if after == FRAME_FREE else 0) - (1 if before == FRAME_FREE else 0)
             if after == FRAME_TAGGED:
                 tagged_in[block] += 1
+                if tagged_in[block] == 1:
+                    _pull(heads, below, block, headroom)
             elif before == FRAME_TAGGED:
                 tagged_in[block] -= 1
                 if tagged_in[block] == 0:

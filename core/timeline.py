@@ -105,6 +105,8 @@ def prepare(
     slots, block_pages = machine.slots, machine.tag_block_pages
     if region is not None and sizes is not None:
         slots, block_pages = max(region.most_pages, int(sizes[1].max())), 1
+        if slots >= 2**31:
+            raise ValueError(f"a region of {slots} pages is beyond 2**31")
     if span_ns * slots >= 2**63:
         raise ValueError(f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace")
     keys = distinct_pages(events)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from math import floor
 from typing import NamedTuple
 
-from core.events import Events
+from core.events import Events, check_events
 from core.frontend.tag_memory import TagMemory
-from core.guests import with_guests
+from core.guests import first_guest_block, with_guests
 from core.machine import Machine
 from core.policy import Guests, HeadroomMode, Placement, Policy, System, TaggedPlacement
 from core.system.migrate_cma import tag_memory_of
@@ -55,7 +55,8 @@ def view_of(policy: Policy, machine: Machine) -> View:
         return View(tag_memory=tag_memory_of(policy, machine))
     placed = policy.tagged_placement if policy.system is not System.CARVEOUT else None
     first = placed is TaggedPlacement.HEADROOM_FIRST
-    if policy.system is System.IDEAL or policy.headroom_mode is HeadroomMode.DYNAMIC:
+    dynamic = policy.headroom_mode is HeadroomMode.DYNAMIC
+    if policy.system is System.IDEAL or (policy.system is System.CLEANCACHE and dynamic):
         first = False
     guests = policy.guest_ratio > 0 and policy.system is not System.CARVEOUT
     return View(
@@ -70,8 +71,11 @@ def view_of(policy: Policy, machine: Machine) -> View:
 
 def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
     """Return the timeline of `events` on `machine` that a view shows."""
+    if events.data_pages > machine.data_pages:
+        check_events(events, machine.data_pages, events.source)
+    if view.tagged_placement is not TaggedPlacement.RECORDED:
+        hosts = first_guest_block(machine, view.guest_ratio)
+        events = place_tagged(events, machine, view.headroom_blocks, hosts)
     if view.guest_ratio > 0:
         events = with_guests(events, machine, view.guest_ratio, view.guests)
-    if view.tagged_placement is not TaggedPlacement.RECORDED:
-        events = place_tagged(events, machine, view.headroom_blocks)
     return prepare(events, machine, view.region, view.pages_per_slot, view.every_frame)

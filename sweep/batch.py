@@ -188,13 +188,17 @@ class Evaluator:
         ideal = View(tag_memory=tag_memory_of(Policy(system=System.IDEAL), machine))
         made = isinstance(self.workloads.sources[workload], Recipe)
         view = ground.views[workload]
-        larger_ideal = made and view.region is None
-        bound = self._larger_memory(workload, ground, ideal)[1] if larger_ideal else None
-        if view.tag_memory is None:
+        # Guests are laid over event tables alone: a larger page cache beside them is not known.
+        known = made and view.guest_ratio == 0
+        bound = self._larger_memory(workload, ground, ideal)[1] if known else None
+        if view.tag_memory is None and view.region is None:
             return replay_timeline(self._timeline(workload, ground), machine, policies, bound)
+        # A region, and memory, are held against the ideal of the tag storage.
+        restored = ideal_restored(self._timeline(workload, plain(ground)), bound)
+        if view.tag_memory is None:
+            timeline = self._timeline(workload, ground)
+            return replay_timeline(timeline, machine, policies, ideal=restored)
         timeline, larger, fronted = self._larger_memory(workload, ground, view)
-        base = self._timeline(workload, plain(ground))
-        restored = ideal_restored(base, bound)
         counted = count_migrate_cma(timeline, larger, fronted, policies)
         return outcomes_of(timeline, machine, policies, counted, restored)
 
@@ -266,7 +270,8 @@ def _run_rows(outcomes: Outcomes) -> list[Row]:
     """Return what a row of `runs` has beside outcomes: latency tallies, and the series."""
     series = {name: values.tolist() for name, values in series_of(outcomes).items()}
     return [
-        {"reservation_samples": samples} | {name: series[name][lane] for name in SERIES}
+        {"page_size": outcomes.machine.page_size, "reservation_samples": samples}
+        | {name: series[name][lane] for name in SERIES}
         for lane, samples in enumerate(_sample_rows(outcomes))
     ]
 

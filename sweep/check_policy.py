@@ -134,17 +134,29 @@ def _given(space: Space, name: str) -> bool:
 
 def _check_needs(source: Source, space: Space, read: set[str]) -> None:
     for name, value, other, why in _NEEDS:
-        if name not in space.fixed or name not in read or _given(space, other):
+        if name not in read or _given(space, other):
             continue
-        if value is None or space.fixed[name] == value:
-            said = f"{name}: {space.fixed[name]}" if value else name
-            source.complain((*space.place, name), f"{said} needs {other}: {why}")
-    both = (space.fixed.get("tagged_placement"), space.fixed.get("headroom_mode"))
-    if both == ("headroom_first", "dynamic"):
-        message = (
-            "headroom_first fills the first blocks, and a dynamic headroom has none of its own"
-        )
-        source.complain((*space.place, "tagged_placement"), message)
+        said = name in space.fixed or name in space.searched
+        if (said and value is None) or (value is not None and value in _values(space, name)):
+            what = f"{name}: {value}" if value else name
+            source.complain(_place(space, name), f"{what} needs {other}: {why}")
+    dynamic = "dynamic" in _values(space, "headroom_mode")
+    if dynamic and "headroom_first" in _values(space, "tagged_placement"):
+        message = "headroom_first fills the first blocks: a dynamic headroom has none of its own"
+        source.complain(_place(space, "tagged_placement"), message)
+
+
+def _values(space: Space, name: str) -> list[Any]:
+    """Return the words that a field may have, as far as they are said."""
+    searched = space.searched.get(name)
+    choices = searched.get("choices") if isinstance(searched, dict) else None
+    if isinstance(choices, list):
+        return choices
+    return [space.fixed[name]] if name in space.fixed else []
+
+
+def _place(space: Space, name: str) -> Place:
+    return (*(space.place if name in space.fixed else space.searched_place), name)
 
 
 def _check_accesses(source: Source, data: Mapping, space: Space) -> None:

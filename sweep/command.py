@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from core.events import Events, EventsError
-from core.policy import Eviction, LargeFolios
+from core.policy import Eviction, HeadroomMode, LargeFolios, Placement, Policy, System
 from core.system.units import Form
 from core.workload.recipe import Recipe
 from core.workload.text import TraceError
@@ -16,11 +16,19 @@ from sweep.inputs import Inputs, load_inputs, make_events
 from sweep.register import StudyChangedError, only_run, register
 from sweep.results import Store, StoreError, ask, open_for_reading, read_rows
 from sweep.runner import number_of_trials, run_study
-from sweep.screen import LiveProgress, note, print_answer, print_json, print_summary, print_table
+from sweep.screen import (
+    LiveProgress,
+    note,
+    print_answer,
+    print_json,
+    print_summary,
+    print_table,
+    shown_of,
+)
 from sweep.search import SearchError, check_sampler
 from sweep.source import SourceError, read_source
 from sweep.sql import baselines_sql, best_sql, columns_shown, next_questions, status_sql
-from sweep.study import Study, load_study, parse_study
+from sweep.study import Parameter, Study, load_study, parse_study
 from sweep.workload import WORKLOAD_FIELDS
 
 #: What a user can put right: told in a line, exit code 2.
@@ -77,26 +85,38 @@ def _executor(
 
 def loops_of(study: Study) -> list[tuple[Eviction, Form]]:
     """Return the compiled loops that a study may call."""
-    loops = set()
+    loops: set[tuple[Eviction, Form]] = set()
     for subspace in study.subspaces:
-        fixed, searched = subspace.policy, subspace.parameters
-        base = candidate(study.within(subspace), {}).policy
-        choices = getattr(searched.get("eviction"), "choices", [base.eviction])
-        refused = base.large_folios is LargeFolios.REFUSE and "large_folios" not in searched
-        forms = {Form.SINGLE}
-        if not refused and ("folio_order" in searched or base.folio_order > 0):
-            forms |= {Form.GENERAL}
-        if {"placement", "headroom_mode"} & (searched.keys() | fixed.model_fields_set):
-            forms |= {Form.PLACED}
-        loops |= {(Eviction(choice), form) for choice in choices for form in forms}
+        loops |= _loops(candidate(study.within(subspace), {}).policy, subspace.parameters)
     for one in study.baselines:
-        loops.add((baseline(study, one).policy.eviction, Form.SINGLE))
+        loops |= _loops(baseline(study, one).policy, {})
     return sorted(loops, key=lambda loop: (list(Form).index(loop[1]), loop[0]))
+
+
+def _loops(base: Policy, searched: dict[str, Parameter]) -> set[tuple[Eviction, Form]]:
+    """Return the loops of a policy, some of whose fields are searched."""
+    systems = {System(word) for word in getattr(searched.get("system"), "choices", [base.system])}
+    forms = set()
+    if System.TMEM in systems:
+        forms.add(Form.PLACED)
+    if System.CLEANCACHE in systems:
+        dynamic = base.headroom_mode is HeadroomMode.DYNAMIC
+        if {"placement", "headroom_mode"} & searched.keys():
+            forms |= {Form.PLACED, Form.SINGLE}
+        elif dynamic or base.placement is not Placement.QUEUE:
+            forms.add(Form.PLACED)
+        else:
+            forms.add(Form.SINGLE)
+        refused = base.large_folios is LargeFolios.REFUSE and "large_folios" not in searched
+        if Form.SINGLE in forms and not refused and ("folio_order" in searched or base.folio_order):
+            forms.add(Form.GENERAL)
+    evictions = getattr(searched.get("eviction"), "choices", [base.eviction])
+    return {(Eviction(eviction), form) for eviction in evictions for form in forms}
 
 
 def _show(study: Study, database: Path, as_json: bool) -> bool:
     with open_for_reading(database) as connection:
-        best = read_rows(connection, best_sql(study, 5), [study.study])
+        best = read_rows(connection, best_sql(study, max(5, len(study.subspaces))), [study.study])
         baselines = read_rows(connection, baselines_sql(), [study.study])
         counts = read_rows(connection, status_sql(), [study.study])[0]
     if as_json:
@@ -138,9 +158,17 @@ def validate_command(path: Path, as_json: bool) -> None:
         for one in workloads
     )
     print(
-        f"{path}: good: {found['n_trials']} trials of {', '.join(study.searched)} by "
-        f"{study.sampler.name}, {len(study.baselines)} baselines, on {traces}"
+        f"{path}: good: {found['n_trials']} trials of {_searched(study)}, "
+        f"{len(study.baselines)} baselines, on {traces}"
     )
+
+
+def _searched(study: Study) -> str:
+    """Return what a study searches, in words."""
+    names = ", ".join(study.searched)
+    several = f"{len(study.policies)} policies, each" if study.policies else ""
+    how = f"of {names} by {study.sampler.name}" if names else "once"
+    return f"{several} {how}".strip() if several else how.removeprefix("of ")
 
 
 def _made(study: Study, recipe: Recipe) -> dict[str, int]:
@@ -191,7 +219,7 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        print_table([{key: row[key] for key in columns_shown(stored)} for row in rows])
+        print_table([shown_of(row, columns_shown(stored)) for row in rows])
     else:
         note(f"study {name}: no feasible trial yet")
 

@@ -6,7 +6,14 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from core.costs import COST_PRESETS
 from core.outcomes import UNITS
@@ -41,8 +48,18 @@ def _page_size(value: int) -> int:
 
 
 def size_in_bytes(value: int | str | float) -> int:
-    """Return the bytes of a size such as ``4KiB``, or of a whole number of them."""
-    return TypeAdapter(Size).validate_python(value)
+    """Return the bytes of a size such as ``4KiB``, or of a whole number of them.
+
+    Raises
+    ------
+    ValueError
+        With what is wrong, in a line.
+    """
+    try:
+        return TypeAdapter(Size).validate_python(value)
+    except ValidationError as error:
+        told = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise ValueError(told[:1].lower() + told[1:]) from None
 
 
 def known_word(kind: str, words: Iterable[str]) -> AfterValidator:

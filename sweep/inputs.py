@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from core.accesses import Accesses, read_accesses
 from core.events import ALLOC, TAGGED, Events, EventsError, digest_events, read_events
-from core.machine import Machine
+from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy import Placement
 from core.workload.recipe import Recipe
 from sweep.batch import Workloads
-from sweep.study import Study
+from sweep.fields import size_in_bytes
+from sweep.study import Categorical, Study
 from sweep.study import Workload as Said
 from sweep.workload import WORKLOAD_FIELDS, is_random, own_parameters, settings, titles
 
@@ -63,7 +64,29 @@ def load_inputs(study: Study, study_path: Path) -> Inputs:
             found.append((one, one.page_size, one.data_pages, name, replicate, one.digest()))
     sources, page_sizes, data_pages, names, replicates, digests = zip(*found, strict=True)
     workloads = Workloads(sources, page_sizes, data_pages)
+    _check_blocks(
+        study,
+        study_path,
+        min(size * pages for size, pages in zip(page_sizes, data_pages, strict=True)),
+    )
     return Inputs(workloads, list(names), list(replicates), list(digests), warnings)
+
+
+def _check_blocks(study: Study, study_path: Path, memory_bytes: int) -> None:
+    """Refuse a tag block that is larger than all tag storage: the last one counts whole."""
+    sizes = [study.machine.tag_block_size, *(one.tag_block_size for one in study.baselines)]
+    searched = study.searched.get("tag_block_size")
+    if isinstance(searched, Categorical):
+        sizes += [size_in_bytes(choice) for choice in searched.choices]
+    elif searched is not None:
+        sizes.append(int(searched.high))
+    largest = max((size for size in sizes if size is not None), default=0)
+    storage_bytes = memory_bytes // DATA_PAGES_PER_TAG_PAGE
+    if largest > storage_bytes > 4096:
+        raise EventsError(
+            f"{study_path}: a tag block of {largest} bytes is larger than the tag storage of a "
+            f"workload's machine, {storage_bytes} bytes"
+        )
 
 
 def _trace(

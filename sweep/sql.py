@@ -41,7 +41,7 @@ def best_sql(study: Study, limit: int) -> str:
     if len(study.objectives) == 1 and study.policies:
         return (
             f"SELECT * FROM (SELECT DISTINCT ON (subspace) * FROM trials WHERE {usable} "
-            f"ORDER BY subspace, {order}, number) ORDER BY {order}, number"
+            f"ORDER BY subspace, {order}, number) ORDER BY {order}, number LIMIT {limit}"
         )
     if len(study.objectives) == 1:
         return (
@@ -94,7 +94,7 @@ def next_questions(study: Study) -> list[str]:
     direction = "desc" if study.objectives[0].direction == "maximize" else "asc"
     columns = ", ".join([*list(study.searched)[:4], metric])
     best = "max" if direction == "desc" else "min"
-    name = next(iter(study.searched), "system")
+    name = "system" if study.policies else next(iter(study.searched))
     mine = f"where study = '{study.study}' and role = 'trial'"
     return [
         f"select distinct {columns} from trials {mine} order by {metric} {direction} limit 10",

@@ -28,7 +28,7 @@ FLUSH_SHARE = 0.1
 REMEMBERED = 4096
 PLACE = "(study, role, number)"
 #: What a row of `runs` holds beside its place.
-RUN_VALUES = (*OUTCOME_COLUMNS, "reservation_samples", *SERIES)
+RUN_VALUES = ("page_size", *OUTCOME_COLUMNS, "reservation_samples", *SERIES)
 #: Lanes of a task at most.
 TASK_LANES = 256
 
@@ -206,7 +206,8 @@ class Trials:
         outcomes = evaluated.outcomes
         reason = unusable(self._study, outcomes) if trial.role == "trial" else None
         state = "complete" if reason is None else "fail"
-        self._add_row(trial, state, reason, feasible(self._study, outcomes), outcomes)
+        keeps = feasible(self._study, outcomes) if reason is None else None
+        self._add_row(trial, state, reason, keeps, outcomes)
         for name, replicate, digest, run in zip(
             *(self._inputs.names, self._inputs.replicates, trial.digests, evaluated.runs),
             strict=True,

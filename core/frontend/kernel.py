@@ -37,6 +37,7 @@ from core.frontend.node import (
     NOW_NS,
     POINT_NS,
     PREVIOUS,
+    RESERVED,
     ROWS,
     SLOTS_USED,
     STEP_ROOM,
@@ -201,7 +202,8 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
             node.register[AT] = at
             node.register[NOW_NS] = asked.time_ns[at]
             while node.register[NOW_NS] >= node.register[NEXT_POINT_NS]:
-                put(node, POINT, wide(node.register[SLOTS_USED]), wide(0), wide(0), wide(0))
+                used, reserved = wide(node.register[SLOTS_USED]), wide(node.register[RESERVED])
+                put(node, POINT, used, wide(0), reserved, wide(0))
                 node.register[NEXT_POINT_NS] += node.register[POINT_NS]
             kind = wide(asked.op[at])
             page, order = wide(asked.page[at]), wide(asked.order[at])

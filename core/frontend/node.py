@@ -49,8 +49,8 @@ from core.jit import kernel, wide
     READAHEAD_PAGES,
     FOLIO_ORDER,
     # Tag storage as memory: tag pages a block (0: it is none) and data pages covered by one, free
-    # and used slots, and the integral of these; what pins pages; whether reclaim is for pages that
-    # cannot lie there; when the next moment of a series is.
+    # and used slots and reserved blocks, and integrals of these two; what pins pages; whether
+    # reclaim is for pages that cannot lie there; when the next moment of a series is.
     BLOCK_PAGES,
     COVERED,
     DATA_FRAMES,
@@ -59,6 +59,11 @@ from core.jit import kernel, wide
     SLOTS_USED,
     USED_NS,
     USED_SINCE_NS,
+    RESERVED,
+    RESERVED_NS,
+    RESERVED_PEAK,
+    RESERVATIONS,
+    RELEASES,
     PINNED_BITS,
     PIN_NS,
     PIN_SEED,
@@ -73,7 +78,7 @@ from core.jit import kernel, wide
     # Whether every allocation is told, or those of tagged memory alone.
     TELLS_FRAMES,
     NODE_REGISTERS,
-) = range(REGISTERS, REGISTERS + 37)
+) = range(REGISTERS, REGISTERS + 42)
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, of an extent: the number of its first page, and beyond its last; then, in

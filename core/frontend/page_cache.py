@@ -44,6 +44,7 @@ from core.frontend.lists import (
     size_of,
 )
 from core.frontend.node import (
+    ATOMIC_FAILURES,
     COVERED,
     DIRTIED,
     FLUSHED,
@@ -53,6 +54,7 @@ from core.frontend.node import (
     LOW,
     MIGRATED,
     NOW_NS,
+    PINNED_FAILURES,
     ROWS,
     SKIPPED,
     SLOTS_FREE,
@@ -275,6 +277,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
             return
         register = node.register
         blocks, before = wide(0), wide(register[MIGRATED])
+        pinned, atomic = wide(register[PINNED_FAILURES]), wide(register[ATOMIC_FAILURES])
         for one in range(frame, frame + (1 << order)):
             block = one // wide(register[COVERED])
             count_tagged(node, block)
@@ -282,9 +285,13 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
                 used = used_in(node, block)
                 if used > 0 and not can_empty(node, block, flags):
                     continue
-                ensure_frames(node, used)
+                if used > 0:
+                    ensure_frames(node, used)
                 reserve(node, block)
                 blocks += 1
+        # However many of its pages could not be served, it is one allocation that failed.
+        register[PINNED_FAILURES] = min(register[PINNED_FAILURES], pinned + 1)
+        register[ATOMIC_FAILURES] = min(register[ATOMIC_FAILURES], atomic + 1)
         if blocks > 0:
             put_sample(node, blocks, register[MIGRATED] - before, flags)
 

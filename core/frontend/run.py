@@ -29,6 +29,11 @@ from core.frontend.node import (
     PINNED_FAILURES,
     POINT_NS,
     READAHEAD_PAGES,
+    RELEASES,
+    RESERVATIONS,
+    RESERVED,
+    RESERVED_NS,
+    RESERVED_PEAK,
     ROWS,
     SLOTS_USED,
     TELLS_FRAMES,
@@ -39,7 +44,7 @@ from core.frontend.node import (
     Node,
     make_node,
 )
-from core.frontend.tag_memory import POINT, SAMPLE, TagMemory, begin, make_slots
+from core.frontend.tag_memory import POINT, SAMPLE, TagMemory, begin, make_slots, pass_time
 from core.jit import entry, wide
 from core.timeline import SERIES_POINTS
 
@@ -98,13 +103,13 @@ class Fronted(NamedTuple):
     """The events of a front end, and what it counted.
 
     Of tag storage as memory: `samples` tells how often tags had to wait for (atomic, blocks, pages
-    migrated), `series` the slots in use at the moments of a replay's series.
+    migrated), `series` the slots in use and the blocks reserved at 64 moments.
     """
 
     events: Events
     counts: dict[str, int]
     samples: dict[tuple[int, int, int], int]
-    series: list[int]
+    series: list[tuple[int, int]]
 
 
 _ENTRIES: dict[Reclaim, Callable[..., int]] = {
@@ -119,6 +124,10 @@ _TAG_COUNTS = {
     "failed_pinned": PINNED_FAILURES,
     "failed_atomic": ATOMIC_FAILURES,
     "used_ns": USED_NS,
+    "reserved_ns": RESERVED_NS,
+    "peak_reserved": RESERVED_PEAK,
+    "reservations": RESERVATIONS,
+    "releases": RELEASES,
 }
 
 
@@ -149,18 +158,20 @@ def run_frontend(
     counts = dict(zip(COUNTED, register.tolist(), strict=False))
     if tag_memory is None:
         return Fronted(_events(accesses, extents, parts), counts, {}, [])
-    register[USED_NS] += register[SLOTS_USED] * (register[NOW_NS] - register[USED_SINCE_NS])
+    pass_time(register)
     counts |= {name: int(register[place]) for name, place in _TAG_COUNTS.items()}
+    counts["span_ns"] = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
     told = [part[part[:, 1] >= SAMPLE] for part in parts]
     samples: dict[tuple[int, int, int], int] = {}
-    series: list[int] = []
-    for _, op, value, _, migrated, flags in np.concatenate(told).tolist():
+    series: list[tuple[int, int]] = []
+    for _, op, value, _, other, flags in np.concatenate(told).tolist() if told else ():
         if op == POINT:
-            series.append(value)
+            series.append((value, other))
         else:
-            sample = (int(flags != 0), value, migrated)
+            sample = (int(flags != 0), value, other)
             samples[sample] = samples.get(sample, 0) + 1
-    series += [int(register[SLOTS_USED])] * (SERIES_POINTS - len(series))
+    last = int(register[SLOTS_USED]), int(register[RESERVED])
+    series += [last] * (SERIES_POINTS - len(series))
     parts = [part[part[:, 1] < SAMPLE] for part in parts]
     return Fronted(_events(accesses, extents, parts), counts, samples, series[:SERIES_POINTS])
 

@@ -5,8 +5,8 @@ what is not tagged. Its frames come after those of data memory. The allocator ta
 than half of the free pages are there (mm/page_alloc.c, ``__rmqueue`` with ``ALLOC_CMA``), or when
 no other is free; folios of order 0 of the page cache and untagged anonymous pages live there. A
 block that tags need is emptied: each page in it is copied to another frame, which reclaim frees if
-none is. That fails where a page is pinned or the allocation is atomic, and is tried again when the
-next page of the block is tagged. Without tag storage as memory, nothing here does anything.
+none is. That fails where a page is pinned or the allocation is atomic, and is tried again at the
+next tagged allocation in the block. Without tag storage as memory, nothing here does anything.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.events import ATOMIC
 from core.frontend.allocator import MOVABLE, NONE
+from core.frontend.lists import Register
 from core.frontend.node import (
     ATOMIC_FAILURES,
     BLOCK_PAGES,
@@ -33,6 +34,11 @@ from core.frontend.node import (
     PINNED_BITS,
     PINNED_FAILURES,
     PINS_LEFT,
+    RELEASES,
+    RESERVATIONS,
+    RESERVED,
+    RESERVED_NS,
+    RESERVED_PEAK,
     SLOTS_FREE,
     SLOTS_USED,
     USED_NS,
@@ -124,11 +130,18 @@ def _push(node: Node, slot: int) -> None:
 
 
 @kernel
-def _change_use(node: Node, more: int) -> None:
-    register = node.register
-    register[USED_NS] += register[SLOTS_USED] * (register[NOW_NS] - register[USED_SINCE_NS])
+def pass_time(register: Register) -> None:
+    """Add to the integrals over time what has been held since the last change."""
+    elapsed = register[NOW_NS] - register[USED_SINCE_NS]
+    register[USED_NS] += register[SLOTS_USED] * elapsed
+    register[RESERVED_NS] += register[RESERVED] * elapsed
     register[USED_SINCE_NS] = register[NOW_NS]
-    register[SLOTS_USED] += more
+
+
+@kernel
+def _change_use(node: Node, more: int) -> None:
+    pass_time(node.register)
+    node.register[SLOTS_USED] += more
 
 
 @kernel
@@ -240,6 +253,10 @@ def reserve(node: Node, block: int) -> None:
         node.slots[slot, _PAGE] = _WITHHELD
         node.pinned_until[slot] = 0
     node.blocks[block, _RESERVED] = 1
+    pass_time(register)
+    register[RESERVED] += 1
+    register[RESERVATIONS] += 1
+    register[RESERVED_PEAK] = max(register[RESERVED_PEAK], register[RESERVED])
 
 
 @kernel
@@ -260,6 +277,9 @@ def untag(node: Node, frame: int, order: int) -> None:
         node.blocks[block, _TAGGED] -= 1
         if node.blocks[block, _TAGGED] == 0 and node.blocks[block, _RESERVED] != 0:
             node.blocks[block, _RESERVED] = 0
+            pass_time(register)
+            register[RESERVED] -= 1
+            register[RELEASES] += 1
             for slot in range(block * pages, (block + 1) * pages):
                 register[FREE_PAGES] += 1
                 _push(node, wide(slot))

@@ -52,10 +52,12 @@ def replay_ideal(timeline: Timeline, policies: Policies, larger: Larger | None) 
     counted = nothing_counted(timeline, policies.lanes)
     register, counted.series[:] = bound(timeline)
     if larger is not None and larger.restored > register[RESTORED]:
+        # What tag storage holds over time remains that of the clairvoyant cleancache.
+        held = register[[CACHED_PAGE_NS, PEAK_CACHED]]
         register[:] = 0
+        register[[CACHED_PAGE_NS, PEAK_CACHED]] = held
         register[[RESTORED, MISSED, MISSED_SEQUENTIAL]] = larger
         register[SKIPPED] = timeline.offered_pages
-        counted.series[:] = 0
     counted.tallies[:] = register[: len(TALLIES)]
     return counted
 

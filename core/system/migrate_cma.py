@@ -26,7 +26,7 @@ from core.frontend.tag_memory import TagMemory
 from core.machine import Machine
 from core.policy import Policies, Policy, System
 from core.system.counted import Counted, nothing_counted
-from core.timeline import Timeline, prepare
+from core.timeline import RESIZE, Timeline, prepare
 
 
 class Larger(NamedTuple):
@@ -64,7 +64,21 @@ def compare(base: Timeline, fronted: Fronted, machine: Machine) -> tuple[Timelin
     ]
     first = np.cumsum(bins, dtype=np.int64) - bins
     classes = [(*pair, at, most) for pair, at, most in zip(pairs, first, bins, strict=True)]
+    counts = fronted.counts
+    reserved = np.array([blocks for _, blocks in fronted.series], dtype=np.int64)
     seen = own._replace(
+        # What was reserved is what was emptied, over the time of the accesses; told as the sizes of
+        # a region, whose other pages are reserved.
+        word=np.full(reserved.size, RESIZE, dtype=np.int16),
+        page=(own.slots - reserved * own.block_pages).astype(np.int32),
+        series_steps=np.arange(reserved.size + 1),
+        span_ns=counts["span_ns"],
+        occupancy=own.occupancy._replace(
+            reservations=counts["reservations"],
+            releases=counts["releases"],
+            peak_reserved=counts["peak_reserved"],
+            block_reserved_ns=np.array([counts["reserved_ns"]]),
+        ),
         classes=np.array(classes, dtype=np.int64).reshape(-1, 4),
         sample_bins=np.empty(0, dtype=np.int32),
         bins=sum(bins),
@@ -94,5 +108,5 @@ def count_migrate_cma(
     first = {(int(atomic), int(blocks)): int(at) for atomic, blocks, at, _ in timeline.classes}
     for (atomic, blocks, moved), count in fronted.samples.items():
         counted.samples[:, first[atomic, blocks] + moved] = count
-    counted.series[:] = fronted.series
+    counted.series[:] = [used for used, _ in fronted.series]
     return counted

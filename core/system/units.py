@@ -350,7 +350,7 @@ def units_over(hooks: ModuleType, form: Form, *, evicts: bool) -> Units:
         """Look the pages of a folio up, ascending; `mode` is INCLUSIVE, EXCLUSIVE or REFUSED."""
         for page in range(first, first + pages):
             number = wide(slot_of[page])
-            if placed and number >= 0 and discards(register):
+            if placed and number >= 0 and mode != REFUSED and discards(register):
                 # The hypervisor took the page unasked; it shows now.
                 expel(slot_of, table, register, places, page, remaining_ns)
                 register[RECALLED] += 1

@@ -178,4 +178,4 @@ def _kept(path: Path) -> Fronted:
     columns = {name: table.column(name).combine_chunks().to_numpy() for name in SCHEMA.names}
     samples = {(atomic, blocks, moved): count for atomic, blocks, moved, count in told["samples"]}
     events = Events(**columns, **told["events"])
-    return Fronted(events, told["counts"], samples, told["series"])
+    return Fronted(events, told["counts"], samples, [tuple(point) for point in told["series"]])

@@ -147,11 +147,12 @@ def latency_sql(name: str, marked: Sequence[Row]) -> str:
     """Return the query for the share of reservations that took no longer, of marked policies."""
     return f"""\
 WITH samples AS (
-  SELECT study, role, number, unnest(reservation_samples) AS one FROM runs
+  SELECT study, role, number, page_size, unnest(reservation_samples) AS one FROM runs
   WHERE study = {text(name)} AND {_marked(marked)}
 ), latencies AS (
   SELECT role, number,
-    reserve_base_ns + one.blocks * (tag_block_size // {LINE_BYTES}) * cache_line_ns + CASE
+    reserve_base_ns
+    + one.blocks * (lcm(page_size, tag_block_size) // {LINE_BYTES}) * cache_line_ns + CASE
       WHEN one.dropped = 0 THEN 0
       WHEN system = 'migrate_cma' THEN migrate_base_ns + one.dropped * migrate_page_ns
       ELSE one.dropped * slot_drop_ns END AS latency_ns,

@@ -88,6 +88,7 @@ RUN_COLUMNS: dict[str, str] = {
     "workload": "VARCHAR NOT NULL",
     "replicate": "BIGINT NOT NULL",
     "events_digest": "VARCHAR",
+    "page_size": "BIGINT",
     **OUTCOME_COLUMNS,
     "reservation_samples": SAMPLES,
     **dict.fromkeys(SERIES, "BIGINT[]"),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from streams import compiled
 
-from core.accesses import Accesses
+from core.accesses import READ, TAKE, Accesses
 from core.costs import Costs, pack_costs
-from core.events import ALLOC, RESTORE, TAGGED
+from core.events import ALLOC, ATOMIC, RESTORE, TAGGED
 from core.eviction.queue import MISSED, RESTORED
 from core.frontend.run import Fronted, FrontEnd, run_frontend
 from core.frontend.tag_memory import TagMemory
@@ -62,9 +62,12 @@ def test_more_memory_reads_less_where_popularity_decides() -> None:
 def test_slots_in_use_are_never_more_than_there_are(launches: Accesses) -> None:
     fronted = run(launches)
     assert len(fronted.series) == 64
-    assert 0 < max(fronted.series) <= MACHINE.slots
+    held = [used + reserved * MACHINE.tag_block_pages for used, reserved in fronted.series]
+    assert 0 < max(held) <= MACHINE.slots
     span_ns = int(launches.time_ns[-1] - launches.time_ns[0])
-    assert 0 < fronted.counts["used_ns"] <= MACHINE.slots * span_ns
+    assert fronted.counts["span_ns"] == span_ns
+    held_ns = fronted.counts["used_ns"] + fronted.counts["reserved_ns"] * MACHINE.tag_block_pages
+    assert 0 < held_ns <= MACHINE.slots * span_ns
 
 
 def test_every_page_that_was_migrated_is_in_a_sample(launches: Accesses) -> None:
@@ -79,6 +82,10 @@ def test_pins_fail_reservations_and_the_ideal_knows_none(launches: Accesses) -> 
     assert free.counts["failed_pinned"] == 0
     assert pinned.counts["failed_pinned"] > 0
     assert hostile.counts["failed_pinned"] > 0
+    for fronted in (free, pinned, hostile):
+        # Blocks count as reserved when they were emptied, not when they were wanted.
+        made = sum(blocks * count for (_, blocks, _), count in fronted.samples.items())
+        assert fronted.counts["reservations"] == made
     ideal = run(launches, is_ideal=True, pinned_ratio=0.5, pin_duration_ns=10**12)
     assert ideal.counts["failed_pinned"] == ideal.counts["failed_atomic"] == 0
 
@@ -112,3 +119,38 @@ def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: A
     series = series_of(outcomes)
     whole = sum(series[f"series_{name}_pages"][0] for name in ("reserved", "cached", "empty"))
     assert np.all(whole == MACHINE.slots)
+    assert min(int(values.min()) for values in series.values()) >= 0
+    shares = [columns[f"{name}_share"].tolist()[0] for name in ("reserved", "cached", "empty")]
+    assert sum(shares) == pytest.approx(1)
+    assert min(shares) >= 0
+
+
+def test_an_allocation_that_fails_is_counted_once_however_many_pages_it_has() -> None:
+    # One slot a block; the page cache fills all of them, and an order-5 allocation needs one.
+    order = 5
+    rows = [(READ, page, 0, 0) for page in range(1100)]
+    rows += [(TAKE, 0, order, TAGGED | ATOMIC)] * 20
+    op, page, orders, flags = (np.array(column) for column in zip(*rows, strict=True))
+    size = op.size
+    accesses = Accesses(
+        np.arange(size, dtype=np.int64),
+        op.astype(np.uint8),
+        np.zeros(size, dtype=np.uint32),
+        page.astype(np.uint32),
+        orders.astype(np.uint8),
+        np.arange(size, dtype=np.int64),
+        flags.astype(np.uint8),
+        *(4096, 1024, 1000, 8, 16, "by hand"),
+    )
+    fronted = run_frontend(accesses, FrontEnd(), TagMemory(32, 1))
+    failed = fronted.counts["failed_atomic"]
+    assert failed + fronted.counts["reservations"] == 20
+    assert failed > 0
+
+
+def test_an_empty_trace_has_nothing_to_hold() -> None:
+    none = [np.empty(0, dtype=kind) for kind in ("i8", "u1", "u4", "u4", "u1", "i8", "u1")]
+    accesses = Accesses(*none, *(4096, 1024, 1000, 8, 16, "empty"))  # type: ignore[arg-type]
+    fronted = run_frontend(accesses, FrontEnd(), TagMemory(32, 1))
+    assert fronted.events.op.size == 0
+    assert fronted.series == [(0, 0)] * 64

@@ -40,6 +40,7 @@ from core.policy import (
     Policy,
     Restore,
     System,
+    TaggedPlacement,
     pack,
 )
 from core.replay import replay, replay_policy
@@ -201,11 +202,14 @@ def test_guests_hold_the_tag_storage_of_their_whole_memory(data: st.DataObject) 
     ratio = data.draw(st.sampled_from([0.2, 0.5, 0.9]))
     view = View(guests=Guests.KVM, guest_ratio=ratio)
     timeline = prepare_view(events, machine, view)
-    whole = [block for block in range(machine.tag_blocks)
-             if (block + 1) * 32 * machine.tag_block_pages <= machine.data_pages]  # fmt: skip
     guests = int(np.ceil(ratio * machine.tag_blocks))
-    for block in whole[machine.tag_blocks - guests :]:
+    for block in range(machine.tag_blocks - guests, machine.tag_blocks):
         assert timeline.occupancy.block_reserved_ns[block] == timeline.span_ns
+    for placement in TaggedPlacement:
+        # Wherever the host's tagged pages lie, the guests' stay where they are.
+        placed = prepare_view(events, machine, view._replace(tagged_placement=placement))
+        held = placed.occupancy.block_reserved_ns[machine.tag_blocks - guests :]
+        assert set(held.tolist()) == {timeline.span_ns}
 
 
 def test_guests_of_pkvm_take_tag_storage_by_and_by() -> None:
@@ -222,7 +226,8 @@ def test_guests_of_pkvm_take_tag_storage_by_and_by() -> None:
 def test_a_field_that_a_system_does_not_read_changes_nothing(data: st.DataObject) -> None:
     machine = data.draw(machines())
     events = as_events(data.draw(streams(machine.data_pages)), machine)
-    system = data.draw(st.sampled_from([System.CARVEOUT, System.IDEAL, System.TMEM]))
+    kinds = [System.CARVEOUT, System.IDEAL, System.TMEM, System.ZSWAP]
+    system = data.draw(st.sampled_from(kinds))
     drawn = data.draw(policies(EXACT_EVICTIONS))
     table = data.draw(costs)
     unread = {
@@ -296,3 +301,22 @@ def test_far_placement_equals_the_reference(data: st.DataObject) -> None:
                  "reservations", "reservation_mean_ns", "headroom_share"):  # fmt: skip
         value = expected.outcomes[name]
         assert found[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+
+
+def test_the_block_released_last_is_taken_first() -> None:
+    # A page of block 3 is tagged in place, and freed; then one is allocated tagged in block 1.
+    rows = [(ALLOC, 96, 0), (ALLOC, 96, TAGGED), (FREE, 96, 0), (ALLOC, 40, TAGGED)]
+    machine = Machine(4096, 128)
+    stream = [
+        reference.Event(time_ns, op, 0, 0, 0, pfn, flags)
+        for time_ns, (op, pfn, flags) in enumerate(rows)
+    ]
+    assert place_tagged(as_events(stream, machine), machine, 0).pfn.tolist() == [96, 96, 96, 96]
+
+
+def test_what_a_refused_restore_does_not_look_at_is_not_discarded() -> None:
+    machine = Machine(4096, 32 * 64)
+    stream = [reference.Event(0, STORE, 1, 0, 0, 0, 0), reference.Event(1, RESTORE, 1, 0, 1, 0, 0)]
+    policy = Policy(system="tmem", large_folios="refuse", discard_ratio=1.0)  # type: ignore[arg-type]
+    outcomes = replay_policy(as_events(stream, machine), machine, policy)
+    assert outcomes.tallies[0, TALLIES.index("recalled")] == 0

@@ -445,7 +445,7 @@ n_trials: 4
         ("tmem", "seed: 3", "4:29: seed is read by eviction: random and by discard_ratio"),
         ("migrate_cma", "seed: 3", "4:36: seed draws what is pinned: it needs pinned_ratio"),
         ("cleancache", "headroom: 0.1, tagged_placement: headroom_first, headroom_mode: dynamic",
-         "4:68: headroom_first fills the first blocks, and a dynamic headroom has none of its own"),
+         "4:68: headroom_first fills the first blocks: a dynamic headroom has none of its own"),
         ("tmem", "tmem_ratio: 2", "4:41: tmem_ratio should be at most 1, not 2"),
         ("tmen", "seed: 1", '4:23: system cannot be "tmen", did you mean tmem?'),
     ],
