@@ -54,7 +54,14 @@ def replay_timeline(
     `larger` is what a page cache larger by the unreserved tag storage would read, where that is
     known: results are quoted against it if it saves more than the clairvoyant cleancache. `ideal`
     is how many pages the ideal restores, if it is another timeline's.
+
+    Raises
+    ------
+    ValueError
+        When a policy is of a system that this timeline cannot be replayed under.
     """
+    if (policies.system == code(System.MIGRATE_CMA)).any():
+        raise ValueError("migrate_cma has a front end of its own, and is counted, not replayed")
     counted = nothing_counted(timeline, policies.lanes)
     systems: dict[System, Callable[[Timeline, Policies], Counted]]
     systems = {**SYSTEMS, System.IDEAL: partial(replay_ideal, larger=larger)}

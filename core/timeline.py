@@ -76,6 +76,7 @@ class Timeline(NamedTuple):
     span_ns: int
     bins: int  # bins of a latency histogram of one lane
     slots: int  # tag pages, or pages of the region at most
+    pages_per_slot: int  # that a latency histogram has bins for
     block_pages: int
     series_steps: NDArray[np.int64]  # [point + 1] steps up to each moment of a series
 
@@ -148,6 +149,7 @@ def prepare(
         span_ns=span_ns,
         bins=int(bins.sum()),
         slots=slots,
+        pages_per_slot=pages_per_slot,
         block_pages=block_pages,
         series_steps=_series_steps(remaining_ns, span_ns),
     )

@@ -58,7 +58,15 @@ _WITHHELD = -2
 
 
 def replay_zswap(timeline: Timeline, policies: Policies) -> Counted:
-    """Return what lanes count."""
+    """Return what lanes count.
+
+    Raises
+    ------
+    ValueError
+        When the timeline was not prepared for slots of several pages.
+    """
+    if timeline.pages_per_slot < PARTS:
+        raise ValueError("zswap has a view of its own: replay_policy, or prepare_view")
     counted = nothing_counted(timeline, policies.lanes)
     options = np.zeros((policies.lanes, _OPTIONS), dtype=np.int64)
     blocks = timeline.slots // timeline.block_pages

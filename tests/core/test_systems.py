@@ -320,3 +320,12 @@ def test_what_a_refused_restore_does_not_look_at_is_not_discarded() -> None:
     policy = Policy(system="tmem", large_folios="refuse", discard_ratio=1.0)  # type: ignore[arg-type]
     outcomes = replay_policy(as_events(stream, machine), machine, policy)
     assert outcomes.tallies[0, TALLIES.index("recalled")] == 0
+
+
+def test_a_timeline_that_a_system_cannot_be_replayed_on_is_refused() -> None:
+    machine = Machine(4096, 32)
+    events = as_events([], machine)
+    with pytest.raises(ValueError, match="zswap has a view of its own"):
+        replay(events, machine, pack([Policy(system=System.ZSWAP)]))
+    with pytest.raises(ValueError, match="migrate_cma has a front end of its own"):
+        replay(events, machine, pack([Policy(system=System.MIGRATE_CMA)]))
