@@ -13,6 +13,7 @@ from core.workload.synthetic import PARAMETERS
 from sweep.check_policy import spaces_of
 from sweep.source import Place, Source, suggest
 from sweep.workload import (
+    DEFAULT_PAGE_SIZE,
     KINDS,
     WORKLOAD_FIELDS,
     is_random,
@@ -41,6 +42,9 @@ def check_workloads(source: Source, data: Mapping, machine: dict[str, int], look
             _check_file(source, i, workload, machine)
     if all(kind_of(workload) for workload in workloads):
         _check_use(source, data, workloads, searched)
+    if "data_memory" in machine and any("synthetic" in workload for workload in workloads):
+        size = machine.get("page_size", DEFAULT_PAGE_SIZE)
+        _check_machine(source, ("machine", "data_memory"), machine, size, 1)
 
 
 def _check_kind(source: Source, i: int, workload: Mapping) -> None:
@@ -78,7 +82,9 @@ def _check_use(
         if name in SETTINGS and not made:
             source.complain(("machine", name), f"{name} {why}", key=True)
     for name in searched:
-        place = ("parameters", name)
+        place = next(
+            (*space.searched_place, name) for space in spaces_of(data) if name in space.searched
+        )
         if name in SETTINGS and not made:
             source.complain(place, f"{name} {why}", key=True)
         elif name in PARAMETERS and not any(name in own_parameters(one) for one in made):

@@ -15,11 +15,17 @@ from sweep.batch import Workloads
 from sweep.fields import size_in_bytes
 from sweep.study import Categorical, Study
 from sweep.study import Workload as Said
-from sweep.workload import WORKLOAD_FIELDS, is_random, own_parameters, settings, titles
+from sweep.workload import (
+    DEFAULT_PAGE_SIZE,
+    WORKLOAD_FIELDS,
+    is_random,
+    own_parameters,
+    settings,
+    titles,
+)
 
-#: The machine of synthetic workloads and of access traces that were recorded on none, in bytes.
+#: The memory of synthetic workloads and of access traces that were recorded on none, in bytes.
 DEFAULT_MEMORY = 512 * 2**20
-DEFAULT_PAGE_SIZE = 4096
 
 
 class Inputs(NamedTuple):

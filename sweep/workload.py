@@ -8,6 +8,8 @@ from typing import Any
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of
 
+#: The page size of what was recorded on no machine, in bytes.
+DEFAULT_PAGE_SIZE = 4096
 #: A workload is one of these; the others make its events when they are wanted.
 KINDS = ("trace", "accesses", "synthetic")
 #: What may be laid over an access trace: a tagged tenant.

@@ -482,3 +482,13 @@ def test_policies_take_the_place_of_policy_and_parameters() -> None:
     assert mistakes(text.replace("parameters: {}", "parameter: {}")) == [
         "4:31: unknown key parameter, did you mean parameters?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("memory", "told"),
+    [("6KiB", "data_memory is not a whole number of 4096-byte pages"),
+     ("100TiB", "machine: data_pages 26843545600 is not between 1 and 2**31 - 1")],
+)  # fmt: skip
+def test_a_memory_that_no_machine_has_is_told_at_its_place(memory: str, told: str) -> None:
+    text = POLICIES.replace("SYSTEM, FIELD", "ideal") + f"machine: {{data_memory: {memory}}}"
+    assert mistakes(text) == [f"8:24: {told}"]
