@@ -163,7 +163,10 @@ READS: dict[System, tuple[str, ...]] = {
         *(*_CACHE_FIELDS, "tmem_ratio", "tmem_swing", "tmem_period_ns", "discard_ratio"),
         "metadata",
     ),
-    System.MIGRATE_CMA: (*("pinned_ratio", "pin_duration_ns", "pinned_on_purpose", "seed"),),
+    System.MIGRATE_CMA: (
+        *("pinned_ratio", "pin_duration_ns", "pinned_on_purpose", "seed"),
+        *("guests", "guest_ratio"),
+    ),
     System.IDEAL: _TAGGED_FIELDS,
 }
 

@@ -51,19 +51,21 @@ def view_of(policy: Policy, machine: Machine) -> View:
         most = max(1, floor(policy.tmem_ratio * machine.data_pages))
         least = most - floor(policy.tmem_swing * most)
         return View(region=Region(most, least, policy.tmem_period_ns if least < most else 0))
+    guests = policy.guest_ratio > 0 and policy.system is not System.CARVEOUT
+    whose = View(
+        guests=policy.guests if guests else Guests.KVM,
+        guest_ratio=policy.guest_ratio if guests else 0.0,
+    )
     if policy.system is System.MIGRATE_CMA:
-        return View(tag_memory=tag_memory_of(policy, machine))
+        return whose._replace(tag_memory=tag_memory_of(policy, machine))
     placed = policy.tagged_placement if policy.system is not System.CARVEOUT else None
     first = placed is TaggedPlacement.HEADROOM_FIRST
     dynamic = policy.headroom_mode is HeadroomMode.DYNAMIC
     if policy.system is System.IDEAL or (policy.system is System.CLEANCACHE and dynamic):
         first = False
-    guests = policy.guest_ratio > 0 and policy.system is not System.CARVEOUT
-    return View(
-        placed or TaggedPlacement.RECORDED,
-        floor(policy.headroom * machine.tag_blocks) if first else 0,
-        policy.guests if guests else Guests.KVM,
-        policy.guest_ratio if guests else 0.0,
+    return whose._replace(
+        tagged_placement=placed or TaggedPlacement.RECORDED,
+        headroom_blocks=floor(policy.headroom * machine.tag_blocks) if first else 0,
         pages_per_slot=PARTS if policy.system is System.ZSWAP else 1,
         every_frame=policy.system is System.CLEANCACHE and policy.placement is Placement.FAR,
     )

@@ -185,16 +185,17 @@ class Evaluator:
 
     def _replay(self, workload: int, ground: Ground, policies: Policies) -> Outcomes:
         machine = self._machine(workload, ground.tag_block_size)
-        ideal = View(tag_memory=tag_memory_of(Policy(system=System.IDEAL), machine))
-        made = isinstance(self.workloads.sources[workload], Recipe)
         view = ground.views[workload]
-        # Guests are laid over event tables alone: a larger page cache beside them is not known.
-        known = made and view.guest_ratio == 0
-        bound = self._larger_memory(workload, ground, ideal)[1] if known else None
+        whose = Policy(system=System.IDEAL, guests=view.guests, guest_ratio=view.guest_ratio)
+        ideal = View(tag_memory=tag_memory_of(whose, machine))
+        made = isinstance(self.workloads.sources[workload], Recipe)
+        bound = self._larger_memory(workload, ground, ideal)[1] if made else None
         if view.tag_memory is None and view.region is None:
             return replay_timeline(self._timeline(workload, ground), machine, policies, bound)
         # A region, and memory, are held against the ideal of the tag storage.
-        restored = ideal_restored(self._timeline(workload, plain(ground)), bound)
+        beside = view_of(whose, machine)
+        timeline = self._timeline(workload, ground._replace(views=(beside,) * len(ground.views)))
+        restored = ideal_restored(timeline, bound)
         if view.tag_memory is None:
             timeline = self._timeline(workload, ground)
             return replay_timeline(timeline, machine, policies, ideal=restored)

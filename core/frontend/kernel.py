@@ -31,8 +31,13 @@ from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.lists import READAHEAD, YOUNG, folio_of, is_present
 from core.frontend.node import (
     AT,
+    COVERED,
     DONE,
     FIRST,
+    GUEST_BLOCK,
+    GUEST_END,
+    GUEST_NS,
+    GUEST_STEP_NS,
     NEXT_POINT_NS,
     NOW_NS,
     POINT_NS,
@@ -201,6 +206,14 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 return at
             node.register[AT] = at
             node.register[NOW_NS] = asked.time_ns[at]
+            while (
+                node.register[GUEST_BLOCK] < node.register[GUEST_END]
+                and node.register[NOW_NS] >= node.register[GUEST_NS]
+            ):
+                # A page in the block of a guest's is as good as all of them.
+                tag(node, node.register[GUEST_BLOCK] * node.register[COVERED], wide(0), wide(0))
+                node.register[GUEST_BLOCK] += 1
+                node.register[GUEST_NS] += node.register[GUEST_STEP_NS]
             while node.register[NOW_NS] >= node.register[NEXT_POINT_NS]:
                 used, reserved = wide(node.register[SLOTS_USED]), wide(node.register[RESERVED])
                 put(node, POINT, used, wide(0), reserved, wide(0))

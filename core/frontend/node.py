@@ -75,10 +75,15 @@ from core.jit import kernel, wide
     FOR_FRAMES,
     NEXT_POINT_NS,
     POINT_NS,
+    # Guests' blocks that are not reserved yet, when the next one is, and how long after it another.
+    GUEST_BLOCK,
+    GUEST_END,
+    GUEST_NS,
+    GUEST_STEP_NS,
     # Whether every allocation is told, or those of tagged memory alone.
     TELLS_FRAMES,
     NODE_REGISTERS,
-) = range(REGISTERS, REGISTERS + 42)
+) = range(REGISTERS, REGISTERS + 46)
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, of an extent: the number of its first page, and beyond its last; then, in

@@ -238,8 +238,8 @@ def _node(
     register[SWAPPINESS] = front_end.swappiness if zram_pages else 0
     register[NEXT_POINT_NS] = _FOREVER_NS
     if tag_memory and accesses.op.size:
-        begin(node, tag_memory, accesses.data_pages)
         start, end = int(accesses.time_ns[0]), int(accesses.time_ns[-1])
+        begin(node, tag_memory, accesses.data_pages, start, end - start)
         register[[NOW_NS, USED_SINCE_NS]] = start
         register[POINT_NS] = max(1, (end - start) // SERIES_POINTS)
         register[NEXT_POINT_NS] = start + register[POINT_NS]

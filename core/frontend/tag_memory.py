@@ -25,6 +25,10 @@ from core.frontend.node import (
     COVERED,
     DATA_FRAMES,
     FREE_PAGES,
+    GUEST_BLOCK,
+    GUEST_END,
+    GUEST_NS,
+    GUEST_STEP_NS,
     IS_IDEAL,
     MIGRATED,
     NOW_NS,
@@ -66,7 +70,8 @@ class TagMemory(NamedTuple):
 
     Pages put there are pinned for `pin_duration_ns` with a probability of `pinned_ratio`;
     `pinned_on_purpose` pages at most, one a block, are pinned for good by an adversary. The ideal
-    is used first, emptied at once, whatever is pinned, and costs nothing.
+    is used first, emptied at once, whatever is pinned, and costs nothing. The last `guest_blocks`
+    cover the memory of guests: tagged from the start, or, if `guests_fill`, evenly over the trace.
     """
 
     tag_blocks: int
@@ -76,6 +81,8 @@ class TagMemory(NamedTuple):
     pinned_on_purpose: int = 0
     seed: int = 0
     is_ideal: bool = False
+    guest_blocks: int = 0
+    guests_fill: bool = False
 
 
 def make_slots(memory: TagMemory | None) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -87,7 +94,7 @@ def make_slots(memory: TagMemory | None) -> tuple[NDArray[np.int32], NDArray[np.
     return table, np.zeros(max(1, slots), dtype=np.int64)
 
 
-def begin(node: Node, memory: TagMemory, data_frames: int) -> None:
+def begin(node: Node, memory: TagMemory, data_frames: int, start_ns: int, span_ns: int) -> None:
     """Give a node its tag storage, all of it free."""
     register = node.register
     slots = memory.tag_blocks * memory.tag_block_pages
@@ -101,6 +108,11 @@ def begin(node: Node, memory: TagMemory, data_frames: int) -> None:
     register[PIN_NS] = memory.pin_duration_ns
     register[PINS_LEFT] = memory.pinned_on_purpose
     register[PIN_SEED] = memory.seed
+    register[GUEST_BLOCK] = memory.tag_blocks - memory.guest_blocks
+    register[GUEST_END] = memory.tag_blocks
+    register[GUEST_NS] = start_ns
+    if memory.guests_fill and memory.guest_blocks:
+        register[GUEST_STEP_NS] = span_ns // memory.guest_blocks
 
 
 @kernel

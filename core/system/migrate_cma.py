@@ -23,8 +23,9 @@ from core.eviction.queue import (
 )
 from core.frontend.run import Fronted
 from core.frontend.tag_memory import TagMemory
+from core.guests import first_guest_block
 from core.machine import Machine
-from core.policy import Policies, Policy, System
+from core.policy import Guests, Policies, Policy, System
 from core.system.counted import Counted, nothing_counted
 from core.timeline import RESIZE, Timeline, prepare
 
@@ -39,15 +40,19 @@ class Larger(NamedTuple):
 
 def tag_memory_of(policy: Policy, machine: Machine) -> TagMemory:
     """Return the tag storage that holds pages under a policy: migrate-CMA's, or the ideal."""
-    if policy.system is System.IDEAL:
-        return TagMemory(machine.tag_blocks, machine.tag_block_pages, is_ideal=True)
-    return TagMemory(
+    memory = TagMemory(
         machine.tag_blocks,
         machine.tag_block_pages,
-        policy.pinned_ratio,
-        policy.pin_duration_ns if policy.pinned_ratio else 0,
-        policy.pinned_on_purpose,
-        policy.seed if policy.pinned_ratio else 0,
+        guest_blocks=machine.tag_blocks - first_guest_block(machine, policy.guest_ratio),
+        guests_fill=policy.guest_ratio > 0 and policy.guests is Guests.PKVM,
+    )
+    if policy.system is System.IDEAL:
+        return memory._replace(is_ideal=True)
+    return memory._replace(
+        pinned_ratio=policy.pinned_ratio,
+        pin_duration_ns=policy.pin_duration_ns if policy.pinned_ratio else 0,
+        pinned_on_purpose=policy.pinned_on_purpose,
+        seed=policy.seed if policy.pinned_ratio else 0,
     )
 
 

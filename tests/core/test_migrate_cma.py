@@ -156,3 +156,16 @@ def test_an_empty_trace_has_nothing_to_hold() -> None:
     fronted = run_frontend(accesses, FrontEnd(), TagMemory(32, 1))
     assert fronted.events.op.size == 0
     assert fronted.series == [(0, 0)] * 64
+
+
+def test_guests_take_their_blocks_at_once_or_by_and_by(launches: Accesses) -> None:
+    blocks = MACHINE.tag_blocks // 2
+    kvm = run(launches, guest_blocks=blocks)
+    pkvm = run(launches, guest_blocks=blocks, guests_fill=True)
+    assert all(reserved >= blocks for _, reserved in kvm.series)
+    assert pkvm.series[0][1] < blocks // 8
+    assert pkvm.series[-1][1] >= blocks
+    assert kvm.counts["reserved_ns"] > pkvm.counts["reserved_ns"]
+    policy = Policy(system="migrate_cma", guests="pkvm", guest_ratio=0.5)  # type: ignore[arg-type]
+    memory = tag_memory_of(policy, MACHINE)
+    assert (memory.guest_blocks, memory.guests_fill) == (blocks, True)
