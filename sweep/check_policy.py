@@ -89,11 +89,12 @@ def _systems(space: Space) -> list[System]:
     elif said is not None:
         words = [said]
     elif preset is not None:
-        words = [PRESETS[preset].system] if preset in PRESETS else []
+        known = isinstance(preset, str) and preset in PRESETS
+        words = [PRESETS[preset].system] if known else []
     else:
         words = [System.CLEANCACHE]
-    known = [word for word in words if word in list(System)]
-    return [System(word) for word in known] if len(known) == len(words) else []
+    good = [System(word) for word in words if word in list(System)]
+    return good if len(good) == len(words) else []
 
 
 def _unread(name: str, systems: list[System]) -> str:

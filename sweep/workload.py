@@ -43,8 +43,9 @@ def kind_of(workload: Values) -> str | None:
 def own_parameters(workload: Values) -> Values:
     """Return the parameters that a workload has, at what it says or at their defaults."""
     kind = kind_of(workload)
-    if kind == "synthetic" and workload["synthetic"] in GENERATORS:
-        known: Values = dict(parameters_of(workload["synthetic"]))
+    name = workload.get("synthetic")
+    if kind == "synthetic" and isinstance(name, str) and name in GENERATORS:
+        known: Values = dict(parameters_of(name))
     else:
         known = dict(TENANT) if kind == "accesses" else {}
     return known | {name: workload[name] for name in known if workload.get(name) is not None}

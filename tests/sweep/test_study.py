@@ -354,13 +354,18 @@ def mutate(data: Any, rng: random.Random) -> None:
         at[rng.choice(places)] = value
 
 
-@settings(max_examples=70, suppress_health_check=[HealthCheck.too_slow])
-@given(st.randoms(use_true_random=True), st.integers(1, 4), st.booleans())
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.randoms(use_true_random=True),
+    st.integers(1, 4),
+    st.booleans(),
+    st.sampled_from(["quickstart", "headroom"]),
+)
 def test_a_study_changed_anyhow_is_read_or_refused(
-    rng: random.Random, changes: int, in_text: bool
+    rng: random.Random, changes: int, in_text: bool, study: str
 ) -> None:
     yaml, written = YAML(typ="safe", pure=True), StringIO()
-    data = yaml.load((STUDIES / "quickstart.yaml").read_text())
+    data = yaml.load((STUDIES / f"{study}.yaml").read_text())
     for _ in range(changes):
         mutate(data, rng)
     yaml.dump(data, written)
