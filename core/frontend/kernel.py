@@ -31,6 +31,7 @@ from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.lists import READAHEAD, YOUNG, folio_of, is_present
 from core.frontend.node import (
     AT,
+    BLOCK_PAGES,
     COVERED,
     DONE,
     FIRST,
@@ -55,7 +56,7 @@ from core.frontend.node import (
 from core.frontend.page_cache import page_cache_over, truncate, unmap
 from core.frontend.readahead import note_hit, read_ahead_over
 from core.frontend.tag_memory import POINT, untag
-from core.jit import entry, kernel, loop, naming, wide
+from core.jit import apart, entry, kernel, loop, naming, wide
 
 
 class Asked(NamedTuple):
@@ -200,24 +201,32 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
 
     @loop
     @named
+    def pass_moments(node: Node) -> None:
+        """Reserve what guests fill by now, and tell what tag storage holds at moments passed."""
+        apart()
+        register = node.register
+        while (
+            register[GUEST_BLOCK] < register[GUEST_END] and register[NOW_NS] >= register[GUEST_NS]
+        ):
+            # A page in the block of a guest's is as good as all of them.
+            tag(node, register[GUEST_BLOCK] * register[COVERED], wide(0), wide(0))
+            register[GUEST_BLOCK] += 1
+            register[GUEST_NS] += register[GUEST_STEP_NS]
+        while register[NOW_NS] >= register[NEXT_POINT_NS]:
+            used, reserved = wide(register[SLOTS_USED]), wide(register[RESERVED])
+            put(node, POINT, used, wide(0), reserved, wide(0))
+            register[NEXT_POINT_NS] += register[POINT_NS]
+
+    @loop
+    @named
     def read_rows(asked: Asked, node: Node, first: int) -> int:
         for at in range(first, asked.op.size):
             if node.register[ROWS] > node.rows.shape[0] - 2 * STEP_ROOM:
                 return at
             node.register[AT] = at
             node.register[NOW_NS] = asked.time_ns[at]
-            while (
-                node.register[GUEST_BLOCK] < node.register[GUEST_END]
-                and node.register[NOW_NS] >= node.register[GUEST_NS]
-            ):
-                # A page in the block of a guest's is as good as all of them.
-                tag(node, node.register[GUEST_BLOCK] * node.register[COVERED], wide(0), wide(0))
-                node.register[GUEST_BLOCK] += 1
-                node.register[GUEST_NS] += node.register[GUEST_STEP_NS]
-            while node.register[NOW_NS] >= node.register[NEXT_POINT_NS]:
-                used, reserved = wide(node.register[SLOTS_USED]), wide(node.register[RESERVED])
-                put(node, POINT, used, wide(0), reserved, wide(0))
-                node.register[NEXT_POINT_NS] += node.register[POINT_NS]
+            if node.register[BLOCK_PAGES] > 0:
+                pass_moments(node)
             kind = wide(asked.op[at])
             page, order = wide(asked.page[at]), wide(asked.order[at])
             if kind in (LOOKUP, WRITE, ANONYMOUS, UNMAP):
