@@ -106,18 +106,14 @@ class Node(NamedTuple):
     dirtied: NDArray[np.int64]  # [dirtying, (folio, time_ns)]
     rows: NDArray[np.int32]  # [row, (access, op, page, order, pfn, flags)]
     # Tag storage as memory: see core.frontend.tag_memory.
-    slots: NDArray[np.int32]  # [slot + 1, 3]
-    pinned_until: NDArray[np.int64]  # [slot]
-    blocks: NDArray[np.int32]  # [block, 2]
+    slots: NDArray[np.int64]  # [slot + block + 1, 4]
 
 
 def make_node(
     extents: Extents,
     data_pages: int,
     dirtyings: int,
-    slots: NDArray[np.int32],
-    pinned_until: NDArray[np.int64],
-    tag_blocks: int,
+    slots: NDArray[np.int64],
 ) -> Node:
     """Return a node without a free frame and with nothing in memory."""
     files = np.zeros((extents.end.size, 7), dtype=np.int64)
@@ -135,8 +131,6 @@ def make_node(
         np.zeros((max(1, dirtyings), 2), dtype=np.int64),
         np.empty((ROOM, 6), dtype=np.int32),
         slots,
-        pinned_until,
-        np.zeros((max(1, tag_blocks), 2), dtype=np.int32),
     )
 
 

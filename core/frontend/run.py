@@ -225,8 +225,7 @@ def _node(
     sizes = np.bincount(writes) if writes.size else np.zeros(1, dtype=np.int64)
     dirtyings = int((sizes << np.arange(sizes.size)).sum())
     zram_pages = front_end.zram_size // accesses.page_size if front_end.swappiness else 0
-    tag_blocks = tag_memory.tag_blocks if tag_memory else 0
-    node = make_node(extents, accesses.data_pages, dirtyings, *make_slots(tag_memory), tag_blocks)
+    node = make_node(extents, accesses.data_pages, dirtyings, make_slots(tag_memory))
     register = node.register
     register[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
     register[ZRAM_SHARE] = round(WHOLE_PAGE / front_end.zram_ratio)

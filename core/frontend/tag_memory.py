@@ -55,10 +55,11 @@ from core.frontend.node import (
 from core.jit import kernel, wide
 from core.random_bits import bits_of
 
-# Columns of `slots`: the free list, whose end is the last row, and the page held.
-_PREV, _NEXT, _PAGE = range(3)
+# Columns of `slots`: the free list, whose end is the last row, the page held, and until when it is
+# pinned. One array for all, since each is eight arguments to every function that is called.
+_PREV, _NEXT, _PAGE, _PINNED = range(4)
 _EMPTY, _WITHHELD = -1, -2
-# Columns of `blocks`: tagged pages covered, and whether it is reserved.
+# Columns of the rows of blocks, after those of slots: tagged pages covered, whether it is reserved.
 _TAGGED, _RESERVED = range(2)
 #: Rows of output that are no events: a block emptied for tags, and slots in use at a moment.
 SAMPLE, POINT = 7, 8
@@ -85,13 +86,27 @@ class TagMemory(NamedTuple):
     guests_fill: bool = False
 
 
-def make_slots(memory: TagMemory | None) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return slots, all free, lowest first; and until when the page in each is pinned."""
-    slots = memory.tag_blocks * memory.tag_block_pages if memory else 0
-    table = np.full((slots + 1, 3), _EMPTY, dtype=np.int32)
-    table[:, _PREV] = (np.arange(slots + 1) - 1) % (slots + 1)
-    table[:, _NEXT] = (np.arange(slots + 1) + 1) % (slots + 1)
-    return table, np.zeros(max(1, slots), dtype=np.int64)
+def make_slots(memory: TagMemory | None) -> NDArray[np.int64]:
+    """Return slots, all free, lowest first, then blocks without tagged pages."""
+    blocks = memory.tag_blocks if memory else 0
+    slots = blocks * memory.tag_block_pages if memory else 0
+    table = np.zeros((slots + blocks + 1, 4), dtype=np.int64)
+    # The last row, the end of the list, is before the first slot and after the last one.
+    table[:slots, _PREV] = np.arange(slots) - 1
+    table[:slots, _NEXT] = np.arange(slots) + 1
+    table[:slots, _PAGE] = _EMPTY
+    end = slots + blocks
+    table[end, _PREV], table[end, _NEXT] = (slots - 1, 0) if slots else (end, end)
+    if slots:
+        table[0, _PREV] = table[slots - 1, _NEXT] = end
+    return table
+
+
+@kernel
+def _row_of(node: Node, block: int) -> int:
+    """Return the row of a block."""
+    pages = wide(node.register[BLOCK_PAGES])
+    return (wide(node.slots.shape[0]) - 1) // (pages + 1) * pages + block
 
 
 def begin(node: Node, memory: TagMemory, data_frames: int, start_ns: int, span_ns: int) -> None:
@@ -182,19 +197,19 @@ def take_page(node: Node, page: int) -> int:
 def _pin(node: Node, slot: int) -> None:
     """Pin the page that was put into a slot, if one draws it or an adversary wants it."""
     register = node.register
-    node.pinned_until[slot] = 0
+    node.slots[slot, _PINNED] = 0
     if register[PINNED_BITS] > 0:
         draw = wide(register[PIN_DRAWS])
         register[PIN_DRAWS] = draw + 1
         if bits_of(wide(register[PIN_SEED]), draw) < register[PINNED_BITS]:
-            node.pinned_until[slot] = register[NOW_NS] + register[PIN_NS]
+            node.slots[slot, _PINNED] = register[NOW_NS] + register[PIN_NS]
     if register[PINS_LEFT] > 0:
         first = slot - slot % wide(register[BLOCK_PAGES])
         for one in range(first, first + wide(register[BLOCK_PAGES])):
-            if node.pinned_until[one] == _FOREVER_NS:
+            if node.slots[one, _PINNED] == _FOREVER_NS:
                 return
         register[PINS_LEFT] -= 1
-        node.pinned_until[slot] = _FOREVER_NS
+        node.slots[slot, _PINNED] = _FOREVER_NS
 
 
 @kernel
@@ -205,9 +220,9 @@ def give_page(node: Node, frame: int, order: int) -> None:
         give(node, frame, order)
         return
     slot = frame - wide(register[DATA_FRAMES])
-    if node.pinned_until[slot] == _FOREVER_NS:
+    if node.slots[slot, _PINNED] == _FOREVER_NS:
         register[PINS_LEFT] += 1
-    node.pinned_until[slot] = 0
+    node.slots[slot, _PINNED] = 0
     register[FREE_PAGES] += 1
     _change_use(node, -1)
     _push(node, slot)
@@ -226,7 +241,7 @@ def used_in(node: Node, block: int) -> int:
 @kernel
 def needs_block(node: Node, block: int) -> bool:
     """Return whether a block that covers tagged pages is not reserved."""
-    return bool(node.blocks[block, _RESERVED] == 0)
+    return bool(node.slots[_row_of(node, block), _RESERVED] == 0)
 
 
 @kernel
@@ -240,7 +255,7 @@ def can_empty(node: Node, block: int, flags: int) -> bool:
         return False
     pages = wide(register[BLOCK_PAGES])
     for slot in range(block * pages, (block + 1) * pages):
-        if node.slots[slot, _PAGE] >= 0 and node.pinned_until[slot] > register[NOW_NS]:
+        if node.slots[slot, _PAGE] >= 0 and node.slots[slot, _PINNED] > register[NOW_NS]:
             register[PINNED_FAILURES] += 1
             return False
     return True
@@ -256,15 +271,15 @@ def reserve(node: Node, block: int) -> None:
         if page >= 0:
             node.pages[page].place = take(node, MOVABLE, 0, False)
             register[MIGRATED] += 1
-            if node.pinned_until[slot] == _FOREVER_NS:
+            if node.slots[slot, _PINNED] == _FOREVER_NS:
                 register[PINS_LEFT] += 1
             _change_use(node, -1)
         else:
             _unlink(node, wide(slot))
             register[FREE_PAGES] -= 1
         node.slots[slot, _PAGE] = _WITHHELD
-        node.pinned_until[slot] = 0
-    node.blocks[block, _RESERVED] = 1
+        node.slots[slot, _PINNED] = 0
+    node.slots[_row_of(node, block), _RESERVED] = 1
     pass_time(register)
     register[RESERVED] += 1
     register[RESERVATIONS] += 1
@@ -274,7 +289,7 @@ def reserve(node: Node, block: int) -> None:
 @kernel
 def count_tagged(node: Node, block: int) -> None:
     """Count one more tagged page of a block."""
-    node.blocks[block, _TAGGED] += 1
+    node.slots[_row_of(node, block), _TAGGED] += 1
 
 
 @kernel
@@ -286,9 +301,12 @@ def untag(node: Node, frame: int, order: int) -> None:
     pages = wide(register[BLOCK_PAGES])
     for one in range(frame, frame + (1 << order)):
         block = one // wide(register[COVERED])
-        node.blocks[block, _TAGGED] -= 1
-        if node.blocks[block, _TAGGED] == 0 and node.blocks[block, _RESERVED] != 0:
-            node.blocks[block, _RESERVED] = 0
+        node.slots[_row_of(node, block), _TAGGED] -= 1
+        if (
+            node.slots[_row_of(node, block), _TAGGED] == 0
+            and node.slots[_row_of(node, block), _RESERVED] != 0
+        ):
+            node.slots[_row_of(node, block), _RESERVED] = 0
             pass_time(register)
             register[RESERVED] -= 1
             register[RELEASES] += 1
