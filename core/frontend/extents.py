@@ -6,12 +6,22 @@ holes its files have, and neighbours in a file are neighbours in it: readahead n
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import ANONYMOUS, LARGE_FOLIOS, LOOKUP, TRUNCATE, UNMAP, WRITE, Accesses
+from core.accesses import (
+    ACCESSES,
+    ANONYMOUS,
+    LARGE_FOLIOS,
+    LOOKUP,
+    TRUNCATE,
+    UNMAP,
+    WRITE,
+    Accesses,
+)
+from core.frontend.names import NAMELESS, number_names
 from core.jit import entry, wide
 
 #: An extent has whole chunks of 2**order pages: the largest order that does not make the table so
@@ -21,6 +31,10 @@ _WASTE = 4
 _SMALL = 1 << 20
 #: Chunks of all files to their last pages; where there are more, only larger chunks are tried.
 _MOST_CHUNKS = 1 << 28
+# Files and address spaces are numbered apart.
+_GROUP_OF = np.full(len(ACCESSES), NAMELESS, dtype=np.uint8)
+_GROUP_OF[: TRUNCATE + 1] = 0
+_GROUP_OF[[ANONYMOUS, UNMAP]] = 1
 
 
 class Extents(NamedTuple):
@@ -50,39 +64,30 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
     `largest_folio_order` is that of folios that a front end makes itself.
     """
     op = accesses.op
-    paged = op <= UNMAP
-    anonymous = (op == ANONYMOUS) | (op == UNMAP)
-    file_inodes = accesses.inode[op <= TRUNCATE]
-    spaces = accesses.inode[anonymous]
-    inodes = [known(file_inodes), known(spaces)]
-    space = np.zeros(op.size, dtype=np.int32)
-    space[op <= TRUNCATE] = places(inodes[0], file_inodes)
-    space[anonymous] = places(inodes[1], spaces) + inodes[0].size
-    folios = paged & (op < LOOKUP)
-    least = int(accesses.order[folios].max()) if folios.any() else 0
-    asks = (op == LOOKUP) | (op == WRITE)
-    if (accesses.flags[asks] & LARGE_FOLIOS).any():
+    asks = bool(((op == LOOKUP) | (op == WRITE)).any())
+    space, (inodes, spaces) = number_names(op, _GROUP_OF, accesses.inode, 2)
+    last = np.zeros(inodes.size + spaces.size, dtype=np.int64)
+    least, makes_large = _ends(op, space, accesses.index, accesses.order, accesses.flags, last)
+    if makes_large:
         least = max(least, largest_folio_order)
-    last = np.zeros(inodes[0].size + inodes[1].size, dtype=np.int64)
-    _ends(paged, space, accesses.index, accesses.order, last)
-    order, first_chunk, used = _chunks(accesses, paged, space, last, least)
-    number = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
+    order, first_chunk, used = _chunks(accesses, space, last, least)
+    number = np.cumsum(used, dtype=np.int32) - 1
     starts, extent_of = _extents(used, first_chunk)
     page = np.zeros(op.size, dtype=np.int32)
-    extent = np.zeros(op.size if asks.any() else 0, dtype=np.int32)
-    _number(*(paged, space, accesses.index, order, first_chunk, number, extent_of, page, extent))
+    extent = np.zeros(op.size if asks else 0, dtype=np.int32)
+    _number(*(op, space, accesses.index, order, first_chunk, number, extent_of, page, extent))
     owner = np.searchsorted(first_chunk, starts, side="right") - 1
     first = number[starts].astype(np.int64) << order
     pages = int(used.sum()) << order
     index = (starts - first_chunk[owner]) << order
     end = np.minimum(np.append(first[1:], pages), first + last[owner] - index)
-    anonymous_extents = np.flatnonzero(owner >= inodes[0].size)
+    anonymous_extents = np.flatnonzero(owner >= inodes.size)
     return Extents(
         page,
         extent,
         np.append(first, pages),
         end,
-        np.concatenate(inodes).astype(np.uint32)[owner],
+        np.concatenate((inodes, spaces)).astype(np.uint32)[owner],
         index.astype(np.uint32),
         pages,
         int(first[anonymous_extents[0]]) if anonymous_extents.size else pages,
@@ -91,44 +96,27 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
     )
 
 
-def known(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return the distinct numbers, ascending: by a table where they are small, not by sorting."""
-    if numbers.size and int(numbers.max()) < 4 * numbers.size + _SMALL:
-        there = np.zeros(int(numbers.max()) + 1, dtype=np.bool_)
-        there[numbers] = True
-        return np.flatnonzero(there).astype(numbers.dtype)
-    return np.unique(numbers)
-
-
-def places(distinct: NDArray[Any], numbers: NDArray[Any]) -> NDArray[np.int32]:
-    """Return the places of numbers in those that are known."""
-    if distinct.size and int(distinct[-1]) < 4 * numbers.size + _SMALL:
-        table = np.zeros(int(distinct[-1]) + 1, dtype=np.int32)
-        table[distinct] = np.arange(distinct.size)
-        found: NDArray[np.int32] = table[numbers]
-        return found
-    return np.searchsorted(distinct, numbers).astype(np.int32)
-
-
 def _chunks(
-    accesses: Accesses,
-    paged: NDArray[np.bool_],
-    space: NDArray[np.int32],
-    last: NDArray[np.int64],
-    least: int,
+    accesses: Accesses, space: NDArray[np.int32], last: NDArray[np.int64], least: int
 ) -> tuple[int, NDArray[np.int64], NDArray[np.bool_]]:
     """Return the order of chunks, the first chunk of each file, and which chunks are used."""
-    made: list[tuple[int, NDArray[np.int64], NDArray[np.bool_]]] = []
-    for order in (*(one for one in _CHUNK_ORDERS if one > least), least):
-        chunks = (last + (1 << order) - 1) >> order
-        if made and chunks.sum() > _MOST_CHUNKS:
-            break
-        used = np.zeros(int(chunks.sum()), dtype=np.bool_)
-        first_chunk = np.cumsum(chunks) - chunks
-        _use(paged, space, accesses.index, accesses.order, order, first_chunk, used)
-        made.append((order, first_chunk, used))
-    fewest = min(int(used.sum()) << order for order, _, used in made)
-    return next(one for one in made if int(one[2].sum()) << one[0] <= _WASTE * fewest + _SMALL)
+    orders = [*(one for one in _CHUNK_ORDERS if one > least), least]
+    chunks = [(last + (1 << order) - 1) >> order for order in orders]
+    while len(orders) > 1 and chunks[-1].sum() > _MOST_CHUNKS:
+        orders.pop()
+        chunks.pop()
+    used = [np.zeros(int(one.sum()), dtype=np.bool_) for one in chunks]
+    first_chunk = [np.cumsum(one) - one for one in chunks]
+    _use(accesses.op, space, accesses.index, accesses.order, orders[-1], first_chunk[-1], used[-1])
+    for coarse in range(len(orders) - 2, -1, -1):
+        fine = coarse + 1
+        shift = orders[coarse] - orders[fine]
+        _coarsen(
+            chunks[fine], first_chunk[fine], used[fine], shift, first_chunk[coarse], used[coarse]
+        )
+    pages = [int(one.sum()) << order for one, order in zip(used, orders, strict=True)]
+    best = next(at for at, one in enumerate(pages) if one <= _WASTE * min(pages) + _SMALL)
+    return orders[best], first_chunk[best], used[best]
 
 
 def _extents(
@@ -144,21 +132,30 @@ def _extents(
 
 @entry
 def _ends(
-    paged: NDArray[np.bool_],
+    op: NDArray[np.uint8],
     space: NDArray[np.int32],
     index: NDArray[np.uint32],
     orders: NDArray[np.uint8],
+    flags: NDArray[np.uint8],
     last: NDArray[np.int64],
-) -> None:
-    for row in range(paged.size):
-        if paged[row]:
-            end = wide(index[row]) + (1 << wide(orders[row]))
+) -> tuple[int, bool]:
+    """Write where files end; return the largest order of a folio, and whether more are made."""
+    largest, makes_large = wide(0), False
+    for row in range(op.size):
+        if op[row] <= UNMAP:
+            order = wide(orders[row])
+            end = wide(index[row]) + (1 << order)
             last[space[row]] = max(last[space[row]], end)
+            if op[row] < LOOKUP:
+                largest = max(largest, order)
+            elif op[row] <= WRITE and flags[row] & LARGE_FOLIOS:
+                makes_large = True
+    return largest, makes_large
 
 
 @entry
 def _use(
-    paged: NDArray[np.bool_],
+    op: NDArray[np.uint8],
     space: NDArray[np.int32],
     index: NDArray[np.uint32],
     orders: NDArray[np.uint8],
@@ -166,8 +163,8 @@ def _use(
     first_chunk: NDArray[np.int64],
     used: NDArray[np.bool_],
 ) -> None:
-    for row in range(paged.size):
-        if paged[row]:
+    for row in range(op.size):
+        if op[row] <= UNMAP:
             chunk = wide(first_chunk[space[row]])
             first = wide(index[row])
             end = first + (1 << wide(orders[row])) - 1
@@ -176,8 +173,24 @@ def _use(
 
 
 @entry
+def _coarsen(
+    chunks: NDArray[np.int64],
+    first_chunk: NDArray[np.int64],
+    used: NDArray[np.bool_],
+    shift: int,
+    first_coarse: NDArray[np.int64],
+    used_coarse: NDArray[np.bool_],
+) -> None:
+    for space in range(chunks.size):
+        first, coarse = first_chunk[space], first_coarse[space]
+        for chunk in range(chunks[space]):
+            if used[first + chunk]:
+                used_coarse[coarse + (chunk >> shift)] = True
+
+
+@entry
 def _number(
-    paged: NDArray[np.bool_],
+    op: NDArray[np.uint8],
     space: NDArray[np.int32],
     index: NDArray[np.uint32],
     chunk_order: int,
@@ -188,8 +201,8 @@ def _number(
     extent: NDArray[np.int32],
 ) -> None:
     inside = (1 << chunk_order) - 1
-    for row in range(paged.size):
-        if paged[row]:
+    for row in range(op.size):
+        if op[row] <= UNMAP:
             chunk = wide(first_chunk[space[row]]) + (wide(index[row]) >> chunk_order)
             page[row] = (wide(number[chunk]) << chunk_order) + (wide(index[row]) & inside)
             if extent.size > 0:

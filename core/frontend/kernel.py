@@ -68,7 +68,8 @@ class Asked(NamedTuple):
     extent: NDArray[np.int32]  # or none, if nothing is looked up
     order: NDArray[np.uint8]
     flags: NDArray[np.uint8]
-    handle: NDArray[np.int64]
+    request: NDArray[np.int64]  # pages of a lookup's request from this row on
+    handle: NDArray[np.int32]
     holder: NDArray[np.int32]  # [handle] 1 + its frame, negative if tagged; a task's last mapping
     next_map: NDArray[np.int32]  # [access] the task's mapping before
 
@@ -180,7 +181,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
         """Read the pages of a row in turn; return whether all were, or the output is full."""
         first, size = wide(asked.page[at]), 1 << wide(asked.order[at])
         flags = wide(asked.flags[at])
-        wanted = max(size, wide(asked.handle[at])) if kind == LOOKUP else size
+        wanted = max(size, wide(asked.request[at])) if kind == LOOKUP else size
         done = wide(node.register[DONE])
         while done < size:
             if node.register[ROWS] > node.rows.shape[0] - 2 * STEP_ROOM:

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import BOOT_HANDLE, EXIT, LOOKUP, MAP, TAKE, WRITE, Accesses
+from core.accesses import ACCESSES, BOOT_HANDLE, EXIT, GIVE, MAP, TAKE, WRITE, Accesses
 from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
 from core.frontend.allocator import free_frames
-from core.frontend.extents import Extents, known, number_pages, places
+from core.frontend.extents import Extents, number_pages
 from core.frontend.kernel import Asked, read_active_inactive, read_mglru
 from core.frontend.lists import COUNTED, SWAP_FREE, SWAPPINESS
+from core.frontend.names import NAMELESS, number_names
 from core.frontend.node import (
     ATOMIC_FAILURES,
     FOLIO_ORDER,
@@ -51,6 +52,14 @@ from core.timeline import SERIES_POINTS
 _FOREVER_NS = 1 << 62
 #: What a step of the loop has room for.
 _MOST_READAHEAD_PAGES = 4096
+#: Other memory whose handle says that it was in use before the trace, beside kinds of access.
+_BEFORE = len(ACCESSES)
+# Memory, that of before the trace, and tasks are numbered apart: each is dense, or nearly, in
+# itself.
+_GROUP_OF = np.full(_BEFORE + 1, NAMELESS, dtype=np.uint8)
+_GROUP_OF[[TAKE, GIVE]] = 0
+_GROUP_OF[_BEFORE] = 1
+_GROUP_OF[[MAP, EXIT]] = 2
 
 
 class Reclaim(StrEnum):
@@ -185,26 +194,15 @@ def _frozen(column: NDArray[Any]) -> Any:
 def _asked(accesses: Accesses, extents: Extents) -> Asked:
     """Return the accesses as the loop reads them: handles are dense."""
     op = accesses.op
-    handle = np.where(op == LOOKUP, accesses.handle, 0)
-    holders: list[NDArray[np.int32]] = []
-    tasks = (op == MAP) | (op == EXIT)
-    before = (op >= TAKE) & (op < EXIT) & (accesses.handle >= BOOT_HANDLE)
-    # Each kind of handle is dense, or nearly, in itself: memory, that of before the trace, tasks.
-    for mine, first in (
-        ((op >= TAKE) & (op < EXIT) & ~before, 0),
-        (before, BOOT_HANDLE),
-        (tasks, 0),
-    ):
-        names = accesses.handle[mine] - first
-        distinct = known(names)
-        handle[mine] = places(distinct, names) + sum(one.size for one in holders)
-        holders.append(np.zeros(distinct.size, dtype=np.int32))
-        # Where it is not known which frames were free, memory of before has no frame.
-        if mine is before and accesses.free_ranges:
-            holders[-1][:] = distinct + 1
-    holders[-1][:] = -1
-    holder = np.concatenate(holders)
-    next_map = np.full(op.size if tasks.any() else 0, -1, dtype=np.int32)
+    kind, name = np.empty_like(op), np.empty(op.size, dtype=np.int64)
+    _tell_before(op, accesses.handle, kind, name)
+    handle, (taken, before, tasks) = number_names(kind, _GROUP_OF, name, 3)
+    holder = np.zeros(taken.size + before.size + tasks.size, dtype=np.int32)
+    # Where it is not known which frames were free, memory of before has no frame.
+    if accesses.free_ranges:
+        holder[taken.size :][: before.size] = before + 1
+    holder[taken.size + before.size :] = -1
+    next_map = np.empty(op.size if tasks.size else 0, dtype=np.int32)
     return Asked(
         accesses.time_ns,
         op,
@@ -212,10 +210,27 @@ def _asked(accesses: Accesses, extents: Extents) -> Asked:
         extents.extent,
         accesses.order,
         accesses.flags,
+        accesses.handle,
         handle,
         holder,
         next_map,
     )
+
+
+@entry
+def _tell_before(
+    op: NDArray[np.uint8],
+    handle: NDArray[np.int64],
+    kind: NDArray[np.uint8],
+    name: NDArray[np.int64],
+) -> None:
+    """Write the kind and the name of each handle: memory of before the trace is a kind apart."""
+    for row in range(op.size):
+        kind[row] = op[row]
+        name[row] = handle[row]
+        if (op[row] == TAKE or op[row] == GIVE) and handle[row] >= BOOT_HANDLE:
+            kind[row] = _BEFORE
+            name[row] = handle[row] - BOOT_HANDLE
 
 
 def _node(
