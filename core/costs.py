@@ -35,6 +35,8 @@ class Costs:
         One page migrated out of tag storage: copied, with its mappings changed.
     compress_ns, decompress_ns
         One page compressed into tag storage, and decompressed out of it.
+    swap_write_ns
+        One page written to the swap device.
     tmem_copy_in_ns, tmem_copy_out_ns
         One page copied into, and out of, the memory behind a hypervisor's region.
 
@@ -56,6 +58,7 @@ class Costs:
     migrate_page_ns: int = 8_000
     compress_ns: int = 5_500
     decompress_ns: int = 2_600
+    swap_write_ns: int = 40_000
     tmem_copy_in_ns: int = 1_300
     tmem_copy_out_ns: int = 1_300
 
@@ -76,9 +79,11 @@ COST_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Costs))
 #: memory behind a hypervisor at a hypercall and a copy from a slower tier. Only `gcma_v2_board` is
 #: fitted to a measurement.
 COST_PRESETS: dict[str, Costs] = {
-    # UFS 3.1: about 9,000 random reads/s at depth 1, 1.5 GB/s streaming.
+    # UFS 3.1: about 9,000 random reads/s at depth 1, 1.5 GB/s streaming; 25,000 writes/s, into the
+    # device's own cache.
     "ufs_phone": Costs(),
-    # eMMC 5.1: about 4,000 random reads/s at depth 1, 250 MB/s streaming; in-order cores.
+    # eMMC 5.1: about 4,000 random reads/s at depth 1, 250 MB/s streaming, 4,000 writes/s; in-order
+    # cores.
     "emmc_phone": Costs(
         reserve_base_ns=4_000,
         cache_line_ns=10,
@@ -92,10 +97,12 @@ COST_PRESETS: dict[str, Costs] = {
         migrate_page_ns=20_000,
         compress_ns=16_000,
         decompress_ns=7_000,
+        swap_write_ns=250_000,
         tmem_copy_in_ns=2_600,
         tmem_copy_out_ns=2_600,
     ),
-    # NVMe: about 13,000 random reads/s at depth 1, 3 GB/s streaming.
+    # NVMe: about 13,000 random reads/s at depth 1, 3 GB/s streaming; 50,000 writes/s, into the
+    # drive's memory.
     "nvme_server": Costs(
         reserve_base_ns=1_000,
         cache_line_ns=4,
@@ -109,11 +116,13 @@ COST_PRESETS: dict[str, Costs] = {
         migrate_page_ns=5_000,
         compress_ns=3_600,
         decompress_ns=1_500,
+        swap_write_ns=20_000,
         tmem_copy_in_ns=800,
         tmem_copy_out_ns=800,
     ),
     # "gcma" v2 (1424721263-25314-1), 4 x 1 GHz ARMv7, latency table: 13 us the fastest 1-page
-    # allocation, (44,675 - 26) us / 31,999 pages on average from 1 page to 32,000. SD card reads.
+    # allocation, (44,675 - 26) us / 31,999 pages on average from 1 page to 32,000. SD card reads,
+    # and 500 random writes/s (class A1).
     # Migration is fitted to the ratios of that table, by studies/gcma-latency.yaml.
     "gcma_v2_board": Costs(
         reserve_base_ns=25_000,
@@ -128,6 +137,7 @@ COST_PRESETS: dict[str, Costs] = {
         migrate_page_ns=25_000,
         compress_ns=60_000,
         decompress_ns=25_000,
+        swap_write_ns=2_000_000,
         tmem_copy_in_ns=6_000,
         tmem_copy_out_ns=6_000,
     ),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ from core.machine import MAX_ORDER
 STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE = range(7)
 OPS = ("store", "restore", "invalidate", "invalidate_inode", "alloc", "free", "resize")
 WORKINGSET, TAGGED, ATOMIC, PINNED, MOVABLE = 1, 2, 4, 8, 16
+#: Of a store, restore or invalidate: a page that a swap device holds, of an inode that no file has.
+ANONYMOUS = 32
 
 SCHEMA = pa.schema(
     [
@@ -215,6 +217,26 @@ def _apply(kind: int, order: int, first: int, flags: int, frames: NDArray[np.uin
             frames[frame] = FRAME_TAGGED
         else:
             frames[frame] = FRAME_UNTAGGED
+
+
+def has_anonymous(events: Events) -> bool:
+    """Return whether a table has pages of a swap device."""
+    return bool(((events.op <= INVALIDATE) & (events.flags & ANONYMOUS != 0)).any())
+
+
+def without_anonymous(events: Events) -> Events:
+    """Return a table without the pages that a swap device holds; its time stays."""
+    anonymous = (events.op <= INVALIDATE) & (events.flags & ANONYMOUS != 0)
+    if not anonymous.any():
+        return events
+    keep = ~anonymous
+    # The ends stay, as what names no page: the table's time is theirs.
+    keep[[0, -1]] = True
+    columns: dict[str, Any] = {name: column[keep] for name, column in events.columns.items()}
+    columns["op"] = np.where(anonymous, INVALIDATE_INODE, events.op).astype(np.uint8)[keep]
+    for column in columns.values():
+        column.flags.writeable = False
+    return events._replace(**columns)
 
 
 def digest_events(events: Events) -> str:

@@ -40,7 +40,7 @@ UNITS: dict[str, str] = {
     **{f"atomic_reservation_{name}": "ns" for name in _LATENCIES},
     **dict.fromkeys(("failed_pinned", "failed_atomic"), "allocs"),
     **dict.fromkeys(("copies_in", "copies_out"), "pages"),
-    **dict.fromkeys(("compressions", "decompressions", "migrations"), "pages"),
+    **dict.fromkeys(("compressions", "decompressions", "migrations", "swap_writes"), "pages"),
     "metadata_bytes": "bytes",
     **dict.fromkeys(("read_ns", "time_saved_ns"), "ns"),
     "share_of_ideal": "ratio",
@@ -76,11 +76,12 @@ class Outcomes(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Tallies of reservation latency: how often a pair (blocks, dropped) occurred."""
+    """Tallies of reservation latency: how often a triple (blocks, dropped, written) occurred."""
 
     atomic: NDArray[np.bool_]  # [bin]
     blocks: Int64  # [bin]
     dropped: Int64  # [bin]
+    written: Int64  # [bin] of those dropped, pages written to the swap device
     block_lines: Int64  # [bin] data cache lines of a block
     counts: Int64  # [lane, bin]
 
@@ -95,6 +96,7 @@ def samples_of(outcomes: Outcomes) -> Samples:
         atomic=np.repeat(classes[:, 0] == 1, bins)[used],
         blocks=np.repeat(classes[:, 1], bins)[used],
         dropped=dropped[used],
+        written=np.repeat(classes[:, 4], bins)[used],
         block_lines=np.full(used.size, _block_lines(outcomes.machine), dtype=np.int64),
         counts=outcomes.samples[:, used],
     )
@@ -177,6 +179,7 @@ def measure(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
     columns["compressions"] = _whole(counted["compressed"])
     columns["decompressions"] = _whole(counted["decompressed"])
     columns["migrations"] = _whole(counted["migrated"])
+    columns["swap_writes"] = _whole(counted["written"])
     columns["metadata_bytes"] = _whole(np.max([_metadata_bytes(run) for run in workloads], axis=0))
     columns |= _time(workloads, counted, costs)
     ideal = _zero(workloads) + sum(run.ideal_restored for run in workloads)
@@ -243,9 +246,9 @@ def _occupancy(workloads: Sequence[Outcomes]) -> Columns:
 def _latency(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
     """Mean and nearest-rank quantiles of the reservation samples: of all, and of atomic ones."""
     parts = [samples_of(run) for run in workloads]
-    blocks, dropped, lines = (
+    blocks, dropped, written, lines = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("blocks", "dropped", "block_lines")
+        for name in ("blocks", "dropped", "written", "block_lines")
     )
     atomic = np.concatenate([part.atomic for part in parts])
     counts = np.concatenate([part.counts for part in parts], axis=1)
@@ -253,6 +256,7 @@ def _latency(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
         costs["reserve_base_ns"][:, None]
         + (blocks * lines) * costs["cache_line_ns"][:, None]
         + dropped * _per_page_ns(workloads[0], costs)[:, None]
+        + written * costs["swap_write_ns"][:, None]
         + (dropped > 0) * _before_ns(workloads[0], costs)[:, None]
     )  # [lane, bin]
     ranking = np.argsort(values, axis=1, kind="stable")
@@ -338,6 +342,7 @@ def _time(
     copy_in_ns = np.where(tmem, costs["tmem_copy_in_ns"], costs["copy_in_ns"])
     copy_out_ns = np.where(tmem, costs["tmem_copy_out_ns"], costs["copy_out_ns"])
     looks = ~first.under(System.MIGRATE_CMA)
+    offered_to_swap = zero + sum(run.timeline.offered_anonymous_pages for run in workloads)
     paid = (
         np.where(copies, counted["stored"] * copy_in_ns + counted["restored"] * copy_out_ns, 0)
         + np.where(looks, counted["restored"] + counted["missed"], 0) * costs["lookup_ns"]
@@ -347,6 +352,8 @@ def _time(
         + counted["decompressed"] * costs["decompress_ns"]
         + counted["migrated"] * costs["migrate_page_ns"]
         + _emptied(workloads) * costs["migrate_base_ns"]
+        # Without it every page that is swapped out is written.
+        + (counted["written"] - offered_to_swap) * costs["swap_write_ns"]
     )
     pays = ~first.under(System.CARVEOUT, System.IDEAL)
     saved = all_missed - read - np.where(pays, paid, 0)

@@ -102,6 +102,18 @@ class Guests(StrEnum):
     PKVM = "pkvm"
 
 
+class Anonymous(StrEnum):
+    """What a swap device is to a compressed cache: apart from it, behind it, or its last resort.
+
+    Written through, every page that is swapped out is on the device too; written back, only one
+    that is turned away or dropped.
+    """
+
+    NONE = "none"
+    WRITE_THROUGH = "write_through"
+    WRITE_BACK = "write_back"
+
+
 class Packing(StrEnum):
     """How compressed pages share a slot: by size classes, or in pairs."""
 
@@ -124,6 +136,7 @@ WORDS: dict[str, type[StrEnum]] = {
     "tagged_placement": TaggedPlacement,
     "guests": Guests,
     "packing": Packing,
+    "anonymous": Anonymous,
     "metadata": Metadata,
 }
 
@@ -156,7 +169,8 @@ READS: dict[System, tuple[str, ...]] = {
         *_TAGGED_FIELDS,
     ),
     System.ZSWAP: (
-        *("admission", "restore", "headroom", "packing", "compression_ratio", "metadata", "seed"),
+        *("admission", "restore", "headroom", "packing", "compression_ratio", "anonymous"),
+        *("metadata", "seed"),
         *_TAGGED_FIELDS,
     ),
     System.TMEM: (
@@ -200,6 +214,7 @@ class Policy:
     guests: Guests = Guests.KVM
     guest_ratio: float = 0.0
     packing: Packing = Packing.ZSMALLOC
+    anonymous: Anonymous = Anonymous.NONE
     compression_ratio: float = 3.0
     tmem_ratio: float = 1 / 32
     tmem_swing: float = 0.0
@@ -250,6 +265,7 @@ class Policies(NamedTuple):
     guests: NDArray[np.uint8]
     guest_ratio: NDArray[np.float64]
     packing: NDArray[np.uint8]
+    anonymous: NDArray[np.uint8]
     compression_ratio: NDArray[np.float64]
     tmem_ratio: NDArray[np.float64]
     tmem_swing: NDArray[np.float64]

@@ -18,7 +18,7 @@ from core.system.counted import Counted, nothing_counted
 from core.system.ideal import bound, replay_ideal
 from core.system.migrate_cma import Larger
 from core.system.units import Form
-from core.system.zswap import replay_zswap
+from core.system.zswap import replay_with_swap, replay_zswap
 from core.timeline import SERIES_POINTS, Timeline
 from core.view import View, prepare_view, view_of
 
@@ -62,6 +62,12 @@ def replay_timeline(
     """
     if (policies.system == code(System.MIGRATE_CMA)).any():
         raise ValueError("migrate_cma has a front end of its own, and is counted, not replayed")
+    if timeline.has_swap:
+        if (policies.system != code(System.ZSWAP)).any():
+            raise ValueError("anonymous pages are in the timeline: they are zswap's alone")
+        restored = ideal_restored(timeline, larger) if ideal is None else ideal
+        seen, counted = replay_with_swap(timeline, policies)
+        return outcomes_of(seen, machine, policies, counted, restored)
     counted = nothing_counted(timeline, policies.lanes)
     systems: dict[System, Callable[[Timeline, Policies], Counted]]
     systems = {**SYSTEMS, System.IDEAL: partial(replay_ideal, larger=larger)}
@@ -104,7 +110,9 @@ def replay_bytes(timeline: Timeline, lanes: int) -> int:
     lane adds its tallies, its series and its histogram of latency (held twice for a moment).
     """
     state = state_bytes(timeline.pages, timeline.slots, True)
-    return state + lanes * 2 * 8 * (len(TALLIES) + SERIES_POINTS + timeline.bins + OPTIONS)
+    counts = len(TALLIES) + SERIES_POINTS + timeline.bins + OPTIONS
+    samples = timeline.sample_bins.size if timeline.has_swap else 0
+    return state + lanes * (2 * 8 * counts + 2 * 4 * samples)
 
 
 def compile_lanes(eviction: Eviction, form: Form) -> None:

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from core.events import (
     ALLOC,
+    ANONYMOUS,
     FREE,
+    INVALIDATE,
     INVALIDATE_INODE,
     RESTORE,
     STORE,
     WORKINGSET,
     Events,
     check_events,
+    without_anonymous,
 )
 from core.events import RESIZE as RESIZE_EVENT
 from core.jit import entry, wide
@@ -28,10 +31,13 @@ from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.occupancy import Occupancy, occupy
 from core.policy import MAX_FOLIO_ORDER
 
-# A step packs its kind in bits 0-2, a flag in bit 3 and the folio's order in bits 4-7.
+# A step packs its kind in bits 0-2, a flag in bit 3, the folio's order in bits 4-7, and in bit 8
+# that its pages are anonymous.
 RESERVE, RELEASE, RESIZE, FRAMES = 4, 5, 6, 7
 FLAG = 8
 ORDER_SHIFT = 4
+ORDER_BITS = 15
+OF_SWAP = 256
 #: Moments at which a replay tells what tag storage holds: ends of equal parts of its time.
 SERIES_POINTS = 64
 
@@ -64,10 +70,12 @@ class Timeline(NamedTuple):
     remaining_ns: NDArray[np.int64]  # [step] time from the step to the last event
     inode_pages: NDArray[np.int32]  # [invalidate_inode, (first, end)]
     sample_bins: NDArray[np.int32]  # [sample] bin of a sample of its class that drops no page
-    classes: NDArray[np.int64]  # [class, (atomic, blocks, first bin, bins)]
+    classes: NDArray[np.int64]  # [class, (atomic, blocks, first bin, bins, pages written)]
     occupancy: Occupancy
     refaults: int
     offered_pages: int  # by stores
+    offered_anonymous_pages: int
+    has_swap: bool  # whether anonymous pages are in it
     restore_pages: int
     restore_sequential_pages: int  # that follow the page before, if all are missed
     page_keys: NDArray[np.uint64]  # [page] inode << 32 | index
@@ -87,10 +95,12 @@ def prepare(
     region: Region | None = None,
     pages_per_slot: int = 1,
     every_frame: bool = False,
+    with_swap: bool = False,
 ) -> Timeline:
     """Return the timeline of `events` on `machine`, for its tag storage or for a region.
 
-    A slot holds `pages_per_slot` pages at most; `every_frame`, if free frames are to be followed.
+    A slot holds `pages_per_slot` pages at most; `every_frame`, if free frames are to be followed;
+    `with_swap`, if anonymous pages are, which all but a zswap leave to the swap device.
 
     Raises
     ------
@@ -101,6 +111,8 @@ def prepare(
     """
     if events.data_pages > machine.data_pages:
         check_events(events, machine.data_pages, events.source)
+    if not with_swap:
+        events = without_anonymous(events)
     span_ns = int(events.time_ns[-1]) - int(events.time_ns[0]) if events.time_ns.size else 0
     sizes = _sizes(events, region, span_ns) if region is not None else None
     slots, block_pages = machine.slots, machine.tag_block_pages
@@ -123,6 +135,7 @@ def prepare(
         samples = np.zeros((int((changes[2] & FLAG != 0).sum()), 2), dtype=np.int64)
     word, argument, remaining_ns = _steps(events, page, adjacent, changes)
     stores_and_restores = _offers(events.op, events.order, page, adjacent, inode_pages, keys.size)
+    swapped = (events.op == STORE) & (events.flags & ANONYMOUS != 0)
     classes, sample_class = np.unique(samples, axis=0, return_inverse=True)
     file_orders = events.order[events.op < INVALIDATE_INODE]
     max_order = int(file_orders.max()) if file_orders.size else 0
@@ -137,10 +150,12 @@ def prepare(
         remaining_ns,
         inode_pages,
         sample_bins=first[sample_class.reshape(-1)].astype(np.int32),
-        classes=np.column_stack([classes, first, bins]).astype(np.int64),
+        classes=np.column_stack([classes, first, bins, np.zeros_like(bins)]).astype(np.int64),
         occupancy=occupancy,
         refaults=int(stores_and_restores[0]),
         offered_pages=int(stores_and_restores[1]),
+        offered_anonymous_pages=int((1 << events.order[swapped].astype(np.int64)).sum()),
+        has_swap=with_swap,
         restore_pages=int(stores_and_restores[2]),
         restore_sequential_pages=int(stores_and_restores[3]),
         page_keys=keys,
@@ -311,6 +326,8 @@ def _steps(
     order = np.where(op == INVALIDATE_INODE, 0, events.order[rows]).astype(np.int16)
     flag = ((op == STORE) & (events.flags[rows] & WORKINGSET != 0)) | adjacent[rows]
     words = op | np.where(flag, FLAG, 0).astype(np.int16) | order << ORDER_SHIFT
+    anonymous = (op <= INVALIDATE) & (events.flags[rows] & ANONYMOUS != 0)
+    words |= np.where(anonymous, OF_SWAP, 0).astype(np.int16)
     change_rows, arguments, change_words, times = changes
     # Changes come before a file event of their row; those of one row keep their order.
     merged = np.argsort(np.concatenate([change_rows, rows]), kind="stable")

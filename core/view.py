@@ -13,9 +13,9 @@ from core.events import Events, check_events
 from core.frontend.tag_memory import TagMemory
 from core.guests import first_guest_block, with_guests
 from core.machine import Machine
-from core.policy import Guests, HeadroomMode, Placement, Policy, System, TaggedPlacement
+from core.policy import Anonymous, Guests, HeadroomMode, Placement, Policy, System, TaggedPlacement
 from core.system.migrate_cma import tag_memory_of
-from core.system.zswap import PARTS
+from core.system.zspages import PARTS
 from core.tagged_placement import place_tagged
 from core.timeline import Region, Timeline, prepare
 
@@ -34,6 +34,7 @@ class View(NamedTuple):
     pages_per_slot: int = 1
     tag_memory: TagMemory | None = None
     every_frame: bool = False
+    with_swap: bool = False
 
     @property
     def wants_every_frame(self) -> bool:
@@ -67,6 +68,7 @@ def view_of(policy: Policy, machine: Machine) -> View:
         tagged_placement=placed or TaggedPlacement.RECORDED,
         headroom_blocks=floor(policy.headroom * machine.tag_blocks) if first else 0,
         pages_per_slot=PARTS if policy.system is System.ZSWAP else 1,
+        with_swap=policy.system is System.ZSWAP and policy.anonymous is not Anonymous.NONE,
         every_frame=policy.system is System.CLEANCACHE and policy.placement is Placement.FAR,
     )
 
@@ -80,4 +82,5 @@ def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
         events = place_tagged(events, machine, view.headroom_blocks, hosts)
     if view.guest_ratio > 0:
         events = with_guests(events, machine, view.guest_ratio, view.guests)
-    return prepare(events, machine, view.region, view.pages_per_slot, view.every_frame)
+    whose = (view.region, view.pages_per_slot, view.every_frame, view.with_swap)
+    return prepare(events, machine, *whose)

@@ -253,12 +253,17 @@ def _rows(columns: Columns) -> list[Row]:
 
 
 def _sample_rows(outcomes: Outcomes) -> list[list[Row]]:
-    """Return each lane's latency tallies as (atomic, blocks, dropped, count) rows."""
+    """Return each lane's latency tallies as (atomic, blocks, dropped, written, count) rows."""
     samples = samples_of(outcomes)
     keys = [
-        {"atomic": bool(atomic), "blocks": int(blocks), "dropped": int(dropped)}
-        for atomic, blocks, dropped in zip(
-            samples.atomic, samples.blocks, samples.dropped, strict=True
+        {
+            "atomic": bool(atomic),
+            "blocks": int(blocks),
+            "dropped": int(dropped),
+            "written": int(written),
+        }
+        for atomic, blocks, dropped, written in zip(
+            samples.atomic, samples.blocks, samples.dropped, samples.written, strict=True
         )
     ]
     return [

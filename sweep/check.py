@@ -36,7 +36,7 @@ Fields = Mapping[str, list[str]]
 #: Return a value of something searchable as the simulator takes it, or raise ValueError.
 Domain = Callable[[str, Any], Any]
 
-_SIZES = ("page_size", "data_memory", "tag_block_size", "zram_size", "readahead_size")
+_SIZES = ("page_size", "data_memory", "tag_block_size", "zram_size", "swap_size", "readahead_size")
 _TYPES = ("categorical", "int", "float")
 _WORDING = {
     "string_type": "should be text",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from core.policy import POLICY_FIELDS, PRESETS, READS, System
+from core.policy import POLICY_FIELDS, PRESETS, READS, Anonymous, System
 from sweep.source import Place, Source
 from sweep.workload import kind_of
 
@@ -76,6 +76,8 @@ def _check_space(source: Source, data: Mapping, space: Space) -> None:
     _check_needs(source, space, read)
     if System.MIGRATE_CMA in systems:
         _check_accesses(source, data, space)
+    if System.ZSWAP in systems:
+        _check_swap(source, data, space)
 
 
 def _systems(space: Space) -> list[System]:
@@ -158,6 +160,20 @@ def _values(space: Space, name: str) -> list[Any]:
 
 def _place(space: Space, name: str) -> Place:
     return (*(space.place if name in space.fixed else space.searched_place), name)
+
+
+def _check_swap(source: Source, data: Mapping, space: Space) -> None:
+    """Check that there is a swap device where its pages are to be compressed."""
+    written = [word for word in _values(space, "anonymous") if word != Anonymous.NONE.value]
+    workloads, machine = data.get("workload"), data.get("machine")
+    made = isinstance(workloads, list) and any(
+        isinstance(one, dict) and kind_of(one) != "trace" for one in workloads
+    )
+    has_swap = isinstance(machine, dict) and machine.get("swap_size", 0) != 0
+    has_swap = has_swap or any("swap_size" in one.searched for one in spaces_of(data))
+    if written and made and not has_swap:
+        message = f"anonymous: {written[0]} needs machine.swap_size: nothing is swapped to a device"
+        source.complain(_place(space, "anonymous"), message)
 
 
 def _check_accesses(source: Source, data: Mapping, space: Space) -> None:

@@ -81,14 +81,21 @@ def _check_use(
     for name in machine if isinstance(machine, dict) else ():
         if name in SETTINGS and not made:
             source.complain(("machine", name), f"{name} {why}", key=True)
+    places: dict[str, Place] = {
+        name: ("machine", name) for name in (machine if isinstance(machine, dict) else ())
+    }
     for name in searched:
         place = next(
             (*space.searched_place, name) for space in spaces_of(data) if name in space.searched
         )
+        places[name] = place
         if name in SETTINGS and not made:
             source.complain(place, f"{name} {why}", key=True)
         elif name in PARAMETERS and not any(name in own_parameters(one) for one in made):
             source.complain(place, f"no workload of the study has {name}", key=True)
+    if "zram_size" in places and "swap_size" in places:
+        message = "swap goes to memory or to a device: zram_size or swap_size"
+        source.complain(places["swap_size"], message, key=True)
     times = data.get("replicates")
     if isinstance(times, int) and times > 1 and not any(is_random(o, searched) for o in made):
         source.complain(("replicates",), "nothing is random in these workloads", key=True)

@@ -23,7 +23,7 @@ from sweep.source import suggest
 from sweep.workload import WHOLE_FIELDS, bounds_of
 
 #: What may be searched and is written as a size.
-SIZE_FIELDS = ("tag_block_size", "zram_size", "readahead_size")
+SIZE_FIELDS = ("tag_block_size", "zram_size", "swap_size", "readahead_size")
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 

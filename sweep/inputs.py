@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.accesses import Accesses, read_accesses
-from core.events import ALLOC, TAGGED, Events, EventsError, digest_events, read_events
+from core.events import (
+    ALLOC,
+    TAGGED,
+    Events,
+    EventsError,
+    digest_events,
+    has_anonymous,
+    read_events,
+)
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
-from core.policy import Placement
+from core.policy import Anonymous, Placement
 from core.workload.recipe import Recipe
 from sweep.batch import Workloads
 from sweep.fields import size_in_bytes
@@ -101,10 +109,18 @@ def _trace(
     """Return a table of events, and the page size and data pages that it is replayed on."""
     path = study_path.parent / trace
     events = read_events(path)
-    if _places_far(study) and not ((events.op == ALLOC) & (events.flags & TAGGED == 0)).any():
+    if (
+        Placement.FAR in _said(study, "placement")
+        and not ((events.op == ALLOC) & (events.flags & TAGGED == 0)).any()
+    ):
         raise EventsError(
             f"{path}: placement far looks for frames that are free, and the table has tagged "
             "allocations alone: take its accesses (sweep trace import --accesses)"
+        )
+    if _said(study, "anonymous") - {Anonymous.NONE} and not has_anonymous(events):
+        raise EventsError(
+            f"{path}: no page of it was swapped to a device: anonymous would change nothing (its "
+            "accesses would tell, on a machine with swap_size)"
         )
     size = study.machine.page_size or events.page_size
     pages = _data_pages(study, study_path, size, events.data_pages)
@@ -118,13 +134,13 @@ def _trace(
     return events, size, pages
 
 
-def _places_far(study: Study) -> bool:
-    """Return whether a policy of the study wants every allocation."""
-    placements = [one.policy.placement for one in study.subspaces]
-    placements += [one.placement for one in study.baselines]
+def _said(study: Study, field: str) -> set[str]:
+    """Return the words that a field of policies may have in a study."""
+    words = {getattr(one.policy, field) for one in study.subspaces}
+    words |= {getattr(one, field) for one in study.baselines}
     for subspace in study.subspaces:
-        placements += getattr(subspace.parameters.get("placement"), "choices", [])
-    return Placement.FAR in placements
+        words |= set(getattr(subspace.parameters.get(field), "choices", []))
+    return words
 
 
 def _recipe(study: Study, study_path: Path, workload: Said, name: str, replicate: int) -> Recipe:

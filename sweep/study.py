@@ -14,6 +14,7 @@ from core.costs import COST_FIELDS, COST_PRESETS, Costs
 from core.frontend.run import Reclaim
 from core.policy import (
     Admission,
+    Anonymous,
     Drop,
     Eviction,
     Guests,
@@ -71,6 +72,7 @@ class PolicyFields(_Model):
     guests: Guests = Guests.KVM
     guest_ratio: number_of("guest_ratio") = Policy.guest_ratio  # type: ignore[valid-type]
     packing: Packing = Packing.ZSMALLOC
+    anonymous: Anonymous = Anonymous.NONE
     compression_ratio: number_of("compression_ratio") = Policy.compression_ratio  # type: ignore[valid-type]
     tmem_ratio: number_of("tmem_ratio") = Policy.tmem_ratio  # type: ignore[valid-type]
     tmem_swing: number_of("tmem_swing") = Policy.tmem_swing  # type: ignore[valid-type]
@@ -133,6 +135,7 @@ class MachineFields(_Model):
     # The kernel under accesses and synthetic workloads.
     reclaim: Reclaim | None = None
     zram_size: SizeOrZero | None = None
+    swap_size: SizeOrZero | None = None
     zram_ratio: number_of("zram_ratio") | None = None  # type: ignore[valid-type]
     swappiness: number_of("swappiness") | None = None  # type: ignore[valid-type]
     readahead_size: SizeOrZero | None = None
@@ -155,6 +158,7 @@ class CostFields(_Model):
     migrate_page_ns: Nanoseconds | None = None
     compress_ns: Nanoseconds | None = None
     decompress_ns: Nanoseconds | None = None
+    swap_write_ns: Nanoseconds | None = None
     tmem_copy_in_ns: Nanoseconds | None = None
     tmem_copy_out_ns: Nanoseconds | None = None
 

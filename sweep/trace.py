@@ -162,6 +162,9 @@ def info_command(path: Path, as_json: bool) -> None:
         f"{figures['refaults']:,} refaults; {figures['distinct_pages']:,} distinct in "
         f"{figures['files']:,} files; {figures['workingset_stores']:,} stores are workingset"
     )
+    if figures["swapped_out_pages"]:
+        out, back = figures["swapped_out_pages"], figures["swapped_in_pages"]
+        print(f"  a swap device: {out:,} pages went out, {back:,} came back")
     most = max(1, figures["peak_tagged_pages"])
     bars = "".join(_BARS[-(-int(live) * 8 // most)] for live in found.tagged_pages)
     print(f"  tagged pages over time, {figures['peak_tagged_pages']:,} at most: {bars}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from reference import (
     ALLOC,
+    ATOMIC,
     FREE,
     INVALIDATE,
     INVALIDATE_INODE,
@@ -16,6 +17,8 @@ from reference import (
     Event,
     Page,
 )
+
+ANONYMOUS = 32
 
 
 def replay_zswap(
@@ -28,17 +31,27 @@ def replay_zswap(
     exclusive: bool,
     in_pairs: bool,
     headroom: float,
-) -> dict[str, int]:
-    """Counters of a table under one policy; sizes are in sixteenths of a page."""
-    blocks = -(-data_pages // (32 * block))
-    spared = int(headroom * blocks)
-    queue = list(range(spared * block, blocks * block))  # of free slots, front first
+    anonymous: str,
+) -> tuple[dict[str, int], dict[tuple[bool, int, int, int], int]]:
+    """Counters of a table under one policy, and how often each sample of latency came.
+
+    Sizes are in sixteenths of a page; a sample is (atomic, blocks, dropped, written).
+    """
+    of_swap = [e for e in events if e.op <= INVALIDATE and e.flags & ANONYMOUS]
+    if anonymous == "none":
+        events = [event for event in events if event not in of_swap]
+    dirty: set[Page] = set()
+    samples: dict[tuple[bool, int, int, int], int] = {}
+    whole = -(-data_pages // (32 * block))
+    spared = int(headroom * whole)
+    queue = list(range(spared * block, whole * block))  # of free slots, front first
     held: dict[int, list[Page]] = {}  # pages of each slot in use
     room: list[int] = []  # slots that have any, the latest change first
     ages: list[Page] = []  # cached pages, the least recently used first
     tagged: set[int] = set()
     names = "stored skipped stale restored missed reclaimed recalled invalidated overwritten"
-    n = dict.fromkeys((*names.split(), "compressed", "decompressed"), 0)
+    names += " compressed decompressed written failed_atomic"
+    n = dict.fromkeys(names.split(), 0)
 
     def place(slot: int) -> tuple[str, int] | None:
         """What a slot has room for: pages of a class, or so much."""
@@ -66,6 +79,9 @@ def replay_zswap(
 
     def drop(page: Page, counter: str) -> None:
         n[counter] += 1
+        if page in dirty and counter in ("reclaimed", "recalled"):
+            n["written"] += 1
+        dirty.discard(page)
         ages.remove(page)
         change(next(slot for slot, pages in held.items() if page in pages), page, False)
 
@@ -104,7 +120,8 @@ def replay_zswap(
         ages.append(page)
         n["stored"] += 1
 
-    def tag(event: Event, on: bool) -> None:
+    def tag(event: Event, on: bool) -> int:
+        blocks_reserved = 0
         for frame in range(event.pfn, event.pfn + (1 << event.order)):
             if (frame in tagged) == on:
                 continue
@@ -112,7 +129,10 @@ def replay_zswap(
             mine = range(number * block, (number + 1) * block)
             tagged.symmetric_difference_update({frame})
             others = [one for one in tagged if one // 32 // block == number and one != frame]
-            if others or number < spared:
+            if others:
+                continue
+            blocks_reserved += 1
+            if number < spared:
                 continue
             for slot in mine:
                 if not on:
@@ -122,18 +142,26 @@ def replay_zswap(
                 while held.get(slot):
                     drop(held[slot][-1], "recalled")
                 queue.remove(slot)
+        return blocks_reserved
 
     for event in events:
         if event.op == STORE:
             for page in event.pages():
+                before = n["stored"]
                 store(page, not workingset or bool(event.flags & WORKINGSET))
+                if event not in of_swap:
+                    continue
+                if anonymous == "write_back" and n["stored"] > before:
+                    dirty.add(page)
+                else:
+                    n["written"] += 1
         elif event.op == RESTORE:
             for page in event.pages():
                 if page not in ages:
                     n["missed"] += 1
                     continue
                 n["decompressed"] += 1
-                if exclusive:
+                if exclusive or event in of_swap:
                     drop(page, "restored")
                 else:
                     n["restored"] += 1
@@ -145,7 +173,14 @@ def replay_zswap(
                 if page in named if named is not None else page[0] == event.inode:
                     drop(page, "invalidated")
         elif event.op == ALLOC and event.flags & TAGGED:
-            tag(event, True)
+            recalled, written = n["recalled"], n["written"]
+            blocks = tag(event, True)
+            atomic = bool(event.flags & ATOMIC)
+            if blocks and atomic and n["written"] > written:
+                n["failed_atomic"] += 1
+            elif blocks:
+                sample = (atomic, blocks, n["recalled"] - recalled, n["written"] - written)
+                samples[sample] = samples.get(sample, 0) + 1
         elif event.op == FREE:
             tag(event, False)
-    return n
+    return n, samples

@@ -58,6 +58,7 @@ TALLIES = (
     "failed_atomic",
     "compressed",
     "decompressed",
+    "written",
 )
 (
     STORED,
@@ -80,6 +81,7 @@ TALLIES = (
     FAILED_ATOMIC,
     COMPRESSED,
     DECOMPRESSED,
+    WRITTEN,
     LAST_MISSED,
     FREE_SLOTS,
     CAPACITY,
@@ -108,7 +110,7 @@ TALLIES = (
     HANDED_BACK,
     SLOTS_USED,
     REGISTERS,
-) = range(47)
+) = range(48)
 
 NOWHERE = -1
 

@@ -87,13 +87,19 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
         extent,
         np.append(first, pages),
         end,
-        np.concatenate((inodes, spaces)).astype(np.uint32)[owner],
+        np.concatenate((inodes, _free_inodes(inodes, spaces.size))).astype(np.uint32)[owner],
         index.astype(np.uint32),
         pages,
         int(first[anonymous_extents[0]]) if anonymous_extents.size else pages,
         order,
         extent_of[used],
     )
+
+
+def _free_inodes(inodes: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+    """Return inodes that no file has, for address spaces: events tell their pages so."""
+    candidates = np.arange(inodes.size + wanted, dtype=np.int64)
+    return np.setdiff1d(candidates, inodes, assume_unique=True)[:wanted]
 
 
 def _chunks(

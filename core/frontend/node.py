@@ -82,8 +82,10 @@ from core.jit import kernel, wide
     GUEST_STEP_NS,
     # Whether every allocation is told, or those of tagged memory alone.
     TELLS_FRAMES,
+    # Whether swap is a device, whose pages are told, or zram.
+    TELLS_SWAP,
     NODE_REGISTERS,
-) = range(REGISTERS, REGISTERS + 46)
+) = range(REGISTERS, REGISTERS + 47)
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, of an extent: the number of its first page, and beyond its last; then, in

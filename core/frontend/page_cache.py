@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-from core.events import ALLOC, INVALIDATE, RESTORE, STORE, TAGGED, WORKINGSET
+from core.events import ALLOC, ANONYMOUS, INVALIDATE, RESTORE, STORE, TAGGED, WORKINGSET
 from core.events import MOVABLE as MOVABLE_FLAG
 from core.frontend.allocator import MOVABLE, NONE
 from core.frontend.lists import (
@@ -59,6 +59,7 @@ from core.frontend.node import (
     SKIPPED,
     SLOTS_FREE,
     STEP_ROOM,
+    TELLS_SWAP,
     Node,
     drain_pool,
     fill_pool,
@@ -95,6 +96,13 @@ class PageCache(NamedTuple):
     bring_in: Callable[[Node, int, int, bool], None]
     write: Callable[[Node, int, bool], None]
     touch_anonymous: Callable[[Node, int, int], None]
+
+
+@kernel
+def tell_swap(node: Node, op: int, page: int, flags: int) -> None:
+    """Write that a page goes to the swap device, comes from it, or is forgotten there."""
+    if node.register[TELLS_SWAP]:
+        put(node, op, page, wide(0), wide(0), wide(ANONYMOUS | flags))
 
 
 @kernel
@@ -162,6 +170,7 @@ def unmap(node: Node, page: int) -> None:
     elif bits & SWAPPED:
         node.register[SWAP_FREE] += 1
         drain_pool(node)
+        tell_swap(node, INVALIDATE, page, wide(0))
     node.pages[page].bits = 0
     node.pages[page].place = 0
 
@@ -207,6 +216,8 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
     def swap_out(node: Node, page: int) -> None:
         apart()
         bits, frame = wide(node.pages[page].bits), wide(node.pages[page].place)
+        flags = wide(WORKINGSET) if is_workingset(node.pages, page) else wide(0)
+        tell_swap(node, STORE, page, flags)
         node.pages[page].place = remember(node.pages, node.register, page)
         node.pages[page].bits = SWAPPED | bits & TAGGED_PAGE
         if bits & TAGGED_PAGE and frame != NONE:
@@ -393,6 +404,8 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         if tagged and frame != NONE:
             put(node, ALLOC, 0, 0, frame, TAGGED | MOVABLE_FLAG)
             tag(node, frame, wide(0), wide(0))
+        if bits & SWAPPED:
+            tell_swap(node, RESTORE, page, wide(0))
         if register[SWAPPINESS] > 0:
             insert(node.pages, register, page, shadow, True)
 

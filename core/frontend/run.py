@@ -38,6 +38,7 @@ from core.frontend.node import (
     ROWS,
     SLOTS_USED,
     TELLS_FRAMES,
+    TELLS_SWAP,
     USED_NS,
     USED_SINCE_NS,
     WHOLE_PAGE,
@@ -78,7 +79,10 @@ class FrontEnd:
     reclaim
         MGLRU (Android and current distributions) or the classic lists.
     zram_size
-        Bytes of memory that swap takes at most; 0: anonymous memory is not reclaimed.
+        Bytes of memory that swap takes at most; without swap anonymous memory is not reclaimed.
+    swap_size
+        Bytes of a swap device, in place of zram; 0: there is none. What goes there and comes back
+        is told, as anonymous pages stored and restored.
     zram_ratio
         Pages of swap that zram packs into one page.
     swappiness
@@ -91,6 +95,7 @@ class FrontEnd:
 
     reclaim: Reclaim = Reclaim.MGLRU
     zram_size: int = 0
+    swap_size: int = 0
     zram_ratio: float = 3.0
     swappiness: int = 60
     readahead_size: int = 128 * 1024
@@ -101,6 +106,7 @@ class FrontEnd:
 SETTINGS: dict[str, tuple[float, float] | None] = {
     "reclaim": None,
     "zram_size": (0, 1 << 44),
+    "swap_size": (0, 1 << 44),
     "zram_ratio": (1.0, 100.0),
     "swappiness": (0, 200),
     "readahead_size": (0, 1 << 24),
@@ -239,17 +245,19 @@ def _node(
     writes = accesses.order[accesses.op == WRITE]
     sizes = np.bincount(writes) if writes.size else np.zeros(1, dtype=np.int64)
     dirtyings = int((sizes << np.arange(sizes.size)).sum())
-    zram_pages = front_end.zram_size // accesses.page_size if front_end.swappiness else 0
+    swap_size = front_end.swap_size or front_end.zram_size
+    swap_pages = swap_size // accesses.page_size if front_end.swappiness else 0
     node = make_node(extents, accesses.data_pages, dirtyings, make_slots(tag_memory))
     register = node.register
     register[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
-    register[ZRAM_SHARE] = round(WHOLE_PAGE / front_end.zram_ratio)
+    register[TELLS_SWAP] = front_end.swap_size > 0
+    register[ZRAM_SHARE] = 0 if front_end.swap_size else round(WHOLE_PAGE / front_end.zram_ratio)
     register[READAHEAD_PAGES] = min(
         front_end.readahead_size // accesses.page_size, _MOST_READAHEAD_PAGES
     )
     register[FOLIO_ORDER] = front_end.page_cache_order
-    register[SWAP_FREE] = zram_pages
-    register[SWAPPINESS] = front_end.swappiness if zram_pages else 0
+    register[SWAP_FREE] = swap_pages
+    register[SWAPPINESS] = front_end.swappiness if swap_pages else 0
     register[NEXT_POINT_NS] = _FOREVER_NS
     if tag_memory and accesses.op.size:
         start, end = int(accesses.time_ns[0]), int(accesses.time_ns[-1])

@@ -36,7 +36,7 @@ from core.jit import entry, kernel, wide
 from core.policy import Policies
 from core.system.counted import Counted, nothing_counted
 from core.system.migrate_cma import Larger
-from core.timeline import FLAG, FRAMES, ORDER_SHIFT, RELEASE, RESERVE, RESIZE, Timeline
+from core.timeline import FLAG, FRAMES, ORDER_BITS, ORDER_SHIFT, RELEASE, RESERVE, RESIZE, Timeline
 
 _NEVER = -1
 _PAGE_BITS = 31
@@ -109,7 +109,7 @@ def _following(
         if kind in (RESERVE, RELEASE, RESIZE, FRAMES):
             continue
         first = wide(arguments[step])
-        end = first + (1 << (word >> ORDER_SHIFT))
+        end = first + (1 << (word >> ORDER_SHIFT & ORDER_BITS))
         if kind in (STORE, RESTORE):
             for page in range(end - 1, first - 1, -1):
                 place -= 1
@@ -163,7 +163,7 @@ def _replay(
             elif kind in (STORE, RESTORE):
                 first = wide(arguments[step])
                 follows = word & FLAG != 0
-                for page in range(first, first + (1 << (word >> ORDER_SHIFT))):
+                for page in range(first, first + (1 << (word >> ORDER_SHIFT & ORDER_BITS))):
                     if kind == RESTORE and kept[page]:
                         kept[page] = False
                         register[RESTORED] += 1

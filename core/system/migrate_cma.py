@@ -68,7 +68,7 @@ def compare(base: Timeline, fronted: Fronted, machine: Machine) -> tuple[Timelin
         for pair in pairs
     ]
     first = np.cumsum(bins, dtype=np.int64) - bins
-    classes = [(*pair, at, most) for pair, at, most in zip(pairs, first, bins, strict=True)]
+    classes = [(*pair, at, most, 0) for pair, at, most in zip(pairs, first, bins, strict=True)]
     counts = fronted.counts
     reserved = np.array([blocks for _, blocks in fronted.series], dtype=np.int64)
     seen = own._replace(
@@ -84,7 +84,7 @@ def compare(base: Timeline, fronted: Fronted, machine: Machine) -> tuple[Timelin
             peak_reserved=counts["peak_reserved"],
             block_reserved_ns=np.array([counts["reserved_ns"]]),
         ),
-        classes=np.array(classes, dtype=np.int64).reshape(-1, 4),
+        classes=np.array(classes, dtype=np.int64).reshape(-1, 5),
         sample_bins=np.empty(0, dtype=np.int32),
         bins=sum(bins),
         refaults=base.refaults,
@@ -110,7 +110,7 @@ def count_migrate_cma(
     tallies[:, FAILED_PINNED] = fronted.counts["failed_pinned"]
     tallies[:, FAILED_ATOMIC] = fronted.counts["failed_atomic"]
     tallies[:, CACHED_PAGE_NS] = fronted.counts["used_ns"]
-    first = {(int(atomic), int(blocks)): int(at) for atomic, blocks, at, _ in timeline.classes}
+    first = {(int(atomic), int(blocks)): int(at) for atomic, blocks, at, _, _ in timeline.classes}
     for (atomic, blocks, moved), count in fronted.samples.items():
         counted.samples[:, first[atomic, blocks] + moved] = count
     counted.series[:] = [used for used, _ in fronted.series]

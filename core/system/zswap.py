@@ -1,30 +1,32 @@
-"""Zswap-like: clean file pages, compressed, several to a slot.
+"""Zswap-like: evicted pages, compressed, several to a slot.
 
 How far a page compresses is drawn: its size is the sum of a part that its file has and a part of
 its own, both even between nothing and a page / `compression_ratio`, in sixteenths of a page. One
 that needs all sixteen is turned away, as zswap does. `packing: zsmalloc` gives a slot to pages of
 one size class, as many as fit (mm/zsmalloc.c with zspages of one page), `zbud` to two pages of any
 (mm/zbud.c). Pages are reclaimed least recently used first until a slot has room; a reservation
-drops what its slots hold. The data are clean, so nothing is written back.
+drops what its slots hold. File pages are clean, and so are anonymous ones that are written through
+to the swap device; of those that are written back, one that is turned away, reclaimed or recalled
+is written first (mm/zswap.c, ``zswap_writeback_entry``), which no atomic allocation waits for.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.events import INVALIDATE, RESTORE, STORE
 from core.eviction.queue import (
-    CACHED,
-    CACHED_PAGE_NS,
     COMPRESSED,
     DECOMPRESSED,
+    FAILED_ATOMIC,
     INVALIDATED,
     LAST_MISSED,
     MISSED,
     MISSED_SEQUENTIAL,
     OVERWRITTEN,
-    PEAK_CACHED,
     RECALLED,
     RECLAIMED,
     REGISTERS,
@@ -34,27 +36,42 @@ from core.eviction.queue import (
     STALE,
     STORED,
     TALLIES,
+    WRITTEN,
     Register,
 )
 from core.jit import entry, kernel, wide
-from core.policy import Admission, Packing, Policies, Restore, code
+from core.policy import Admission, Anonymous, Packing, Policies, Restore, code
 from core.random_bits import bits_of
 from core.system.counted import Counted, nothing_counted
-from core.timeline import FLAG, ORDER_SHIFT, RELEASE, RESERVE, Timeline
+from core.system.zspages import (
+    DIRTY,
+    FREE,
+    HELD,
+    LIST,
+    LISTS,
+    NEWER,
+    NONE,
+    PAGE_COLUMNS,
+    PARTS,
+    SIZE,
+    SLOT,
+    SLOT_COLUMNS,
+    WITHHELD,
+    begin,
+    drop,
+    enter_list,
+    fill,
+    find_room,
+    leave_list,
+    make_newest,
+    unlink_page,
+)
+from core.timeline import FLAG, OF_SWAP, ORDER_BITS, ORDER_SHIFT, RELEASE, RESERVE, Timeline
 
-PARTS = 16
 # Columns of `options`.
-_WORKINGSET_ONLY, _EXCLUSIVE, _HEADROOM, _IN_PAIRS, _OPTIONS = range(5)
-# Columns of `page`: neighbours by age, neighbours in its slot, its slot and size. One more row ends
-# the list by age.
-_OLDER, _NEWER, _BEFORE, _AFTER, _SLOT, _SIZE, _PAGE_COLUMNS = range(7)
-# Columns of `slot`: neighbours on its list, the list, its first page, pages and sixteenths used.
-# More rows end the lists: of free slots, then those with room, by size class or by room.
-_PREV, _NEXT, _LIST, _FIRST, _COUNT, _USED, _SLOT_COLUMNS = range(7)
-_FREE = 0
-_LISTS = PARTS + 1
-_NONE = -1
-_WITHHELD = -2
+_WORKINGSET_ONLY, _EXCLUSIVE, _HEADROOM, _IN_PAIRS, _WRITES_BACK, _OPTIONS = range(6)
+# Columns of what is found of a sample.
+_DROPPED, _WRITTEN = range(2)
 
 
 def replay_zswap(timeline: Timeline, policies: Policies) -> Counted:
@@ -65,9 +82,51 @@ def replay_zswap(timeline: Timeline, policies: Policies) -> Counted:
     ValueError
         When the timeline was not prepared for slots of several pages.
     """
+    counted = nothing_counted(timeline, policies.lanes)
+    for lane, found in enumerate(_replay_lanes(timeline, policies, counted)):
+        bins = timeline.sample_bins + found[:, _DROPPED]
+        counted.samples[lane] = np.bincount(bins, minlength=timeline.bins)
+    return counted
+
+
+def replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
+    """Return what lanes count where anonymous pages are in the timeline, with classes of samples.
+
+    A class has its pages written besides, and bins for as many dropped as were seen. A sample that
+    would have to write in atomic context is none: its allocation fails.
+    """
+    counted = nothing_counted(timeline, policies.lanes)
+    found = list(_replay_lanes(timeline, policies, counted))
+    of_sample = np.searchsorted(timeline.classes[:, 2], timeline.sample_bins, side="right") - 1
+    kinds = timeline.classes[of_sample, :2]
+    samples = []
+    for lane, one in enumerate(found):
+        failed = (kinds[:, 0] == 1) & (one[:, _WRITTEN] > 0)
+        counted.tallies[lane, FAILED_ATOMIC] = failed.sum()
+        samples.append(np.column_stack([kinds, one[:, [_WRITTEN, _DROPPED]]])[~failed])
+    rows = np.concatenate(samples)
+    keys, of_row = np.unique(rows[:, :3], axis=0, return_inverse=True)
+    bins = np.zeros(len(keys), dtype=np.int64)
+    of_row = of_row.reshape(-1)
+    np.maximum.at(bins, of_row, rows[:, 3] + 1)
+    first = np.cumsum(bins) - bins
+    places = np.split(first[of_row] + rows[:, 3], np.cumsum([len(one) for one in samples])[:-1])
+    total = int(bins.sum())
+    seen = timeline._replace(
+        classes=np.column_stack([keys[:, :2], first, bins, keys[:, 2]]).astype(np.int64),
+        sample_bins=np.empty(0, dtype=np.int32),
+        bins=total,
+    )
+    counts = np.array([np.bincount(one, minlength=total) for one in places], dtype=np.int64)
+    return seen, counted._replace(samples=counts)
+
+
+def _replay_lanes(
+    timeline: Timeline, policies: Policies, counted: Counted
+) -> Iterator[NDArray[np.int32]]:
+    """Yield what is found of each lane's samples; the rest is in what it counts."""
     if timeline.pages_per_slot < PARTS:
         raise ValueError("zswap has a view of its own: replay_policy, or prepare_view")
-    counted = nothing_counted(timeline, policies.lanes)
     options = np.zeros((policies.lanes, _OPTIONS), dtype=np.int64)
     blocks = timeline.slots // timeline.block_pages
     headroom = np.floor(policies.headroom * blocks).astype(np.int64) * timeline.block_pages
@@ -75,28 +134,29 @@ def replay_zswap(timeline: Timeline, policies: Policies) -> Counted:
     options[:, _EXCLUSIVE] = policies.restore == code(Restore.EXCLUSIVE)
     options[:, _HEADROOM] = headroom
     options[:, _IN_PAIRS] = policies.packing == code(Packing.ZBUD)
+    options[:, _WRITES_BACK] = policies.anonymous == code(Anonymous.WRITE_BACK)
     for lane in range(policies.lanes):
         sizes = compressed_sizes(
             timeline.page_keys,
             float(policies.compression_ratio[lane]),
             int(policies.seed[lane]),
         )
+        found = np.zeros((timeline.sample_bins.size, 2), dtype=np.int32)
         _replay(
             timeline.word,
             timeline.page,
             timeline.remaining_ns,
             timeline.inode_pages,
-            timeline.sample_bins,
             timeline.block_pages,
             timeline.slots,
             timeline.series_steps,
             options[lane],
             sizes,
             counted.tallies[lane],
-            counted.samples[lane],
+            found,
             counted.series[lane],
         )
-    return counted
+        yield found
 
 
 @entry
@@ -112,111 +172,6 @@ def compressed_sizes(keys: NDArray[np.uint64], ratio: float, seed: int) -> NDArr
 
 
 @kernel
-def _end_of(slot: NDArray[np.int32], which: int) -> int:
-    return wide(slot.shape[0]) - _LISTS + which
-
-
-@kernel
-def _leave_list(slot: NDArray[np.int32], number: int) -> None:
-    before, after = wide(slot[number, _PREV]), wide(slot[number, _NEXT])
-    slot[before, _NEXT] = after
-    slot[after, _PREV] = before
-    slot[number, _LIST] = _NONE
-
-
-@kernel
-def _enter_list(slot: NDArray[np.int32], number: int, which: int, front: bool) -> None:
-    end = _end_of(slot, which)
-    before = end if front else wide(slot[end, _PREV])
-    after = wide(slot[before, _NEXT])
-    slot[number, _PREV] = before
-    slot[number, _NEXT] = after
-    slot[before, _NEXT] = number
-    slot[after, _PREV] = number
-    slot[number, _LIST] = which
-
-
-@kernel
-def _list_for(slot: NDArray[np.int32], number: int, size: int, in_pairs: bool) -> int:
-    """Return the list of a slot that holds pages, the last of `size`: none if it has no room."""
-    if in_pairs:
-        return PARTS - wide(slot[number, _USED]) if slot[number, _COUNT] < 2 else wide(_NONE)
-    return size if slot[number, _COUNT] < PARTS // size else wide(_NONE)
-
-
-@kernel
-def _move(slot: NDArray[np.int32], number: int, which: int) -> None:
-    """Put a slot at the front of the list that is right for it now."""
-    if slot[number, _LIST] != which:
-        if slot[number, _LIST] != _NONE:
-            _leave_list(slot, number)
-        if which > _FREE:
-            _enter_list(slot, number, which, True)
-
-
-@kernel
-def _find_room(slot: NDArray[np.int32], size: int, in_pairs: bool) -> int:
-    """Return a slot with room for a page: with the least, then one that is free; or none."""
-    last = PARTS if in_pairs else size + 1
-    for which in range(size, last):
-        number = wide(slot[_end_of(slot, which), _NEXT])
-        if number < _end_of(slot, 0):
-            return number
-    number = wide(slot[_end_of(slot, _FREE), _NEXT])
-    return number if number < _end_of(slot, 0) else wide(_NONE)
-
-
-@kernel
-def _unlink_page(page: NDArray[np.int32], one: int) -> None:
-    older, newer = wide(page[one, _OLDER]), wide(page[one, _NEWER])
-    page[older, _NEWER] = newer
-    page[newer, _OLDER] = older
-
-
-@kernel
-def _make_newest(page: NDArray[np.int32], one: int) -> None:
-    end = wide(page.shape[0]) - 1
-    newest = wide(page[end, _OLDER])
-    page[one, _OLDER] = newest
-    page[one, _NEWER] = end
-    page[newest, _NEWER] = one
-    page[end, _OLDER] = one
-
-
-@kernel
-def _drop(
-    page: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    register: Register,
-    one: int,
-    in_pairs: bool,
-    left_ns: int,
-) -> None:
-    """Take a page out of its slot; a slot without any goes to the back of the queue."""
-    number, size = wide(page[one, _SLOT]), wide(page[one, _SIZE])
-    before, after = wide(page[one, _BEFORE]), wide(page[one, _AFTER])
-    if before == _NONE:
-        slot[number, _FIRST] = after
-    else:
-        page[before, _AFTER] = after
-    if after != _NONE:
-        page[after, _BEFORE] = before
-    _unlink_page(page, one)
-    page[one, _SLOT] = _NONE
-    slot[number, _COUNT] -= 1
-    slot[number, _USED] -= size
-    register[CACHED] -= 1
-    if slot[number, _COUNT] == 0:
-        if slot[number, _LIST] != _NONE:
-            _leave_list(slot, number)
-        _enter_list(slot, number, wide(_FREE), False)
-        register[SLOTS_USED] -= 1
-        register[CACHED_PAGE_NS] -= left_ns
-    else:
-        _move(slot, number, _list_for(slot, number, size, in_pairs))
-
-
-@kernel
 def _store(
     page: NDArray[np.int32],
     slot: NDArray[np.int32],
@@ -224,45 +179,60 @@ def _store(
     one: int,
     in_pairs: bool,
     left_ns: int,
-) -> None:
-    """Store a page that is admitted."""
-    size = wide(page[one, _SIZE])
+) -> bool:
+    """Store a page that is admitted; return whether it is kept."""
+    size = wide(page[one, SIZE])
     if size >= PARTS:
         register[SKIPPED] += 1
-        return
+        return False
     register[COMPRESSED] += 1
-    if page[one, _SLOT] != _NONE:
-        _unlink_page(page, one)
-        _make_newest(page, one)
+    if page[one, SLOT] != NONE:
+        unlink_page(page, one)
+        make_newest(page, one)
         register[OVERWRITTEN] += 1
         register[STORED] += 1
-        return
+        return True
     end = wide(page.shape[0]) - 1
-    number = _find_room(slot, size, in_pairs)
-    while number == _NONE and page[end, _NEWER] != end:
-        _drop(page, slot, register, wide(page[end, _NEWER]), in_pairs, left_ns)
+    number = find_room(slot, size, in_pairs)
+    while number == NONE and page[end, NEWER] != end:
+        oldest = wide(page[end, NEWER])
+        drop(page, slot, register, oldest, in_pairs, left_ns)
         register[RECLAIMED] += 1
-        number = _find_room(slot, size, in_pairs)
-    if number == _NONE:
+        register[WRITTEN] += page[oldest, DIRTY]
+        number = find_room(slot, size, in_pairs)
+    if number == NONE:
         register[SKIPPED] += 1
-        return
-    if slot[number, _COUNT] == 0:
-        register[SLOTS_USED] += 1
-        register[CACHED_PAGE_NS] += left_ns
-    first = wide(slot[number, _FIRST])
-    page[one, _BEFORE] = _NONE
-    page[one, _AFTER] = first
-    if first != _NONE:
-        page[first, _BEFORE] = one
-    slot[number, _FIRST] = one
-    page[one, _SLOT] = number
-    slot[number, _COUNT] += 1
-    slot[number, _USED] += size
-    _move(slot, number, _list_for(slot, number, size, in_pairs))
-    _make_newest(page, one)
+        return False
+    fill(page, slot, register, one, number, in_pairs, left_ns)
     register[STORED] += 1
-    register[CACHED] += 1
-    register[PEAK_CACHED] = max(register[PEAK_CACHED], register[CACHED])
+    return True
+
+
+@kernel
+def _offer(
+    page: NDArray[np.int32],
+    slot: NDArray[np.int32],
+    register: Register,
+    options: NDArray[np.int64],
+    one: int,
+    is_workingset: bool,
+    anonymous: bool,
+    left_ns: int,
+) -> None:
+    """Offer a page that was evicted."""
+    in_pairs = options[_IN_PAIRS] != 0
+    kept = False
+    if not options[_WORKINGSET_ONLY] or is_workingset:
+        kept = _store(page, slot, register, one, in_pairs, left_ns)
+    elif page[one, SLOT] != NONE:
+        drop(page, slot, register, one, in_pairs, left_ns)
+        register[STALE] += 1
+    else:
+        register[SKIPPED] += 1
+    if anonymous:
+        waits = kept and options[_WRITES_BACK] != 0
+        page[one, DIRTY] = 1 if waits else 0
+        register[WRITTEN] += 0 if waits else 1
 
 
 @kernel
@@ -276,7 +246,7 @@ def _restore(
     in_pairs: bool,
     left_ns: int,
 ) -> None:
-    if page[one, _SLOT] == _NONE:
+    if page[one, SLOT] == NONE:
         register[MISSED] += 1
         if follows and one == register[LAST_MISSED] + 1:
             register[MISSED_SEQUENTIAL] += 1
@@ -285,10 +255,10 @@ def _restore(
     register[RESTORED] += 1
     register[DECOMPRESSED] += 1
     if exclusive:
-        _drop(page, slot, register, one, in_pairs, left_ns)
+        drop(page, slot, register, one, in_pairs, left_ns)
     else:
-        _unlink_page(page, one)
-        _make_newest(page, one)
+        unlink_page(page, one)
+        make_newest(page, one)
 
 
 @kernel
@@ -303,31 +273,13 @@ def _reserve(
 ) -> None:
     """Drop what the slots of a block hold, and take them from the queue."""
     for number in range(first, end):
-        while slot[number, _FIRST] != _NONE:
-            _drop(page, slot, register, wide(slot[number, _FIRST]), in_pairs, left_ns)
+        while slot[number, HELD] != NONE:
+            one = wide(slot[number, HELD])
+            drop(page, slot, register, one, in_pairs, left_ns)
             register[RECALLED] += 1
-        _leave_list(slot, number)
-        slot[number, _LIST] = _WITHHELD
-
-
-@entry
-def _begin(
-    page: NDArray[np.int32], slot: NDArray[np.int32], sizes: NDArray[np.uint8], headroom: int
-) -> None:
-    end = wide(page.shape[0]) - 1
-    page[:, _SLOT] = _NONE
-    page[:end, _SIZE] = sizes
-    page[end, _OLDER] = end
-    page[end, _NEWER] = end
-    for which in range(_LISTS):
-        one = _end_of(slot, wide(which))
-        slot[one, _PREV] = one
-        slot[one, _NEXT] = one
-    for number in range(_end_of(slot, 0)):
-        slot[number, _FIRST] = _NONE
-        slot[number, _LIST] = _WITHHELD
-        if number >= headroom:
-            _enter_list(slot, number, wide(_FREE), False)
+            register[WRITTEN] += page[one, DIRTY]
+        leave_list(slot, number)
+        slot[number, LIST] = WITHHELD
 
 
 @entry
@@ -336,61 +288,62 @@ def _replay(
     arguments: NDArray[np.int32],
     remaining_ns: NDArray[np.int64],
     inode_pages: NDArray[np.int32],
-    sample_bins: NDArray[np.int32],
     block_pages: int,
     slots: int,
     series_steps: NDArray[np.int64],
     options: NDArray[np.int64],
     sizes: NDArray[np.uint8],
     tallies: NDArray[np.int64],
-    samples: NDArray[np.int64],
+    found: NDArray[np.int32],
     series: NDArray[np.int64],
 ) -> None:
-    page = np.zeros((sizes.size + 1, _PAGE_COLUMNS), dtype=np.int32)
-    slot = np.zeros((slots + _LISTS, _SLOT_COLUMNS), dtype=np.int32)
+    page = np.zeros((sizes.size + 1, PAGE_COLUMNS), dtype=np.int32)
+    slot = np.zeros((slots + LISTS, SLOT_COLUMNS), dtype=np.int32)
     register = np.zeros(REGISTERS, dtype=np.int64)
     register[LAST_MISSED] = -2
     headroom = wide(options[_HEADROOM])
     exclusive, in_pairs = options[_EXCLUSIVE] != 0, options[_IN_PAIRS] != 0
-    _begin(page, slot, sizes, headroom)
-    sampled, dropped = 0, 0
+    begin(page, slot, sizes, headroom)
+    sampled = 0
+    # What the blocks of one sample drop, and write.
+    dropped, written = 0, 0
     for part in range(series.size):
         for step in range(series_steps[part], series_steps[part + 1]):
             word, left = wide(words[step]), wide(remaining_ns[step])
             kind, flag, first = word & 7, word & FLAG != 0, wide(arguments[step])
-            end = first + (1 << (word >> ORDER_SHIFT))
+            end = first + (1 << (word >> ORDER_SHIFT & ORDER_BITS))
+            anonymous = word & OF_SWAP != 0
             if kind == STORE:
-                refused = options[_WORKINGSET_ONLY] != 0 and not flag
                 for one in range(first, end):
-                    if not refused:
-                        _store(page, slot, register, wide(one), in_pairs, left)
-                    elif page[one, _SLOT] != _NONE:
-                        _drop(page, slot, register, wide(one), in_pairs, left)
-                        register[STALE] += 1
-                    else:
-                        register[SKIPPED] += 1
+                    _offer(page, slot, register, options, wide(one), flag, anonymous, left)
             elif kind == RESTORE:
+                # A page that is back from swap has left it: there is nothing to keep a copy of.
+                leaves = exclusive or anonymous
                 for one in range(first, end):
                     follows = flag or one > first
-                    _restore(page, slot, register, wide(one), follows, exclusive, in_pairs, left)
+                    _restore(page, slot, register, wide(one), follows, leaves, in_pairs, left)
             elif kind == RESERVE:
+                recalled, writes = wide(register[RECALLED]), wide(register[WRITTEN])
                 if first * block_pages >= headroom:
                     until = (first + 1) * block_pages
                     _reserve(page, slot, register, first * block_pages, until, in_pairs, left)
+                dropped += register[RECALLED] - recalled
+                written += register[WRITTEN] - writes
                 if flag:
-                    samples[sample_bins[sampled] + register[RECALLED] - dropped] += 1
-                    dropped = register[RECALLED]
+                    found[sampled, _DROPPED] = dropped
+                    found[sampled, _WRITTEN] = written
+                    dropped, written = 0, 0
                     sampled += 1
             elif kind == RELEASE:
                 if first * block_pages >= headroom:
                     for number in range(first * block_pages, (first + 1) * block_pages):
-                        _enter_list(slot, wide(number), wide(_FREE), False)
+                        enter_list(slot, wide(number), wide(FREE), False)
             else:
                 if kind != INVALIDATE:
                     first, end = wide(inode_pages[first, 0]), wide(inode_pages[first, 1])
                 for one in range(first, end):
-                    if page[one, _SLOT] != _NONE:
-                        _drop(page, slot, register, wide(one), in_pairs, left)
+                    if page[one, SLOT] != NONE:
+                        drop(page, slot, register, wide(one), in_pairs, left)
                         register[INVALIDATED] += 1
         series[part] = register[SLOTS_USED]
     tallies[:] = register[: len(TALLIES)]

@@ -7,7 +7,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import ALLOC, FREE, INVALIDATE_INODE, OPS, STORE, TAGGED, WORKINGSET, Events
+from core.events import (
+    ALLOC,
+    ANONYMOUS,
+    FREE,
+    INVALIDATE,
+    INVALIDATE_INODE,
+    OPS,
+    RESTORE,
+    STORE,
+    TAGGED,
+    WORKINGSET,
+    Events,
+    without_anonymous,
+)
 from core.jit import entry, wide
 from core.machine import Machine
 from core.timeline import distinct_pages, prepare
@@ -27,17 +40,21 @@ class Survey(NamedTuple):
 
 def survey(events: Events) -> Survey:
     """Return what a table holds, in the words of docs/model.md."""
+    of_swap = (events.op <= INVALIDATE) & (events.flags & ANONYMOUS != 0)
+    whole, events = events, without_anonymous(events)
     orders = events.order[events.op < INVALIDATE_INODE]
     stores = events.op == STORE
     span_ns = int(events.time_ns[-1] - events.time_ns[0]) if events.time_ns.size else 0
-    files = events.inode[events.op <= INVALIDATE_INODE]
+    files = whole.inode[(whole.op <= INVALIDATE_INODE) & ~of_swap]
     figures: dict[str, Any] = {
         "source": events.source,
         "page_size": events.page_size,
         "data_pages": events.data_pages,
-        "rows": int(events.op.size),
+        "rows": int(whole.op.size),
         "span_s": round(span_ns / 1e9, 3),
-        "events": {name: int((events.op == op).sum()) for op, name in enumerate(OPS)},
+        "events": {name: int((whole.op == op).sum()) for op, name in enumerate(OPS)},
+        "swapped_out_pages": int((of_swap & (whole.op == STORE)).sum()),
+        "swapped_in_pages": int((of_swap & (whole.op == RESTORE)).sum()),
         "folio_orders": {int(k): int((orders == k).sum()) for k in np.unique(orders)},
         "files": int(np.unique(files).size),
         "distinct_pages": int(distinct_pages(events).size),

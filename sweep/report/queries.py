@@ -155,7 +155,7 @@ WITH samples AS (
     + one.blocks * (lcm(page_size, tag_block_size) // {LINE_BYTES}) * cache_line_ns + CASE
       WHEN one.dropped = 0 THEN 0
       WHEN system = 'migrate_cma' THEN migrate_base_ns + one.dropped * migrate_page_ns
-      ELSE one.dropped * slot_drop_ns END AS latency_ns,
+      ELSE one.dropped * slot_drop_ns + one.written * swap_write_ns END AS latency_ns,
     sum(one."count") AS times
   FROM samples JOIN trials USING (study, role, number) GROUP BY ALL
 ), reached AS (

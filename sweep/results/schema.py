@@ -80,7 +80,7 @@ TRIAL_COLUMNS: dict[str, str] = {
     "host": "VARCHAR",
     "finished_at": "TIMESTAMP",
 }
-SAMPLES = 'STRUCT(atomic BOOLEAN, blocks BIGINT, dropped BIGINT, "count" BIGINT)[]'
+SAMPLES = 'STRUCT(atomic BOOLEAN, blocks BIGINT, dropped BIGINT, written BIGINT, "count" BIGINT)[]'
 RUN_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "role": "VARCHAR NOT NULL",

@@ -65,7 +65,7 @@ def _arrow_type(kind: str) -> Any:
         "BIGINT[]": pa.list_(pa.int64()),
     }
     if kind.startswith("STRUCT"):
-        names = ("blocks", "dropped", "count")
+        names = ("blocks", "dropped", "written", "count")
         fields = [("atomic", pa.bool_()), *((name, pa.int64()) for name in names)]
         return pa.list_(pa.struct(fields))
     return kinds[kind.removesuffix(" NOT NULL")]

@@ -44,6 +44,9 @@ from core.events import (
     EventsError,
     digest_events,
 )
+from core.events import (
+    ANONYMOUS as SWAP,
+)
 from core.frontend.allocator import (
     KINDS,
     NONE,
@@ -247,6 +250,35 @@ def test_tagged_heaps_are_swapped_and_come_back_tagged(reclaim: Reclaim) -> None
     # zram packs four into a page: what is in memory and what it takes is all that was free.
     assert check_frames(fronted.events) >= 32 - 4 - 41 // 4
     assert run_frontend(make(heap, free_pages=32), FrontEnd(reclaim)).counts["failures"] > 0
+
+
+@pytest.mark.parametrize("reclaim", list(Reclaim))
+def test_a_swap_device_is_told_of_what_goes_and_comes_and_takes_no_memory(
+    reclaim: Reclaim,
+) -> None:
+    # Address space 1, whose pages lie beside those of a file 1.
+    heap: list[Row] = [(ANONYMOUS, 1, i, 0, 0, TAGGED) for i in range(40)]
+    gone: list[Row] = [(UNMAP, 1, i, 0, 0, 0) for i in range(40)]
+    rows = [*(read(i) for i in range(8)), *heap, heap[0], heap[1], *gone]
+    swapping = FrontEnd(reclaim, swap_size=4096 * 64)
+    fronted = run_frontend(make(rows, free_pages=32), swapping)
+    events, counts = fronted.events, fronted.counts
+    of_swap = events.flags & SWAP != 0
+    files = events.inode[(events.op <= INVALIDATE) & ~of_swap]
+    assert not set(events.inode[of_swap].tolist()) & set(files.tolist())
+    out: set[int] = set()
+    told = [0, 0, 0]
+    for op, index in zip(events.op[of_swap].tolist(), events.index[of_swap].tolist(), strict=True):
+        # It is there when it comes back or is forgotten, and is not when it goes.
+        assert (index in out) == (op != STORE)
+        out ^= {index}
+        told[op] += 1
+    assert told[STORE] == counts["swapped_out_pages"] >= 12
+    assert told[RESTORE] == counts["swapped_in_pages"] == 2
+    assert not out
+    assert counts["failures"] == 0
+    # All memory is the heap's, down to the watermarks.
+    assert check_frames(run_frontend(make(rows[:-40], free_pages=32), swapping).events) >= 32 - 4
 
 
 def test_classic_lists_keep_what_is_used_twice() -> None:

@@ -25,7 +25,19 @@ from streams import (
 from test_laws import belady_misses, plain_requests
 
 from core.costs import Costs, pack_costs
-from core.events import ALLOC, FREE, RESTORE, STORE, TAGGED, Events, read_events
+from core.events import (
+    ALLOC,
+    ANONYMOUS,
+    FREE,
+    INVALIDATE,
+    INVALIDATE_INODE,
+    RESTORE,
+    STORE,
+    TAGGED,
+    Events,
+    read_events,
+    without_anonymous,
+)
 from core.eviction.queue import TALLIES
 from core.machine import Machine
 from core.occupancy import occupy
@@ -33,6 +45,7 @@ from core.outcomes import UNITS, measure, samples_of
 from core.policy import (
     READS,
     Admission,
+    Anonymous,
     Eviction,
     Guests,
     Packing,
@@ -43,7 +56,7 @@ from core.policy import (
     TaggedPlacement,
     pack,
 )
-from core.replay import replay, replay_policy
+from core.replay import replay, replay_policy, replay_timeline
 from core.system.zswap import compressed_sizes
 from core.tagged_placement import place_tagged
 from core.timeline import Region
@@ -249,8 +262,11 @@ def test_a_field_that_a_system_does_not_read_changes_nothing(data: st.DataObject
 def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
     machine = data.draw(machines())
     stream = data.draw(streams(machine.data_pages))
+    if data.draw(st.booleans()):
+        stream = swapped(stream)
     policy = Policy(
         system=System.ZSWAP,
+        anonymous=data.draw(st.sampled_from(Anonymous)),
         admission=data.draw(st.sampled_from(Admission)),
         restore=data.draw(st.sampled_from(Restore)),
         headroom=data.draw(st.sampled_from([0.0, 0.0, 0.3])),
@@ -263,7 +279,7 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
     sizes = compressed_sizes(timeline.page_keys, policy.compression_ratio, policy.seed).tolist()
     pages = [(int(key >> np.uint64(32)), int(key & np.uint64(0xFFFFFFFF)))
              for key in timeline.page_keys]  # fmt: skip
-    expected = replay_zswap(
+    expected, samples = replay_zswap(
         stream,
         machine.data_pages,
         machine.tag_block_pages,
@@ -272,13 +288,63 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
         exclusive=policy.restore is Restore.EXCLUSIVE,
         in_pairs=policy.packing is Packing.ZBUD,
         headroom=policy.headroom,
+        anonymous=policy.anonymous.value,
     )
     outcomes = replay_policy(events, machine, policy)
     found = dict(zip(TALLIES, outcomes.tallies[0].tolist(), strict=True))
     assert {name: found[name] for name in expected} == expected
     columns = lane_columns(outcomes, Costs(), 0)
     assert 0 <= (columns["cached_share"] or 0) <= 1
-    assert outcomes.samples.sum() == timeline.sample_bins.size
+    seen = samples_of(outcomes)
+    keys = zip(*(column.tolist() for column in seen[:4]), strict=True)
+    counts = dict(zip(keys, seen.counts[0].tolist(), strict=True))
+    assert counts == samples
+
+
+@given(st.data())
+def test_pages_of_a_swap_device_are_nothing_to_who_does_not_compress_them(
+    data: st.DataObject,
+) -> None:
+    machine = data.draw(machines())
+    stream = swapped(data.draw(streams(machine.data_pages)))
+    # The time of a table is that of its ends.
+    ends = [reference.Event(time_ns, INVALIDATE_INODE, 9, 0, 0, 0, 0)
+            for time_ns in (0, stream[-1].time_ns if stream else 0)]  # fmt: skip
+    stream = [ends[0], *stream, ends[1]]
+    plain = [one for one in stream if not (one.op <= INVALIDATE and one.flags & ANONYMOUS)]
+    policy = data.draw(policies(EXACT_EVICTIONS))
+    system = data.draw(st.sampled_from([policy.system, System.ZSWAP, System.TMEM, System.IDEAL]))
+    policy = replace(policy, system=system)
+    table = data.draw(costs)
+    found = [lane_columns(replay_policy(as_events(one, machine), machine, policy), table, 0)
+             for one in (stream, plain)]  # fmt: skip
+    assert found[0] == found[1]
+
+
+def test_the_ends_of_a_table_keep_its_time_without_their_pages() -> None:
+    rows = [(3, STORE, ANONYMOUS), (4, STORE, 0), (9, RESTORE, ANONYMOUS)]
+    stream = [reference.Event(ns, op, 5 if flags else 1, 0, 0, 0, flags) for ns, op, flags in rows]
+    events = without_anonymous(as_events(stream, Machine(4096, 32)))
+    assert events.time_ns.tolist() == [3, 4, 9]
+    assert events.op.tolist() == [INVALIDATE_INODE, STORE, INVALIDATE_INODE]
+
+
+def swapped(stream: list[reference.Event]) -> list[reference.Event]:
+    """Return a stream whose inode 2 is an address space, with a swap device."""
+    return [
+        one._replace(flags=one.flags | ANONYMOUS) if one.op <= INVALIDATE and one.inode == 2
+        else one
+        for one in stream
+        if not (one.op == INVALIDATE_INODE and one.inode == 2)
+    ]  # fmt: skip
+
+
+def test_only_a_zswap_is_replayed_with_the_pages_of_a_swap_device() -> None:
+    machine = Machine(4096, 32)
+    view = View(pages_per_slot=16, with_swap=True)
+    timeline = prepare_view(as_events([], machine), machine, view)
+    with pytest.raises(ValueError, match="zswap's alone"):
+        replay_timeline(timeline, machine, pack([Policy()]))
 
 
 def test_pages_compress_as_far_as_the_ratio_says() -> None:

@@ -19,7 +19,7 @@ from sweep.results import Store, StoreError, ask
 
 WORDS = [
     *("system", "eviction", "admission", "restore", "drop", "large_folios", "headroom_mode"),
-    *("placement", "tagged_placement", "guests", "packing", "metadata"),
+    *("placement", "tagged_placement", "guests", "packing", "anonymous", "metadata"),
 ]
 DOUBLES = [
     name

@@ -179,8 +179,8 @@ def test_a_mistake_is_told_where_it_is_with_what_was_meant(
         ("policy:", "10:1: policy has no value"),
         ("policy: [lru]", "10:9: policy should be a mapping with the keys system, eviction, "
          "admission, restore, drop, folio_order, large_folios, headroom, headroom_mode, placement, "
-         "tagged_placement, guests, guest_ratio, packing, compression_ratio, tmem_ratio, "
-         "tmem_swing, tmem_period_ns, discard_ratio, pinned_ratio, pin_duration_ns, "
+         "tagged_placement, guests, guest_ratio, packing, anonymous, compression_ratio, "
+         "tmem_ratio, tmem_swing, tmem_period_ns, discard_ratio, pinned_ratio, pin_duration_ns, "
          'pinned_on_purpose, metadata, seed, preset, not ["lru"]'),
         ("baselines: {preset: gcma}", '10:12: baselines should be a list, not {"preset": "gcma"}'),
         ("constraints: [{metric: restored}]",
@@ -452,6 +452,12 @@ n_trials: 4
         ("cleancache", "headroom: 0.1, tagged_placement: headroom_first, headroom_mode: dynamic",
          "4:68: headroom_first fills the first blocks: a dynamic headroom has none of its own"),
         ("tmem", "tmem_ratio: 2", "4:41: tmem_ratio should be at most 1, not 2"),
+        ("zswap", "anonymous: write_back", "4:41: anonymous: write_back needs machine.swap_size: "
+         "nothing is swapped to a device"),
+        ("zswap", "eviction: fifo", "4:30: eviction is read by cleancache, tmem alone: it would "
+         "change nothing under zswap"),
+        ("tmem", "anonymous: write_back", "4:29: anonymous is read by zswap alone: it would "
+         "change nothing under tmem"),
         ("tmen", "seed: 1", '4:23: system cannot be "tmen", did you mean tmem?'),
     ],
 )  # fmt: skip
@@ -470,6 +476,18 @@ def test_a_system_that_is_memory_is_refused_on_mm_events() -> None:
     assert [one for one in found if one.startswith(why)]
     found = mistakes(text.replace("SYSTEM, pinned_ratio: 0", "ideal"))
     assert not [one for one in found if one.startswith(why)]
+
+
+def test_swap_goes_to_memory_or_to_a_device() -> None:
+    text = POLICIES.replace("SYSTEM, FIELD", "zswap, anonymous: write_back")
+    assert mistakes(text + "machine: {swap_size: 64MiB}") == []
+    assert mistakes(text + "machine: {zram_size: 64MiB, swap_size: 64MiB}") == [
+        "8:29: swap goes to memory or to a device: zram_size or swap_size"
+    ]
+    searched = text.replace("anonymous: write_back", "seed: 1")
+    choices = "{anonymous: {type: categorical, choices: [none, write_through]}}"
+    searched = searched.replace("parameters: {}", f"parameters: {choices}")
+    assert [one for one in mistakes(searched) if "needs machine.swap_size" in one]
 
 
 def test_policies_take_the_place_of_policy_and_parameters() -> None:
