@@ -461,6 +461,7 @@ class _Replay:
         out["failed_pinned"] = out["failed_atomic"] = 0
         out["copies_in"], out["copies_out"] = n["stored"], n["restored"]
         out["compressions"] = out["decompressions"] = out["migrations"] = 0
+        out["swap_writes"] = 0
         paid = n["stored"] * costs.copy_in_ns + n["restored"] * costs.copy_out_ns
         paid += (n["restored"] + n["missed"]) * costs.lookup_ns
         paid += (n["reclaimed"] + n["recalled"] + n["collateral"]) * costs.slot_drop_ns

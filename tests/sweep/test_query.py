@@ -34,7 +34,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         row = {"state": "complete", "policy_key": str(number), "finished_at": NOW}
         row |= {"eviction": ("lru", "fifo")[number % 2], "stored": number * 2**61}
         store.add("trials", place | row | {"hit_ratio": number / 4 if number else None})
-        samples = [{"atomic": False, "blocks": 1, "dropped": n, "count": n} for n in range(number)]
+        sample = {"atomic": False, "blocks": 1, "written": 0}
+        samples = [sample | {"dropped": n, "count": n} for n in range(number)]
         store.add("runs", place | {"workload": "w", "replicate": 0, "reservation_samples": samples})
     store.flush()
     return path

@@ -57,7 +57,7 @@ def record(path: Path, count: int, study: str = "s", core: str = CORE_DIGEST) ->
         place = {"study": study, "role": "trial", "number": number}
         digest = {"policy_key": str(number), "core_digest": core}
         store.add("trials", place | {"state": "complete"} | digest)
-        samples = [{"atomic": False, "blocks": 1, "dropped": 2, "count": 3}]
+        samples = [{"atomic": False, "blocks": 1, "dropped": 2, "written": 0, "count": 3}]
         store.add("runs", place | {"workload": "a", "replicate": 0, "reservation_samples": samples})
         store.add("attempts", place | {"attempts": 1, "error": "e"})
     store.flush()

@@ -132,12 +132,16 @@ def test_the_latency_distribution_reaches_the_recorded_quantile(folder: Path) ->
     assert "carveout" in figure.caption  # which reserves nothing
 
 
-@pytest.mark.parametrize("system", ["cleancache", "migrate_cma"])
-def test_a_reservation_that_migrates_pays_for_it(database: Path, system: str) -> None:
+@pytest.mark.parametrize("system", ["cleancache", "migrate_cma", "zswap"])
+def test_a_reservation_that_migrates_or_writes_pays_for_it(database: Path, system: str) -> None:
     where = "study = 'wicked' AND role = 'baseline' AND number = 1"
     samples = [
-        {"atomic": False, "blocks": blocks, "dropped": dropped, "count": 1}
-        for blocks, dropped in ((1, 0), (2, 0), (1, 3))
+        {"atomic": False, "blocks": blocks, "dropped": dropped, "written": written, "count": 1}
+        for blocks, dropped, written in (
+            (1, 0, 0),
+            (2, 0, 0),
+            (1, 3, 2 if system == "zswap" else 0),
+        )
     ]
     with duckdb.connect(str(database)) as connection:
         connection.execute(f"UPDATE trials SET system = '{system}' WHERE {where}")
@@ -150,6 +154,8 @@ def test_a_reservation_that_migrates_pays_for_it(database: Path, system: str) ->
     cached = 3 * costs["slot_drop_ns"]
     if system == "migrate_cma":
         cached = costs["migrate_base_ns"] + 3 * costs["migrate_page_ns"]
+    if system == "zswap":
+        cached += 2 * costs["swap_write_ns"]
     expected = [costs["reserve_base_ns"] + ns for ns in (block, 2 * block, block + cached)]
     mine = [
         row for row in asked(database, figure) if (row["role"], row["number"]) == ("baseline", 1)

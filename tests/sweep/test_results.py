@@ -66,7 +66,7 @@ EXTREMES: list[tuple[int | None, float | None, str | None]] = [
 @pytest.mark.parametrize("spooled", [False, True])
 def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
     now = datetime(2026, 1, 2, 3, 4, 5, 678901)
-    samples = [{"atomic": True, "blocks": 2**62, "dropped": 0, "count": 1}]
+    samples = [{"atomic": True, "blocks": 2**62, "dropped": 0, "written": 0, "count": 1}]
     whole = [name for name in UNITS if name not in DOUBLES]
     trials, runs = [], []
     for number, (integer, double, text) in enumerate(EXTREMES):
