@@ -6,17 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference_migrate_cma import Oracle
 from streams import compiled
 
-from core.accesses import READ, TAKE, Accesses
+from core.accesses import ANONYMOUS, GIVE, READ, TAKE, TOUCH, TRUNCATE, UNMAP, Accesses
 from core.costs import Costs, pack_costs
 from core.events import ALLOC, ATOMIC, RESTORE, TAGGED
 from core.eviction.queue import MISSED, RESTORED
-from core.frontend.run import Fronted, FrontEnd, run_frontend
+from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_memory import TagMemory
 from core.machine import Machine
 from core.outcomes import measure, series_of
 from core.policy import Policy, pack
+from core.random_bits import bits_of
 from core.replay import outcomes_of
 from core.system.migrate_cma import compare, count_migrate_cma, tag_memory_of
 from core.timeline import prepare
@@ -169,3 +174,105 @@ def test_guests_take_their_blocks_at_once_or_by_and_by(launches: Accesses) -> No
     policy = Policy(system="migrate_cma", guests="pkvm", guest_ratio=0.5)  # type: ignore[arg-type]
     memory = tag_memory_of(policy, MACHINE)
     assert (memory.guest_blocks, memory.guests_fill) == (blocks, True)
+
+
+def random_rows(chance: np.random.Generator, length: int) -> list[tuple[int, ...]]:
+    """Return accesses (op, inode, index, order, handle, flags), most of file pages.
+
+    They begin with memory in use, and holes in it everywhere: tags meet every block then.
+    """
+    first = 1 << 20
+    rows: list[tuple[int, ...]] = [(TAKE, 0, 0, 3, first + i, 0) for i in range(124)]
+    for hole in chance.choice(124, size=24, replace=False).tolist():
+        rows.append((GIVE, 0, 0, 3, first + hole, 0))
+    held: list[tuple[int, int]] = []
+    there: set[int] = set()
+    kinds = [READ] * 10 + [TOUCH] * 4 + [TRUNCATE, TAKE, TAKE, TAKE, GIVE, GIVE]
+    kinds += [ANONYMOUS] * 4 + [UNMAP] * 3
+    for handle in range(length):
+        op = int(chance.choice(kinds))
+        order = int(chance.choice([0, 0, 0, 1, 2]))
+        index = int(chance.integers(0, 400)) >> order << order
+        if op == READ:
+            rows.append((READ, 0, index, order, 0, 0))
+        elif op == TOUCH:
+            rows.append((TOUCH, 0, index, 0, 0, 0))
+        elif op == TRUNCATE:
+            rows.append((TRUNCATE, 0, index, order, 0, 0))
+        elif op == TAKE and sum(1 << order for _, order in held) < 30:
+            flags = int(chance.choice([0, TAGGED, TAGGED, TAGGED | ATOMIC]))
+            rows.append((TAKE, 0, 0, order, handle, flags))
+            held.append((handle, order))
+        elif op == GIVE and held:
+            mine, order = held.pop(int(chance.integers(len(held))))
+            rows.append((GIVE, 0, 0, order, mine, 0))
+        elif op == ANONYMOUS and len(there) < 20:
+            page = int(chance.integers(0, 80))
+            there.add(page)
+            rows.append((ANONYMOUS, 0, page, 0, 0, 0))
+        elif op == UNMAP and there:
+            page = int(chance.choice(sorted(there)))
+            there.remove(page)
+            rows.append((UNMAP, 0, page, 0, 0, 0))
+    return rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    reclaim=st.sampled_from(list(Reclaim)),
+    block=st.sampled_from([1, 2, 4]),
+    free_pages=st.integers(1000, 1024),
+    ideal=st.booleans(),
+    pinned_ratio=st.sampled_from([0.0, 0.0, 0.3]),
+    adversary=st.sampled_from([0, 0, 3]),
+)
+def test_tag_memory_equals_the_reference(
+    seed: int, reclaim: Reclaim, block: int, free_pages: int, ideal: bool, pinned_ratio: float,
+    adversary: int,
+) -> None:  # fmt: skip
+    data_pages = 1024
+    rows = random_rows(np.random.default_rng(seed), 600)
+    typed = [np.array(column).astype(kind) for column, kind in zip(
+        zip(*rows, strict=True), ("u1", "u4", "u4", "u1", "i8", "u1"), strict=True)]  # fmt: skip
+    times = 10 * np.arange(len(rows), dtype=np.int64)
+    accesses = Accesses(times, *typed, *(4096, data_pages, free_pages, 8, 16, "random"))  # type: ignore[arg-type]
+    blocks = data_pages // 32 // block
+    memory = TagMemory(blocks, block, pinned_ratio, 2000, adversary, 7, ideal)
+    fronted = run_frontend(accesses, FrontEnd(reclaim), memory, every_frame=True)
+    assert fronted.counts["failures"] == 0
+    oracle = Oracle(
+        free_pages,
+        blocks,
+        block,
+        ideal=ideal,
+        pinned=lambda draw: bits_of(7, draw) < pinned_ratio * 2**32,
+        pin_ns=2000,
+        adversary=adversary,
+    )
+    columns = fronted.events.columns
+    events = [reference.Event(*row) for row in zip(
+        *(columns[name].tolist() for name in reference.Event._fields), strict=True)]  # fmt: skip
+    # What was in use before the trace is told first.
+    events = events[data_pages - free_pages :]
+    got = {(one.time_ns, one.order) for one in events if one.op == ALLOC}
+    there: set[int] = set()
+    arrivals: dict[int, reference.Page] = {}
+    gone: dict[int, reference.Page] = {}
+    unplaced: dict[int, int] = {}
+    without_frames: set[int] = set()
+    for ns, (op, _, index, order, handle, _) in zip(times.tolist(), rows, strict=True):
+        if op == ANONYMOUS and index not in there:
+            arrivals[ns] = (-1, index)
+            there.add(index)
+        elif op == UNMAP:
+            gone[ns] = (-1, index)
+            there.discard(index)
+        elif op == TAKE and (ns, order) not in got:
+            unplaced[ns] = 1 << order
+            without_frames.add(handle)
+        elif op == GIVE and handle in without_frames:
+            unplaced[ns] = -(1 << order)
+    oracle.run(events, arrivals, gone, unplaced, int(times[-1]))
+    assert {name: fronted.counts[name] for name in oracle.n} == oracle.n
+    assert fronted.samples == oracle.samples

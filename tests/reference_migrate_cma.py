@@ -1,0 +1,189 @@
+"""Slow, plain oracle of tag storage that is memory, written from docs/model.md alone.
+
+It is told what the page cache did (a front end's rows, every allocation of a frame among them) and
+works out for itself which page lies in tag storage, what each reservation migrates, and why one
+fails. Where it and the front end differ on where a page lies, the rows do not fit, and it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from reference import ALLOC, ATOMIC, FREE, INVALIDATE, RESTORE, STORE, TAGGED, Event, Page
+
+FOREVER = float("inf")
+
+
+class Oracle:
+    """Tag storage of `blocks` blocks of `block` slots, and the free memory beside it."""
+
+    def __init__(
+        self,
+        free_frames: int,
+        blocks: int,
+        block: int,
+        *,
+        ideal: bool,
+        pinned: Callable[[int], bool],
+        pin_ns: int,
+        adversary: int,
+    ) -> None:
+        self.free_frames = free_frames
+        self.block = block
+        self.free = list(range(blocks * block))  # slots, the next one first
+        self.page_in: dict[int, Page] = {}
+        self.pinned_until: dict[int, float] = {}
+        self.tagged: set[int] = set()
+        self.reserved: set[int] = set()
+        self.ideal, self.pinned, self.pin_ns, self.adversary = ideal, pinned, pin_ns, adversary
+        self.draws = 0
+        self.now = 0
+        names = "migrated_pages failed_pinned failed_atomic used_ns reserved_ns peak_reserved"
+        self.n = dict.fromkeys((*names.split(), "reservations", "releases"), 0)
+        self.samples: dict[tuple[int, int, int], int] = {}
+        self.rows: list[Event] = []  # of this moment, not looked at yet
+
+    def run(
+        self,
+        events: Sequence[Event],
+        arrivals: dict[int, Page],
+        gone: dict[int, Page],
+        unplaced: dict[int, int],
+        end_ns: int,
+    ) -> None:
+        """Follow rows to the end; at their times anonymous pages arrive, or go.
+
+        `unplaced` are pages that an allocation got, or gave back, for which no block was whole:
+        nobody knows which frames they are, but they are not free.
+        """
+        moments = {event.time_ns for event in events} | arrivals.keys() | gone.keys()
+        rows_at = {ns: list(rows) for ns, rows in groupby(events, key=lambda one: one.time_ns)}
+        for now in self._moments(sorted(moments | unplaced.keys() | {end_ns})):
+            self.now = now
+            self.rows = rows_at.get(now, [])
+            while self.rows:
+                if len(self.rows) == 1 and self.now in arrivals and self._is_frame(self.rows[0]):
+                    break
+                self._next()
+            if self.now in arrivals:
+                self._arrive(arrivals[self.now], self.rows.pop() if self.rows else None)
+            if self.now in gone:
+                self._leave(gone[self.now])
+            self.free_frames -= unplaced.get(self.now, 0)
+
+    def _moments(self, times: list[int]) -> Iterator[int]:
+        last = times[0] if times else 0
+        for ns in times:
+            self.n["used_ns"] += len(self.page_in) * (ns - last)
+            self.n["reserved_ns"] += len(self.reserved) * (ns - last)
+            last = ns
+            yield ns
+
+    def _is_frame(self, event: Event) -> bool:
+        return event.op == ALLOC and event.order == 0 and not event.flags & TAGGED
+
+    def _next(self) -> None:
+        """Look at the next row, or at two that are one step: a frame, and the page for it."""
+        event = self.rows.pop(0)
+        follows = self.rows[0] if self.rows else None
+        if self._is_frame(event) and follows and follows.op == RESTORE and follows.order == 0:
+            self.rows.pop(0)
+            self._arrive((follows.inode, follows.index), event)
+        elif event.op == RESTORE and event.order == 0:
+            self._arrive((event.inode, event.index), None)
+        elif event.op == STORE or event.op == INVALIDATE:
+            for page in event.pages():
+                self._leave(page)
+        elif event.op == ALLOC:
+            self.free_frames -= 1 << event.order
+            if event.flags & TAGGED:
+                self._tag(event)
+        elif event.op == FREE:
+            self.free_frames += 1 << event.order
+            self._untag(event)
+
+    def _arrive(self, page: Page, frame: Event | None) -> None:
+        """A page that may lie in tag storage comes into memory, with a frame or without."""
+        wanted = bool(self.free)
+        if not self.ideal:
+            wanted = wanted and 2 * len(self.free) > self.free_frames + len(self.free)
+        wanted = wanted or (bool(self.free) and self.free_frames == 0)
+        assert wanted == (frame is None), (page, self.now, len(self.free), self.free_frames)
+        if frame is not None:
+            self.free_frames -= 1
+            return
+        slot = self.free.pop(0)
+        self.page_in[slot] = page
+        self.draws += 1
+        if self.pinned(self.draws - 1):
+            self.pinned_until[slot] = self.now + self.pin_ns
+        held = [self.pinned_until.get(one) == FOREVER for one in self._slots(slot // self.block)]
+        if self.adversary > 0 and not any(held):
+            self.adversary -= 1
+            self.pinned_until[slot] = FOREVER
+
+    def _slots(self, number: int) -> range:
+        return range(number * self.block, (number + 1) * self.block)
+
+    def _vacate(self, slot: int) -> None:
+        del self.page_in[slot]
+        if self.pinned_until.pop(slot, 0) == FOREVER:
+            self.adversary += 1
+
+    def _leave(self, page: Page) -> None:
+        for slot in [slot for slot, held in self.page_in.items() if held == page]:
+            self._vacate(slot)
+            self.free.insert(0, slot)
+
+    def _tag(self, event: Event) -> None:
+        """Reserve the blocks of an allocation, each with the rows of its reclaim and its moves."""
+        blocks, moved, failed = 0, 0, set()
+        for frame in range(event.pfn, event.pfn + (1 << event.order)):
+            self.tagged.add(frame)
+            number = frame // 32 // self.block
+            if number in self.reserved:
+                continue
+            used = [slot for slot in self._slots(number) if slot in self.page_in]
+            if used and not self.ideal:
+                if event.flags & ATOMIC:
+                    failed.add("failed_atomic")
+                    continue
+                if any(self.pinned_until.get(slot, 0) > self.now for slot in used):
+                    failed.add("failed_pinned")
+                    continue
+            if used:
+                while self.rows and self.rows[0].op in (STORE, FREE):
+                    self._next()
+            for slot in self._slots(number):
+                if slot in self.page_in:
+                    taken = self.rows.pop(0)
+                    assert self._is_frame(taken), f"slot {slot} at {self.now}: not migrated"
+                    self.free_frames -= 1
+                    self._vacate(slot)
+                    moved += 1
+                else:
+                    self.free.remove(slot)
+            self.reserved.add(number)
+            blocks += 1
+            self.n["reservations"] += 1
+            self.n["peak_reserved"] = max(self.n["peak_reserved"], len(self.reserved))
+        for what in failed:
+            self.n[what] += 1
+        self.n["migrated_pages"] += moved
+        if blocks:
+            sample = (int(bool(event.flags & ATOMIC)), blocks, moved)
+            self.samples[sample] = self.samples.get(sample, 0) + 1
+
+    def _untag(self, event: Event) -> None:
+        for frame in range(event.pfn, event.pfn + (1 << event.order)):
+            if frame not in self.tagged:
+                continue
+            self.tagged.remove(frame)
+            number = frame // 32 // self.block
+            left = any(one // 32 // self.block == number for one in self.tagged)
+            if number in self.reserved and not left:
+                self.reserved.remove(number)
+                self.n["releases"] += 1
+                for slot in self._slots(number):
+                    self.free.insert(0, slot)
