@@ -94,6 +94,10 @@ class Oracle:
             self._arrive((event.inode, event.index), None)
         elif event.op == STORE or event.op == INVALIDATE:
             for page in event.pages():
+                slots = [slot for slot, held in self.page_in.items() if held == page]
+                pinned = [self.pinned_until.get(slot, 0) > self.now for slot in slots]
+                evicted = event.op == STORE and not self.ideal
+                assert not (evicted and any(pinned)), f"{page} is evicted, but pinned"
                 self._leave(page)
         elif event.op == ALLOC:
             self.free_frames -= 1 << event.order

@@ -130,6 +130,12 @@ def insert(pages: Pages, register: Register, folio: int, shadow: int, in_fault: 
 
 
 @kernel
+def put_back(pages: Pages, register: Register, folio: int) -> None:
+    """Keep a folio that could not be evicted: it is rotated."""
+    enter(pages, register, folio, 2 * kind_of(register, folio) + INACTIVE, True)
+
+
+@kernel
 def touch(pages: Pages, register: Register, folio: int) -> None:
     """Count an access: folio_mark_accessed."""
     refs = wide(pages[folio].refs)

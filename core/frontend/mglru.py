@@ -171,6 +171,14 @@ def scan(pages: Pages, register: Register) -> int:
 
 
 @kernel
+def put_back(pages: Pages, register: Register, folio: int) -> None:
+    """Keep a folio that could not be evicted: evict_folios puts it into the youngest generation."""
+    pages[folio].refs = 0
+    kind = kind_of(register, folio)
+    enter(pages, register, folio, _list(kind, wide(register[MAX_SEQ])), True)
+
+
+@kernel
 def _sort(pages: Pages, register: Register, folio: int, kind: int) -> int:
     """Return a folio off its list, or move it to where it is kept: sort_folio."""
     size = size_of(pages, folio)

@@ -72,6 +72,7 @@ from core.frontend.tag_memory import (
     count_tagged,
     give_page,
     is_memory,
+    is_pinned,
     needs_block,
     put_sample,
     reserve,
@@ -195,7 +196,7 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
     """Return the kernels of a page cache under a reclaim's hooks."""
     named = naming(hooks.__name__.rpartition(".")[2])
     begin_run, end_run, scan = hooks.begin_run, hooks.end_run, hooks.scan
-    insert, touch = hooks.insert, hooks.touch
+    insert, touch, put_back = hooks.insert, hooks.touch, hooks.put_back
     is_workingset, remember = hooks.is_workingset, hooks.remember
 
     @loop
@@ -251,6 +252,9 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
             folio = wide(scan(node.pages, register))
             looks += 1
             if folio == ABSENT:
+                continue
+            if is_pinned(node, wide(node.pages[folio].place)):
+                put_back(node.pages, register, folio)
                 continue
             looks = wide(0)
             if folio >= register[FIRST_ANONYMOUS]:

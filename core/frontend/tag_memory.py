@@ -229,6 +229,16 @@ def give_page(node: Node, frame: int, order: int) -> None:
 
 
 @kernel
+def is_pinned(node: Node, frame: int) -> bool:
+    """Return whether the page in a frame is pinned: reclaim must leave it."""
+    register = node.register
+    if register[BLOCK_PAGES] == 0 or frame < register[DATA_FRAMES] or register[IS_IDEAL]:
+        return False
+    slot = frame - wide(register[DATA_FRAMES])
+    return bool(node.slots[slot, _PINNED] > register[NOW_NS])
+
+
+@kernel
 def used_in(node: Node, block: int) -> int:
     """Return how many pages lie in a block."""
     pages = wide(node.register[BLOCK_PAGES])
