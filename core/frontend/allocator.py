@@ -172,20 +172,27 @@ def _drop_oldest(frames: Frames, kind: int) -> None:
 
 
 @loop
-def take_frame(frames: Frames, kind: int) -> int:
-    """Return a frame from the per-CPU cache, filled by a batch if it is empty, or NONE."""
+def _fill(frames: Frames, kind: int) -> None:
+    """Fill the per-CPU cache, which is empty, by a batch."""
     apart()
     ring = _ring(frames, kind)
-    if frames[ring, 1] == 0:
-        for _ in range(frames[frames.shape[0] - 1, 1]):
+    for _ in range(frames[frames.shape[0] - 1, 1]):
+        frame = take_block(frames, kind, wide(0))
+        if frame == NONE and frames[ring, 1] == 0:
+            while frames[_ring(frames, 1 - kind), 1] > 0:
+                _drop_oldest(frames, 1 - kind)
             frame = take_block(frames, kind, wide(0))
-            if frame == NONE and frames[ring, 1] == 0:
-                while frames[_ring(frames, 1 - kind), 1] > 0:
-                    _drop_oldest(frames, 1 - kind)
-                frame = take_block(frames, kind, wide(0))
-            if frame == NONE:
-                break
-            _append(frames, kind, frame)
+        if frame == NONE:
+            break
+        _append(frames, kind, frame)
+
+
+@kernel
+def take_frame(frames: Frames, kind: int) -> int:
+    """Return a frame from the per-CPU cache, filled by a batch if it is empty, or NONE."""
+    ring = _ring(frames, kind)
+    if frames[ring, 1] == 0:
+        _fill(frames, kind)
         if frames[ring, 1] == 0:
             return wide(NONE)
     frame = wide(frames[ring + 1 + frames[ring, 0], 0])
@@ -195,17 +202,23 @@ def take_frame(frames: Frames, kind: int) -> int:
 
 
 @loop
+def _drain(frames: Frames, kind: int) -> None:
+    """Drain a batch of the per-CPU cache."""
+    apart()
+    for _ in range(frames[frames.shape[0] - 1, 1]):
+        _drop_oldest(frames, kind)
+
+
+@kernel
 def give_frame(frames: Frames, frame: int) -> None:
     """Give a frame to the per-CPU cache, the next to go out; beyond its size a batch is drained."""
-    apart()
     kind = wide(frames[_kind_place(frames, frame), 0])
     ring = _ring(frames, kind)
     frames[ring, 0] = (frames[ring, 0] - 1) % _RING
     frames[ring + 1 + frames[ring, 0], 0] = frame
     frames[ring, 1] += 1
     if frames[ring, 1] > frames[frames.shape[0] - 1, 2]:
-        for _ in range(frames[frames.shape[0] - 1, 1]):
-            _drop_oldest(frames, kind)
+        _drain(frames, kind)
 
 
 @kernel

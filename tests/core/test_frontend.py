@@ -42,7 +42,9 @@ from core.events import (
     TAGGED,
     Events,
     EventsError,
+    check_events,
     digest_events,
+    without_anonymous,
 )
 from core.events import (
     ANONYMOUS as SWAP,
@@ -144,7 +146,8 @@ def replay_pages(events: object) -> tuple[set[tuple[int, int]], int]:
 
 
 def check_frames(events: Events) -> int:
-    """Check that no frame is allocated twice; return how many tagged pages stay."""
+    """Check the table, and that no frame is allocated twice; return how many tagged pages stay."""
+    check_events(events, events.data_pages, "front end")
     frames: set[int] = set()
     for op, pfn, order in zip(
         *(events.columns[name].tolist() for name in ("op", "pfn", "order")), strict=True
@@ -172,22 +175,26 @@ def test_every_page_is_brought_in_before_it_goes_and_memory_is_kept(
 
 
 @settings(max_examples=60, deadline=None)
-@given(access_rows(ASKED), st.sampled_from(list(Reclaim)), st.sampled_from([0, 30, 1000]))
+@given(
+    access_rows(ASKED),
+    st.sampled_from(list(Reclaim)),
+    st.sampled_from([0, 30, 1000]),
+    st.booleans(),
+)
 def test_readahead_and_swap_keep_the_memory(
-    rows: list[Row], reclaim: Reclaim, zram_pages: int
+    rows: list[Row], reclaim: Reclaim, swap_pages: int, to_device: bool
 ) -> None:
-    settings = FrontEnd(
-        reclaim, zram_size=4096 * zram_pages, readahead_size=8 * 4096, page_cache_order=2
-    )
+    size = {"swap_size" if to_device else "zram_size": 4096 * swap_pages}
+    settings = FrontEnd(reclaim, **size, readahead_size=8 * 4096, page_cache_order=2)  # type: ignore[arg-type]
     fronted = run_frontend(make(rows, free_pages=64, low=4, high=8), settings)
-    there, most = replay_pages(fronted.events)
+    there, most = replay_pages(without_anonymous(fronted.events))
     assert most <= 64
     assert fronted.counts["resident_pages"] == len(there)
     tagged = check_frames(fronted.events)
     # What is unmapped leaves swap without coming in.
     unmapped = sum(1 << order for op, _, _, order, _, _ in rows if op == UNMAP)
     swapped = fronted.counts["swapped_out_pages"] - fronted.counts["swapped_in_pages"]
-    assert swapped <= zram_pages + unmapped
+    assert swapped <= swap_pages + unmapped
     everything = [(UNMAP, inode, 0, 6, 0, 0) for inode in (0, 1)]
     gone = run_frontend(make([*rows, *everything], free_pages=64, low=4, high=8), settings)
     assert check_frames(gone.events) == 0 <= tagged
