@@ -24,11 +24,12 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/trace_import.py
 
 # Renew the golden outcomes, the findings (7 minutes) and the committed editor schema,
-# after a change that means to change them.
+# after a change that means to change them. Figures need Chrome or Chromium.
 golden: $(STAMP)
 	$(BIN)/python tests/golden.py
 
 findings: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[figures]'
 	$(BIN)/python benchmarks/findings.py
 
 schema: $(STAMP)

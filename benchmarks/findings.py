@@ -1,7 +1,9 @@
-"""Renew docs/findings.md: run the studies it quotes, and put the tables of their results in anew.
+"""Renew docs/findings.md: run the studies it quotes, and put tables and figures in anew.
 
 ``python benchmarks/findings.py [--db results.duckdb] [STUDY…]``. A table stands between
-``<!-- table: SQL -->`` and ``<!-- end -->``; what was run before is looked up.
+``<!-- table: SQL -->`` and ``<!-- end -->``; after ``<!-- figure: STUDY | SECTION -->`` stands the
+first plot of that section of the study's report, drawn by kaleido, which needs Chrome or Chromium.
+What was run before is looked up.
 """
 
 from __future__ import annotations
@@ -13,11 +15,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sweep.results import ask
+import plotly.io
+
+from sweep.report.source import Source
+from sweep.report.write import drawn
+from sweep.results import ask, open_for_reading
+from sweep.study import load_study
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "findings.md"
 TABLE = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+FIGURE = re.compile(r"(<!-- figure: (\S+) \| (.*?) -->\n)(?:!\[.*\n)?")
+WIDTH = 860
 STUDY = re.compile(r"^sweep run studies/(\S+)\.yaml$", re.MULTILINE)
 
 
@@ -38,6 +47,21 @@ def table(database: Path, sql: str) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+def figure(database: Path, name: str, section: str) -> str:
+    """Draw a figure of a study's report; return the line of Markdown that shows it."""
+    study, _ = load_study(ROOT / "studies" / f"{name}.yaml")
+    with open_for_reading(database) as connection:
+        found = drawn(Source(study, name, connection))
+    (one, *_) = (other for other in found if other.section == section)
+    shown = one.plots[0]
+    path = PAGE.parent / "figures" / f"{name}-{section.lower().replace(' ', '-')}.svg"
+    path.parent.mkdir(exist_ok=True)
+    layout = shown["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
+    size = {"width": WIDTH, "height": layout["height"]}
+    plotly.io.write_image({"data": shown["data"], "layout": layout}, path, **size, validate=False)
+    return f"![{section}: {shown['title'] or one.title}](figures/{path.name})\n"
+
+
 def main() -> None:
     """Run, ask, and write the page."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -49,7 +73,8 @@ def main() -> None:
         words = ["-m", "sweep.cli", "run", f"studies/{study}.yaml", "--db", str(given.db), "--new"]
         print(f"{study} …", file=sys.stderr)
         subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    PAGE.write_text(TABLE.sub(lambda m: m[1] + table(given.db, m[2]) + m[3], text))
+    text = TABLE.sub(lambda m: m[1] + table(given.db, m[2]) + m[3], text)
+    PAGE.write_text(FIGURE.sub(lambda m: m[1] + figure(given.db, m[2], m[3]), text))
 
 
 if __name__ == "__main__":
