@@ -57,6 +57,7 @@ def figure(database: Path, name: str, section: str) -> str:
     path = PAGE.parent / "figures" / f"{name}-{section.lower().replace(' ', '-')}.svg"
     path.parent.mkdir(exist_ok=True)
     layout = shown["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
+    layout["legend"] = {"orientation": "h", "y": -0.15}
     size = {"width": WIDTH, "height": layout["height"]}
     plotly.io.write_image({"data": shown["data"], "layout": layout}, path, **size, validate=False)
     return f"![{section}: {shown['title'] or one.title}](figures/{path.name})\n"
