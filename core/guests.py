@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import ALLOC, FREE, PINNED, TAGGED, Events, make_events
+from core.events import ALLOC, FREE, PINNED, RESIZE, TAGGED, Events, make_events
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy import Guests
 
@@ -36,7 +36,12 @@ def with_guests(events: Events, machine: Machine, ratio: float, guests: Guests) 
     first = first_guest_block(machine, ratio) * covered
     recorded = _cut_at(events, first)
     frames = (recorded["op"] == ALLOC) | (recorded["op"] == FREE)
-    kept = np.flatnonzero(~frames | (recorded["pfn"] < first))
+    stays = ~frames | (recorded["pfn"] < first)
+    if stays.size and not stays[-1]:
+        # The table's time is that of its ends: the last row stays, as one that says nothing here.
+        recorded["op"] = np.append(recorded["op"][:-1], RESIZE)
+        stays[-1] = True
+    kept = np.flatnonzero(stays)
     whole = machine.data_pages - (machine.data_pages - first) % (1 << _ORDER)
     # What is left over at the end is allocated page by page.
     pieces = np.concatenate(

@@ -111,8 +111,10 @@ def replay_bytes(timeline: Timeline, lanes: int) -> int:
     """
     state = state_bytes(timeline.pages, timeline.slots, True)
     counts = len(TALLIES) + SERIES_POINTS + timeline.bins + OPTIONS
+    # Where pages are written, of each sample that differs a number and how many: all, at most. One
+    # lane's samples, and what sorting them takes, come once.
     samples = timeline.sample_bins.size if timeline.has_swap else 0
-    return state + lanes * (2 * 8 * counts + 2 * 4 * samples)
+    return state + 64 * samples + lanes * (2 * 8 * counts + 2 * 8 * samples)
 
 
 def compile_lanes(eviction: Eviction, form: Form) -> None:

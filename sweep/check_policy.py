@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from core.policy import POLICY_FIELDS, PRESETS, READS, Anonymous, System
+from sweep.fields import is_size
 from sweep.source import Place, Source
-from sweep.workload import kind_of
+from sweep.workload import kind_of, own_parameters, title_of
 
 Mapping = dict[str, Any]
 
@@ -163,17 +164,24 @@ def _place(space: Space, name: str) -> Place:
 
 
 def _check_swap(source: Source, data: Mapping, space: Space) -> None:
-    """Check that there is a swap device where its pages are to be compressed."""
+    """Check that pages go to a swap device where they are to be compressed before it."""
     written = [word for word in _values(space, "anonymous") if word != Anonymous.NONE.value]
-    workloads, machine = data.get("workload"), data.get("machine")
-    made = isinstance(workloads, list) and any(
-        isinstance(one, dict) and kind_of(one) != "trace" for one in workloads
-    )
-    has_swap = isinstance(machine, dict) and machine.get("swap_size", 0) != 0
-    has_swap = has_swap or any("swap_size" in one.searched for one in spaces_of(data))
-    if written and made and not has_swap:
-        message = f"anonymous: {written[0]} needs machine.swap_size: nothing is swapped to a device"
-        source.complain(_place(space, "anonymous"), message)
+    given = data.get("workload")
+    workloads = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    if not written or not workloads or any(kind_of(one) == "trace" for one in workloads):
+        return  # What a trace holds is known when it is read.
+    place, what = _place(space, "anonymous"), f"anonymous: {written[0]}"
+    machine = data.get("machine")
+    machine = machine if isinstance(machine, dict) else {}
+    if not any(
+        kind_of(one) == "accesses" or "anonymous_ratio" in own_parameters(one) for one in workloads
+    ):
+        names = " and ".join(dict.fromkeys(title_of(one) for one in workloads))
+        source.complain(place, f"{what} would change nothing: {names} has no anonymous pages")
+    elif "swap_size" not in space.searched and not is_size(machine.get("swap_size")):
+        source.complain(place, f"{what} needs machine.swap_size: nothing is swapped to a device")
+    elif "swappiness" not in space.searched and machine.get("swappiness") == 0:
+        source.complain(place, f"{what} would change nothing: with swappiness 0 nothing is swapped")
 
 
 def _check_accesses(source: Source, data: Mapping, space: Space) -> None:

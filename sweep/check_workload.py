@@ -11,6 +11,7 @@ from core.frontend.run import SETTINGS
 from core.machine import Machine
 from core.workload.synthetic import PARAMETERS
 from sweep.check_policy import spaces_of
+from sweep.fields import is_size
 from sweep.source import Place, Source, suggest
 from sweep.workload import (
     DEFAULT_PAGE_SIZE,
@@ -81,24 +82,33 @@ def _check_use(
     for name in machine if isinstance(machine, dict) else ():
         if name in SETTINGS and not made:
             source.complain(("machine", name), f"{name} {why}", key=True)
-    places: dict[str, Place] = {
-        name: ("machine", name) for name in (machine if isinstance(machine, dict) else ())
-    }
     for name in searched:
         place = next(
             (*space.searched_place, name) for space in spaces_of(data) if name in space.searched
         )
-        places[name] = place
         if name in SETTINGS and not made:
             source.complain(place, f"{name} {why}", key=True)
         elif name in PARAMETERS and not any(name in own_parameters(one) for one in made):
             source.complain(place, f"no workload of the study has {name}", key=True)
-    if "zram_size" in places and "swap_size" in places:
-        message = "swap goes to memory or to a device: zram_size or swap_size"
-        source.complain(places["swap_size"], message, key=True)
+    _check_swap(source, data)
     times = data.get("replicates")
     if isinstance(times, int) and times > 1 and not any(is_random(o, searched) for o in made):
         source.complain(("replicates",), "nothing is random in these workloads", key=True)
+
+
+def _check_swap(source: Source, data: Mapping) -> None:
+    """Check that swap is one of memory and a device, in each space of the study."""
+    machine = data.get("machine")
+    fixed = machine if isinstance(machine, dict) else {}
+    for space in spaces_of(data):
+        places: dict[str, Place] = {
+            name: ("machine", name) for name, value in fixed.items() if is_size(value)
+        }
+        places |= {name: (*space.searched_place, name) for name in space.searched}
+        if "zram_size" in places and "swap_size" in places:
+            message = "swap goes to memory or to a device: zram_size or swap_size"
+            source.complain(places["swap_size"], message, key=True)
+            return
 
 
 def _check_file(source: Source, i: int, workload: Mapping, machine: dict[str, int]) -> None:

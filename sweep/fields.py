@@ -47,8 +47,8 @@ def _page_size(value: int) -> int:
     return value
 
 
-def size_in_bytes(value: int | str | float) -> int:
-    """Return the bytes of a size such as ``4KiB``, or of a whole number of them.
+def size_in_bytes(value: int | str | float, least: int = 1) -> int:
+    """Return the bytes of a size such as ``4KiB``, or of a whole number of them; 0 if `least` is.
 
     Raises
     ------
@@ -56,10 +56,18 @@ def size_in_bytes(value: int | str | float) -> int:
         With what is wrong, in a line.
     """
     try:
-        return TypeAdapter(Size).validate_python(value)
+        return TypeAdapter(Size if least else SizeOrZero).validate_python(value)
     except ValidationError as error:
         told = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise ValueError(told[:1].lower() + told[1:]) from None
+
+
+def is_size(value: Any) -> bool:
+    """Return whether something is a size above 0."""
+    try:
+        return size_in_bytes(value) > 0
+    except ValueError:
+        return False
 
 
 def known_word(kind: str, words: Iterable[str]) -> AfterValidator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,12 +79,27 @@ def load_inputs(study: Study, study_path: Path) -> Inputs:
             found.append((one, one.page_size, one.data_pages, name, replicate, one.digest()))
     sources, page_sizes, data_pages, names, replicates, digests = zip(*found, strict=True)
     workloads = Workloads(sources, page_sizes, data_pages)
+    _check_anonymous(study, study_path, sources)
     _check_blocks(
         study,
         study_path,
         min(size * pages for size, pages in zip(page_sizes, data_pages, strict=True)),
     )
     return Inputs(workloads, list(names), list(replicates), list(digests), warnings)
+
+
+def _check_anonymous(study: Study, study_path: Path, sources: Sequence[Events | Recipe]) -> None:
+    """Refuse to compress what goes to a swap device, if nothing does in any workload."""
+    if not _said(study, "anonymous") - {Anonymous.NONE}:
+        return
+    for one in sources:
+        if has_anonymous(one) if isinstance(one, Events) else one.front_end.swap_size:
+            return
+    if "swap_size" not in study.searched:
+        raise EventsError(
+            f"{study_path}: anonymous would change nothing: no workload has pages that were "
+            "swapped to a device"
+        )
 
 
 def _check_blocks(study: Study, study_path: Path, memory_bytes: int) -> None:
@@ -116,11 +132,6 @@ def _trace(
         raise EventsError(
             f"{path}: placement far looks for frames that are free, and the table has tagged "
             "allocations alone: take its accesses (sweep trace import --accesses)"
-        )
-    if _said(study, "anonymous") - {Anonymous.NONE} and not has_anonymous(events):
-        raise EventsError(
-            f"{path}: no page of it was swapped to a device: anonymous would change nothing (its "
-            "accesses would tell, on a machine with swap_size)"
         )
     size = study.machine.page_size or events.page_size
     pages = _data_pages(study, study_path, size, events.data_pages)

@@ -207,7 +207,8 @@ def _values_of(name: str, parameter: Parameter) -> list[Any]:
     """Return the values of a parameter that has finitely many."""
     if isinstance(parameter, Categorical):
         if name in SIZE_FIELDS:
-            return [size_in_bytes(choice) for choice in parameter.choices]
+            # What may not be 0 was refused before.
+            return [size_in_bytes(choice, least=0) for choice in parameter.choices]
         return list(parameter.choices)
     assert parameter.step is not None  # check_study saw to it
     count = int((parameter.high - parameter.low) / parameter.step + 1e-9) + 1

@@ -131,8 +131,9 @@ def insert(pages: Pages, register: Register, folio: int, shadow: int, in_fault: 
 
 @kernel
 def put_back(pages: Pages, register: Register, folio: int) -> None:
-    """Keep a folio that could not be evicted: it is rotated."""
-    enter(pages, register, folio, 2 * kind_of(register, folio) + INACTIVE, True)
+    """Keep a folio that is pinned: shrink_folio_list activates one of a file, rotates the rest."""
+    kind = kind_of(register, folio)
+    enter(pages, register, folio, 2 * kind + (ACTIVE if kind == FILE else INACTIVE), True)
 
 
 @kernel

@@ -22,12 +22,14 @@ from core.frontend.lists import (
     EVICTIONS,
     FAILURES,
     FIRST_ANONYMOUS,
+    HEADS,
     INSERTED,
     INSERTIONS,
     PRESENT,
     REFAULTS,
     RESIDENT,
     RUNS,
+    SIZES,
     SWAP_FREE,
     SWAPPED,
     SWAPPED_IN,
@@ -242,7 +244,9 @@ def page_cache_over(hooks: ModuleType) -> PageCache:
         register[RUNS] += 1
         begin_run(node.pages, register, wide(register[HIGH]))
         looks = wide(0)
-        most = 4096 + 8 * (wide(register[RESIDENT]) + wide(register[SWAP_FREE]))
+        most = wide(4096)
+        for which in range(HEADS):
+            most += 8 * wide(register[SIZES + which])
         while (
             register[FREE_PAGES] - register[SLOTS_FREE] * register[FOR_FRAMES] < register[HIGH]
             and (register[RESIDENT] > 0 or can_swap(register))

@@ -96,29 +96,32 @@ def replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline, 
     would have to write in atomic context is none: its allocation fails.
     """
     counted = nothing_counted(timeline, policies.lanes)
-    found = list(_replay_lanes(timeline, policies, counted))
     of_sample = np.searchsorted(timeline.classes[:, 2], timeline.sample_bins, side="right") - 1
-    kinds = timeline.classes[of_sample, :2]
-    samples = []
-    for lane, one in enumerate(found):
-        failed = (kinds[:, 0] == 1) & (one[:, _WRITTEN] > 0)
+    is_atomic = timeline.classes[of_sample, 0] == 1
+    # Of each lane the samples that differ, (class, written, dropped), as one number, and how many.
+    most = int(timeline.classes[:, 3].max(initial=1))
+    lanes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    for lane, found in enumerate(_replay_lanes(timeline, policies, counted)):
+        failed = is_atomic & (found[:, _WRITTEN] > 0)
         counted.tallies[lane, FAILED_ATOMIC] = failed.sum()
-        samples.append(np.column_stack([kinds, one[:, [_WRITTEN, _DROPPED]]])[~failed])
-    rows = np.concatenate(samples)
-    keys, of_row = np.unique(rows[:, :3], axis=0, return_inverse=True)
-    bins = np.zeros(len(keys), dtype=np.int64)
-    of_row = of_row.reshape(-1)
-    np.maximum.at(bins, of_row, rows[:, 3] + 1)
+        keys = (of_sample * most + found[:, _WRITTEN]) * most + found[:, _DROPPED]
+        lanes.append(np.unique(keys[~failed], return_counts=True))
+    together = np.unique(np.concatenate([keys for keys, _ in lanes]))
+    classes, of_key = np.unique(together // most, return_inverse=True)
+    bins = np.zeros(classes.size, dtype=np.int64)
+    np.maximum.at(bins, of_key, together % most + 1)
     first = np.cumsum(bins) - bins
-    places = np.split(first[of_row] + rows[:, 3], np.cumsum([len(one) for one in samples])[:-1])
-    total = int(bins.sum())
+    places = first[of_key] + together % most
+    samples = np.zeros((policies.lanes, int(bins.sum())), dtype=np.int64)
+    for lane, (keys, counts) in enumerate(lanes):
+        samples[lane, places[np.searchsorted(together, keys)]] = counts
+    kinds = timeline.classes[classes // most, :2]
     seen = timeline._replace(
-        classes=np.column_stack([keys[:, :2], first, bins, keys[:, 2]]).astype(np.int64),
+        classes=np.column_stack([kinds, first, bins, classes % most]).astype(np.int64),
         sample_bins=np.empty(0, dtype=np.int32),
-        bins=total,
+        bins=samples.shape[1],
     )
-    counts = np.array([np.bincount(one, minlength=total) for one in places], dtype=np.int64)
-    return seen, counted._replace(samples=counts)
+    return seen, counted._replace(samples=samples)
 
 
 def _replay_lanes(
@@ -229,10 +232,10 @@ def _offer(
         register[STALE] += 1
     else:
         register[SKIPPED] += 1
-    if anonymous:
-        waits = kept and options[_WRITES_BACK] != 0
-        page[one, DIRTY] = 1 if waits else 0
-        register[WRITTEN] += 0 if waits else 1
+    waits = anonymous and kept and options[_WRITES_BACK] != 0
+    page[one, DIRTY] = 1 if waits else 0
+    if anonymous and not waits:
+        register[WRITTEN] += 1
 
 
 @kernel

@@ -109,7 +109,7 @@ class Recipe:
         failures = fronted.counts["failures"]
         if failures:
             raise EventsError(
-                f"{self.name}: memory ran out {failures:,} times: more data_memory or zram_size, "
+                f"{self.name}: memory ran out {failures:,} times: more data_memory or swap, "
                 "or less tagged_ratio and anonymous_ratio"
             )
         return fronted

@@ -41,6 +41,7 @@ class Survey(NamedTuple):
 def survey(events: Events) -> Survey:
     """Return what a table holds, in the words of docs/model.md."""
     of_swap = (events.op <= INVALIDATE) & (events.flags & ANONYMOUS != 0)
+    sizes = 1 << events.order.astype(np.int64)
     whole, events = events, without_anonymous(events)
     orders = events.order[events.op < INVALIDATE_INODE]
     stores = events.op == STORE
@@ -53,8 +54,8 @@ def survey(events: Events) -> Survey:
         "rows": int(whole.op.size),
         "span_s": round(span_ns / 1e9, 3),
         "events": {name: int((whole.op == op).sum()) for op, name in enumerate(OPS)},
-        "swapped_out_pages": int((of_swap & (whole.op == STORE)).sum()),
-        "swapped_in_pages": int((of_swap & (whole.op == RESTORE)).sum()),
+        "swapped_out_pages": int(sizes[of_swap & (whole.op == STORE)].sum()),
+        "swapped_in_pages": int(sizes[of_swap & (whole.op == RESTORE)].sum()),
         "folio_orders": {int(k): int((orders == k).sum()) for k in np.unique(orders)},
         "files": int(np.unique(files).size),
         "distinct_pages": int(distinct_pages(events).size),

@@ -215,6 +215,7 @@ def test_guests_hold_the_tag_storage_of_their_whole_memory(data: st.DataObject) 
     ratio = data.draw(st.sampled_from([0.2, 0.5, 0.9]))
     view = View(guests=Guests.KVM, guest_ratio=ratio)
     timeline = prepare_view(events, machine, view)
+    assert timeline.span_ns == prepare_view(events, machine, View()).span_ns
     guests = int(np.ceil(ratio * machine.tag_blocks))
     for block in range(machine.tag_blocks - guests, machine.tag_blocks):
         assert timeline.occupancy.block_reserved_ns[block] == timeline.span_ns

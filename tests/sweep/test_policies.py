@@ -99,3 +99,43 @@ def test_a_placement_that_wants_every_allocation_is_refused_on_tagged_ones(folde
     study, _ = load_study(path)
     with pytest.raises(EventsError, match=r"small\.parquet: placement far looks for frames"):
         load_inputs(study, path)
+
+
+def test_anonymous_pages_are_refused_where_nothing_is_swapped_to_a_device(folder: Path) -> None:
+    path = folder / "swap.yaml"
+    path.write_text(TEXT.replace("{system: zswap}", "{system: zswap, anonymous: write_back}"))
+    study, _ = load_study(path)
+    with pytest.raises(EventsError, match=r"swap\.yaml: anonymous would change nothing"):
+        load_inputs(study, path)
+
+
+SWAP = """\
+study: swap
+workload: [{synthetic: app_launch, launches: 30, anonymous_ratio: 0.35}]
+machine: {data_memory: 64MiB}
+policy: {system: zswap}
+parameters:
+  anonymous: {type: categorical, choices: [none, write_through, write_back]}
+  swap_size: {type: categorical, choices: [0, 64MiB]}
+  tagged_ratio: {type: categorical, choices: [0.15]}
+baselines: [{preset: gcma}]
+objectives: [{metric: swap_writes, direction: minimize}]
+sampler: {name: grid}
+"""
+
+
+def test_a_swap_device_is_written_at_once_late_or_by_others(tmp_path: Path) -> None:
+    (tmp_path / "swap.yaml").write_text(SWAP)
+    run_study(tmp_path / "swap.yaml", tmp_path / "swap.duckdb")
+    sql = (
+        "SELECT swap_size, anonymous, t.swap_writes, list_sum(list_transform(reservation_samples, "
+        "lambda one: one.written * one.count)), t.recalled "
+        "FROM trials t JOIN runs USING (study, role, number) WHERE role = 'trial'"
+    )
+    rows = ask(tmp_path / "swap.duckdb", sql).rows
+    found = {(size, word): tuple(counts) for size, word, *counts in rows}
+    through, back = found[(64 << 20, "write_through")], found[(64 << 20, "write_back")]
+    # Of a recall, those are written that the device lacks: of files none, written through none.
+    assert 0 < back[1] <= min(back[0], back[2])
+    assert back[0] < through[0]
+    assert found[(64 << 20, "none")][0] == through[1] == 0

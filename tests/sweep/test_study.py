@@ -452,8 +452,8 @@ n_trials: 4
         ("cleancache", "headroom: 0.1, tagged_placement: headroom_first, headroom_mode: dynamic",
          "4:68: headroom_first fills the first blocks: a dynamic headroom has none of its own"),
         ("tmem", "tmem_ratio: 2", "4:41: tmem_ratio should be at most 1, not 2"),
-        ("zswap", "anonymous: write_back", "4:41: anonymous: write_back needs machine.swap_size: "
-         "nothing is swapped to a device"),
+        ("zswap", "anonymous: write_back", "4:41: anonymous: write_back would change nothing: zipf "
+         "has no anonymous pages"),
         ("zswap", "eviction: fifo", "4:30: eviction is read by cleancache, tmem alone: it would "
          "change nothing under zswap"),
         ("tmem", "anonymous: write_back", "4:29: anonymous is read by zswap alone: it would "
@@ -480,6 +480,19 @@ def test_a_system_that_is_memory_is_refused_on_mm_events() -> None:
 
 def test_swap_goes_to_memory_or_to_a_device() -> None:
     text = POLICIES.replace("SYSTEM, FIELD", "zswap, anonymous: write_back")
+    nothing = "4:41: anonymous: write_back would change nothing"
+    assert mistakes(text + "machine: {swap_size: 64MiB}") == [
+        f"{nothing}: zipf has no anonymous pages"
+    ]
+    text = text.replace("zipf", "app_launch")
+    assert mistakes(text + "machine: {swap_size: 64MiB, swappiness: 0}") == [
+        f"{nothing}: with swappiness 0 nothing is swapped"
+    ]
+    for none in ("0", "0KiB"):
+        assert mistakes(text + f"machine: {{swap_size: {none}}}") == [
+            "4:41: anonymous: write_back needs machine.swap_size: nothing is swapped to a device"
+        ]
+    assert mistakes(text + "machine: {zram_size: 0, swap_size: 64MiB}") == []
     assert mistakes(text + "machine: {swap_size: 64MiB}") == []
     assert mistakes(text + "machine: {zram_size: 64MiB, swap_size: 64MiB}") == [
         "8:29: swap goes to memory or to a device: zram_size or swap_size"
