@@ -242,6 +242,10 @@ def trace_reclaim(
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory, if not the trace's own.")
     ] = None,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SETTING=VALUE", help="A kernel's, such as swap_size=1GiB."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Run an access trace through the page cache of a kernel, into mm events."""
@@ -249,7 +253,7 @@ def trace_reclaim(
         raise typer.BadParameter(f"{by} is not mglru or active_inactive", param_hint="--by")
     from sweep.trace import reclaim_command
 
-    reclaim_command(file, output, by, memory, as_json)
+    reclaim_command(file, output, by, memory, changed or (), as_json)
     return DONE
 
 

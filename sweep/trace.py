@@ -8,21 +8,23 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.events import read_events, write_events
-from core.frontend.run import FrontEnd, Reclaim, run_frontend
+from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.ftrace import import_ftrace
 from core.workload.memory import Memory, meta_beside, read_memory
 from core.workload.repair import repair
 from core.workload.survey import survey
 from core.workload.tenant import on_machine
 from core.workload.text import TraceError
-from sweep.fields import size_in_bytes
+from sweep.fields import SIZE_FIELDS, size_in_bytes
 from sweep.screen import note, print_json
+from sweep.source import suggest
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -108,17 +110,49 @@ def _memory(
     return read_memory(found) if found else None
 
 
+def changed_values(
+    known: dict[str, tuple[float, float]], changed: Sequence[str], otherwise: str
+) -> dict[str, float]:
+    """Return the numbers that ``--set NAME=VALUE`` gives to parameters known by their bounds."""
+    values: dict[str, float] = {}
+    for one in changed:
+        name, _, text = one.partition("=")
+        if name not in known:
+            raise TraceError(f"--set: {otherwise} {name}{suggest(name, list(known))}")
+        least, most = known[name]
+        try:
+            if name in SIZE_FIELDS:
+                value: float = size_in_bytes(int(text) if text.isdigit() else text, least=0)
+            else:
+                value = int(text) if isinstance(least, int) else float(text)
+        except ValueError:
+            raise TraceError(f"--set: {name}: {text!r} is no number of its kind") from None
+        if not least <= value <= most:
+            raise TraceError(f"--set: {name} is from {least:g} to {most:g}, not {text}")
+        values[name] = value
+    return values
+
+
 def reclaim_command(
-    path: Path, output: Path, reclaim: str, memory: str | None, as_json: bool
+    path: Path,
+    output: Path,
+    reclaim: str,
+    memory: str | None,
+    changed: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Run an access trace through a front end, and write the mm events that it causes."""
     check_output(output)
+    known = {name: bounds for name, bounds in SETTINGS.items() if bounds is not None}
+    settings: dict[str, Any] = changed_values(known, changed, "a kernel has no setting")
+    if settings.get("zram_size") and settings.get("swap_size"):
+        raise TraceError("--set: swap goes to memory or to a device: zram_size or swap_size")
     accesses = read_accesses(path)
     if memory is not None:
         accesses = _resized(accesses, memory)
     elif not accesses.data_pages:
         raise TraceError(f"{path}: was recorded on no machine: say how much --memory there is")
-    fronted = run_frontend(accesses, FrontEnd(reclaim=Reclaim(reclaim)))
+    fronted = run_frontend(accesses, FrontEnd(reclaim=Reclaim(reclaim), **settings))
     if fronted.counts["failures"]:
         note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
     write_events(output, fronted.events)

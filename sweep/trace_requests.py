@@ -186,14 +186,9 @@ def synthesise_command(
     trace.check_output(output)
     if name not in GENERATORS:
         raise TraceError(f"unknown workload {name}{suggest(name, list(GENERATORS))}")
-    parameters = parameters_of(name)
-    for one in changed:
-        key, _, value = one.partition("=")
-        if key not in parameters:
-            raise TraceError(
-                f"--set: {name} has no parameter {key}{suggest(key, list(parameters))}"
-            )
-        parameters[key] = _parameter(key, value)
+    defaults = parameters_of(name)
+    known = {key: PARAMETERS[key] for key in defaults}
+    parameters = defaults | trace.changed_values(known, changed, f"{name} has no parameter")
     try:
         size = size_in_bytes(memory)
     except ValueError as error:
@@ -202,17 +197,6 @@ def synthesise_command(
         raise TraceError(f"--memory: {size} bytes are not whole pages of {_PAGE_SIZE} bytes")
     write_accesses(output, synthesise(name, parameters, seed, size // _PAGE_SIZE, _PAGE_SIZE))
     info_command(output, as_json)
-
-
-def _parameter(name: str, text: str) -> float:
-    least, most = PARAMETERS[name]
-    try:
-        value = int(text) if isinstance(least, int) else float(text)
-    except ValueError:
-        raise TraceError(f"--set: {name}: {text!r} is no number of its kind") from None
-    if not least <= value <= most:
-        raise TraceError(f"--set: {name} is from {least:g} to {most:g}, not {text}")
-    return value
 
 
 def info_command(path: Path, as_json: bool) -> None:

@@ -38,6 +38,13 @@ def test_accesses_run_through_another_kernel(tmp_path: Path) -> None:
     code, said, err = say("trace", "reclaim", accesses, "-o", out, "--by", "active_inactive")
     assert code == 0, err
     assert "inserted_pages" in said
+    for changed, told in (
+        ("swap_sise=1MiB", "a kernel has no setting swap_sise, did you mean swap_size?"),
+        ("swappiness=201", "swappiness is from 0 to 200, not 201"),
+        ("zram_size=many", "zram_size: 'many' is no number of its kind"),
+    ):
+        code, _, err = say("trace", "reclaim", accesses, "-o", out, "--set", changed)
+        assert (code, told in err) == (2, True), err
     code, _, err = say("trace", "reclaim", accesses, "-o", out, "--memory", "1MiB")
     assert code == 2
     assert "not more than the" in err
