@@ -23,7 +23,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/trace_import.py
 
-# Renew the golden outcomes, the findings (10 minutes) and the committed editor schema,
+# Renew the golden outcomes, the findings (8 minutes) and the committed editor schema,
 # after a change that means to change them. Figures need Chrome or Chromium.
 golden: $(STAMP)
 	$(BIN)/python tests/golden.py

@@ -59,7 +59,11 @@ def figure(database: Path, name: str, section: str) -> str:
     layout = shown["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
     layout["legend"] = {"orientation": "h", "y": -0.15}
     size = {"width": WIDTH, "height": layout["height"]}
-    plotly.io.write_image({"data": shown["data"], "layout": layout}, path, **size, validate=False)
+    drawing = {"data": shown["data"], "layout": layout}
+    svg = plotly.io.to_image(drawing, format="svg", **size, validate=False).decode()
+    # Plotly draws the names of a figure's parts by lot: what has not changed should look so.
+    drawn_by_lot = re.search(r"clip([0-9a-f]{6})xy", svg)
+    path.write_text(svg.replace(drawn_by_lot[1], "") if drawn_by_lot else svg)
     return f"![{section}: {shown['title'] or one.title}](figures/{path.name})\n"
 
 
