@@ -19,7 +19,8 @@ from core.machine import MAX_ORDER
 STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE = range(7)
 OPS = ("store", "restore", "invalidate", "invalidate_inode", "alloc", "free", "resize")
 WORKINGSET, TAGGED, ATOMIC, PINNED, MOVABLE = 1, 2, 4, 8, 16
-#: Of a store, restore or invalidate: a page that a swap device holds, of an inode that no file has.
+#: Of a store, restore or invalidate, beside workingset alone: a page of a swap device, of an inode
+#: that no file has.
 ANONYMOUS = 32
 
 SCHEMA = pa.schema(
@@ -219,14 +220,20 @@ def _apply(kind: int, order: int, first: int, flags: int, frames: NDArray[np.uin
             frames[frame] = FRAME_UNTAGGED
 
 
+def is_anonymous(events: Events) -> NDArray[np.bool_]:
+    """Return which rows are of pages of a swap device.  # [event]"""
+    marked: NDArray[np.bool_] = events.flags & ~np.uint8(WORKINGSET) == ANONYMOUS
+    return marked & (events.op <= INVALIDATE)
+
+
 def has_anonymous(events: Events) -> bool:
     """Return whether a table has pages of a swap device."""
-    return bool(((events.op <= INVALIDATE) & (events.flags & ANONYMOUS != 0)).any())
+    return bool(is_anonymous(events).any())
 
 
 def without_anonymous(events: Events) -> Events:
     """Return a table without the pages that a swap device holds; its time stays."""
-    anonymous = (events.op <= INVALIDATE) & (events.flags & ANONYMOUS != 0)
+    anonymous = is_anonymous(events)
     if not anonymous.any():
         return events
     keep = ~anonymous

@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from core.events import (
     ALLOC,
-    ANONYMOUS,
     FREE,
-    INVALIDATE,
     INVALIDATE_INODE,
     RESTORE,
     STORE,
     WORKINGSET,
     Events,
     check_events,
+    is_anonymous,
     without_anonymous,
 )
 from core.events import RESIZE as RESIZE_EVENT
@@ -135,7 +134,7 @@ def prepare(
         samples = np.zeros((int((changes[2] & FLAG != 0).sum()), 2), dtype=np.int64)
     word, argument, remaining_ns = _steps(events, page, adjacent, changes)
     stores_and_restores = _offers(events.op, events.order, page, adjacent, inode_pages, keys.size)
-    swapped = (events.op == STORE) & (events.flags & ANONYMOUS != 0)
+    swapped = is_anonymous(events) & (events.op == STORE)
     classes, sample_class = np.unique(samples, axis=0, return_inverse=True)
     file_orders = events.order[events.op < INVALIDATE_INODE]
     max_order = int(file_orders.max()) if file_orders.size else 0
@@ -326,8 +325,7 @@ def _steps(
     order = np.where(op == INVALIDATE_INODE, 0, events.order[rows]).astype(np.int16)
     flag = ((op == STORE) & (events.flags[rows] & WORKINGSET != 0)) | adjacent[rows]
     words = op | np.where(flag, FLAG, 0).astype(np.int16) | order << ORDER_SHIFT
-    anonymous = (op <= INVALIDATE) & (events.flags[rows] & ANONYMOUS != 0)
-    words |= np.where(anonymous, OF_SWAP, 0).astype(np.int16)
+    words |= np.where(is_anonymous(events)[rows], OF_SWAP, 0).astype(np.int16)
     change_rows, arguments, change_words, times = changes
     # Changes come before a file event of their row; those of one row keep their order.
     merged = np.argsort(np.concatenate([change_rows, rows]), kind="stable")

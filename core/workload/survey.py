@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from core.events import (
     ALLOC,
-    ANONYMOUS,
     FREE,
-    INVALIDATE,
     INVALIDATE_INODE,
     OPS,
     RESTORE,
@@ -19,6 +17,7 @@ from core.events import (
     TAGGED,
     WORKINGSET,
     Events,
+    is_anonymous,
     without_anonymous,
 )
 from core.jit import entry, wide
@@ -40,7 +39,7 @@ class Survey(NamedTuple):
 
 def survey(events: Events) -> Survey:
     """Return what a table holds, in the words of docs/model.md."""
-    of_swap = (events.op <= INVALIDATE) & (events.flags & ANONYMOUS != 0)
+    of_swap = is_anonymous(events)
     sizes = 1 << events.order.astype(np.int64)
     whole, events = events, without_anonymous(events)
     orders = events.order[events.op < INVALIDATE_INODE]

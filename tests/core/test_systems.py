@@ -328,6 +328,9 @@ def test_the_ends_of_a_table_keep_its_time_without_their_pages() -> None:
     events = without_anonymous(as_events(stream, Machine(4096, 32)))
     assert events.time_ns.tolist() == [3, 4, 9]
     assert events.op.tolist() == [INVALIDATE_INODE, STORE, INVALIDATE_INODE]
+    # Other bits of file events mean nothing, this one beside them neither.
+    odd = as_events([one._replace(flags=0xFE) for one in stream], Machine(4096, 32))
+    assert without_anonymous(odd) is odd
 
 
 def swapped(stream: list[reference.Event]) -> list[reference.Event]:
