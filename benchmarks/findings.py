@@ -59,7 +59,7 @@ def figure(database: Path, name: str, section: str) -> str:
     layout = shown["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
     layout["legend"] = {"orientation": "h", "y": -0.15}
     size = {"width": WIDTH, "height": layout["height"]}
-    traces = [one | {"uid": f"trace{place}"} for place, one in enumerate(shown["data"])]
+    traces = [part | {"uid": f"trace{place}"} for place, part in enumerate(shown["data"])]
     drawing = {"data": traces, "layout": layout}
     svg = plotly.io.to_image(drawing, format="svg", **size, validate=False).decode()
     # Plotly draws the names of a figure's parts by lot: what has not changed should look so.

@@ -82,5 +82,11 @@ def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
         events = place_tagged(events, machine, view.headroom_blocks, hosts)
     if view.guest_ratio > 0:
         events = with_guests(events, machine, view.guest_ratio, view.guests)
-    whose = (view.region, view.pages_per_slot, view.every_frame, view.with_swap)
-    return prepare(events, machine, *whose)
+    return prepare(
+        events,
+        machine,
+        view.region,
+        view.pages_per_slot,
+        every_frame=view.every_frame,
+        with_swap=view.with_swap,
+    )

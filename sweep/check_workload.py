@@ -7,7 +7,7 @@ from typing import Any
 
 from core.accesses import read_page_size
 from core.events import EventsError, read_machine
-from core.frontend.run import SETTINGS
+from core.frontend.run import SETTINGS, TWO_SWAPS
 from core.machine import Machine
 from core.workload.synthetic import PARAMETERS
 from sweep.check_policy import spaces_of
@@ -106,8 +106,7 @@ def _check_swap(source: Source, data: Mapping) -> None:
         }
         places |= {name: (*space.searched_place, name) for name in space.searched}
         if "zram_size" in places and "swap_size" in places:
-            message = "swap goes to memory or to a device: zram_size or swap_size"
-            source.complain(places["swap_size"], message, key=True)
+            source.complain(places["swap_size"], TWO_SWAPS, key=True)
             return
 
 

@@ -145,14 +145,16 @@ def reclaim_command(
     check_output(output)
     known = {name: bounds for name, bounds in SETTINGS.items() if bounds is not None}
     settings: dict[str, Any] = changed_values(known, changed, "a kernel has no setting")
-    if settings.get("zram_size") and settings.get("swap_size"):
-        raise TraceError("--set: swap goes to memory or to a device: zram_size or swap_size")
+    try:
+        front_end = FrontEnd(reclaim=Reclaim(reclaim), **settings)
+    except ValueError as error:
+        raise TraceError(f"--set: {error}") from None
     accesses = read_accesses(path)
     if memory is not None:
         accesses = _resized(accesses, memory)
     elif not accesses.data_pages:
         raise TraceError(f"{path}: was recorded on no machine: say how much --memory there is")
-    fronted = run_frontend(accesses, FrontEnd(reclaim=Reclaim(reclaim), **settings))
+    fronted = run_frontend(accesses, front_end)
     if fronted.counts["failures"]:
         note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
     write_events(output, fronted.events)

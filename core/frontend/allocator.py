@@ -173,7 +173,11 @@ def _drop_oldest(frames: Frames, kind: int) -> None:
 
 @loop
 def _fill(frames: Frames, kind: int) -> None:
-    """Fill the per-CPU cache, which is empty, by a batch."""
+    """Fill the per-CPU cache, which is empty, by a batch.
+
+    This and `_drain` are kept apart, what takes and gives a frame is inlined: 3 % of the loop on
+    database-xfs.
+    """
     apart()
     ring = _ring(frames, kind)
     for _ in range(frames[frames.shape[0] - 1, 1]):

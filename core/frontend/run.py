@@ -63,6 +63,9 @@ _GROUP_OF[_BEFORE] = 1
 _GROUP_OF[[MAP, EXIT]] = 2
 
 
+TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
+
+
 class Reclaim(StrEnum):
     """How folios are chosen when memory is short."""
 
@@ -91,6 +94,11 @@ class FrontEnd:
         Bytes of the largest window, ``read_ahead_kb``.
     page_cache_order
         The largest folio of the page cache, in files that may have large ones.
+
+    Raises
+    ------
+    ValueError
+        When there are zram and a swap device.
     """
 
     reclaim: Reclaim = Reclaim.MGLRU
@@ -100,6 +108,10 @@ class FrontEnd:
     swappiness: int = 60
     readahead_size: int = 128 * 1024
     page_cache_order: int = 9
+
+    def __post_init__(self) -> None:
+        if self.zram_size and self.swap_size:
+            raise ValueError(TWO_SWAPS)
 
 
 #: The settings, and (least, most) of those that are numbers.

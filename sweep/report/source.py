@@ -15,7 +15,7 @@ from sweep.sql import baselines_sql, best_sql, status_sql
 from sweep.study import Study
 
 if TYPE_CHECKING:
-    import duckdb
+    from sweep.results.query import Connection
 
 Row = dict[str, Any]
 
@@ -31,7 +31,7 @@ class Source:
 
     study: Study
     name: str
-    connection: duckdb.DuckDBPyConnection
+    connection: Connection
 
     def read(self, sql: str) -> list[Row]:
         """Return the rows of a query."""

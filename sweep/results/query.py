@@ -30,6 +30,8 @@ from sweep.results.spool import insert, merge, spooled, unspool
 if TYPE_CHECKING:
     import duckdb
 
+    Connection = duckdb.DuckDBPyConnection
+
 
 #: Tries to open, or else to copy, a file that is being written.
 TRIES = 8

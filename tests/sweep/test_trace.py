@@ -45,6 +45,9 @@ def test_accesses_run_through_another_kernel(tmp_path: Path) -> None:
     ):
         code, _, err = say("trace", "reclaim", accesses, "-o", out, "--set", changed)
         assert (code, told in err) == (2, True), err
+    both = ("--set", "zram_size=1MiB", "--set", "swap_size=1MiB")
+    code, _, err = say("trace", "reclaim", accesses, "-o", out, *both)
+    assert (code, "zram_size or swap_size" in err) == (2, True), err
     code, _, err = say("trace", "reclaim", accesses, "-o", out, "--memory", "1MiB")
     assert code == 2
     assert "not more than the" in err
