@@ -16,8 +16,8 @@ import numpy as np
 
 from core.events import Events
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
-from core.workload.ftrace import import_ftrace
-from core.workload.memory import meta_beside, read_memory
+from core.workload.ftrace.capture import import_ftrace
+from core.workload.ftrace.memory import meta_beside, read_memory
 from core.workload.survey import survey
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import plotly.io
 
-from sweep.report.source import Source
+from sweep.report.stored import Source
 from sweep.report.write import drawn
 from sweep.results import ask, open_for_reading
-from sweep.study import load_study
+from sweep.study.model import load_study
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "findings.md"
@@ -76,7 +76,7 @@ def main() -> None:
     given = options.parse_args()
     text = PAGE.read_text()
     for study in given.studies or STUDY.findall(text):
-        words = ["-m", "sweep.cli", "run", f"studies/{study}.yaml", "--db", str(given.db), "--new"]
+        words = ["-m", "sweep", "run", f"studies/{study}.yaml", "--db", str(given.db), "--new"]
         print(f"{study} …", file=sys.stderr)
         subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     text = TABLE.sub(lambda m: m[1] + table(given.db, m[2]) + m[3], text)

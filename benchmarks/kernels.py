@@ -16,11 +16,11 @@ from time import perf_counter
 
 import numpy as np
 
+from core.backend import replay_bytes, replay_timeline
 from core.events import RESTORE, Events, read_events
 from core.machine import Machine
 from core.policy import Eviction, Policy, pack
-from core.replay import replay_bytes, replay_timeline
-from core.timeline import prepare
+from core.timeline.prepare import prepare
 
 DEFAULT = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru.parquet"
 PEERS = {"fifo": "FIFO", "lru": "LRU", "clock": "Clock", "sieve": "Sieve", "s3fifo": "S3FIFO"}

@@ -15,14 +15,14 @@ from pathlib import Path
 from time import perf_counter
 
 from core.events import make_events, read_events, write_events
-from sweep.batch import Evaluator, candidate
-from sweep.cluster import InProcess
-from sweep.inputs import load_inputs
-from sweep.register import register
+from sweep.engine.candidates import Evaluator, candidate
+from sweep.engine.generations import run_study
+from sweep.engine.inputs import load_inputs
+from sweep.engine.ray_cluster import InProcess
+from sweep.engine.register import register
+from sweep.engine.search import Search
 from sweep.results import Store
-from sweep.runner import run_study
-from sweep.search import Search
-from sweep.study import load_study
+from sweep.study.model import load_study
 
 CAPTURE = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru.parquet"
 STUDY = """

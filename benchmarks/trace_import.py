@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from core.workload.ftrace import import_ftrace
-from core.workload.memory import Memory
+from core.workload.ftrace.capture import import_ftrace
+from core.workload.ftrace.memory import Memory
 
 PART = Path(__file__).parents[1] / "tests" / "core" / "data" / "database-xfs-part.ftrace.txt.gz"
 TIMES = 200

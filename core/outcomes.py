@@ -16,7 +16,7 @@ from core.costs import Int64
 from core.eviction.queue import CACHED_PAGE_NS, PEAK_CACHED, TALLIES, WITHHELD_PAGE_NS
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy import Metadata, System, code
-from core.timeline import RELEASE, RESERVE, RESIZE, Timeline
+from core.timeline.prepare import RELEASE, RESERVE, RESIZE, Timeline
 
 CACHE_LINE_BYTES = 64
 STRUCT_PAGE_BYTES = 64

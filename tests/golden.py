@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from core.backend import replay
 from core.costs import Costs, pack_costs
 from core.events import read_events
 from core.machine import Machine
 from core.outcomes import measure
 from core.policy import PRESETS, Eviction, Policy, pack
-from core.replay import replay
 
 FILE = Path(__file__).parent / "golden.json"
 TRACES = Path(__file__).parent.parent / "studies" / "traces"

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "sweep").rglob("*.py")])
 CORE_MAY_IMPORT = {"numpy", "numba", "pyarrow", "core"}
 ONE_IMPORTER = {
-    "ray": "sweep/cluster",
-    "optuna": "sweep/search",
+    "ray": "sweep/engine/ray_cluster",
+    "optuna": "sweep/engine/search",
     "duckdb": "sweep/results",
     "plotly": "sweep/report",
     "typer": "sweep/cli",
@@ -74,7 +74,7 @@ def test_no_imports_go_round_in_a_circle() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     program = (
-        "import sys; from sweep.cli import app\n"
+        "import sys; from sweep.cli.main import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: pass\n"
         f"print('LOADED', [name for name in {HEAVY} if name in sys.modules])"

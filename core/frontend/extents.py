@@ -21,7 +21,7 @@ from core.accesses import (
     WRITE,
     Accesses,
 )
-from core.frontend.names import NAMELESS, number_names
+from core.frontend.dense_numbers import NAMELESS, number_names
 from core.jit import entry, wide
 
 #: An extent has whole chunks of 2**order pages: the largest order that does not make the table so

@@ -69,7 +69,7 @@ from core.frontend.node import (
     take,
     tell_untagged,
 )
-from core.frontend.tag_memory import (
+from core.frontend.tag_storage_as_memory import (
     can_empty,
     count_tagged,
     give_page,

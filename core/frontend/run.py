@@ -14,10 +14,10 @@ from core.accesses import ACCESSES, BOOT_HANDLE, EXIT, GIVE, MAP, TAKE, WRITE, A
 from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
 from core.frontend.allocator import free_frames
+from core.frontend.dense_numbers import NAMELESS, number_names
 from core.frontend.extents import Extents, number_pages
-from core.frontend.kernel import Asked, read_active_inactive, read_mglru
 from core.frontend.lists import COUNTED, SWAP_FREE, SWAPPINESS
-from core.frontend.names import NAMELESS, number_names
+from core.frontend.loop import Asked, read_active_inactive, read_mglru
 from core.frontend.node import (
     ATOMIC_FAILURES,
     FOLIO_ORDER,
@@ -46,9 +46,16 @@ from core.frontend.node import (
     Node,
     make_node,
 )
-from core.frontend.tag_memory import POINT, SAMPLE, TagMemory, begin, make_slots, pass_time
+from core.frontend.tag_storage_as_memory import (
+    POINT,
+    SAMPLE,
+    TagMemory,
+    begin,
+    make_slots,
+    pass_time,
+)
 from core.jit import entry, wide
-from core.timeline import SERIES_POINTS
+from core.timeline.prepare import SERIES_POINTS
 
 _FOREVER_NS = 1 << 62
 #: What a step of the loop has room for.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.eviction.queue import MISSED, MISSED_SEQUENTIAL, SKIPPED
 from core.policy import Policies
 from core.system.counted import Counted, nothing_counted
-from core.timeline import Timeline
+from core.timeline.prepare import Timeline
 
 
 def replay_carveout(timeline: Timeline, policies: Policies) -> Counted:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.eviction.queue import TALLIES
-from core.timeline import SERIES_POINTS, Timeline
+from core.timeline.prepare import SERIES_POINTS, Timeline
 
 
 class Counted(NamedTuple):

@@ -36,7 +36,16 @@ from core.jit import entry, kernel, wide
 from core.policy import Policies
 from core.system.counted import Counted, nothing_counted
 from core.system.migrate_cma import Larger
-from core.timeline import FLAG, FRAMES, ORDER_BITS, ORDER_SHIFT, RELEASE, RESERVE, RESIZE, Timeline
+from core.timeline.prepare import (
+    FLAG,
+    FRAMES,
+    ORDER_BITS,
+    ORDER_SHIFT,
+    RELEASE,
+    RESERVE,
+    RESIZE,
+    Timeline,
+)
 
 _NEVER = -1
 _PAGE_BITS = 31

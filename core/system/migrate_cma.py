@@ -22,12 +22,12 @@ from core.eviction.queue import (
     SKIPPED,
 )
 from core.frontend.run import Fronted
-from core.frontend.tag_memory import TagMemory
-from core.guests import first_guest_block
+from core.frontend.tag_storage_as_memory import TagMemory
 from core.machine import Machine
 from core.policy import Guests, Policies, Policy, System
 from core.system.counted import Counted, nothing_counted
-from core.timeline import RESIZE, Timeline, prepare
+from core.timeline.guests import first_guest_block
+from core.timeline.prepare import RESIZE, Timeline, prepare
 
 
 class Larger(NamedTuple):

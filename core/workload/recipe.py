@@ -22,7 +22,7 @@ from pyarrow import ipc
 from core.accesses import Accesses
 from core.events import SCHEMA, Events, EventsError
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
-from core.frontend.tag_memory import TagMemory
+from core.frontend.tag_storage_as_memory import TagMemory
 from core.jit import CORE_DIGEST, KEPT_FOLDER
 from core.workload.synthetic import synthesise
 from core.workload.tenant import on_machine, with_tenant

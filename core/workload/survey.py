@@ -22,7 +22,7 @@ from core.events import (
 )
 from core.jit import entry, wide
 from core.machine import Machine
-from core.timeline import distinct_pages, prepare
+from core.timeline.prepare import distinct_pages, prepare
 
 #: Points of the series over time.
 POINTS = 60

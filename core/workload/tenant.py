@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.accesses import ANONYMOUS, UNMAP, Accesses
-from core.workload.memory import Memory
+from core.workload.ftrace.memory import Memory
 from core.workload.synthetic.asks import BOOT_RATIO, STEP_ASKS, rows_of
 from core.workload.synthetic.heaps import Heaps
 from core.workload.text import TraceError

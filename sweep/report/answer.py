@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sweep.cli.terminal import shown_of
 from sweep.report.queries import FRONT, systems_sql
-from sweep.report.source import BEST_SHOWN, Source
+from sweep.report.stored import BEST_SHOWN, Source
 from sweep.report.wording import label_of, percent, plain_name, readable, settings_of, system_of
-from sweep.screen import shown_of
-from sweep.sql import columns_shown
-from sweep.study import Objective, Study
+from sweep.results.questions import columns_shown
+from sweep.study.model import Objective, Study
 
 Row = dict[str, Any]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sweep.report.answer import answer, policies_caption, policies_table
 from sweep.report.figure import Figure
-from sweep.report.source import Source
+from sweep.report.stored import Source
 
 Row = dict[str, Any]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sweep.sql import best_sql
-from sweep.study import Study
+from sweep.results.questions import best_sql
+from sweep.study.model import Study
 
 Row = dict[str, Any]
 

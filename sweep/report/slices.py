@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sweep.engine.search import MIN_TRIALS_OF_IMPORTANCE, importances
 from sweep.report.figure import (
     CHOSEN,
     COLOURS,
@@ -17,10 +18,9 @@ from sweep.report.figure import (
     scaled,
 )
 from sweep.report.queries import POINTS, importance_sql, slice_sql
-from sweep.report.source import Source
+from sweep.report.stored import Source
 from sweep.report.wording import Scale, readable, scale_of, subspace_labels
-from sweep.search import MIN_TRIALS_OF_IMPORTANCE, importances
-from sweep.study import Categorical, FloatRange, Subspace
+from sweep.study.model import Categorical, FloatRange, Subspace
 
 Row = dict[str, Any]
 

@@ -17,7 +17,7 @@ from sweep.report.figure import (
     scaled,
 )
 from sweep.report.queries import front_sql, systems_sql
-from sweep.report.source import Source
+from sweep.report.stored import Source
 from sweep.report.wording import (
     axis_title,
     label_of,

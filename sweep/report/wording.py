@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from core.outcomes import UNITS
 from core.policy import POLICY_FIELDS, READS, System
-from sweep.fields import SIZE_FIELDS
-from sweep.study import FixedPolicy, Study
+from sweep.study.model import FixedPolicy, Study
+from sweep.study.values import SIZE_FIELDS
 
 Row = dict[str, Any]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TypedDict
 
 from sweep.report.figure import Figure
-from sweep.report.marked import latency_figure, occupancy_figure
+from sweep.report.over_time import latency_figure, occupancy_figure
 from sweep.report.page import page
 from sweep.report.slices import importance_figures, slice_figures
-from sweep.report.source import Source
+from sweep.report.stored import Source
 from sweep.report.systems import front_figure, systems_figure
 from sweep.results import StoreError, open_for_reading, told_errors
-from sweep.study import Study
+from sweep.study.model import Study
 
 
 class FigureWritten(TypedDict):

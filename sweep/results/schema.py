@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from core.costs import COST_FIELDS
 from core.outcomes import SERIES, UNITS, is_double
 from core.policy import POLICY_FIELDS, WHOLE_NUMBERS, WORDS
-from sweep.workload import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
+from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 
 if TYPE_CHECKING:
     import duckdb

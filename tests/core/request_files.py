@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from core.workload.block_text import import_blkparse, import_fio
-from core.workload.csv_trace import import_csv, import_msr
-from core.workload.oracle_general import RECORD, import_oracle_general
+from core.workload.requests.csv_text import import_csv, import_msr
+from core.workload.requests.fio_and_blkparse import import_blkparse, import_fio
+from core.workload.requests.oracle_general import RECORD, import_oracle_general
 
 
 class Request(NamedTuple):

@@ -12,8 +12,8 @@ from test_frontend import fixed_stream, make, read
 from core.accesses import ACCESSES, READ, TAKE, check_accesses, read_accesses, write_accesses
 from core.events import TAGGED, EventsError
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
-from core.workload.ftrace import import_ftrace
-from core.workload.memory import Memory
+from core.workload.ftrace.capture import import_ftrace
+from core.workload.ftrace.memory import Memory
 
 PART = Path(__file__).parent / "data" / "database-xfs-part.ftrace.txt.gz"
 

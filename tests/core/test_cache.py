@@ -15,7 +15,7 @@ import json, sys
 from core.events import make_events
 from core.machine import Machine
 from core.policy import Eviction, Policy, pack
-from core.replay import replay
+from core.backend import replay
 import numpy as np
 size = 4000
 rng = np.random.default_rng(1)

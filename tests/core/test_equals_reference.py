@@ -19,12 +19,12 @@ from streams import (
     streams,
 )
 
+from core.backend import replay
 from core.costs import Costs
 from core.eviction.queue import CACHED
 from core.machine import Machine
 from core.outcomes import UNITS, samples_of
 from core.policy import Drop, Policy, pack
-from core.replay import replay
 
 
 def long_stream(seed: int, data_pages: int) -> list[Event]:

@@ -17,7 +17,7 @@ from streams import as_events, machines, streams
 
 from core.events import SCHEMA, EventsError, digest_events, make_events, read_events, write_events
 from core.machine import Machine
-from core.timeline import prepare
+from core.timeline.prepare import prepare
 
 GOOD = [
     (0, 4, 0, 0, 1, 2, 2),  # frames 2 and 3 allocated tagged

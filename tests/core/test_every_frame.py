@@ -7,8 +7,8 @@ import numpy as np
 from core.events import ALLOC, FREE, INVALIDATE, TAGGED
 from core.frontend.run import FrontEnd, run_frontend
 from core.machine import Machine
-from core.occupancy import occupy
-from core.tagged_placement import place_tagged
+from core.timeline.occupancy import occupy
+from core.timeline.tagged_placement import place_tagged
 from core.workload.synthetic import parameters_of, synthesise
 
 

@@ -15,8 +15,8 @@ import pytest
 from streams import compiled
 
 from core.events import Events, digest_events, make_events
-from core.workload.ftrace import Imported, import_ftrace
-from core.workload.memory import Memory, meta_beside, read_memory
+from core.workload.ftrace.capture import Imported, import_ftrace
+from core.workload.ftrace.memory import Memory, meta_beside, read_memory
 from core.workload.repair import repair
 from core.workload.survey import survey
 from core.workload.text import TraceError

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from streams import as_events, compiled, machines, policies, streams
 
+from core.backend import replay
 from core.policy import Eviction, pack
-from core.replay import replay
 
 
 def outcomes_of_fixed_streams() -> list[list[int]]:

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import as_events, compiled, machines, policies, streams
 
+from core.backend import replay
 from core.costs import Costs, pack_costs
 from core.events import RESTORE, STORE, read_events
 from core.eviction.queue import CACHED, PEAK_CACHED, TALLIES
 from core.machine import Machine
 from core.outcomes import Outcomes, measure
 from core.policy import Drop, Eviction, Policy, System, pack
-from core.replay import replay
 
 ANY = list(Eviction)
 

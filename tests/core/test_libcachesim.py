@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from streams import compiled
 
+from core.backend import replay
 from core.events import RESTORE, STORE, Events, make_events, read_events
 from core.eviction.queue import MISSED
 from core.machine import Machine
 from core.policy import Policy, pack
-from core.replay import replay
 
 lcs = pytest.importorskip("libcachesim")
 PEERS = {"fifo": "FIFO", "lru": "LRU", "clock": "Clock", "sieve": "Sieve", "s3fifo": "S3FIFO"}

@@ -13,18 +13,18 @@ from reference_migrate_cma import Oracle
 from streams import compiled
 
 from core.accesses import ANONYMOUS, GIVE, READ, TAKE, TOUCH, TRUNCATE, UNMAP, Accesses
+from core.backend import outcomes_of
 from core.costs import Costs, pack_costs
 from core.events import ALLOC, ATOMIC, RESTORE, TAGGED
 from core.eviction.queue import MISSED, RESTORED
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
-from core.frontend.tag_memory import TagMemory
+from core.frontend.tag_storage_as_memory import TagMemory
 from core.machine import Machine
 from core.outcomes import measure, series_of
 from core.policy import Policy, pack
 from core.random_bits import bits_of
-from core.replay import outcomes_of
 from core.system.migrate_cma import compare, count_migrate_cma, tag_memory_of
-from core.timeline import prepare
+from core.timeline.prepare import prepare
 from core.workload.synthetic import parameters_of, synthesise
 
 PAGES = 32_768

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from core.frontend.names import NAMELESS, number_names
+from core.frontend.dense_numbers import NAMELESS, number_names
 
 GROUP_OF = np.array([0, 1, 2, NAMELESS], dtype=np.uint8)
 ROWS = some.lists(some.tuples(some.integers(0, 3), some.integers(0, 40)), max_size=60)

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.accesses import LOOKUP, WRITE, Accesses, check_accesses
+from core.backend import replay
 from core.eviction.queue import MISSED
 from core.machine import Machine
 from core.policy import Policy, pack
-from core.replay import replay
-from core.workload.block_text import import_blkparse, import_fio
-from core.workload.collector import FileNumbers, TextKeys
-from core.workload.csv_trace import import_csv, import_msr, parse_columns
-from core.workload.decimal_text import NEGATIVE, NO_NUMBER, TOO_LARGE, parse_decimals
-from core.workload.formats import Format, detect
-from core.workload.oracle_general import import_oracle_general
-from core.workload.requests import Requests, accesses_of, plain_events
+from core.workload.requests.collector import FileNumbers, TextKeys
+from core.workload.requests.csv_text import import_csv, import_msr, parse_columns
+from core.workload.requests.decimal_text import NEGATIVE, NO_NUMBER, TOO_LARGE, parse_decimals
+from core.workload.requests.fio_and_blkparse import import_blkparse, import_fio
+from core.workload.requests.formats import Format, detect
+from core.workload.requests.oracle_general import import_oracle_general
+from core.workload.requests.requests import Requests, accesses_of, plain_events
 from core.workload.text import TraceError
 
 DETECTED = {"fio_2": "fio", "fio_3": "fio"}

@@ -6,11 +6,11 @@ import pytest
 from reference import Event
 from streams import as_events
 
+from core.backend import replay
 from core.events import ALLOC, FREE, INVALIDATE, INVALIDATE_INODE, RESTORE, STORE
 from core.eviction.queue import TALLIES
 from core.machine import Machine
 from core.policy import Policy, pack
-from core.replay import replay
 
 TWO_SLOTS = Machine(4096, 64)
 SIX_SLOTS = Machine(4096, 192)

@@ -24,6 +24,7 @@ from streams import (
 )
 from test_laws import belady_misses, plain_requests
 
+from core.backend import replay, replay_policy, replay_timeline
 from core.costs import Costs, pack_costs
 from core.events import (
     ALLOC,
@@ -40,7 +41,6 @@ from core.events import (
 )
 from core.eviction.queue import TALLIES
 from core.machine import Machine
-from core.occupancy import occupy
 from core.outcomes import UNITS, measure, samples_of
 from core.policy import (
     READS,
@@ -56,11 +56,11 @@ from core.policy import (
     TaggedPlacement,
     pack,
 )
-from core.replay import replay, replay_policy, replay_timeline
-from core.system.zswap import compressed_sizes
-from core.tagged_placement import place_tagged
-from core.timeline import Region
-from core.view import View, prepare_view, view_of
+from core.system.zswap.replay import compressed_sizes
+from core.timeline.occupancy import occupy
+from core.timeline.prepare import Region
+from core.timeline.tagged_placement import place_tagged
+from core.timeline.view import View, prepare_view, view_of
 
 
 def restored(outcomes: object) -> int:

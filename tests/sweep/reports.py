@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import small
 
-from sweep.command import stored_study
+from sweep.cli.study_commands import stored_study
 from sweep.report import Written, write_report
 from sweep.report.figure import Figure
-from sweep.report.source import Source
+from sweep.report.stored import Source
 from sweep.report.wording import scale_of
 from sweep.report.write import drawn
 from sweep.results import ask, open_for_reading

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from core.events import make_events, read_events, write_events
-from sweep.batch import Candidate
-from sweep.cluster import Executor, InProcess, Result
-from sweep.inputs import load_inputs
-from sweep.register import register
+from sweep.engine.candidates import Candidate
+from sweep.engine.generations import run_study
+from sweep.engine.inputs import load_inputs
+from sweep.engine.ray_cluster import Executor, InProcess, Result
+from sweep.engine.register import register
 from sweep.results import Store
-from sweep.runner import run_study
-from sweep.study import Study, load_study
+from sweep.study.model import Study, load_study
 
 CAPTURE = Path(__file__).parents[2] / "studies" / "traces" / "database-xfs.parquet"
 
@@ -131,7 +131,7 @@ def tables(database: Path, varying: tuple[str, ...] = VARYING) -> dict[str, list
 def command(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
     """Start the real command."""
     return subprocess.Popen(
-        [sys.executable, "-m", "sweep.cli", *map(str, words)],
+        [sys.executable, "-m", "sweep", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -10,9 +10,9 @@ from small import write_trace
 
 from core.events import EventsError
 from core.policy import System
-from sweep.inputs import load_inputs
+from sweep.engine.inputs import load_inputs
 from sweep.results import ask
-from sweep.study import load_study
+from sweep.study.model import load_study
 
 TEXT = """\
 study: systems

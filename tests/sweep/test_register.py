@@ -11,12 +11,12 @@ import pytest
 from processes import held
 
 from core.jit import CORE_DIGEST
-from sweep import register as module
-from sweep.batch import Workloads
-from sweep.inputs import Inputs
-from sweep.register import StudyChangedError, only_run, register
+from sweep.engine import register as module
+from sweep.engine.candidates import Workloads
+from sweep.engine.inputs import Inputs
+from sweep.engine.register import StudyChangedError, only_run, register
 from sweep.results import Store, StoreError, ask
-from sweep.study import Study, parse_study
+from sweep.study.model import Study, parse_study
 
 TEXT = """
 study: s

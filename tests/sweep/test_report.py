@@ -14,11 +14,11 @@ import small
 from plotly.offline import get_plotlyjs
 from reports import WICKED, Elements, report, write_studies
 
-from sweep.command import stored_study
-from sweep.report.source import Source
+from sweep.cli.study_commands import stored_study
+from sweep.report.stored import Source
 from sweep.report.wording import readable
 from sweep.results import StoreError, open_for_reading, read_rows
-from sweep.sql import best_sql
+from sweep.results.questions import best_sql
 
 
 @pytest.fixture(scope="module")

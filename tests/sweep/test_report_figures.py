@@ -12,11 +12,11 @@ import pytest
 import small
 from reports import Elements, asked, figures_of, report, shown, write_studies
 
-from sweep.command import stored_study
+from sweep.cli.study_commands import stored_study
+from sweep.engine.search import importances
 from sweep.report.wording import scale_of
 from sweep.results import ask, open_for_reading, read_rows
-from sweep.search import importances
-from sweep.sql import best_sql
+from sweep.results.questions import best_sql
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import small
 
+from sweep.engine.search import importances
 from sweep.report.wording import baseline_labels, readable, scale_of, settings_of, subspace_labels
-from sweep.search import importances
-from sweep.study import parse_study
+from sweep.study.model import parse_study
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import small
 
-from sweep.cluster import InProcess, RayCluster
+from sweep.engine.ray_cluster import InProcess, RayCluster
+from sweep.engine.search import SearchError
 from sweep.results import Store, StoreError, ask
-from sweep.search import SearchError
 
 
 @pytest.fixture(scope="module")

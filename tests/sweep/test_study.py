@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from sweep.source import SourceError, parse_source
-from sweep.study import Study, json_schema, load_study, parse_study, validate_source
+from sweep.study.model import Study, json_schema, load_study, parse_study, validate_source
+from sweep.study.yaml_source import SourceError, parse_source
 
 STUDIES = Path(__file__).parents[2] / "studies"
 TRACE = "traces/database-mglru.parquet"
@@ -415,7 +415,7 @@ def test_the_schema_takes_what_validates_and_refuses_what_does_not(
 def test_the_command_tells_mistakes_on_stderr_and_exits_with_2(text: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text.replace(TRACE, str(STUDIES / TRACE)))
-    command = [sys.executable, "-m", "sweep.cli", "validate", str(path)]
+    command = [sys.executable, "-m", "sweep", "validate", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()

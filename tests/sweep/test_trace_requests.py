@@ -14,7 +14,7 @@ from test_cli import Said, say
 from core.accesses import read_accesses
 from core.events import read_events
 from core.workload.synthetic import parameters_of, synthesise
-from sweep.cli import main
+from sweep.cli.main import main
 
 CSV = "ts,path\n1,a\n2,b\n3,a\n"
 

@@ -9,10 +9,10 @@ import small
 
 from core.accesses import write_accesses
 from core.workload.synthetic import GENERATORS, parameters_of, synthesise
-from sweep.cluster import RayCluster
+from sweep.engine.ray_cluster import RayCluster
 from sweep.results import ask
-from sweep.source import SourceError
-from sweep.study import load_study
+from sweep.study.model import load_study
+from sweep.study.yaml_source import SourceError
 
 SHORT = {"asks": 6000, "launches": 4, "compiles": 16}
 TEXT = """\

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.accesses import UNMAP, Accesses
-from core.workload.memory import Memory
-from core.workload.requests import split_runs
+from core.workload.ftrace.memory import Memory
+from core.workload.requests.requests import split_runs
 
 #: A step of a generator: so many asks of the main load, in so much time.
 STEP_ASKS = 1000

@@ -1,0 +1,1 @@
+"""Cleancache: evicted clean folios in tag storage; the loops that tmem shares."""

@@ -1,0 +1,1 @@
+"""Zswap-like: evicted pages, compressed, several to a slot of tag storage."""

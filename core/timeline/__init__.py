@@ -1,0 +1,1 @@
+"""Timelines: an event table prepared for a machine, and what of a policy makes another."""

@@ -1,0 +1,280 @@
+"""What a traced kernel was asked to do: records of ftrace into rows of an access trace.
+
+* An insertion is a *read* of its folio: the recorded kernel needed it then, or read it ahead.
+* ``folio_mark_accessed`` is a *touch* of the file page in that frame: reads and writes by file
+  descriptor show there, page by page. A fault is a *map* of a page by its task.
+* An allocation that does not become page cache is a *take*, its free a *give*. Compaction copies a
+  page to a frame that was never allocated, and frees the one it came from: the page keeps its
+  handle. So the pages in use follow the kernel's own count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.typed import Dict
+from numpy.typing import NDArray
+
+from core.accesses import BOOT_HANDLE, EXIT, GIVE, IN_FAULT, MAP, READ, TAKE, TOUCH, TRUNCATE
+from core.jit import entry, kernel, wide
+from core.workload.ftrace.frames import STRUCT_PAGE_BYTES, flags_of
+from core.workload.ftrace.lines import Records
+from core.workload.ftrace.words import (
+    ADD,
+    COPY_PAGE,
+    DELETE,
+    DEV,
+    FAULT,
+    FLAGS,
+    FRAME,
+    GET_PAGES,
+    INO,
+    MARK,
+    ORDER,
+    PAGE_ALLOC,
+    PAGE_FREE,
+    PLACE,
+    RECLAIM_BEGIN,
+    RECLAIM_END,
+    TASK_EXIT,
+    TOUCHED,
+)
+from core.workload.ftrace.words import TAG_CLEAR as CLEARED
+
+# Rows: time_ns, op, inode, index, order, handle, flags.
+COLUMNS = 7
+# Who holds a frame, if not a handle: what ran before the trace, if anyone; the page cache; what
+# compaction moved away; nobody.
+BOOT, CACHE, MOVED, NOBODY = -1, -2, -3, -4
+#: Less a frame: what ran before the trace, in that frame until compaction moved it.
+BOOT_FROM = -16
+# What a frame was when the trace began; 0 where nothing tells.
+FREE_THEN, IN_USE_THEN = 1, 2
+# Elements of `numbers`.
+VMEMMAP, ROWS, HANDLES, IN_USE, CACHED, FREE_AT_START, SAMPLED, NUMBERS = range(8)
+
+
+class AccessState:
+    """What is remembered of the traced kernel between two chunks of its trace."""
+
+    def __init__(self, first_frame: int, frames: int, page_size: int) -> None:
+        self.numbers = np.zeros(NUMBERS, dtype=np.int64)
+        self._first_frame = first_frame
+        self._page_shift = page_size.bit_length() - 1
+        # Of a frame: its holder, and the file page it caches.
+        self._holder = np.full(frames, BOOT, dtype=np.int64)
+        self._page = np.zeros(frames, dtype=np.int64)
+        #: Of a frame: whether it was free or in use when the trace began, if that shows.
+        self.began = np.zeros(frames, dtype=np.uint8)
+        self._inode_of = Dict.empty(
+            types.UniTuple(types.int64, 2),  # type: ignore[no-untyped-call]
+            types.int64,
+        )
+        self._of_task = Dict.empty(types.int64, types.int64)
+        self._taken = Dict.empty(types.int64, types.int64)
+
+    def advance(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows of the records, and rows before that became page cache."""
+        rows = np.zeros((2 * records.kind.size, COLUMNS), dtype=np.int64)
+        dropped = np.empty(records.kind.size, dtype=np.int64)
+        before = int(self.numbers[ROWS])
+        found = _advance(
+            *(records.kind, records.time_ns, records.pid, records.kswapd, records.fields),
+            *(self._first_frame, self._page_shift, self.numbers, self._holder, self._page),
+            self.began,
+            *(self._inode_of, self._of_task, self._taken, rows, dropped),
+        )
+        return rows[: int(self.numbers[ROWS]) - before], dropped[:found]
+
+
+@kernel
+def _put(
+    rows: NDArray[np.int64],
+    row: int,
+    time_ns: int,
+    op: int,
+    page: int,
+    order: int,
+    handle: int,
+    flags: int,
+) -> int:
+    rows[row, 0] = time_ns
+    rows[row, 1] = op
+    rows[row, 2] = page >> 32
+    rows[row, 3] = page & 0xFFFF_FFFF
+    rows[row, 4] = order
+    rows[row, 5] = handle
+    rows[row, 6] = flags
+    return row + 1
+
+
+@entry
+def _number_of(device: int, inode: int, inode_of: Any) -> int:
+    file = (device, inode)
+    if file not in inode_of:
+        inode_of[file] = wide(len(inode_of))
+    return wide(inode_of[file])
+
+
+# Of a task: whether it reclaims (bit 0) and whether its last lookup was a fault (bit 1).
+_RECLAIMS, _FAULTS = 1, 2
+
+
+@entry
+def _task(pid: int, of_task: Any) -> int:
+    return wide(of_task[pid]) if pid in of_task else wide(0)
+
+
+@entry
+def _change_cache(
+    kind: int,
+    now: int,
+    frame: int,
+    order: int,
+    page: int,
+    task: int,
+    reclaims: bool,
+    numbers: NDArray[np.int64],
+    holder: NDArray[np.int64],
+    page_in: NDArray[np.int64],
+    taken: Any,
+    rows: NDArray[np.int64],
+    row: int,
+    dropped: NDArray[np.int64],
+    found: int,
+) -> tuple[int, int]:
+    """A folio enters or leaves the page cache; return the next row and dropped row."""
+    pages = 1 << order
+    inside = frame >= 0 and frame + pages <= holder.size
+    if kind == ADD:
+        if inside and holder[frame] >= 0:
+            dropped[found] = taken[wide(holder[frame])]
+            found += 1
+        for one in range(frame, frame + pages if inside else frame):
+            holder[one] = CACHE
+            page_in[one] = page + one - frame
+        numbers[CACHED] += pages
+        flags = IN_FAULT if task & _FAULTS else 0
+        return _put(rows, row, now, READ, page, order, 0, flags), found
+    numbers[CACHED] -= pages
+    for one in range(frame, frame + pages if inside else frame):
+        page_in[one] = -1
+    if not reclaims:
+        row = _put(rows, row, now, TRUNCATE, page, order, 0, 0)
+    return row, found
+
+
+@entry
+def _move(
+    field: NDArray[np.int64],
+    first_frame: int,
+    numbers: NDArray[np.int64],
+    holder: NDArray[np.int64],
+    page_in: NDArray[np.int64],
+    began: NDArray[np.uint8],
+) -> None:
+    """Compaction copied a page to a frame that was never allocated."""
+    target = (wide(field[FRAME]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+    source = (wide(field[PLACE]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+    if not (0 <= target < holder.size and 0 <= source < holder.size):
+        return
+    if holder[target] not in (BOOT, NOBODY):
+        return
+    numbers[IN_USE] += 1
+    began[target] = began[target] or FREE_THEN
+    began[source] = began[source] or IN_USE_THEN
+    held = wide(holder[source])
+    holder[target] = held if held != BOOT else BOOT_FROM - source
+    page_in[target] = page_in[source]
+    holder[source] = MOVED
+    page_in[source] = -1
+
+
+@entry
+def _advance(
+    kinds: NDArray[np.uint8],
+    times: NDArray[np.int64],
+    pids: NDArray[np.int64],
+    kswapd: NDArray[np.bool_],
+    fields: NDArray[np.int64],
+    first_frame: int,
+    page_shift: int,
+    numbers: NDArray[np.int64],
+    holder: NDArray[np.int64],
+    page_in: NDArray[np.int64],
+    began: NDArray[np.uint8],
+    inode_of: Any,
+    of_task: Any,
+    taken: Any,
+    rows: NDArray[np.int64],
+    dropped: NDArray[np.int64],
+) -> int:
+    row, found, first_row = wide(0), wide(0), wide(numbers[ROWS])
+    pointer = wide(0)
+    for record in range(kinds.size):
+        kind, pid, now = wide(kinds[record]), wide(pids[record]), wide(times[record])
+        field = fields[record]
+        frame, order = wide(field[FRAME]) - first_frame, wide(field[ORDER])
+        if kind == RECLAIM_BEGIN:
+            of_task[pid] = _task(pid, of_task) | _RECLAIMS
+        elif kind == RECLAIM_END:
+            of_task[pid] = _task(pid, of_task) & ~_RECLAIMS
+        elif kind == GET_PAGES:
+            of_task[pid] = _task(pid, of_task) & ~_FAULTS
+        elif kind == TASK_EXIT:
+            row = _put(rows, row, now, EXIT, 0, 0, pid, 0)
+        elif kind == FAULT:
+            of_task[pid] = _task(pid, of_task) | _FAULTS
+            inode = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
+            page = inode << 32 | wide(field[PLACE]) >> page_shift
+            row = _put(rows, row, now, MAP, page, 0, pid, 0)
+        elif kind in (ADD, DELETE):
+            inode = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
+            page = inode << 32 | wide(field[PLACE]) >> page_shift
+            task = _task(pid, of_task)
+            reclaims = bool(kswapd[record]) or task & _RECLAIMS != 0
+            row, found = _change_cache(
+                kind, now, frame, order, page, task, reclaims,
+                numbers, holder, page_in, taken, rows, row, dropped, found,
+            )  # fmt: skip
+        elif kind == CLEARED:
+            pointer = wide(field[FRAME])
+        elif kind == PAGE_ALLOC and 0 <= frame <= holder.size - (1 << order):
+            gfp = max(0, wide(field[FLAGS]))
+            flags = flags_of(frame, order, gfp, pointer, first_frame, numbers)
+            pointer = wide(0)
+            handle = wide(numbers[HANDLES])
+            numbers[HANDLES] += 1
+            numbers[IN_USE] += 1 << order
+            taken[handle] = first_row + row
+            for one in range(frame, frame + (1 << order)):
+                holder[one] = handle
+                began[one] = began[one] or FREE_THEN
+            row = _put(rows, row, now, TAKE, 0, order, handle, flags)
+        elif kind == PAGE_FREE and 0 <= frame <= holder.size - (1 << order):
+            handle = wide(holder[frame])
+            if handle != NOBODY:
+                numbers[IN_USE] -= 1 << order
+            if handle == BOOT:
+                handle = BOOT_HANDLE + frame
+            elif handle <= BOOT_FROM:
+                handle = BOOT_HANDLE + BOOT_FROM - handle
+            if handle >= 0:
+                row = _put(rows, row, now, GIVE, 0, order, handle, 0)
+            for one in range(frame, frame + (1 << order)):
+                holder[one] = NOBODY
+                began[one] = began[one] or IN_USE_THEN
+                page_in[one] = -1
+        elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
+            _move(field, first_frame, numbers, holder, page_in, began)
+        elif kind == TOUCHED and numbers[VMEMMAP] != 0:
+            at = (wide(field[FRAME]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+            if 0 <= at < holder.size and holder[at] == CACHE and page_in[at] >= 0:
+                row = _put(rows, row, now, TOUCH, wide(page_in[at]), 0, 0, 0)
+        elif kind == MARK and numbers[SAMPLED] == 0 and field[FRAME] >= 0 > field[PLACE]:
+            numbers[SAMPLED] = 1  # a line of /proc/vmstat
+            numbers[FREE_AT_START] = wide(field[FRAME]) + numbers[IN_USE]
+    numbers[ROWS] += row
+    return found

@@ -1,0 +1,394 @@
+"""Lines of ftrace text as records of numbers: what each event is, when, whose, and its fields.
+
+Three forms are read: tracefs's `trace` and `trace_pipe`, ``trace-cmd report`` and ``perf script``.
+All write ``task-pid [cpu] … seconds.fraction: [system:]event: fields``, and differ before it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.jit import entry, kernel, wide
+from core.workload.ftrace.words import (
+    ABSENT,
+    ADD,
+    DELETE,
+    DEV,
+    EVENT_TABLE,
+    FAULT,
+    FIELDS,
+    FLAG_TABLE,
+    FLAGS,
+    HASH_BITS,
+    INO,
+    KEY_TABLE,
+    KSWAPD_WORD,
+    LOST_WORD,
+    NEEDED_TABLE,
+    ORDER,
+    REFAULT,
+)
+
+_SPACE, _TAB, _NEWLINE = ord(" "), ord("\t"), ord("\n")
+_ZERO, _NINE, _COLON, _DOT, _EQUALS, _BAR = (ord(sign) for sign in "09:.=|")
+
+#: Other events that are told apart, by name.
+OTHERS = 256
+# Elements of `counts`.
+LINES, GARBAGE, FIRST_GARBAGE, INCOMPLETE, FIRST_INCOMPLETE, LOST_EVENTS, OTHER_NAMES, SKIPPED = (
+    range(8)
+)
+
+
+class Records(NamedTuple):
+    """Events that an import uses, in the order of their lines."""
+
+    kind: NDArray[np.uint8]  # [record]
+    time_ns: NDArray[np.int64]  # [record]
+    pid: NDArray[np.int64]  # [record]
+    kswapd: NDArray[np.bool_]  # [record]
+    line: NDArray[np.int64]  # [record] of the file, from 1
+    fields: NDArray[np.int64]  # [record, FIELDS]
+
+
+class LineParser:
+    """Lines into records, and counts of what could not be used."""
+
+    def __init__(self) -> None:
+        self.others: dict[str, int] = {}
+        self.counts = np.zeros(8, dtype=np.int64)
+        self._hashes = np.zeros(OTHERS, dtype=np.int64)
+        self._numbers = np.zeros(OTHERS, dtype=np.int64)
+        self._names: list[str] = []
+
+    def parse(self, text: bytes) -> Records:
+        """Return the records in whole lines of text."""
+        signs = np.frombuffer(text, dtype=np.uint8)
+        most = text.count(b"\n")
+        kind = np.empty(most, dtype=np.uint8)
+        time_ns, pid, line = (np.empty(most, dtype=np.int64) for _ in range(3))
+        kswapd = np.empty(most, dtype=np.bool_)
+        fields = np.empty((most, FIELDS), dtype=np.int64)
+        places = np.zeros((OTHERS, 2), dtype=np.int64)
+        found = _parse(
+            signs,
+            *(EVENT_TABLE, KEY_TABLE, FLAG_TABLE, NEEDED_TABLE),
+            kind,
+            time_ns,
+            pid,
+            kswapd,
+            line,
+            fields,
+            *(self.counts, self._hashes, self._numbers, places),
+        )
+        for number in range(len(self._names), int(self.counts[OTHER_NAMES])):
+            first, end = places[number]
+            self._names.append(text[first:end].decode(errors="replace"))
+        self.others = dict(zip(self._names, self._numbers.tolist(), strict=False))
+        end = slice(found)
+        return Records(kind[end], time_ns[end], pid[end], kswapd[end], line[end], fields[end])
+
+
+@kernel
+def _find(table: NDArray[np.int64], value: int) -> int:
+    for row in range(table.shape[0]):
+        if table[row, 0] == value:
+            return int(table[row, 1])
+    return ABSENT
+
+
+@kernel
+def _is_digit(sign: int) -> bool:
+    return _ZERO <= sign <= _NINE
+
+
+@kernel
+def _stamp(signs: NDArray[np.uint8], first: int, end: int) -> int:
+    """Return where the colon after the line's time is, or ABSENT."""
+    for at in range(first + 8, end - 1):
+        if wide(signs[at]) != _COLON or wide(signs[at + 1]) != _SPACE:
+            continue
+        digits = 0
+        while digits < 9 and _is_digit(wide(signs[at - 1 - digits])):
+            digits += 1
+        dot = at - 1 - digits
+        if digits in (6, 9) and dot > first and wide(signs[dot]) == _DOT:
+            before = dot - 1
+            while before > first and _is_digit(wide(signs[before])):
+                before -= 1
+            if before < dot - 1 and wide(signs[before]) in (_SPACE, _TAB):
+                return at
+    return ABSENT
+
+
+@kernel
+def _nanoseconds(signs: NDArray[np.uint8], colon: int) -> int:
+    dot = colon - 1
+    while wide(signs[dot]) != _DOT:
+        dot -= 1
+    value = 0
+    unit = 1
+    for at in range(colon - 1, dot, -1):
+        value += (wide(signs[at]) - _ZERO) * unit
+        unit *= 10
+    if unit == 1_000_000:
+        value *= 1000
+    unit = 1_000_000_000
+    at = dot - 1
+    while at >= 0 and _is_digit(wide(signs[at])) and dot - at < 10:
+        value += (wide(signs[at]) - _ZERO) * unit
+        unit *= 10
+        at -= 1
+    return value
+
+
+@kernel
+def _pid(signs: NDArray[np.uint8], first: int, colon: int) -> int:
+    """Return the task's number: before the last ``[cpu]``, and a ``(tgid)`` if there is one."""
+    at = colon
+    while at > first and wide(signs[at]) != 91:  # [
+        at -= 1
+    at -= 1
+    while at > first and wide(signs[at]) in (_SPACE, _TAB):
+        at -= 1
+    if wide(signs[at]) == 41:  # )
+        while at > first and wide(signs[at]) != 40:
+            at -= 1
+        at -= 1
+        while at > first and wide(signs[at]) in (_SPACE, _TAB):
+            at -= 1
+    value = 0
+    unit = 1
+    while at > first and _is_digit(wide(signs[at])) and unit < 10**10:
+        value += (wide(signs[at]) - _ZERO) * unit
+        unit *= 10
+        at -= 1
+    return value
+
+
+@kernel
+def _starts(signs: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8]) -> bool:
+    if at + word.size > end:
+        return False
+    same = 0
+    while same < word.size and signs[at + same] == word[same]:
+        same += 1
+    return same == word.size
+
+
+@kernel
+def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -> int:
+    """Return a number, hexadecimal if it says so or is known to be; ABSENT if it is none."""
+    at = first
+    base = 16 if hexadecimal else 10
+    if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) == 120:
+        base = 16
+        at += 2
+    if at == end:
+        return ABSENT
+    value = wide(0)
+    for place in range(at, end):
+        sign = wide(signs[place])
+        if _is_digit(sign):
+            digit = sign - _ZERO
+        elif base == 16 and 97 <= sign <= 102:
+            digit = sign - 87
+        else:
+            # A range such as 0-4095 begins where it begins; anything else is no number.
+            return value if sign == 45 and place > at else ABSENT
+        # A pointer keeps its lower 63 bits.
+        if base == 16:
+            value = (value & 0x07FF_FFFF_FFFF_FFFF) << 4 | digit
+        else:
+            value = (value & 0x07FF_FFFF_FFFF_FFFF) * 10 + digit
+    return value
+
+
+@kernel
+def _device(signs: NDArray[np.uint8], first: int, end: int) -> int:
+    """Return major << 20 | minor of ``major:minor``."""
+    for at in range(first, end):
+        if wide(signs[at]) == _COLON:
+            major = _number(signs, first, at, False)
+            minor = _number(signs, at + 1, end, False)
+            return major << 20 | minor if major >= 0 and minor >= 0 else ABSENT
+    return ABSENT
+
+
+@kernel
+def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64]) -> int:
+    """Return the bits of ``GFP_A|__GFP_B`` that matter."""
+    bits = 0
+    value = wide(0)
+    for at in range(first, end + 1):
+        if at == end or wide(signs[at]) == _BAR:
+            found = _find(table, value)
+            if found != ABSENT:
+                bits |= found
+            value = wide(0)
+        else:
+            value = value * 131 + wide(signs[at]) & HASH_BITS
+    return bits
+
+
+@kernel
+def _fill(
+    signs: NDArray[np.uint8],
+    first: int,
+    end: int,
+    kind: int,
+    keys: NDArray[np.int64],
+    flags: NDArray[np.int64],
+    fields: NDArray[np.int64],
+) -> None:
+    """Read ``key=value`` and ``key value`` pairs into `fields`."""
+    hex_inode = kind in (ADD, DELETE, FAULT)
+    at = first
+    waiting = ABSENT  # a key that stood alone
+    while at < end:
+        while at < end and wide(signs[at]) in (_SPACE, _TAB):
+            at += 1
+        start = at
+        value = wide(0)
+        while at < end and wide(signs[at]) not in (_SPACE, _TAB, _EQUALS):
+            value = value * 131 + wide(signs[at]) & HASH_BITS
+            at += 1
+        key = waiting
+        if at < end and wide(signs[at]) == _EQUALS:
+            key = _find(keys, value)
+            at += 1
+            start = at
+            while at < end and wide(signs[at]) not in (_SPACE, _TAB):
+                at += 1
+        elif waiting == ABSENT:
+            waiting = _find(keys, value)
+            continue
+        waiting = ABSENT
+        if key == DEV:
+            fields[DEV] = _device(signs, start, at)
+        elif key == FLAGS:
+            fields[FLAGS] = _gfp(signs, start, at, flags)
+        elif key != ABSENT:
+            fields[key] = _number(signs, start, at, key == INO and hex_inode)
+
+
+@kernel
+def _note_other(
+    value: int,
+    first: int,
+    end: int,
+    counts: NDArray[np.int64],
+    hashes: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    places: NDArray[np.int64],
+) -> None:
+    for row in range(counts[OTHER_NAMES]):
+        if hashes[row] == value:
+            numbers[row] += 1
+            return
+    row = counts[OTHER_NAMES]
+    if row == OTHERS:
+        counts[SKIPPED] += 1
+        return
+    counts[OTHER_NAMES] += 1
+    hashes[row] = value
+    numbers[row] = 1
+    places[row, 0] = first
+    places[row, 1] = end
+
+
+@kernel
+def _note_no_event(
+    signs: NDArray[np.uint8], first: int, end: int, counts: NDArray[np.int64]
+) -> None:
+    """Count a line without a time: a comment, lost events, nothing, or garbage."""
+    for at in range(first, end):
+        if _starts(signs, at, end, LOST_WORD):
+            number = wide(0)
+            for place in range(at + 4, end):
+                if _is_digit(wide(signs[place])):
+                    number = number * 10 + wide(signs[place]) - _ZERO
+                elif number > 0:
+                    break
+            counts[LOST_EVENTS] += max(1, number)
+            return
+    if first == end or wide(signs[first]) == 35:  # #
+        return
+    counts[GARBAGE] += 1
+    if counts[FIRST_GARBAGE] == 0:
+        counts[FIRST_GARBAGE] = counts[LINES]
+
+
+@entry
+def _parse(
+    signs: NDArray[np.uint8],
+    events: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    flags: NDArray[np.int64],
+    needed: NDArray[np.bool_],
+    kinds: NDArray[np.uint8],
+    times: NDArray[np.int64],
+    pids: NDArray[np.int64],
+    kswapd: NDArray[np.bool_],
+    lines: NDArray[np.int64],
+    fields: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    hashes: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    places: NDArray[np.int64],
+) -> int:
+    record = 0
+    first = 0
+    while first < signs.size:
+        end = first
+        while wide(signs[end]) != _NEWLINE:
+            end += 1
+        start, first = first, end + 1
+        counts[LINES] += 1
+        while start < end and wide(signs[start]) in (_SPACE, _TAB):
+            start += 1
+        colon = _stamp(signs, start, end)
+        if colon == ABSENT:
+            _note_no_event(signs, start, end, counts)
+            continue
+        at = colon + 1
+        while at < end and wide(signs[at]) in (_SPACE, _TAB):
+            at += 1
+        name = at
+        value = wide(0)
+        while at < end and not (wide(signs[at]) == _COLON and wide(signs[at - 1]) != _COLON):
+            value = value * 131 + wide(signs[at]) & HASH_BITS
+            at += 1
+        if at + 1 < end and wide(signs[at + 1]) not in (_SPACE, _TAB):  # perf's system:event
+            at += 1
+            name = at
+            value = wide(0)
+            while at < end and wide(signs[at]) != _COLON:
+                value = value * 131 + wide(signs[at]) & HASH_BITS
+                at += 1
+        kind = _find(events, value)
+        if kind == ABSENT:
+            _note_other(value, name, min(at, end), counts, hashes, numbers, places)
+            continue
+        fields[record, :] = ABSENT
+        _fill(signs, at + 1, end, kind, keys, flags, fields[record])
+        if kind in (ADD, DELETE) and fields[record, ORDER] == ABSENT:
+            fields[record, ORDER] = 0  # kernels before large folios
+        complete = fields[record, ORDER] <= 13 or kind == REFAULT
+        for field in range(FIELDS):
+            complete = complete and (not needed[kind, field] or fields[record, field] != ABSENT)
+        if not complete:
+            counts[INCOMPLETE] += 1
+            if counts[FIRST_INCOMPLETE] == 0:
+                counts[FIRST_INCOMPLETE] = counts[LINES]
+            continue
+        kinds[record] = kind
+        times[record] = _nanoseconds(signs, colon)
+        pids[record] = _pid(signs, start, colon)
+        kswapd[record] = _starts(signs, start, end, KSWAPD_WORD)
+        lines[record] = counts[LINES]
+        record += 1
+    return record

@@ -1,0 +1,197 @@
+"""What importers of requests share: files by number, bytes to pages, rows gathered in pieces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from core.jit import entry, wide
+from core.workload.requests.requests import MOST_PAGES, Requests
+from core.workload.text import TraceError
+
+#: Files are numbered in 32 bits, and a slot of the table holds the number above.
+MOST_FILES = 2**32 - 1
+#: A number that is written as one writes it, and fits 64 bits with a sign.
+_PLAIN_NUMBER = r"^(0|[1-9][0-9]{0,17})$"
+# Fibonacci hashing: the odd number nearest to 2**64 over the golden ratio.
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+#: The place of a row in its file, as an error names it.
+Where = Callable[[int], str]
+
+
+class ImportedRequests(NamedTuple):
+    """An imported trace of requests, and what was seen on the way."""
+
+    requests: Requests
+    counts: dict[str, int]  # of what was used
+    unused: dict[str, int]  # lines that an import has no use for, by kind
+    warnings: list[str]  # what the user should know
+
+
+class Collector:
+    """Requests in bytes, a piece of a file at a time, into `Requests` in pages.
+
+    Parameters
+    ----------
+    page_size
+        Bytes of a page.
+    ignore_size
+        Whether each request is taken as the one page that it begins in.
+    """
+
+    def __init__(self, page_size: int, ignore_size: bool) -> None:
+        self.unused: Counter[str] = Counter()
+        self.warnings: list[str] = []
+        self._page_size, self._ignore_size = page_size, ignore_size
+        self._files = FileNumbers()
+        self._empty = 0
+        self._parts: list[tuple[NDArray[Any], ...]] = []
+
+    @property
+    def found(self) -> bool:
+        """Whether there is any request yet."""
+        return bool(self._parts)
+
+    def add(
+        self,
+        time_ns: NDArray[np.int64],
+        file: NDArray[np.int64],
+        offset_bytes: NDArray[np.int64],
+        size_bytes: NDArray[np.int64],
+        writes: NDArray[np.bool_],
+        where: Where,
+    ) -> None:
+        """Take in requests: all [request], `file` a key of any kind, `where` for errors.
+
+        Raises
+        ------
+        TraceError
+            When a request reaches beyond the pages that a file can have, or files beyond theirs.
+        """
+        if not time_ns.size:
+            return
+        self._empty += int((size_bytes == 0).sum())
+        # A request of no bytes asks for the page that it begins in.
+        size = np.ones_like(size_bytes) if self._ignore_size else np.maximum(size_bytes, 1)
+        limit = MOST_PAGES * self._page_size
+        far = (offset_bytes >= limit) | (size > limit - np.minimum(offset_bytes, limit))
+        if far.any():
+            row = int(np.argmax(far))
+            raise TraceError(
+                f"{where(row)}: {size_bytes[row]} bytes at {offset_bytes[row]} reach beyond "
+                f"{MOST_PAGES} pages of {self._page_size} bytes"
+            )
+        first = offset_bytes // self._page_size
+        pages = (offset_bytes + size - 1) // self._page_size - first + 1
+        inode = self._files.number(file)
+        if self._files.count > MOST_FILES:
+            raise TraceError(f"{where(0)}: more than {MOST_FILES} files")
+        self._parts.append(
+            (time_ns, inode, first.astype(np.uint32), pages.astype(np.uint32), writes)
+        )
+
+    def finish(self, source: str) -> ImportedRequests:
+        """Return the requests in the order of time, which begins at 0."""
+        time_ns, inode, first, pages, writes = (
+            np.concatenate([part[place] for part in self._parts]) for place in range(5)
+        )
+        self._parts = []
+        late = int((time_ns < np.maximum.accumulate(time_ns)).sum())
+        if late:
+            self.warnings.append(f"{late:,} requests came after later ones; sorted by time")
+            order = np.argsort(time_ns, kind="stable")
+            time_ns, inode, first, pages, writes = (
+                column[order] for column in (time_ns, inode, first, pages, writes)
+            )
+        if self._empty and not self._ignore_size:
+            self.warnings.append(f"{self._empty:,} requests of no bytes are one page each")
+        requests = Requests(time_ns - time_ns[0], inode, first, pages, writes, source)
+        counts = {
+            "requests": int(requests.time_ns.size),
+            "files": self._files.count,
+            "requested_pages": int(requests.pages.sum(dtype=np.int64)),
+            "writes": int(requests.writes.sum()),
+        }
+        return ImportedRequests(requests, counts, dict(self.unused), self.warnings)
+
+
+class FileNumbers:
+    """Numbers of files, 0, 1, … in the order in which their keys first appear."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._known = np.empty(1 << 9, dtype=np.int64)
+        self._table = np.zeros(1 << 10, dtype=np.uint32)
+
+    def number(self, keys: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Return the number of each key."""
+        # Half the slots stay free, so that a search is short: there is room before it begins.
+        if self.count + keys.size > self._known.size:
+            room = 1 << (self.count + keys.size - 1).bit_length()
+            known = self._known[: self.count]
+            self._table = np.zeros(2 * room, dtype=np.uint32)
+            self._known = np.empty(room, dtype=np.int64)
+            self._look_up(known, 0)
+        numbers, self.count = self._look_up(keys, self.count)
+        return numbers
+
+    def _look_up(self, keys: NDArray[np.int64], count: int) -> tuple[NDArray[np.uint32], int]:
+        numbers = np.empty(keys.size, dtype=np.uint32)
+        # Hashed here and not in the kernel: whole arrays wrap around in silence everywhere.
+        mixed = keys.view(np.uint64) ^ (keys.view(np.uint64) >> np.uint64(32))
+        bits = self._table.size.bit_length() - 1
+        slots = ((mixed * _GOLDEN) >> np.uint64(64 - bits)).astype(np.int64)
+        count = _number(np.ascontiguousarray(keys), slots, self._table, self._known, count, numbers)
+        return numbers, count
+
+
+@entry
+def _number(
+    keys: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    table: NDArray[np.uint32],
+    known: NDArray[np.int64],
+    count: int,
+    numbers: NDArray[np.uint32],
+) -> int:
+    """Number keys by open addressing; a slot holds a number and one, or 0. Return the count."""
+    last = table.size - 1
+    for row in range(keys.size):
+        key = wide(keys[row])
+        slot = wide(slots[row])
+        while table[slot] != 0 and wide(known[wide(table[slot]) - 1]) != key:
+            slot = (slot + 1) & last
+        if table[slot] == 0:
+            known[count] = key
+            count += 1
+            table[slot] = count
+        numbers[row] = wide(table[slot]) - 1
+    return count
+
+
+class TextKeys:
+    """Keys of files that are named by text: equal for equal text, and for no other."""
+
+    def __init__(self) -> None:
+        self._words: dict[bytes, int] = {}
+
+    def keys(self, names: pa.StringArray) -> NDArray[np.int64]:
+        """Return the key of each name; a number is its own key, other words count down from -1."""
+        encoded = names.cast(pa.binary()).dictionary_encode()
+        distinct = encoded.dictionary
+        plain = pc.match_substring_regex(distinct, _PLAIN_NUMBER)
+        keys = np.empty(len(distinct), dtype=np.int64)
+        numeric = plain.to_numpy(zero_copy_only=False)
+        keys[numeric] = distinct.filter(plain).cast(pa.string()).cast(pa.int64()).to_numpy()
+        words = distinct.filter(pc.invert(plain)).to_pylist()
+        known = self._words
+        keys[~numeric] = [-1 - known.setdefault(word, len(known)) for word in words]
+        found: NDArray[np.int64] = keys[encoded.indices.to_numpy()]
+        return found

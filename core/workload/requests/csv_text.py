@@ -1,0 +1,317 @@
+"""A trace in comma-separated values: columns by name, or those of MSR Cambridge."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+from numpy.typing import NDArray
+
+from core.workload.requests.collector import Collector, ImportedRequests, TextKeys
+from core.workload.requests.decimal_text import NEGATIVE, TOO_LARGE, parse_decimals
+from core.workload.text import Progress, TraceError, read_chunks
+
+#: What a column can be; the first two must be there.
+PLAIN_COLUMNS = ("time", "file", "offset", "size", "op")
+REQUIRED = 2
+#: Decimal digits of a time's unit in nanoseconds.
+TIME_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0, "100ns": 2}
+#: The columns of MSR Cambridge block traces, which have no header, and what they are here.
+MSR_HEADER = ("Timestamp", "Hostname", "DiskNumber", "Type", "Offset", "Size", "ResponseTime")
+MSR_COLUMNS = {"time": "Timestamp", "offset": "Offset", "size": "Size", "op": "Type"}
+_WRITES = {"read": False, "r": False, "write": True, "w": True}
+
+
+def import_csv(
+    paths: Sequence[str | os.PathLike[str]],
+    columns: Mapping[str, str] | None = None,
+    time_unit: str = "s",
+    page_size: int = 4096,
+    ignore_size: bool = False,
+    source: str = "",
+    progress: Progress | None = None,
+) -> ImportedRequests:
+    """Return the requests in comma-separated values with a header.
+
+    Parameters
+    ----------
+    paths
+        The parts in the order of time, each plain, gzip or zstd, and each with its header.
+    columns
+        The header's names of ``time``, ``file``, ``offset``, ``size``, ``op``, where they are not
+        these. Without an offset requests begin at 0, without a size they are a page, without an
+        op they read. A file is text or a number.
+    time_unit
+        ``s``, ``ms``, ``us``, ``ns`` or ``100ns``; times may have fractions of it.
+    page_size
+        Bytes of a page.
+    ignore_size
+        Whether each request is taken as the one page that it begins in.
+    source
+        What the trace says of itself.
+    progress
+        Called with the bytes read of all files, and their size.
+
+    Raises
+    ------
+    TraceError
+        When a file cannot be read, a column is missing, or a value is none of its column.
+    """
+    return _import(
+        paths, None, columns or {}, time_unit, Collector(page_size, ignore_size), page_size,
+        source, progress,
+    )  # fmt: skip
+
+
+def import_msr(
+    paths: Sequence[str | os.PathLike[str]],
+    page_size: int = 4096,
+    ignore_size: bool = False,
+    source: str = "",
+    progress: Progress | None = None,
+) -> ImportedRequests:
+    """Return the requests in a block trace of MSR Cambridge; a disk of a host is a file.
+
+    Parameters and errors are those of `import_csv`.
+    """
+    return _import(
+        paths, MSR_HEADER, MSR_COLUMNS, "100ns", Collector(page_size, ignore_size), page_size,
+        source, progress,
+    )  # fmt: skip
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Return the columns in ``time=ts,file=path``.
+
+    Raises
+    ------
+    TraceError
+        When it is not of that form, or names no column there is.
+    """
+    columns: dict[str, str] = {}
+    for part in text.split(","):
+        plain, equals, name = (word.strip() for word in part.partition("="))
+        if not equals or not name:
+            raise TraceError(f"--columns: {part!r} is not of the form time=NAME")
+        if plain not in PLAIN_COLUMNS:
+            known = ", ".join(PLAIN_COLUMNS)
+            raise TraceError(f"--columns: {plain} is none of {known}{_hint(plain, PLAIN_COLUMNS)}")
+        if plain in columns:
+            raise TraceError(f"--columns: {plain} is there twice")
+        columns[plain] = name
+    return columns
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    found = _closest(word, known)
+    return f"; did you mean {found}?" if found else ""
+
+
+def _closest(word: str, known: Sequence[str]) -> str | None:
+    lower = {name.lower(): name for name in reversed(known)}
+    found = get_close_matches(word.lower(), lower, n=1)
+    return lower[found[0]] if found else None
+
+
+class _Chunk(NamedTuple):
+    """Rows of a file, and where they are in it."""
+
+    name: str
+    text: bytes
+    line: int  # of the text's first line
+    header: tuple[str, ...]
+    places: dict[str, int]  # in the header, of each plain column that is there
+    columns: dict[int, pa.StringArray]  # by place
+
+    def where(self, row: int) -> str:
+        """Return where a row is; lines with nothing in them are no rows."""
+        lines = [at for at, line in enumerate(self.text.split(b"\n")) if line.strip(b"\r")]
+        return f"{self.name}:{self.line + lines[row]}"
+
+    def refuse(self, plain: str, row: int, what: str) -> NoReturn:
+        """Raise what is wrong with a value."""
+        place = self.places[plain]
+        value = self.columns[place][row : row + 1].cast(pa.binary())[0].as_py()
+        said = value.decode(errors="replace")[:80]
+        raise TraceError(f"{self.where(row)}: column {self.header[place]}: {said!r} {what}")
+
+
+def _import(
+    paths: Sequence[str | os.PathLike[str]],
+    fixed: tuple[str, ...] | None,
+    columns: Mapping[str, str],
+    time_unit: str,
+    collector: Collector,
+    page_size: int,
+    source: str,
+    progress: Progress | None,
+) -> ImportedRequests:
+    keys = TextKeys()
+    begin: int | None = None
+    current, line, lines = "", 1, 0
+    header: tuple[str, ...] = ()
+    places: dict[str, int] = {}
+    for name, whole in read_chunks(paths, progress):
+        text = whole
+        if name != current:
+            current, line = name, 1
+            header, text, line = (fixed, text, 1) if fixed else _header(name, text)
+            places = _places(name, line, header, columns, fixed is None, collector)
+        lines += whole.count(b"\n")
+        if text.strip():
+            chunk = _parse(_Chunk(name, text, line, header, places, {}))
+            begin = _add(chunk, collector, keys, TIME_DIGITS[time_unit], begin, page_size)
+        line += text.count(b"\n")
+    if begin is None:
+        raise TraceError(f"{current}: holds no request")
+    imported = collector.finish(source)
+    return imported._replace(counts={"lines": lines} | imported.counts)
+
+
+def _header(name: str, text: bytes) -> tuple[tuple[str, ...], bytes, int]:
+    """Return a file's header, the text after it, and the line where that begins."""
+    blank = len(text) - len(text.lstrip(b"\r\n\xef\xbb\xbf"))
+    line, _, rest = text[blank:].partition(b"\n")
+    names = next(csv.reader([line.decode(errors="replace").strip()]), [])
+    if not names:
+        raise TraceError(f"{name}: holds no header")
+    return tuple(word.strip() for word in names), rest, text[:blank].count(b"\n") + 2
+
+
+def _places(
+    name: str,
+    line: int,
+    header: tuple[str, ...],
+    columns: Mapping[str, str],
+    named: bool,
+    collector: Collector,
+) -> dict[str, int]:
+    """Return the place in the header of each plain column that is there."""
+    if not named:
+        places = {plain: header.index(word) for plain, word in columns.items()}
+        return places | {"file": header.index("Hostname")}
+    where = f"{name}:{line - 1}"
+    places = {}
+    for number, plain in enumerate(PLAIN_COLUMNS):
+        wanted = columns.get(plain, plain)
+        if header.count(wanted) > 1:
+            raise TraceError(f"{where}: there are {header.count(wanted)} columns {wanted}")
+        if wanted in header:
+            places[plain] = header.index(wanted)
+            continue
+        others = [word for word in header if word not in (*columns.values(), *PLAIN_COLUMNS)]
+        close = _closest(wanted, others)
+        hint = f"; did you mean --columns {plain}={close}?" if close else ""
+        if number < REQUIRED or plain in columns:
+            held = ", ".join(header)
+            raise TraceError(f"{where}: no column {wanted} (for {plain}) in {held}{hint}")
+        if close:
+            collector.warnings.append(f"{where}: no column {wanted}{hint}")
+    return places
+
+
+def _parse(chunk: _Chunk) -> _Chunk:
+    """Return a chunk with the columns that are wanted, as text."""
+    wanted = sorted({*chunk.places.values(), *_disk(chunk)})
+    bad: list[arrow_csv.InvalidRow] = []
+
+    def note(row: arrow_csv.InvalidRow) -> str:
+        bad.append(row)
+        return "error"
+
+    # Columns go by their places: a header may have a name twice.
+    names = [str(place) for place in range(len(chunk.header))]
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(chunk.text),
+            # Rows are numbered without threads only, and are parsed faster on few cores.
+            read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names),
+            parse_options=arrow_csv.ParseOptions(invalid_row_handler=note),
+            convert_options=arrow_csv.ConvertOptions(
+                check_utf8=False,
+                include_columns=[str(place) for place in wanted],
+                column_types={name: pa.string() for name in names},
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if not bad:
+            raise TraceError(f"{chunk.where(0)}: {str(error).splitlines()[0]}") from None
+        found, expected = bad[0].actual_columns, bad[0].expected_columns
+        where, said = chunk.where(bad[0].number - 1), bad[0].text[:80]
+        raise TraceError(f"{where}: {found} columns, not {expected}: {said!r}") from None
+    if table.num_rows != chunk.text.count(b"\n"):
+        _check_quotes(chunk, table.num_rows)
+    columns = {place: table.column(str(place)).combine_chunks() for place in wanted}
+    return chunk._replace(columns=columns)
+
+
+def _check_quotes(chunk: _Chunk, rows: int) -> None:
+    """Raise when lines are fewer as rows: a quote that is not closed takes in those after it."""
+    lines = [line for line in chunk.text.split(b"\n") if line.strip(b"\r")]
+    if rows != len(lines):
+        row = next((row for row, line in enumerate(lines) if line.count(b'"') % 2), 0)
+        raise TraceError(f"{chunk.where(row)}: a quote is not closed in its line")
+
+
+def _disk(chunk: _Chunk) -> list[int]:
+    """Return the place of the second half of a file's name, if there is one."""
+    return [chunk.header.index("DiskNumber")] if chunk.header is MSR_HEADER else []
+
+
+def _add(
+    chunk: _Chunk,
+    collector: Collector,
+    keys: TextKeys,
+    time_digits: int,
+    begin: int | None,
+    page_size: int,
+) -> int:
+    """Take in the requests of a chunk; return the whole units of the trace's first time."""
+    whole, part = _numbers(chunk, "time", time_digits)
+    begin = int(whole[0]) if begin is None else begin
+    # A time is told from the first one: a filetime in nanoseconds is beyond 64 bits.
+    far = np.abs(whole - begin) >= (2**63 - 1) // 10**time_digits
+    if far.any():
+        chunk.refuse("time", int(np.argmax(far)), "is more than 292 years from the first time")
+    time_ns = (whole - begin) * 10**time_digits + part
+    names = chunk.columns[chunk.places["file"]]
+    for place in _disk(chunk):
+        names = pc.binary_join_element_wise(names, chunk.columns[place], ".")
+    sizes = {"offset": np.zeros(whole.size, dtype=np.int64)}
+    sizes["size"] = np.full(whole.size, page_size, dtype=np.int64)
+    for plain in sizes:
+        if plain in chunk.places:
+            sizes[plain], part = _numbers(chunk, plain, 9)
+            if part.any():
+                chunk.refuse(plain, int(np.argmax(part != 0)), "is no whole number")
+    writes = _writes(chunk) if "op" in chunk.places else np.zeros(whole.size, dtype=np.bool_)
+    collector.add(time_ns, keys.keys(names), sizes["offset"], sizes["size"], writes, chunk.where)
+    return begin
+
+
+def _numbers(chunk: _Chunk, plain: str, digits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return a column's whole numbers, and their fractions in units of 10**-digits."""
+    whole, part, row, fault = parse_decimals(chunk.columns[chunk.places[plain]], digits)
+    if row >= 0:
+        said = {NEGATIVE: "is negative", TOO_LARGE: "is too large"}
+        chunk.refuse(plain, row, said.get(fault, "is no number"))
+    return whole, part
+
+
+def _writes(chunk: _Chunk) -> NDArray[np.bool_]:
+    encoded = chunk.columns[chunk.places["op"]].cast(pa.binary()).dictionary_encode()
+    words = [word.decode(errors="replace") for word in encoded.dictionary.to_pylist()]
+    found = [_WRITES.get(word.strip().lower()) for word in words]
+    indices = encoded.indices.to_numpy()
+    if None in found:
+        row = int(np.argmax(indices == found.index(None)))
+        chunk.refuse("op", row, "is none of read, r, write, w")
+    writes: NDArray[np.bool_] = np.array(found, dtype=np.bool_)[indices]
+    return writes

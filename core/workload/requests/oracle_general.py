@@ -1,0 +1,93 @@
+"""A trace in libCacheSim's format oracleGeneral: requests for whole objects, 24 bytes each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.workload.requests.collector import Collector, ImportedRequests
+from core.workload.text import Progress, TraceError, read_pieces
+
+#: A request: seconds, the object and its bytes; then the next request for it, which is not used.
+RECORD = np.dtype([("time_s", "<u4"), ("object", "<u8"), ("bytes", "<u4"), ("next", "<i8")])
+
+
+def import_oracle_general(
+    paths: Sequence[str | os.PathLike[str]],
+    page_size: int = 4096,
+    ignore_size: bool = False,
+    source: str = "",
+    progress: Progress | None = None,
+) -> ImportedRequests:
+    """Return the requests of an oracleGeneral trace, in one file or in several parts.
+
+    An object is a file, and a request reads as many pages of it as the object has at the time,
+    from the first on (at least one): the file is as long as the object's largest size.
+
+    Parameters
+    ----------
+    paths
+        The parts in the order of time, each plain, gzip or zstd.
+    page_size
+        Bytes of a page.
+    ignore_size
+        Whether every object is one page.
+    source
+        What the trace says of itself.
+    progress
+        Called with the bytes read of all files, and their size.
+
+    Raises
+    ------
+    TraceError
+        When a file cannot be read or ends within a record, or time goes back.
+    """
+    collector = Collector(page_size, ignore_size)
+    record, last_s, rest = 0, 0, b""
+    for name, piece in read_pieces(paths, progress):
+        if not piece:
+            if rest:
+                raise TraceError(
+                    f"{name}: record {record}: cut off: {len(rest)} bytes of {RECORD.itemsize}"
+                )
+            if not record:
+                raise TraceError(f"{name}: holds no record")
+            record = 0
+            continue
+        whole = rest + piece
+        end = len(whole) // RECORD.itemsize * RECORD.itemsize
+        rest = whole[end:]
+        records = np.frombuffer(whole, dtype=RECORD, count=end // RECORD.itemsize)
+        if not records.size:
+            continue
+        time_s = records["time_s"].astype(np.int64)
+        back = np.diff(time_s, prepend=last_s) < 0
+        if back.any():
+            row = int(np.argmax(back))
+            before = time_s[row - 1] if row else last_s
+            raise TraceError(
+                f"{name}: record {record + row}: time goes back from {before} to {time_s[row]} s"
+            )
+        last_s = int(time_s[-1])
+        _add(collector, name, record, time_s, records)
+        record += records.size
+    return collector.finish(source)
+
+
+def _add(
+    collector: Collector,
+    name: str,
+    first_record: int,
+    time_s: np.ndarray[tuple[int], np.dtype[np.int64]],
+    records: np.ndarray[tuple[int], np.dtype[np.void]],
+) -> None:
+    collector.add(
+        time_s * 1_000_000_000,
+        records["object"].astype(np.uint64).view(np.int64),
+        np.zeros(records.size, dtype=np.int64),
+        records["bytes"].astype(np.int64),
+        np.zeros(records.size, dtype=np.bool_),
+        lambda row: f"{name}: record {first_record + row}",
+    )

@@ -1,0 +1,247 @@
+"""The commands, behind their options: what each reads, does and shows."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from core.events import Events, EventsError
+from core.policy import Eviction, HeadroomMode, LargeFolios, Placement, Policy, System
+from core.system.cleancache.units import Form
+from core.workload.recipe import Recipe
+from core.workload.text import TraceError
+from sweep.cli.terminal import (
+    LiveProgress,
+    note,
+    print_answer,
+    print_json,
+    print_summary,
+    print_table,
+    shown_of,
+)
+from sweep.engine.candidates import baseline, candidate
+from sweep.engine.generations import number_of_trials, run_study
+from sweep.engine.inputs import Inputs, load_inputs, make_events
+from sweep.engine.ray_cluster import ClusterError, Executor, InProcess, RayCluster
+from sweep.engine.register import StudyChangedError, only_run, register
+from sweep.engine.search import SearchError, check_sampler
+from sweep.results import Store, StoreError, ask, open_for_reading, read_rows
+from sweep.results.questions import (
+    baselines_sql,
+    best_sql,
+    columns_shown,
+    next_questions,
+    status_sql,
+)
+from sweep.study.model import Parameter, Study, load_study, parse_study
+from sweep.study.workloads import WORKLOAD_FIELDS
+from sweep.study.yaml_source import SourceError, read_source
+
+#: What a user can put right: told in a line, exit code 2.
+BAD_INPUT_ERRORS = (
+    SourceError, EventsError, TraceError, StoreError, StudyChangedError, SearchError, ClusterError,
+)  # fmt: skip
+
+
+def run_command(
+    path: Path,
+    database: Path,
+    executor: str,
+    address: str | None,
+    workers: int | None,
+    new: bool,
+    as_json: bool,
+) -> bool:
+    """Run a study and show its answer; return whether a trial failed."""
+    study, text = load_study(path)
+    check_sampler(study)
+    inputs = _inputs(study, path)
+    make_events(study, inputs)
+    store = Store(database)
+    with only_run(database, study.study):
+        kept_as = register(store, study, text, inputs, path, new)
+        if kept_as:
+            note(f"the earlier study is kept as {kept_as}")
+        progress = LiveProgress(study)
+        try:
+            make = partial(_executor, executor, study, inputs, address, workers)
+            run_study(study, inputs, store, make, progress)
+        except KeyboardInterrupt:
+            note(f"interrupted: finished trials are kept in {database}; run it again to go on")
+            raise
+        finally:
+            progress.close()
+    return _show(study, database, as_json)
+
+
+def _inputs(study: Study, path: Path) -> Inputs:
+    inputs = load_inputs(study, path)
+    for warning in inputs.warnings:
+        note(f"warning: {warning}")
+    return inputs
+
+
+def _executor(
+    kind: str, study: Study, inputs: Inputs, address: str | None, workers: int | None
+) -> Executor:
+    if kind == "in-process":
+        return InProcess(inputs.workloads)
+    return RayCluster(inputs.workloads, workers, address, loops_of(study))
+
+
+def loops_of(study: Study) -> list[tuple[Eviction, Form]]:
+    """Return the compiled loops that a study may call."""
+    loops: set[tuple[Eviction, Form]] = set()
+    for subspace in study.subspaces:
+        loops |= _loops(candidate(study.within(subspace), {}).policy, subspace.parameters)
+    for one in study.baselines:
+        loops |= _loops(baseline(study, one).policy, {})
+    return sorted(loops, key=lambda loop: (list(Form).index(loop[1]), loop[0]))
+
+
+def _loops(base: Policy, searched: dict[str, Parameter]) -> set[tuple[Eviction, Form]]:
+    """Return the loops of a policy, some of whose fields are searched."""
+    systems = {System(word) for word in getattr(searched.get("system"), "choices", [base.system])}
+    forms = set()
+    if System.TMEM in systems:
+        forms.add(Form.PLACED)
+    if System.CLEANCACHE in systems:
+        dynamic = base.headroom_mode is HeadroomMode.DYNAMIC
+        if {"placement", "headroom_mode"} & searched.keys():
+            forms |= {Form.PLACED, Form.SINGLE}
+        elif dynamic or base.placement is not Placement.QUEUE:
+            forms.add(Form.PLACED)
+        else:
+            forms.add(Form.SINGLE)
+        refused = base.large_folios is LargeFolios.REFUSE and "large_folios" not in searched
+        if Form.SINGLE in forms and not refused and ("folio_order" in searched or base.folio_order):
+            forms.add(Form.GENERAL)
+    evictions = getattr(searched.get("eviction"), "choices", [base.eviction])
+    return {(Eviction(eviction), form) for eviction in evictions for form in forms}
+
+
+def _show(study: Study, database: Path, as_json: bool) -> bool:
+    with open_for_reading(database) as connection:
+        best = read_rows(connection, best_sql(study, max(5, len(study.subspaces))), [study.study])
+        baselines = read_rows(connection, baselines_sql(), [study.study])
+        counts = read_rows(connection, status_sql(), [study.study])[0]
+    if as_json:
+        print_json(counts | {"best": best, "baselines": baselines})
+    else:
+        print_summary(study, best, baselines, counts, next_questions(study))
+    return bool(counts["failed"])
+
+
+def validate_command(path: Path, as_json: bool) -> None:
+    """Check a study, its traces row by row, and say what it would run."""
+    study, _ = load_study(path)
+    check_sampler(study)
+    inputs = _inputs(study, path)
+    workloads = [
+        {"workload": name, "replicate": replicate, "data_pages": pages}
+        | ({"events": int(source.op.size)} if isinstance(source, Events) else _made(study, source))
+        for name, replicate, source, pages in zip(
+            *(inputs.names, inputs.replicates, inputs.workloads.sources),
+            inputs.workloads.data_pages,
+            strict=True,
+        )
+    ]
+    found = {
+        "study": study.study,
+        "n_trials": number_of_trials(study),
+        "sampler": study.sampler.name,
+        "parameters": list(study.searched),
+        "baselines": len(study.baselines),
+        "workloads": workloads,
+    }
+    if as_json:
+        print_json(found)
+        return
+    traces = ", ".join(
+        f"{one['workload']} ({one['events']:,} events)"
+        if "events" in one
+        else f"{one['workload']} (made for each trial)"
+        for one in workloads
+    )
+    print(
+        f"{path}: good: {found['n_trials']} trials of {_searched(study)}, "
+        f"{len(study.baselines)} baselines, on {traces}"
+    )
+
+
+def _searched(study: Study) -> str:
+    """Return what a study searches, in words."""
+    names = ", ".join(study.searched)
+    several = f"{len(study.policies)} policies, each" if study.policies else ""
+    how = f"of {names} by {study.sampler.name}" if names else "once"
+    return f"{several} {how}".strip() if several else how.removeprefix("of ")
+
+
+def _made(study: Study, recipe: Recipe) -> dict[str, int]:
+    """Return the size of a table that every trial reads; of others it is not known."""
+    if any(name in WORKLOAD_FIELDS for name in study.searched):
+        return {}
+    return {"events": int(recipe.events().op.size)}
+
+
+def name_of(study: str) -> str:
+    """Return the name of a study that is given by name or by file; its traces may be gone."""
+    path = Path(study)
+    if path.suffix in (".yaml", ".yml"):
+        return parse_study(read_source(path).text, path).study
+    return study
+
+
+def stored_study(database: Path, name: str) -> Study:
+    """Return a study of a database as it was stored; tell which there are, if it is none."""
+    with open_for_reading(database) as connection:
+        rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
+        known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
+    if not rows:
+        names = ", ".join(row["study"] for row in known) or "no study"
+        raise StoreError(f"{database}: no study {name}; it holds {names}")
+    return parse_study(rows[0]["yaml"], Path(f"{database}:{name}"))
+
+
+def status_command(study: str | None, database: Path, as_json: bool) -> None:
+    """Show the studies of a database and how far each is."""
+    name = name_of(study) if study else None
+    with open_for_reading(database) as connection:
+        rows = read_rows(connection, status_sql(), [name])
+    if name and not rows:
+        stored_study(database, name)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
+    """Show the best trials of a study, or its Pareto set."""
+    name = name_of(study)
+    stored = stored_study(database, name)
+    with open_for_reading(database) as connection:
+        rows = read_rows(connection, best_sql(stored, limit), [name])
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table([shown_of(row, columns_shown(stored)) for row in rows])
+    else:
+        note(f"study {name}: no feasible trial yet")
+
+
+def report_command(study: str, database: Path, output: Path, as_json: bool) -> None:
+    """Write the report of a study, and tell what is in it."""
+    from sweep.report import write_report
+
+    name = name_of(study)
+    written = write_report(stored_study(database, name), name, database, output)
+    if as_json:
+        print_json(written)
+    else:
+        print(f"{output}: {len(written['figures'])} figures, {written['bytes'] / 1e6:.1f} MB")
+
+
+def query_command(sql: str, database: Path, as_json: bool, as_csv: bool) -> None:
+    """Print the answer to a query."""
+    print_answer(ask(database, sql), as_json, as_csv)

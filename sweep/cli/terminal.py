@@ -1,0 +1,198 @@
+"""What a terminal shows: tables and summaries on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from core.outcomes import UNITS
+from core.policy import POLICY_FIELDS, READS, System
+from sweep.results import Answer
+from sweep.results.questions import columns_shown
+from sweep.study.model import Study
+
+Row = dict[str, Any]
+
+#: What a run does before the first trial; loops that are compiled already are read from disk.
+STARTING = "starting, and compiling what no run has needed before"
+#: Without a terminal, progress is a line so often, in seconds.
+LINE_S = 10.0
+
+
+def note(message: str) -> None:
+    """Print a line to stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+class LiveProgress:
+    """Trials finished, the best so far, the rate and the time left, on stderr."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._objective = study.objectives[0]
+        self._best: Any = None
+        self._done = self._recorded = self._total = self._failed = 0
+        self._start: float | None = None
+        self._line = 0.0
+        self._bar: Progress | None = None
+
+    def began(self, total: int, recorded: int) -> None:
+        """Start to show a run of `total` trials, `recorded` of them from before."""
+        self._total, self._done, self._recorded = total, recorded, recorded
+        if recorded:
+            note(f"study {self._study.study}: {recorded} of {total} trials are recorded")
+        if recorded >= total:
+            return
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            note(f"study {self._study.study}: {STARTING}")
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._bar.add_task(STARTING, total=total, completed=recorded, rate="")
+        self._bar.start()
+
+    def finished(self, row: Row) -> None:
+        """Count a trial."""
+        if self._start is None:
+            # The rate leaves out the start of the workers: the time left would be far off.
+            self._start = self._line = monotonic()
+        if row["role"] != "trial":
+            return
+        self._done += 1
+        value = row.get(self._objective.metric)
+        if row["state"] != "complete":
+            self._failed += 1
+        elif row["feasible"] and value is not None:
+            wanted = max if self._objective.direction == "maximize" else min
+            self._best = value if self._best is None else wanted(self._best, value)
+        seconds = max(monotonic() - self._start, 1e-3)
+        per_second = (self._done - self._recorded) / seconds
+        rate = f"{per_second:.0f} trials/s"
+        best = f"best {self._objective.metric} {say(self._objective.metric, self._best)}"
+        failed = f", {self._failed} failed" if self._failed else ""
+        if self._bar is not None:
+            task = self._bar.task_ids[0]
+            self._bar.update(task, completed=self._done, description=best + failed, rate=rate)
+        elif monotonic() - self._line > LINE_S:
+            self._line = monotonic()
+            left = (self._total - self._done) / per_second
+            note(f"{self._done}/{self._total} trials, {best}{failed}, {rate}, {left:.0f} s left")
+
+    def close(self) -> None:
+        """Stop showing."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def say(name: str, value: Any) -> str:
+    """Return a value as a person reads it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if UNITS.get(name) == "ns" else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}" if name in UNITS else str(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return str(value)
+
+
+def print_table(rows: Sequence[Row], title: str | None = None) -> None:
+    """Print rows as a table that is never cut: without a terminal it is as wide as it needs."""
+    if not rows:
+        print("(no rows)")
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name, value in rows[0].items():
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(say(name, value)) for name, value in row.items()))
+    console = Console()
+    endless = Console(width=10_000)
+    if not console.is_terminal:
+        console = endless
+    elif Measurement.get(endless, endless.options, table).maximum > console.width:
+        _print_upright(console, rows, title)
+        return
+    console.print(table)
+
+
+def _print_upright(console: Console, rows: Sequence[Row], title: str | None) -> None:
+    """Print a table that is wider than the terminal a value a line."""
+    if title:
+        console.print(Text(title, style="italic"))
+    width = max(len(name) for name in rows[0])
+    for row in rows:
+        for name, value in row.items():
+            console.print(Text(f"{name:{width}}  {say(name, value)}"))
+        console.print()
+
+
+def print_json(value: Any) -> None:
+    """Print JSON."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
+    """Print the answer to a query as a table, JSON or CSV."""
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows(answer.rows)
+    else:
+        print_table(rows)
+
+
+def shown_of(row: Row, names: Sequence[str]) -> Row:
+    """Return what a row shows under `names`: nothing of what its system does not read."""
+    read = {"system", *READS[System(row["system"])]}
+    moot = [name for name in POLICY_FIELDS if name not in read]
+    return {name: None if name in moot else row[name] for name in names}
+
+
+def print_summary(
+    study: Study, best: Sequence[Row], baselines: Sequence[Row], counts: Row, questions: list[str]
+) -> None:
+    """Print what a study found: its best policies beside the baselines, and what to ask next."""
+    several = len(study.objectives) > 1
+    names = ["policy", *columns_shown(study)[1:]]
+    rows = [{"policy": f"trial {row['number']}"} | shown_of(row, names[1:]) for row in best]
+    for fields, row in zip(study.baselines, baselines, strict=False):
+        shown = fields.preset or fields.system.value
+        rows.append({"policy": shown} | shown_of(row, names[1:]))
+    print()
+    if study.question:
+        print(study.question)
+    goal = ", ".join(f"{one.direction} {one.metric}" for one in study.objectives)
+    kind = "of the Pareto set" if several else "best of each policy" if study.policies else "best"
+    print_table(rows, f"{study.study}: {goal} ({len(best)} {kind}, then baselines)")
+    print(
+        f"{counts['complete']} trials complete, {counts['failed']} failed, "
+        f"{counts['feasible']} feasible.  Ask next:"
+    )
+    for question in questions:
+        print(f'  sweep query "{question}"')

@@ -1,0 +1,237 @@
+"""The trace commands, behind their options: what each reads, does and shows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core.accesses import Accesses, read_accesses, write_accesses
+from core.events import read_events, write_events
+from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
+from core.workload.ftrace.capture import import_ftrace
+from core.workload.ftrace.memory import Memory, meta_beside, read_memory
+from core.workload.repair import repair
+from core.workload.survey import survey
+from core.workload.tenant import on_machine
+from core.workload.text import TraceError
+from sweep.cli.terminal import note, print_json
+from sweep.study.values import SIZE_FIELDS, size_in_bytes
+from sweep.study.yaml_source import suggest
+
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+def import_command(
+    paths: Sequence[Path],
+    output: Path,
+    meta: Path | None,
+    memory: str | None,
+    memory_start: str | None,
+    source: str | None,
+    accesses: Path | None,
+    as_json: bool,
+) -> None:
+    """Import the text of a trace, write its mm events, and say what was in it."""
+    for written in (output, accesses):
+        if written is not None:
+            check_output(written)
+    machine = _memory(paths, meta, memory, memory_start)
+    about = source or ", ".join(path.name for path in paths)
+    start = monotonic()
+    with progress_bar() as bar:
+        task = bar.add_task("importing", total=None)
+        imported = import_ftrace(
+            paths,
+            machine,
+            about,
+            lambda done, size: bar.update(task, completed=done, total=size),
+            accesses is not None,
+        )
+    seconds = monotonic() - start
+    write_events(output, imported.events)
+    if accesses is not None and imported.accesses is not None:
+        write_accesses(accesses, imported.accesses)
+    for warning in imported.warnings:
+        note(f"warning: {warning}")
+    if as_json:
+        print_json(
+            {"output": str(output), "counts": imported.counts, "unused": imported.unused}
+            | {"warnings": imported.warnings}
+        )
+        return
+    for name, count in imported.counts.items():
+        print(f"{count:>14,}  {name}")
+    if imported.unused:
+        unused = ", ".join(f"{name} {count:,}" for name, count in imported.unused.items())
+        print(f"not used: {unused}")
+    rate = imported.counts["lines"] / seconds / 1e6
+    print(f"{output}: {seconds:.1f} s, {rate:.2g} M lines/s; sweep trace info shows what it holds")
+
+
+def check_output(output: Path) -> None:
+    """Raise `TraceError` when there is no folder for what is to be written."""
+    if not output.parent.is_dir():
+        raise TraceError(f"{output}: there is no folder {output.parent}")
+
+
+def progress_bar() -> Progress:
+    """Return a bar of bytes read, on stderr while it is needed."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _memory(
+    paths: Sequence[Path], meta: Path | None, memory: str | None, memory_start: str | None
+) -> Memory | None:
+    """Return the traced machine's memory: as told, or from the archive beside the trace."""
+    if memory is not None:
+        try:
+            size, start = size_in_bytes(memory), int(memory_start or "0", 0)
+        except ValueError as error:
+            raise TraceError(f"--memory / --memory-start: {error}") from None
+        if size % 4096 or start % 4096 or start < 0:
+            raise TraceError("--memory / --memory-start: not whole pages of 4096 bytes")
+        return Memory(start // 4096, size // 4096, 4096)
+    found = meta or meta_beside(paths[0])
+    return read_memory(found) if found else None
+
+
+def changed_values(
+    known: dict[str, tuple[float, float]], changed: Sequence[str], otherwise: str
+) -> dict[str, float]:
+    """Return the numbers that ``--set NAME=VALUE`` gives to parameters known by their bounds."""
+    values: dict[str, float] = {}
+    for one in changed:
+        name, _, text = one.partition("=")
+        if name not in known:
+            raise TraceError(f"--set: {otherwise} {name}{suggest(name, list(known))}")
+        least, most = known[name]
+        try:
+            if name in SIZE_FIELDS:
+                value: float = size_in_bytes(int(text) if text.isdigit() else text, least=0)
+            else:
+                value = int(text) if isinstance(least, int) else float(text)
+        except ValueError:
+            raise TraceError(f"--set: {name}: {text!r} is no number of its kind") from None
+        if not least <= value <= most:
+            raise TraceError(f"--set: {name} is from {least:g} to {most:g}, not {text}")
+        values[name] = value
+    return values
+
+
+def reclaim_command(
+    path: Path,
+    output: Path,
+    reclaim: str,
+    memory: str | None,
+    changed: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Run an access trace through a front end, and write the mm events that it causes."""
+    check_output(output)
+    known = {name: bounds for name, bounds in SETTINGS.items() if bounds is not None}
+    settings: dict[str, Any] = changed_values(known, changed, "a kernel has no setting")
+    try:
+        front_end = FrontEnd(reclaim=Reclaim(reclaim), **settings)
+    except ValueError as error:
+        raise TraceError(f"--set: {error}") from None
+    accesses = read_accesses(path)
+    if memory is not None:
+        accesses = _resized(accesses, memory)
+    elif not accesses.data_pages:
+        raise TraceError(f"{path}: was recorded on no machine: say how much --memory there is")
+    fronted = run_frontend(accesses, front_end)
+    if fronted.counts["failures"]:
+        note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
+    write_events(output, fronted.events)
+    if as_json:
+        print_json({"output": str(output), "counts": fronted.counts})
+        return
+    for name, count in fronted.counts.items():
+        print(f"{count:>14,}  {name}")
+    print(f"{output}: {fronted.events.op.size:,} rows; sweep trace info shows what it holds")
+
+
+def _resized(accesses: Accesses, memory: str) -> Accesses:
+    """Return the same accesses on a machine with more or less memory."""
+    try:
+        size = size_in_bytes(memory)
+    except ValueError as error:
+        raise TraceError(f"--memory: {error}") from None
+    if size % accesses.page_size:
+        raise TraceError(f"--memory {memory}: not whole pages of {accesses.page_size} bytes")
+    return on_machine(accesses, size // accesses.page_size)
+
+
+def info_command(path: Path, as_json: bool) -> None:
+    """Show what an mm event table holds."""
+    found = survey(read_events(path))
+    figures = found.figures
+    if as_json:
+        print_json(figures | {"tagged_pages": found.tagged_pages.tolist()})
+        return
+    print(f"{path}: {figures['source']}")
+    memory_mib = figures["data_pages"] * figures["page_size"] / 2**20
+    print(
+        f"  {figures['rows']:,} rows over {figures['span_s']:,} s; {memory_mib:,.0f} MiB of memory"
+    )
+    used = ", ".join(f"{name} {count:,}" for name, count in figures["events"].items() if count)
+    print(f"  events: {used}")
+    orders = ", ".join(f"{order}: {count:,}" for order, count in figures["folio_orders"].items())
+    print(f"  folios by order: {orders or 'none'}")
+    print(
+        f"  pages: {figures['restored_pages']:,} restored, {figures['stored_pages']:,} stored, "
+        f"{figures['refaults']:,} refaults; {figures['distinct_pages']:,} distinct in "
+        f"{figures['files']:,} files; {figures['workingset_stores']:,} stores are workingset"
+    )
+    if figures["swapped_out_pages"]:
+        out, back = figures["swapped_out_pages"], figures["swapped_in_pages"]
+        print(f"  a swap device: {out:,} pages went out, {back:,} came back")
+    most = max(1, figures["peak_tagged_pages"])
+    bars = "".join(_BARS[-(-int(live) * 8 // most)] for live in found.tagged_pages)
+    print(f"  tagged pages over time, {figures['peak_tagged_pages']:,} at most: {bars}")
+    for pages, block in figures["tag_blocks_by_pages"].items():
+        print(
+            f"  tag block of {pages} pages: {block['reservations']:,} reservations, "
+            f"{block['peak_reserved']:,} of {block['tag_blocks']:,} reserved at most, "
+            f"amplification {block['amplification']}"
+        )
+
+
+def repair_command(path: Path, output: Path, as_json: bool) -> None:
+    """Write a table without the rows that no kernel could have produced."""
+    check_output(output)
+    kept, dropped = repair(read_events(path, check=False))
+    write_events(output, kept)
+    if as_json:
+        print_json({"output": str(output), "kept": int(kept.op.size), "dropped": dropped})
+        return
+    for what, count in dropped.items():
+        print(f"{count:>14,}  rows dropped: {what}")
+    print(f"{output}: {kept.op.size:,} rows kept, {sum(dropped.values()):,} dropped")
+
+
+def record_command(output: Path | None) -> None:
+    """Print, or write, the script that records a trace on a device."""
+    script = files("sweep.cli").joinpath("record.sh").read_text(encoding="utf-8")
+    if output is None:
+        sys.stdout.write(script)
+        return
+    check_output(output)
+    output.write_text(script, encoding="utf-8")
+    os.chmod(output, 0o755)
+    note(f"{output}: copy it to the device and run it there as root: sh {output.name} -h")

@@ -1,0 +1,1 @@
+"""The engine: what a study asks for is searched, replayed and recorded."""

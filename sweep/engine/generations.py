@@ -1,0 +1,126 @@
+"""The loop of a run: ask a generation, settle its trials, tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sweep.engine.candidates import Row, baseline, candidate
+from sweep.engine.inputs import Inputs
+from sweep.engine.ray_cluster import Executor
+from sweep.engine.search import Search, SearchError, grid_size
+from sweep.engine.trials import Trial, Trials
+from sweep.results import OUTCOME_COLUMNS, Store
+from sweep.study.check_search import MAX_TRIALS
+from sweep.study.model import Study
+
+
+class Progress(Protocol):
+    """What a run tells as it goes."""
+
+    def began(self, total: int, recorded: int) -> None:
+        """The run has `total` trials, `recorded` of them from before."""
+
+    def finished(self, row: Row) -> None:
+        """One more trial, or baseline, has its row."""
+
+
+def number_of_trials(study: Study) -> int:
+    """Return how many trials a study has, in all its subspaces."""
+    return sum(_trials_within(study.within(subspace)) for subspace in study.subspaces)
+
+
+def _trials_within(study: Study) -> int:
+    """Return the trials of one subspace: what the study says, or all points of its grid."""
+    if not study.parameters:
+        return 1
+    if study.sampler.name != "grid":
+        return study.n_trials or 1
+    return min(grid_size(study), study.n_trials or MAX_TRIALS)
+
+
+def run_study(
+    study: Study,
+    inputs: Inputs,
+    store: Store,
+    executor: Callable[[], Executor],
+    progress: Progress,
+) -> None:
+    """Run every trial that is not recorded yet; what was finished is recorded on any exit.
+
+    The executor is started when there is something to replay.
+    """
+    trials = Trials(study, inputs, store, executor, progress.finished)
+    # A subspace has every so many-th number, so that it can be searched further.
+    spaces = [
+        (study.within(subspace), _trials_within(study.within(subspace)))
+        for subspace in study.subspaces
+    ]
+    done = [
+        sum(("trial", place + k * len(spaces)) in trials.recorded for k in range(total))
+        for place, (_, total) in enumerate(spaces)
+    ]
+    progress.began(number_of_trials(study), sum(done))
+    try:
+        _run_baselines(study, trials)
+        for place, (within, total) in enumerate(spaces):
+            if done[place] < total:
+                _run_generations(within, trials, total, place, len(spaces))
+    finally:
+        trials.close()
+
+
+def _run_baselines(study: Study, trials: Trials) -> None:
+    made = [
+        trials.make("baseline", number, baseline(study, fields))
+        for number, fields in enumerate(study.baselines)
+    ]
+    trials.settle([one for one in made if ("baseline", one.number) not in trials.recorded])
+
+
+def _run_generations(study: Study, trials: Trials, total: int, place: int, subspaces: int) -> None:
+    """Search one subspace; its trial `k` is number `place + k * subspaces` of the study."""
+    search = Search(study)
+    for generation, first in enumerate(range(0, total, study.generation)):
+        numbers = range(first, min(first + study.generation, total))
+        rows = [trials.recorded.get(("trial", place + k * subspaces)) for k in numbers]
+        whole = [row for row in rows if row is not None]
+        if len(whole) == study.generation:
+            search.replay(
+                generation,
+                [
+                    (k, search.parameters_of(row), _outcome(row))
+                    for k, row in zip(numbers, whole, strict=True)
+                ],
+            )
+            continue
+        asked = search.ask(generation, len(numbers))
+        made = [
+            trials.make("trial", place + k * subspaces, candidate(study, asks), place)
+            for k, asks in asked
+        ]
+        for one, row in zip(made, rows, strict=True):
+            _resume(one, row)
+        trials.settle(made)
+        for (k, _), one in zip(asked, made, strict=True):
+            search.tell(k, _outcome(one.row))
+
+
+def _resume(trial: Trial, row: Row | None) -> None:
+    """Give a trial its row from before, if it is the trial that is asked for now."""
+    if row is None:
+        return
+    changed = [name for name, value in trial.candidate.row.items() if row[name] != value]
+    if changed:
+        raise SearchError(
+            f"trial {trial.number}: the sampler asks for another {', '.join(changed)} than is "
+            "recorded: another version of optuna? --new starts afresh"
+        )
+    trial.row = row
+
+
+def _outcome(row: Row | None) -> Row | None:
+    """Return the outcomes in a row, or None of a trial that could not be replayed."""
+    if row is None or row["stored"] is None:
+        return None
+    return {name: row[name] for name in OUTCOME_COLUMNS}
