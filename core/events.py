@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
+from core.errors import InputError
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 
@@ -40,7 +41,7 @@ METADATA_VERSION = 1
 FRAME_FREE, FRAME_UNTAGGED, FRAME_TAGGED = 0, 1, 2
 
 
-class EventsError(ValueError):
+class EventsError(InputError):
     """A table that cannot be replayed: which file, row and column, and why."""
 
 

@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from core.errors import InputError
+
 #: Bytes read at once; a chunk also has the beginning of a line that the one before cut.
 CHUNK_BYTES = 4 << 20
 #: A line longer than this is no line of a trace.
@@ -20,7 +22,7 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 Progress = Callable[[int, int], None]
 
 
-class TraceError(ValueError):
+class TraceError(InputError):
     """A trace that cannot be imported: which file and line, and why."""
 
 

@@ -329,6 +329,6 @@ def _explain(error: Exception) -> int:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    from sweep.cli.study_commands import BAD_INPUT_ERRORS
+    from core.errors import InputError
 
-    return isinstance(error, BAD_INPUT_ERRORS)
+    return isinstance(error, InputError)

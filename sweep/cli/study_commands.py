@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from core.events import Events, EventsError
+from core.events import Events
 from core.policy import Eviction, HeadroomMode, LargeFolios, Placement, Policy, System
 from core.system.cleancache.units import Form
 from core.workload.recipe import Recipe
-from core.workload.text import TraceError
 from sweep.cli.terminal import (
     LiveProgress,
     note,
@@ -22,9 +21,9 @@ from sweep.cli.terminal import (
 from sweep.engine.candidates import baseline, candidate
 from sweep.engine.generations import number_of_trials, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
-from sweep.engine.ray_cluster import ClusterError, Executor, InProcess, RayCluster
-from sweep.engine.register import StudyChangedError, only_run, register
-from sweep.engine.search import SearchError, check_sampler
+from sweep.engine.ray_cluster import Executor, InProcess, RayCluster
+from sweep.engine.register import only_run, register
+from sweep.engine.search import check_sampler
 from sweep.results import Store, StoreError, ask, open_for_reading, read_rows
 from sweep.results.questions import (
     baselines_sql,
@@ -35,12 +34,7 @@ from sweep.results.questions import (
 )
 from sweep.study.model import Parameter, Study, load_study, parse_study
 from sweep.study.workloads import WORKLOAD_FIELDS
-from sweep.study.yaml_source import SourceError, read_source
-
-#: What a user can put right: told in a line, exit code 2.
-BAD_INPUT_ERRORS = (
-    SourceError, EventsError, TraceError, StoreError, StudyChangedError, SearchError, ClusterError,
-)  # fmt: skip
+from sweep.study.yaml_source import read_source
 
 
 def run_command(

@@ -20,6 +20,7 @@ from contextlib import redirect_stdout
 from typing import Any, Protocol
 
 from core.backend import compile_lanes
+from core.errors import InputError
 from core.events import Events
 from core.policy import Eviction
 from core.system.cleancache.units import Form
@@ -66,7 +67,7 @@ class InProcess:
         """Nothing was started."""
 
 
-class ClusterError(RuntimeError):
+class ClusterError(InputError):
     """A cluster that cannot be started or reached."""
 
 

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from core.errors import InputError
 from core.jit import CORE_DIGEST
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
@@ -30,7 +31,7 @@ _RECORDED_SQL = (
 _ABSENT = object()
 
 
-class StudyChangedError(ValueError):
+class StudyChangedError(InputError):
     """A study whose name is taken by another one, and how they differ."""
 
 

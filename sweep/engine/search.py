@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from core.errors import InputError
 from sweep.study.model import Categorical, IntRange, Parameter, Study
 from sweep.study.values import SIZE_FIELDS, size_in_bytes
 
@@ -27,7 +28,7 @@ Row = dict[str, Any]
 SEEDED_EACH_GENERATION = ("tpe", "gp")
 
 
-class SearchError(RuntimeError):
+class SearchError(InputError):
     """A search that cannot go on as it began."""
 
 

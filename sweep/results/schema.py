@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from core.costs import COST_FIELDS
+from core.errors import InputError
 from core.outcomes import SERIES, UNITS, is_double
 from core.policy import POLICY_FIELDS, WHOLE_NUMBERS, WORDS
 from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-class StoreError(RuntimeError):
+class StoreError(InputError):
     """A database that cannot be used, and why."""
 
 

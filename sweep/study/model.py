@@ -48,8 +48,6 @@ from sweep.study.values import (
 from sweep.study.workloads import WORKLOAD_FIELDS
 from sweep.study.yaml_source import Source, SourceError, parse_source, read_source
 
-SAMPLERS = ("grid", "random", "qmc", "tpe", "nsga2", "nsga3", "cmaes", "gp")
-
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -15,6 +15,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
+from core.errors import InputError
+
 #: Where something is in the data: keys and list places from the top.
 Place = tuple[str | int, ...]
 
@@ -45,7 +47,7 @@ class Mistake:
     message: str
 
 
-class SourceError(ValueError):
+class SourceError(InputError):
     """All that is wrong with a file, a line each: ``file:line:column: what``."""
 
     def __init__(self, path: Path | str, mistakes: Iterable[Mistake]) -> None:
