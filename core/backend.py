@@ -1,45 +1,61 @@
-"""Replay: a timeline under B policies, each lane by its system."""
+"""The back end: a timeline under B policies, each lane by its system."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 
 from core.events import SCHEMA, Events, make_events
-from core.eviction.queue import RESTORED, TALLIES, state_bytes
+from core.lane import REGISTERS, SERIES_POINTS, TALLIES, state_bytes
 from core.machine import Machine
-from core.outcomes import Outcomes
-from core.policy import Eviction, Placement, Policies, Policy, System, code, pack
-from core.system.carveout import replay_carveout
-from core.system.cleancache.replay import OPTIONS, kept_blocks, replay_cache
-from core.system.cleancache.units import Form
-from core.system.counted import Counted, nothing_counted
-from core.system.ideal import bound, replay_ideal
-from core.system.migrate_cma import Larger
-from core.system.zswap.replay import replay_with_swap, replay_zswap
-from core.timeline.prepare import SERIES_POINTS, Timeline
-from core.timeline.view import View, prepare_view, view_of
-
-#: Systems whose tag storage holds what mm events say.
-SYSTEMS: dict[System, Callable[[Timeline, Policies], Counted]] = {
-    System.CARVEOUT: replay_carveout,
-    System.CLEANCACHE: replay_cache,
-    System.ZSWAP: replay_zswap,
-    System.TMEM: replay_cache,
-}
+from core.outcomes import Outcomes, Replayed, together
+from core.policy import Policies, Policy, as_read, pack
+from core.system import SYSTEMS
+from core.system.contract import Larger, ReplayLoop
+from core.system.ideal import restored_by_ideal
+from core.timeline.prepare import Timeline
+from core.timeline.view import View, prepare_view
 
 
-def replay(events: Events, machine: Machine, policies: Policies) -> Outcomes:
-    """Return the outcomes of `events` on `machine` under policies that all see the plain view."""
-    return replay_timeline(prepare_view(events, machine, View()), machine, policies)
+def view_of(policy: Policy, machine: Machine) -> View:
+    """Return the view that a policy has of an event table."""
+    view: View = SYSTEMS[policy.system].view(policy, machine)
+    return view
 
 
-def replay_policy(events: Events, machine: Machine, policy: Policy) -> Outcomes:
-    """Return the outcomes of `events` on `machine` under one policy, in its own view."""
-    timeline = prepare_view(events, machine, view_of(policy, machine))
-    return replay_timeline(timeline, machine, pack([policy]))
+def replay(events: Events, machine: Machine, policies: Policy | Sequence[Policy]) -> Outcomes:
+    """Return what policies achieve on a table of mm events.
+
+    Parameters
+    ----------
+    events
+        The table, of `read_events`.
+    machine
+        The machine that it is replayed on.
+    policies
+        One policy, or one for each lane.
+
+    Returns
+    -------
+    Outcomes
+        What each lane counted; `measure` makes named columns of it.
+
+    Raises
+    ------
+    ValueError
+        When a policy is of a system that mm events cannot be replayed under, such as migrate_cma.
+    """
+    lanes = [policies] if isinstance(policies, Policy) else list(policies)
+    views = [view_of(policy, machine) for policy in lanes]
+    parts = []
+    for view in dict.fromkeys(views):
+        mine = np.flatnonzero([other == view for other in views])
+        timeline = prepare_view(events, machine, view)
+        part = replay_timeline(timeline, machine, pack([lanes[lane] for lane in mine]))
+        for number, group in enumerate(part.groups):
+            parts.append((mine[part.group_of == number], group))
+    return together(parts, len(lanes))
 
 
 def replay_timeline(
@@ -51,56 +67,39 @@ def replay_timeline(
 ) -> Outcomes:
     """Return the outcomes of a prepared timeline; a lane's do not depend on its neighbours.
 
-    `larger` is what a page cache larger by the unreserved tag storage would read, where that is
-    known: results are quoted against it if it saves more than the clairvoyant cleancache. `ideal`
-    is how many pages the ideal restores, if it is another timeline's.
+    Parameters
+    ----------
+    timeline
+        The timeline of the view that all policies share.
+    machine
+        Its machine.
+    policies
+        The policies.  # [lane]
+    larger
+        What a page cache larger by the unreserved tag storage would read, where that is known:
+        results are quoted against it if it saves more than the clairvoyant cleancache.
+    ideal
+        How many pages the ideal restores, if that is another timeline's.
 
     Raises
     ------
     ValueError
         When a policy is of a system that this timeline cannot be replayed under.
     """
-    if (policies.system == code(System.MIGRATE_CMA)).any():
-        raise ValueError("migrate_cma has a front end of its own, and is counted, not replayed")
-    if timeline.has_swap:
-        if (policies.system != code(System.ZSWAP)).any():
-            raise ValueError("anonymous pages are in the timeline: they are zswap's alone")
-        restored = ideal_restored(timeline, larger) if ideal is None else ideal
-        seen, counted = replay_with_swap(timeline, policies)
-        return outcomes_of(seen, machine, policies, counted, restored)
-    counted = nothing_counted(timeline, policies.lanes)
-    systems: dict[System, Callable[[Timeline, Policies], Counted]]
-    systems = {**SYSTEMS, System.IDEAL: partial(replay_ideal, larger=larger)}
-    for system, run in systems.items():
-        mine = np.flatnonzero(policies.system == code(system))
-        if mine.size:
-            for whole, part in zip(counted, run(timeline, policies.of(mine)), strict=True):
-                whole[mine] = part
     if ideal is None:
-        ideal = ideal_restored(timeline, larger)
-    return outcomes_of(timeline, machine, policies, counted, ideal)
-
-
-def ideal_restored(timeline: Timeline, larger: Larger | None) -> int:
-    """Return the pages that the ideal restores."""
-    clairvoyant = int(bound(timeline)[0][RESTORED])
-    return clairvoyant if larger is None else max(clairvoyant, larger.restored)
-
-
-def outcomes_of(
-    timeline: Timeline, machine: Machine, policies: Policies, counted: Counted, restored: int
-) -> Outcomes:
-    """Return outcomes of what lanes counted, where the ideal restores so many pages."""
-    return Outcomes(
-        *counted,
-        system=policies.system,
-        metadata=policies.metadata,
-        headroom_blocks=np.floor(policies.headroom * machine.tag_blocks).astype(np.int64),
-        kept_blocks=kept_blocks(policies, machine.tag_blocks),
-        ideal_restored=restored,
-        timeline=timeline,
-        machine=machine,
-    )
+        ideal = restored_by_ideal(timeline, larger)
+    parts = []
+    for word in dict.fromkeys(policies["system"]):
+        mine = np.flatnonzero(policies["system"] == word)
+        system = SYSTEMS[word]
+        if system.replay is None:
+            raise ValueError(f"{word} has a front end of its own, and is counted, not replayed")
+        lanes = as_read(policies[mine], word)
+        if timeline.has_swap and (lanes["anonymous"] == "none").any():
+            raise ValueError(f"{word} leaves anonymous pages out, and this timeline has them")
+        seen, counted = system.replay(timeline, lanes, larger)
+        parts.append((mine, Replayed(word, lanes, counted, ideal, seen, machine)))
+    return together(parts, policies.size)
 
 
 def replay_bytes(timeline: Timeline, lanes: int) -> int:
@@ -109,23 +108,23 @@ def replay_bytes(timeline: Timeline, lanes: int) -> int:
     Lanes follow one another in one state: 8 bytes a file page and 32 a slot at most, once; each
     lane adds its tallies, its series and its histogram of latency (held twice for a moment).
     """
-    state = state_bytes(timeline.pages, timeline.slots, True)
-    counts = len(TALLIES) + SERIES_POINTS + timeline.bins + OPTIONS
+    state = state_bytes(timeline.pages, timeline.slots)
+    counts = len(TALLIES) + SERIES_POINTS + timeline.bins + REGISTERS
     # Where pages are written, of each sample that differs a number and how many: all, at most. One
     # lane's samples, and what sorting them takes, come once.
     samples = timeline.sample_bins.size if timeline.has_swap else 0
     return state + 64 * samples + lanes * (2 * 8 * counts + 2 * 8 * samples)
 
 
-def compile_lanes(eviction: Eviction, form: Form) -> None:
-    """Compile the loop over lanes of an eviction, or load it from disk, by replaying nothing."""
+def compile_loop(loop: ReplayLoop) -> None:
+    """Compile a loop over lanes, or load it from disk, by replaying nothing."""
     columns = {field.name: np.empty(0, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
     events = make_events(columns, page_size=4096, data_pages=32, source="")
     machine = Machine(4096, 32)
     timeline = prepare_view(events, machine, View())
-    if form is Form.GENERAL:
+    if loop.form == "general":
         timeline = timeline._replace(max_order=1)
-    placement = Placement.SPREAD if form is Form.PLACED else Placement.QUEUE
-    order = 1 if form is Form.GENERAL else 0
-    policy = Policy(eviction=eviction, folio_order=order, placement=placement)
+    placement = "spread" if loop.form == "placed" else "queue"
+    order = 1 if loop.form == "general" else 0
+    policy = Policy(eviction=loop.eviction, folio_order=order, placement=placement)  # type: ignore[arg-type]
     replay_timeline(timeline, machine, pack([policy]))

@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.declaration import Declaration, declarations_of, declare
+
 Int64 = NDArray[np.int64]
+
+#: A cost is below this.
+COST_LIMIT_NS = 2**40
+_COPY = "order of magnitude: a 4 KiB copy at 7 to 13 GB/s"
+_UFS = "order of magnitude: data sheets of UFS 3.1"
+_MIGRATION = (
+    "order of magnitude: several times a copy (Yan et al., Nimble Page Management for Tiered "
+    "Memory Systems, ASPLOS 2019: unmapping, TLB shootdown and remapping cost more than the copy)"
+)
+_LZ4 = "order of magnitude: LZ4 at about 0.75 GB/s in and 1.6 GB/s out on a core of a phone"
+_TMEM = "order of magnitude: a hypercall, and a copy from or to a slower tier"
+_KERNEL = "order of magnitude: a few cache misses and atomic operations"
+
+
+def _cost(default_ns: int, meaning: str, source: str) -> Any:
+    return declare(default_ns, meaning, bounds=(0, COST_LIMIT_NS - 1), source=source)
 
 
 @dataclass(frozen=True)
 class Costs:
     """A table of nanoseconds; those of a page are for a page of the machine.
 
-    Parameters
-    ----------
-    reserve_base_ns
-        An allocation that reserves, before anything is dropped.
-    cache_line_ns
-        One cache line invalidated: data lines of a reserved block, tag lines of a freed page.
-    slot_drop_ns
-        One cached page dropped (reclaimed, recalled or collateral).
-    read_random_ns, read_sequential_ns
-        One page read from storage: out of order, and after the page before it in its file.
-    copy_in_ns, copy_out_ns
-        One page copied into, and out of, tag storage.
-    lookup_ns
-        One page looked up at a restore.
-    migrate_base_ns
-        Before the first page is migrated: per-CPU lists drained, page blocks isolated.
-    migrate_page_ns
-        One page migrated out of tag storage: copied, with its mappings changed.
-    compress_ns, decompress_ns
-        One page compressed into tag storage, and decompressed out of it.
-    swap_write_ns
-        One page written to the swap device.
-    tmem_copy_in_ns, tmem_copy_out_ns
-        One page copied into, and out of, the memory behind a hypervisor's region.
+    The defaults are the preset `ufs_phone`.
 
     Raises
     ------
@@ -46,38 +42,66 @@ class Costs:
         When a cost is negative or not whole.
     """
 
-    reserve_base_ns: int = 2_000
-    cache_line_ns: int = 6
-    slot_drop_ns: int = 350
-    read_random_ns: int = 110_000
-    read_sequential_ns: int = 2_800
-    copy_in_ns: int = 550
-    copy_out_ns: int = 550
-    lookup_ns: int = 120
-    migrate_base_ns: int = 150_000
-    migrate_page_ns: int = 8_000
-    compress_ns: int = 5_500
-    decompress_ns: int = 2_600
-    swap_write_ns: int = 40_000
-    tmem_copy_in_ns: int = 1_300
-    tmem_copy_out_ns: int = 1_300
+    reserve_base_ns: int = _cost(
+        2_000, "an allocation that reserves tag blocks, before anything is dropped", _KERNEL
+    )
+    cache_line_ns: int = _cost(
+        6,
+        "one cache line invalidated: data lines of a reserved block, tag lines of a freed page",
+        _KERNEL,
+    )
+    slot_drop_ns: int = _cost(
+        350, "one cached page dropped: reclaimed, recalled or collateral", _KERNEL
+    )
+    read_random_ns: int = _cost(
+        110_000,
+        "one page read from storage out of order",
+        _UFS + ", 9,000 random reads/s at depth 1",
+    )
+    read_sequential_ns: int = _cost(
+        2_800,
+        "one page read from storage after the page before it in its file",
+        _UFS + ", 1.5 GB/s streaming",
+    )
+    copy_in_ns: int = _cost(550, "one page copied into tag storage", _COPY)
+    copy_out_ns: int = _cost(550, "one page copied out of tag storage", _COPY)
+    lookup_ns: int = _cost(120, "one page looked up at a restore", _KERNEL)
+    migrate_base_ns: int = _cost(
+        150_000,
+        "a reservation that migrates, before the first page: per-CPU lists drained, page blocks "
+        "isolated",
+        _MIGRATION,
+    )
+    migrate_page_ns: int = _cost(
+        8_000, "one page migrated out of tag storage: copied, with its mappings changed", _MIGRATION
+    )
+    compress_ns: int = _cost(5_500, "one page compressed into tag storage", _LZ4)
+    decompress_ns: int = _cost(2_600, "one page decompressed out of tag storage", _LZ4)
+    swap_write_ns: int = _cost(
+        40_000,
+        "one page written to the swap device",
+        _UFS + ", 25,000 writes/s into the device's own cache",
+    )
+    tmem_copy_in_ns: int = _cost(
+        1_300, "one page copied into the memory behind a hypervisor's region", _TMEM
+    )
+    tmem_copy_out_ns: int = _cost(
+        1_300, "one page copied out of the memory behind a hypervisor's region", _TMEM
+    )
 
     def __post_init__(self) -> None:
         for name in COST_FIELDS:
             value = getattr(self, name)
-            if type(value) is not int or not 0 <= value < 2**40:
+            if type(value) is not int or not 0 <= value < COST_LIMIT_NS:
                 raise ValueError(f"{name} {value!r} is not a whole number from 0 to 2**40")
 
 
-COST_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Costs))
+#: What is declared of each cost, in the order of `Costs`.
+DECLARED_COSTS: dict[str, Declaration] = declarations_of(Costs)
+COST_FIELDS: tuple[str, ...] = tuple(DECLARED_COSTS)
 
-#: Costs of 4 KiB pages. Storage figures are the order of magnitude of public data sheets of the
-#: class (one outstanding 4 KiB read; streaming bandwidth), CPU figures of a 4 KiB copy at 7 to
-#: 13 GB/s, of LZ4 at about 0.75 GB/s in and 1.6 GB/s out on a phone's core, of a migration of a
-#: base page at several times a copy (Yan et al., "Nimble Page Management for Tiered Memory
-#: Systems", ASPLOS 2019: unmapping, TLB shootdown and remapping cost more than the copy), and of
-#: memory behind a hypervisor at a hypercall and a copy from a slower tier. Only `gcma_v2_board` is
-#: fitted to a measurement.
+#: Costs of 4 KiB pages, of the same sources as the defaults; only `gcma_v2_board` is fitted to a
+#: measurement.
 COST_PRESETS: dict[str, Costs] = {
     # UFS 3.1: about 9,000 random reads/s at depth 1, 1.5 GB/s streaming; 25,000 writes/s, into the
     # device's own cache.
@@ -142,12 +166,23 @@ COST_PRESETS: dict[str, Costs] = {
         tmem_copy_out_ns=6_000,
     ),
 }
-DEFAULT_COSTS = "ufs_phone"
+DEFAULT_PRESET = "ufs_phone"
 
 
-def pack_costs(costs: Sequence[Costs]) -> dict[str, Int64]:
-    """Return costs as arrays by name.  # each [lane]"""
+def pack_costs(costs: Costs | Sequence[Costs], lanes: int) -> dict[str, Int64]:
+    """Return costs as arrays by name.  # each [lane]
+
+    Parameters
+    ----------
+    costs
+        One table for all lanes, or one for each.
+    lanes
+        Number of lanes.
+    """
+    tables = [costs] * lanes if isinstance(costs, Costs) else list(costs)
+    if len(tables) != lanes:
+        raise ValueError(f"{len(tables)} tables of costs for {lanes} lanes")
     return {
-        name: np.array([getattr(table, name) for table in costs], dtype=np.int64)
+        name: np.array([getattr(table, name) for table in tables], dtype=np.int64)
         for name in COST_FIELDS
     }

@@ -1,4 +1,4 @@
-"""Outcomes: what a policy achieved, from the tallies of its replays and a table of costs.
+"""Outcomes: what policies achieved, from the tallies of their replays and a table of costs.
 
 Integers add up over several workloads, peaks are the largest, and every ratio, mean and quantile is
 worked out anew from the sums. What has no value (a ratio over nothing) is masked.
@@ -6,19 +6,29 @@ worked out anew from the sums. What has no value (a ratio over nothing) is maske
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.costs import Int64
-from core.eviction.queue import CACHED_PAGE_NS, PEAK_CACHED, TALLIES, WITHHELD_PAGE_NS
+from core.costs import Costs, Int64, pack_costs
+from core.lane import CACHED_PAGE_NS, PEAK_CACHED, TALLIES, WITHHELD_PAGE_NS
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
-from core.policy import Metadata, System, code
-from core.timeline.prepare import RELEASE, RESERVE, RESIZE, Timeline
+from core.policy import Metadata, Policies, headroom_blocks, reads
+from core.system import SYSTEMS
+from core.system.contract import (
+    CACHE_LINE_BYTES,
+    CostTable,
+    Counted,
+    Holding,
+    Samples,
+    System,
+    Work,
+)
+from core.timeline.prepare import Timeline
+from core.timeline.steps import KIND_BITS, RELEASE, RESERVE, RESIZE
 
-CACHE_LINE_BYTES = 64
 STRUCT_PAGE_BYTES = 64
 COMPACT_BYTES = 16
 
@@ -56,49 +66,84 @@ def is_double(outcome: str) -> bool:
     return UNITS[outcome] == "ratio" or outcome.endswith("_mean_ns")
 
 
-class Outcomes(NamedTuple):
-    """What B replays of one workload counted, before costs."""
+class Replayed(NamedTuple):
+    """What the lanes of one system counted on one timeline, before costs."""
 
-    tallies: Int64  # [lane, TALLIES]
-    samples: Int64  # [lane, bin] reserving allocations, by class and pages dropped
-    series: Int64  # [lane, point] pages cached
-    system: NDArray[np.uint8]  # [lane]
-    metadata: NDArray[np.uint8]  # [lane]
-    headroom_blocks: Int64  # [lane]
-    kept_blocks: Int64  # [lane] of the headroom, if it is dynamic
+    system: str
+    policies: Policies  # [lane] as the system reads them
+    counted: Counted
     ideal_restored: int  # pages, by the bound
     timeline: Timeline
     machine: Machine
 
-    def under(self, *systems: System) -> NDArray[np.bool_]:
-        """Whether each lane is under one of some systems."""
-        return np.isin(self.system, [code(system) for system in systems])
+    @property
+    def traits(self) -> System:
+        """What the system is."""
+        traits: System = SYSTEMS[self.system]
+        return traits
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes."""
+        return int(self.policies.size)
+
+    @property
+    def block_lines(self) -> int:
+        """Data cache lines of a tag block."""
+        return self.machine.tag_block_pages * self.machine.page_size // CACHE_LINE_BYTES
+
+    def of(self, lanes: NDArray[np.int64]) -> Replayed:
+        """Return what some of the lanes counted."""
+        counted = Counted(*(array[lanes] for array in self.counted))
+        return self._replace(policies=self.policies[lanes], counted=counted)
 
 
-class Samples(NamedTuple):
-    """Tallies of reservation latency: how often a triple (blocks, dropped, written) occurred."""
+class Outcomes(NamedTuple):
+    """What B policies counted on one workload: lanes of one system on one timeline together.
 
-    atomic: NDArray[np.bool_]  # [bin]
-    blocks: Int64  # [bin]
-    dropped: Int64  # [bin]
-    written: Int64  # [bin] of those dropped, pages written to the swap device
-    block_lines: Int64  # [bin] data cache lines of a block
-    counts: Int64  # [lane, bin]
+    Lane `i` of the batch is lane `place_of[i]` of ``groups[group_of[i]]``.
+    """
+
+    groups: tuple[Replayed, ...]
+    group_of: NDArray[np.int64]  # [lane]
+    place_of: NDArray[np.int64]  # [lane]
+
+    @property
+    def tallies(self) -> Int64:
+        """What every lane counted, in the order of `core.lane.TALLIES`.  # [lane, tally]"""
+        tallies = np.zeros((self.group_of.size, len(TALLIES)), dtype=np.int64)
+        for number, group in enumerate(self.groups):
+            mine = self.group_of == number
+            tallies[mine] = group.counted.tallies[self.place_of[mine]]
+        return tallies
+
+    def lane(self, lane: int) -> Replayed:
+        """Return what one lane counted."""
+        group: Replayed = self.groups[self.group_of[lane]]
+        return group.of(self.place_of[[lane]])
 
 
-def samples_of(outcomes: Outcomes) -> Samples:
+def together(parts: Sequence[tuple[NDArray[np.int64], Replayed]], lanes: int) -> Outcomes:
+    """Return the outcomes of `lanes` lanes from (lanes of the batch, what they counted)."""
+    group_of, place_of = np.zeros(lanes, dtype=np.int64), np.zeros(lanes, dtype=np.int64)
+    for number, (mine, _) in enumerate(parts):
+        group_of[mine], place_of[mine] = number, np.arange(mine.size)
+    return Outcomes(tuple(group for _, group in parts), group_of, place_of)
+
+
+def samples_of(run: Replayed) -> Samples:
     """Return the latency tallies of every lane, without the bins that all lanes left empty."""
-    classes = outcomes.timeline.classes
+    classes = run.timeline.classes
     bins = classes[:, 3]
-    used = np.flatnonzero(outcomes.samples.any(axis=0))
+    used = np.flatnonzero(run.counted.samples.any(axis=0))
     dropped = np.arange(int(bins.sum()), dtype=np.int64) - np.repeat(classes[:, 2], bins)
     return Samples(
         atomic=np.repeat(classes[:, 0] == 1, bins)[used],
         blocks=np.repeat(classes[:, 1], bins)[used],
         dropped=dropped[used],
         written=np.repeat(classes[:, 4], bins)[used],
-        block_lines=np.full(used.size, _block_lines(outcomes.machine), dtype=np.int64),
-        counts=outcomes.samples[:, used],
+        block_lines=np.full(used.size, run.block_lines, dtype=np.int64),
+        counts=run.counted.samples[:, used],
     )
 
 
@@ -111,84 +156,119 @@ SERIES = (
 )
 
 
-def series_of(outcomes: Outcomes) -> dict[str, Int64]:
+def series_of(run: Replayed) -> dict[str, Int64]:
     """Return what tag storage holds over time.  # each [lane, point]
 
     Headroom that is not reserved counts as empty; of a region, what was handed back as reserved.
     """
-    timeline = outcomes.timeline
-    kinds = timeline.word & 7
+    timeline, cached = run.timeline, run.counted.series
+    kinds = timeline.word & KIND_BITS
     resized = kinds == RESIZE
     change = np.where(kinds == RESERVE, 1, np.where(kinds == RELEASE, -1, 0))
     reserved = np.concatenate([[0], np.cumsum(change * timeline.block_pages)])
     if resized.any():
         last = np.maximum.accumulate(np.where(resized, np.arange(kinds.size), -1))
-        size = np.where(last < 0, timeline.slots, timeline.page[np.maximum(last, 0)])
+        size = np.where(last < 0, timeline.slots, timeline.argument[np.maximum(last, 0)])
         reserved = np.concatenate([[0], timeline.slots - size])
-    at = reserved[timeline.series_steps[1:]]
-    always = outcomes.under(System.CARVEOUT)[:, None]
-    held = np.where(always, timeline.slots, at[None, :])
-    points = at.size
+    held = np.broadcast_to(reserved[timeline.series_steps[1:]], cached.shape)
+    if run.traits.holding is Holding.ALWAYS:
+        held = np.full(cached.shape, timeline.slots)
+    points = cached.shape[1]
     times = np.array([timeline.span_ns * (point + 1) // points for point in range(points)])
     return {
-        "series_time_ns": np.broadcast_to(times, held.shape),
+        "series_time_ns": np.broadcast_to(times, cached.shape),
         "series_reserved_pages": held,
-        "series_cached_pages": outcomes.series,
-        "series_empty_pages": timeline.slots - held - outcomes.series,
+        "series_cached_pages": cached,
+        "series_empty_pages": timeline.slots - held - cached,
     }
 
 
-def _block_lines(machine: Machine) -> int:
-    return machine.tag_block_pages * machine.page_size // CACHE_LINE_BYTES
-
-
-def measure(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
+def measure(
+    workloads: Outcomes | Sequence[Outcomes], costs: Costs | Sequence[Costs] | None = None
+) -> Columns:
     """Return every outcome of `UNITS` over one or several workloads.  # each [lane]
 
     Parameters
     ----------
     workloads
-        The outcomes of the same lanes, a workload each.
+        The outcomes of the same policies, a workload each.
     costs
-        Nanoseconds by name.  # each [lane]
+        One table of costs for all lanes, or one for each; by default those of a UFS phone.
+
+    Returns
+    -------
+    dict of str to numpy.ma.MaskedArray
+        Columns by name, for `pandas.DataFrame` or a row a policy; what has no value is masked.
     """
+    runs = [workloads] if isinstance(workloads, Outcomes) else list(workloads)
+    lanes = runs[0].group_of.size
+    table = pack_costs(costs if costs is not None else Costs(), lanes)
+    columns: Columns = {name: _no_value(lanes, is_double(name)) for name in UNITS}
+    for mine, groups in _of_one_system(runs):
+        found = _measure(groups, {name: values[mine] for name, values in table.items()})
+        for name, column in found.items():
+            columns[name][mine] = column
+    return columns
+
+
+def _of_one_system(
+    runs: Sequence[Outcomes],
+) -> Iterator[tuple[NDArray[np.int64], list[Replayed]]]:
+    """Yield lanes that are of one group in every workload, and what they counted in each."""
+    groups = np.stack([run.group_of for run in runs], axis=1)
+    for numbers in np.unique(groups, axis=0):
+        mine = np.flatnonzero((groups == numbers).all(axis=1))
+        pairs = zip(runs, numbers, strict=True)
+        yield mine, [run.groups[number].of(run.place_of[mine]) for run, number in pairs]
+
+
+def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
+    """Return every outcome of lanes of one system."""
+    traits = workloads[0].traits
     counted = {
-        name: sum((run.tallies[:, column] for run in workloads), _zero(workloads))
+        name: _total([run.counted.tallies[:, column] for run in workloads])
         for column, name in enumerate(TALLIES)
     }
     columns: Columns = {name: _whole(counted[name]) for name in PAGE_COUNTERS}
-    first = workloads[0]
-    reserves = ~first.under(System.CARVEOUT)
-    reservations = sum(run.timeline.occupancy.reservations for run in workloads)
-    releases = sum(run.timeline.occupancy.releases for run in workloads)
-    refaults = _zero(workloads) + sum(run.timeline.refaults for run in workloads)
-    columns["reservations"] = _whole(np.where(reserves, reservations, 0))
-    columns["releases"] = _whole(np.where(reserves, releases, 0))
+    zero = np.zeros_like(counted["stored"])
+    reserves = traits.holding is not Holding.ALWAYS
+    occupancies = [run.timeline.occupancy for run in workloads]
+    refaults = zero + sum(run.timeline.refaults for run in workloads)
+    reservations = sum(one.reservations for one in occupancies) if reserves else 0
+    releases = sum(one.releases for one in occupancies) if reserves else 0
+    columns["reservations"] = _whole(zero + reservations)
+    columns["releases"] = _whole(zero + releases)
     columns["refaults"] = _whole(refaults)
     restored, recalled = counted["restored"], counted["recalled"]
     columns["hit_ratio"] = _ratio(restored, restored + counted["missed"])
     columns["refault_hit_ratio"] = _ratio(restored, refaults)
     columns["collateral_ratio"] = _ratio(counted["collateral"], recalled + counted["collateral"])
     columns |= _occupancy(workloads)
-    columns |= _latency(workloads, costs)
-    copies = first.under(System.CLEANCACHE, System.TMEM)
+    samples = _samples_together(workloads)
+    columns |= _latency(samples, traits.sample_ns(samples, costs))
     columns["failed_pinned"] = _whole(counted["failed_pinned"])
     columns["failed_atomic"] = _whole(counted["failed_atomic"])
-    columns["copies_in"] = _whole(np.where(copies, counted["stored"], 0))
-    columns["copies_out"] = _whole(np.where(copies, restored, 0))
+    columns["copies_in"] = _whole(counted["stored"] if traits.caches_copies else zero)
+    columns["copies_out"] = _whole(restored if traits.caches_copies else zero)
     columns["compressions"] = _whole(counted["compressed"])
     columns["decompressions"] = _whole(counted["decompressed"])
     columns["migrations"] = _whole(counted["migrated"])
     columns["swap_writes"] = _whole(counted["written"])
     columns["metadata_bytes"] = _whole(np.max([_metadata_bytes(run) for run in workloads], axis=0))
-    columns |= _time(workloads, counted, costs)
-    ideal = _zero(workloads) + sum(run.ideal_restored for run in workloads)
+    columns |= _time(workloads, counted, samples, costs)
+    ideal = zero + sum(run.ideal_restored for run in workloads)
     columns["share_of_ideal"] = _ratio(restored, ideal)
-    return {name: columns[name] for name in UNITS}
+    return columns
 
 
-def _zero(workloads: Sequence[Outcomes]) -> Int64:
-    return np.zeros(workloads[0].tallies.shape[0], dtype=np.int64)
+def _no_value(lanes: int, double: bool) -> Column | DoubleColumn:
+    empty: Column = np.ma.array(np.zeros(lanes, dtype=np.int64), mask=True)
+    return empty.astype(np.float64) if double else empty
+
+
+def _total(parts: Sequence[Int64]) -> Int64:
+    total: Int64 = np.sum(parts, axis=0)
+    return total
 
 
 def _whole(values: NDArray[np.int64]) -> Column:
@@ -201,38 +281,28 @@ def _ratio(part: NDArray[np.generic], whole: NDArray[np.generic]) -> DoubleColum
     return np.ma.array(values, mask=empty)
 
 
-def _occupancy(workloads: Sequence[Outcomes]) -> Columns:
+def _occupancy(workloads: Sequence[Replayed]) -> Columns:
     """Shares of all slots over time, tag-block amplification and the peak of reserved blocks."""
-    lanes = workloads[0].tallies.shape[0]
+    lanes, holding = workloads[0].lanes, workloads[0].traits.holding
+    always = holding is Holding.ALWAYS
     total, reserved, cached, headroom, empty = (np.zeros(lanes) for _ in range(5))
     blocks_ns, tagged_ns = np.zeros(lanes), np.zeros(lanes)
     peak = np.zeros(lanes, dtype=np.int64)
     for run in workloads:
-        timeline, reserves = run.timeline, ~run.under(System.CARVEOUT)
-        occupancy, blocks = timeline.occupancy, run.machine.tag_blocks
-        pages = timeline.block_pages
-        reserved_ns = np.concatenate([[0], np.cumsum(occupancy.block_reserved_ns)]) * pages
-        all_ns = timeline.slots * timeline.span_ns
-        withheld_ns = run.tallies[:, WITHHELD_PAGE_NS]
-        mine = np.where(reserves, reserved_ns[-1], all_ns)
-        mine = np.where(run.under(System.TMEM), withheld_ns, mine)
-        caching = run.tallies[:, CACHED_PAGE_NS]
-        unreserved = run.headroom_blocks * pages * timeline.span_ns
-        spare = unreserved - reserved_ns[run.headroom_blocks]
-        # Blocks that are kept empty are others by and by: the replay has counted how long.
-        kept = run.kept_blocks * pages * timeline.span_ns + withheld_ns
-        spare = np.where(run.under(System.CLEANCACHE) & (run.kept_blocks > 0), kept, spare)
-        spare = np.where(run.under(System.CLEANCACHE, System.ZSWAP), spare, 0)
+        timeline, blocks = run.timeline, run.machine.tag_blocks
+        occupancy, all_ns = timeline.occupancy, timeline.slots * timeline.span_ns
+        mine = _reserved_ns(run)
+        caching = run.counted.tallies[:, CACHED_PAGE_NS]
+        spare = _headroom_ns(run)
         total += all_ns
         reserved += mine
         cached += caching
         headroom += spare
         empty += all_ns - mine - caching - spare
-        always = blocks * occupancy.inverse_ideal_ns
-        blocks_ns += np.where(reserves, occupancy.amplification_ns, always)
+        carved_ns = blocks * occupancy.inverse_ideal_ns
+        blocks_ns += carved_ns if always else occupancy.amplification_ns
         tagged_ns += occupancy.tagged_ns
-        here = np.where(reserves, occupancy.peak_reserved, blocks)
-        peak = np.maximum(peak, here)
+        peak = np.maximum(peak, blocks if always else occupancy.peak_reserved)
     return {
         "reserved_share": _ratio(reserved, total),
         "cached_share": _ratio(cached, total),
@@ -243,26 +313,57 @@ def _occupancy(workloads: Sequence[Outcomes]) -> Columns:
     }
 
 
-def _latency(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
-    """Mean and nearest-rank quantiles of the reservation samples: of all, and of atomic ones."""
+def _block_ns(run: Replayed) -> Int64:
+    """Return the slot time for which the first so many blocks are reserved.  # [blocks + 1]"""
+    reserved_ns = run.timeline.occupancy.block_reserved_ns
+    return np.concatenate([[0], np.cumsum(reserved_ns)]) * run.timeline.block_pages
+
+
+def _reserved_ns(run: Replayed) -> Int64:
+    """Return the slot time for which tag storage holds something else.  # [lane]"""
+    if run.traits.holding is Holding.AS_COUNTED:
+        return run.counted.tallies[:, WITHHELD_PAGE_NS]
+    timeline = run.timeline
+    always = run.traits.holding is Holding.ALWAYS
+    held_ns = timeline.slots * timeline.span_ns if always else _block_ns(run)[-1]
+    return np.full(run.lanes, held_ns, dtype=np.int64)
+
+
+def _headroom_ns(run: Replayed) -> Int64:
+    """Return the slot time of headroom that is not reserved.  # [lane]"""
+    if "headroom" not in reads(run.system):
+        return np.zeros(run.lanes, dtype=np.int64)
+    timeline = run.timeline
+    blocks = headroom_blocks(run.policies["headroom"], run.machine.tag_blocks)
+    all_ns = blocks * timeline.block_pages * timeline.span_ns
+    # Blocks that are kept empty are others by and by: the replay has counted how long.
+    dynamic = (run.policies["headroom_mode"] == "dynamic") & (blocks > 0)
+    counted_ns = all_ns + run.counted.tallies[:, WITHHELD_PAGE_NS]
+    spare: Int64 = np.where(dynamic, counted_ns, all_ns - _block_ns(run)[blocks])
+    return spare
+
+
+def _samples_together(workloads: Sequence[Replayed]) -> Samples:
     parts = [samples_of(run) for run in workloads]
-    blocks, dropped, written, lines = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("blocks", "dropped", "written", "block_lines")
-    )
-    atomic = np.concatenate([part.atomic for part in parts])
-    counts = np.concatenate([part.counts for part in parts], axis=1)
-    values = (
-        costs["reserve_base_ns"][:, None]
-        + (blocks * lines) * costs["cache_line_ns"][:, None]
-        + dropped * _per_page_ns(workloads[0], costs)[:, None]
-        + written * costs["swap_write_ns"][:, None]
-        + (dropped > 0) * _before_ns(workloads[0], costs)[:, None]
-    )  # [lane, bin]
-    ranking = np.argsort(values, axis=1, kind="stable")
-    values = np.take_along_axis(values, ranking, axis=1)
+    columns = [np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)]
+    return Samples(*columns)
+
+
+def _latency(samples: Samples, values_ns: Int64) -> Columns:
+    """Mean and nearest-rank quantiles of the reservation samples: of all, and of atomic ones.
+
+    Parameters
+    ----------
+    samples
+        Those of all workloads together.
+    values_ns
+        What each takes.  # [lane, bin]
+    """
+    ranking = np.argsort(values_ns, axis=1, kind="stable")
+    values = np.take_along_axis(values_ns, ranking, axis=1)
     columns: Columns = {}
-    for prefix, chosen in (("reservation", counts), ("atomic_reservation", counts * atomic)):
+    atomic = samples.counts * samples.atomic
+    for prefix, chosen in (("reservation", samples.counts), ("atomic_reservation", atomic)):
         weights = np.take_along_axis(chosen, ranking, axis=1)
         reached = np.cumsum(weights, axis=1)
         number = weights.sum(axis=1)
@@ -277,52 +378,28 @@ def _latency(workloads: Sequence[Outcomes], costs: dict[str, Int64]) -> Columns:
     return columns
 
 
-def _per_page_ns(run: Outcomes, costs: dict[str, Int64]) -> Int64:
-    """Return what a reservation pays for each page in its way."""
-    migrates = run.under(System.MIGRATE_CMA)
-    return np.where(migrates, costs["migrate_page_ns"], costs["slot_drop_ns"])
+def _metadata_bytes(run: Replayed) -> Int64:
+    """Return the most that describes tag pages at one time.  # [lane]"""
+    schemes = run.policies["metadata"]
+    if run.traits.metadata is not None:
+        schemes = np.full(run.lanes, run.traits.metadata, dtype=object)
+    memmap = run.timeline.slots * STRUCT_PAGE_BYTES
+    compact = run.counted.tallies[:, PEAK_CACHED] * COMPACT_BYTES
+    used = np.where(schemes == Metadata.MEMMAP, memmap, 0)
+    return np.where(schemes == Metadata.COMPACT, compact, used).astype(np.int64)
 
 
-def _before_ns(run: Outcomes, costs: dict[str, Int64]) -> Int64:
-    """Return what a reservation pays before the first page in its way."""
-    return np.where(run.under(System.MIGRATE_CMA), costs["migrate_base_ns"], 0)
-
-
-def _metadata_bytes(run: Outcomes) -> Int64:
-    slots = np.full(run.system.size, run.timeline.slots, dtype=np.int64)
-    used = np.select(
-        [
-            run.under(System.CARVEOUT, System.IDEAL),
-            run.under(System.MIGRATE_CMA) | (run.metadata == code(Metadata.MEMMAP)),
-            run.metadata == code(Metadata.COMPACT),
-        ],
-        [0, slots * STRUCT_PAGE_BYTES, run.tallies[:, PEAK_CACHED] * COMPACT_BYTES],
-        default=0,
-    )
-    return used.astype(np.int64)
-
-
-def _read_ns(pages: Int64, sequential: Int64, costs: dict[str, Int64]) -> Int64:
+def _read_ns(pages: Int64, sequential: Int64, costs: CostTable) -> Int64:
     random = pages - sequential
     return random * costs["read_random_ns"] + sequential * costs["read_sequential_ns"]
 
 
-def _emptied(workloads: Sequence[Outcomes]) -> Int64:
-    """Return how many reservations had to migrate pages."""
-    found = _zero(workloads)
-    for run in workloads:
-        samples = samples_of(run)
-        moves = samples.counts * (samples.dropped > 0)
-        found = found + np.where(run.under(System.MIGRATE_CMA), moves.sum(axis=1), 0)
-    return found
-
-
 def _time(
-    workloads: Sequence[Outcomes], counted: dict[str, Int64], costs: dict[str, Int64]
+    workloads: Sequence[Replayed], counted: dict[str, Int64], samples: Samples, costs: CostTable
 ) -> Columns:
     """Storage time, and what of it was saved once all that the policy did is paid."""
     read = _read_ns(counted["missed"], counted["missed_sequential"], costs)
-    zero = _zero(workloads)
+    zero = np.zeros_like(read)
     all_missed = _read_ns(
         zero + sum(run.timeline.restore_pages for run in workloads),
         zero + sum(run.timeline.restore_sequential_pages for run in workloads),
@@ -332,29 +409,9 @@ def _time(
     for run in workloads:
         occupancy = run.timeline.occupancy
         page_lines = run.machine.page_size // DATA_PAGES_PER_TAG_PAGE // CACHE_LINE_BYTES
-        data = occupancy.reservations * _block_lines(run.machine)
-        lines += data + occupancy.freed_tagged_pages * page_lines
-    dropped = counted["reclaimed"] + counted["recalled"] + counted["collateral"]
-    first = workloads[0]
-    # A compressed page is not copied besides; one that was not read since it never left is neither.
-    copies = first.under(System.CLEANCACHE, System.TMEM)
-    tmem = first.under(System.TMEM)
-    copy_in_ns = np.where(tmem, costs["tmem_copy_in_ns"], costs["copy_in_ns"])
-    copy_out_ns = np.where(tmem, costs["tmem_copy_out_ns"], costs["copy_out_ns"])
-    looks = ~first.under(System.MIGRATE_CMA)
-    offered_to_swap = zero + sum(run.timeline.offered_anonymous_pages for run in workloads)
-    paid = (
-        np.where(copies, counted["stored"] * copy_in_ns + counted["restored"] * copy_out_ns, 0)
-        + np.where(looks, counted["restored"] + counted["missed"], 0) * costs["lookup_ns"]
-        + dropped * costs["slot_drop_ns"]
-        + lines * costs["cache_line_ns"]
-        + counted["compressed"] * costs["compress_ns"]
-        + counted["decompressed"] * costs["decompress_ns"]
-        + counted["migrated"] * costs["migrate_page_ns"]
-        + _emptied(workloads) * costs["migrate_base_ns"]
-        # Without it every page that is swapped out is written.
-        + (counted["written"] - offered_to_swap) * costs["swap_write_ns"]
-    )
-    pays = ~first.under(System.CARVEOUT, System.IDEAL)
-    saved = all_missed - read - np.where(pays, paid, 0)
+        lines += occupancy.reservations * run.block_lines
+        lines += occupancy.freed_tagged_pages * page_lines
+    offered_to_swap = sum(run.timeline.offered_anonymous_pages for run in workloads)
+    work = Work(counted, samples, lines, offered_to_swap)
+    saved = all_missed - read - workloads[0].traits.pays(work, costs)
     return {"read_ns": _whole(read), "time_saved_ns": _whole(saved)}

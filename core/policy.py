@@ -1,37 +1,18 @@
-"""Policies: what to do with unused tag storage, one at a time by name or many as arrays."""
+"""Policies: what to do with unused tag storage, one at a time by name or many as an array."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-class System(StrEnum):
-    """What holds the unused tag storage."""
-
-    CARVEOUT = "carveout"
-    CLEANCACHE = "cleancache"
-    ZSWAP = "zswap"
-    TMEM = "tmem"
-    MIGRATE_CMA = "migrate_cma"
-    IDEAL = "ideal"
-
-
-class Eviction(StrEnum):
-    """Which unit is reclaimed when the cache needs room."""
-
-    FIFO = "fifo"
-    LRU = "lru"
-    CLOCK = "clock"
-    SIEVE = "sieve"
-    S3FIFO = "s3fifo"
-    RANDOM = "random"
-    NONE = "none"
+from core.declaration import BELOW_ONE, Declaration, Need, declarations_of, declare
+from core.eviction import EVICTIONS
+from core.system import SYSTEMS
 
 
 class Admission(StrEnum):
@@ -123,76 +104,16 @@ class Packing(StrEnum):
 
 MAX_FOLIO_ORDER = 9
 
-#: Policy fields that hold a word, with their words.
-WORDS: dict[str, type[StrEnum]] = {
-    "system": System,
-    "eviction": Eviction,
-    "admission": Admission,
-    "restore": Restore,
-    "drop": Drop,
-    "large_folios": LargeFolios,
-    "placement": Placement,
-    "headroom_mode": HeadroomMode,
-    "tagged_placement": TaggedPlacement,
-    "guests": Guests,
-    "packing": Packing,
-    "anonymous": Anonymous,
-    "metadata": Metadata,
-}
-
-#: Policy fields that hold a number, with the least and the most that they may be; whole if those
-#: are. The most that a share may be is just below 1.
-_BELOW_ONE = 1 - 2.0**-53
-NUMBERS: dict[str, tuple[float, float]] = {
-    "folio_order": (0, MAX_FOLIO_ORDER),
-    "headroom": (0.0, _BELOW_ONE),
-    "guest_ratio": (0.0, _BELOW_ONE),
-    "compression_ratio": (1.0, 100.0),
-    "tmem_ratio": (0.0001, 1.0),
-    "tmem_swing": (0.0, 1.0),
-    "tmem_period_ns": (10**6, 2**50),
-    "discard_ratio": (0.0, 1.0),
-    "pinned_ratio": (0.0, 1.0),
-    "pin_duration_ns": (0, 2**50),
-    "pinned_on_purpose": (0, 2**31 - 1),
-    "seed": (0, 2**31 - 1),
-}
-WHOLE_NUMBERS = tuple(name for name, (low, _) in NUMBERS.items() if isinstance(low, int))
-
-_TAGGED_FIELDS = ("tagged_placement", "guests", "guest_ratio")
-_CACHE_FIELDS = ("eviction", "admission", "restore", "drop", "folio_order", "large_folios", "seed")
-#: The fields that each system reads, beside `system` itself: others change nothing under it.
-READS: dict[System, tuple[str, ...]] = {
-    System.CARVEOUT: (),
-    System.CLEANCACHE: (
-        *(*_CACHE_FIELDS, "headroom", "headroom_mode", "placement", "metadata"),
-        *_TAGGED_FIELDS,
-    ),
-    System.ZSWAP: (
-        *("admission", "restore", "headroom", "packing", "compression_ratio", "anonymous"),
-        *("metadata", "seed"),
-        *_TAGGED_FIELDS,
-    ),
-    System.TMEM: (
-        *(*_CACHE_FIELDS, "tmem_ratio", "tmem_swing", "tmem_period_ns", "discard_ratio"),
-        "metadata",
-    ),
-    System.MIGRATE_CMA: (
-        *("pinned_ratio", "pin_duration_ns", "pinned_on_purpose", "seed"),
-        *("guests", "guest_ratio"),
-    ),
-    System.IDEAL: _TAGGED_FIELDS,
-}
-
-
-def code(word: StrEnum) -> int:
-    """Return the number that stands for `word` in kernels: its place in its enum."""
-    return list(type(word)).index(word)
+_CACHES = ("cleancache", "tmem")
+_KEEPERS = ("cleancache", "zswap")
+_TAGGED = ("cleancache", "zswap", "ideal")
+_NO_GUESTS = Need("guest_ratio", "there are no guests")
+_MOST_NS = 2**50
 
 
 @dataclass(frozen=True)
 class Policy:
-    """One policy by its named fields (docs/model.md says what each does).
+    """One policy by its named fields; docs/model.md says exactly what each does.
 
     Raises
     ------
@@ -200,102 +121,209 @@ class Policy:
         When a field is outside its domain.
     """
 
-    system: System = System.CLEANCACHE
-    eviction: Eviction = Eviction.LRU
-    admission: Admission = Admission.ALL
-    restore: Restore = Restore.INCLUSIVE
-    drop: Drop = Drop.PAGE
-    folio_order: int = 0
-    large_folios: LargeFolios = LargeFolios.CUT
-    headroom: float = 0.0
-    headroom_mode: HeadroomMode = HeadroomMode.STATIC
-    placement: Placement = Placement.QUEUE
-    tagged_placement: TaggedPlacement = TaggedPlacement.RECORDED
-    guests: Guests = Guests.KVM
-    guest_ratio: float = 0.0
-    packing: Packing = Packing.ZSMALLOC
-    anonymous: Anonymous = Anonymous.NONE
-    compression_ratio: float = 3.0
-    tmem_ratio: float = 1 / 32
-    tmem_swing: float = 0.0
-    tmem_period_ns: int = 10**10
-    discard_ratio: float = 0.0
-    pinned_ratio: float = 0.0
-    pin_duration_ns: int = 10**7
-    pinned_on_purpose: int = 0
-    metadata: Metadata = Metadata.MEMMAP
-    seed: int = 0
+    system: str = declare("cleancache", "what holds the unused tag storage", words=SYSTEMS)
+    eviction: str = declare(
+        "lru", "which unit goes when room is needed", words=EVICTIONS, read_by=_CACHES
+    )
+    admission: Admission = declare(
+        Admission.ALL,
+        "which evicted folios are let in: all, or those of the workingset",
+        words=Admission,
+        read_by=(*_CACHES, "zswap"),
+    )
+    restore: Restore = declare(
+        Restore.INCLUSIVE,
+        "whether a restored page keeps its copy (inclusive) or not",
+        words=Restore,
+        read_by=(*_CACHES, "zswap"),
+    )
+    drop: Drop = declare(
+        Drop.PAGE,
+        "what a reservation drops of a unit that it hits: the pages hit, or the whole unit",
+        words=Drop,
+        read_by=_CACHES,
+    )
+    folio_order: int = declare(
+        0,
+        "order of the units that a folio is cut into, and ranked and dropped by",
+        bounds=(0, MAX_FOLIO_ORDER),
+        read_by=_CACHES,
+    )
+    large_folios: LargeFolios = declare(
+        LargeFolios.CUT,
+        "what happens to folios above order 0: they are cut into units, or refused",
+        words=LargeFolios,
+        read_by=_CACHES,
+    )
+    headroom: float = declare(
+        0.0,
+        "share of the tag blocks that never cache, so that tags find them empty",
+        bounds=(0.0, BELOW_ONE),
+        read_by=_KEEPERS,
+    )
+    headroom_mode: HeadroomMode = declare(
+        HeadroomMode.STATIC,
+        "whether the headroom is the first blocks, or as many of the emptiest",
+        words=HeadroomMode,
+        read_by=("cleancache",),
+        needs=(Need("headroom", "there is no headroom to keep empty", "dynamic"),),
+    )
+    placement: Placement = declare(
+        Placement.QUEUE,
+        "which free slots the pages of a unit take",
+        words=Placement,
+        read_by=("cleancache",),
+    )
+    tagged_placement: TaggedPlacement = declare(
+        TaggedPlacement.RECORDED,
+        "which frames tagged pages get: those recorded, or those of an allocator that knows",
+        words=TaggedPlacement,
+        read_by=_TAGGED,
+        needs=(Need("headroom", "there is no headroom to fill first", "headroom_first"),),
+    )
+    guests: Guests = declare(
+        Guests.KVM,
+        "when the memory of guests is tagged: from the start (kvm), or as they touch it (pkvm)",
+        words=Guests,
+        read_by=(*_TAGGED, "migrate_cma"),
+        needs=(_NO_GUESTS,),
+    )
+    guest_ratio: float = declare(
+        0.0,
+        "share of the tag blocks that covers the memory of guests with MTE",
+        bounds=(0.0, BELOW_ONE),
+        read_by=(*_TAGGED, "migrate_cma"),
+    )
+    packing: Packing = declare(
+        Packing.ZSMALLOC,
+        "how compressed pages share a slot: by size classes (zsmalloc) or in pairs (zbud)",
+        words=Packing,
+        read_by=("zswap",),
+    )
+    anonymous: Anonymous = declare(
+        Anonymous.NONE,
+        "what becomes of anonymous pages that go to a swap device: nothing, kept and written "
+        "through, or kept and written back",
+        words=Anonymous,
+        read_by=("zswap",),
+    )
+    compression_ratio: float = declare(
+        3.0,
+        "mean of a page's size over that of its compressed copy",
+        bounds=(1.0, 100.0),
+        read_by=("zswap",),
+    )
+    tmem_ratio: float = declare(
+        1 / 32,
+        "size of the hypervisor's region at most, as a share of data memory",
+        bounds=(0.0001, 1.0),
+        read_by=("tmem",),
+    )
+    tmem_swing: float = declare(
+        0.0,
+        "share of the region that the hypervisor takes away and gives back by turns",
+        bounds=(0.0, 1.0),
+        read_by=("tmem",),
+    )
+    tmem_period_ns: int = declare(
+        10**10,
+        "time from one shrinking of the region to the next",
+        bounds=(10**6, _MOST_NS),
+        read_by=("tmem",),
+        needs=(Need("tmem_swing", "the region keeps its size"),),
+    )
+    discard_ratio: float = declare(
+        0.0,
+        "share of lookups that find a page discarded by the hypervisor",
+        bounds=(0.0, 1.0),
+        read_by=("tmem",),
+    )
+    pinned_ratio: float = declare(
+        0.0,
+        "share of the pages in tag storage that are pinned for a while",
+        bounds=(0.0, 1.0),
+        read_by=("migrate_cma",),
+    )
+    pin_duration_ns: int = declare(
+        10**7,
+        "how long a page stays pinned",
+        bounds=(0, _MOST_NS),
+        read_by=("migrate_cma",),
+        needs=(Need("pinned_ratio", "nothing is pinned"),),
+    )
+    pinned_on_purpose: int = declare(
+        0,
+        "pages in tag storage that somebody pins for good",
+        bounds=(0, 2**31 - 1),
+        read_by=("migrate_cma",),
+    )
+    metadata: Metadata = declare(
+        Metadata.MEMMAP,
+        "what describes a tag page: a struct page, 16 bytes a cached page, or nothing",
+        words=Metadata,
+        read_by=(*_CACHES, "zswap"),
+    )
+    seed: int = declare(
+        0,
+        "seed of what a system or an eviction draws",
+        bounds=(0, 2**31 - 1),
+        read_by=(*_CACHES, "zswap", "migrate_cma"),
+    )
 
     def __post_init__(self) -> None:
-        for name, words in WORDS.items():
-            object.__setattr__(self, name, words(getattr(self, name)))
-        for name, (low, high) in NUMBERS.items():
-            value = getattr(self, name)
-            if name not in WHOLE_NUMBERS:
-                value = float(value)
-                object.__setattr__(self, name, value)
-            if not low <= value <= high:
-                raise ValueError(f"{name} {value} is not between {low} and {high}")
+        for name, declared in DECLARED.items():
+            object.__setattr__(self, name, declared.checked(name, getattr(self, name)))
 
 
-POLICY_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Policy))
+#: What is declared of each field, in the order of `Policy`.
+DECLARED: dict[str, Declaration] = declarations_of(Policy)
+POLICY_FIELDS: tuple[str, ...] = tuple(DECLARED)
+#: The fields that hold a word.
+WORD_FIELDS: tuple[str, ...] = tuple(name for name in DECLARED if DECLARED[name].words is not None)
 
 PRESETS: dict[str, Policy] = {
     # "Guaranteed CMA" v2, 20251026203611.1608903-1
     "gcma": Policy(admission=Admission.WORKINGSET, large_folios=LargeFolios.REFUSE),
     # mm/cleancache.c of Linux 3.0 to 5.16
-    "classic": Policy(eviction=Eviction.FIFO, restore=Restore.EXCLUSIVE),
+    "classic": Policy(eviction="fifo", restore=Restore.EXCLUSIVE),
 }
 
-
-class Policies(NamedTuple):
-    """B policies as arrays, one element a lane; words are codes.  # each [lane]"""
-
-    system: NDArray[np.uint8]
-    eviction: NDArray[np.uint8]
-    admission: NDArray[np.uint8]
-    restore: NDArray[np.uint8]
-    drop: NDArray[np.uint8]
-    folio_order: NDArray[np.int64]
-    large_folios: NDArray[np.uint8]
-    headroom: NDArray[np.float64]
-    headroom_mode: NDArray[np.uint8]
-    placement: NDArray[np.uint8]
-    tagged_placement: NDArray[np.uint8]
-    guests: NDArray[np.uint8]
-    guest_ratio: NDArray[np.float64]
-    packing: NDArray[np.uint8]
-    anonymous: NDArray[np.uint8]
-    compression_ratio: NDArray[np.float64]
-    tmem_ratio: NDArray[np.float64]
-    tmem_swing: NDArray[np.float64]
-    tmem_period_ns: NDArray[np.int64]
-    discard_ratio: NDArray[np.float64]
-    pinned_ratio: NDArray[np.float64]
-    pin_duration_ns: NDArray[np.int64]
-    pinned_on_purpose: NDArray[np.int64]
-    metadata: NDArray[np.uint8]
-    seed: NDArray[np.int64]
-
-    @property
-    def lanes(self) -> int:
-        """Number of policies."""
-        return int(self.system.size)
-
-    def of(self, lanes: NDArray[np.int64]) -> Policies:
-        """The policies of some lanes."""
-        return Policies._make(column[lanes] for column in self)
+#: B policies as one structured array, a field of `Policy` each.  # [lane]
+Policies = NDArray[Any]
+_COLUMNS = np.dtype([(name, declared.array_type) for name, declared in DECLARED.items()])
 
 
 def pack(policies: Sequence[Policy]) -> Policies:
-    """Return `policies` as arrays, lane by lane."""
-    columns: dict[str, NDArray[Any]] = {}
-    for name in POLICY_FIELDS:
-        values = [getattr(policy, name) for policy in policies]
-        if name in WORDS:
-            codes = {word: code(word) for word in WORDS[name]}
-            columns[name] = np.array([codes[word] for word in values], dtype=np.uint8)
-        else:
-            kind = np.int64 if name in WHOLE_NUMBERS else np.float64
-            columns[name] = np.array(values, dtype=kind)
-    return Policies(**columns)
+    """Return `policies` as a structured array; ``array["headroom"]`` is a column of it."""
+    rows = [tuple(getattr(policy, name) for name in POLICY_FIELDS) for policy in policies]
+    return np.array(rows, dtype=_COLUMNS)
+
+
+def reads(system: str) -> frozenset[str]:
+    """Return the fields that a system reads, beside `system` itself: others change nothing.
+
+    Of a user's own system that is not loaded they are not known, and all are taken as read.
+    """
+    traits = SYSTEMS.known(system)
+    if traits is None:
+        return frozenset(POLICY_FIELDS) - {"system"}
+    declared = {name for name in POLICY_FIELDS if system in DECLARED[name].read_by}
+    return frozenset(declared | set(traits.reads))
+
+
+def as_read(policies: Policies, system: str) -> Policies:
+    """Return policies of one system with what it does not read at its defaults."""
+    seen = policies.copy()
+    for name in set(POLICY_FIELDS) - reads(system) - {"system"}:
+        seen[name] = getattr(Policy, name)
+    return seen
+
+
+def code(word: StrEnum) -> int:
+    """Return the number that stands for `word` in kernels: its place in its enum."""
+    return list(type(word)).index(word)
+
+
+def headroom_blocks(headroom: Any, blocks: int) -> Any:
+    """Return how many of `blocks` a share of them is: the floor of their product in doubles."""
+    return np.floor(np.float64(headroom) * blocks).astype(np.int64)

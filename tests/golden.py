@@ -6,22 +6,22 @@ import json
 from pathlib import Path
 
 from core.backend import replay
-from core.costs import Costs, pack_costs
 from core.events import read_events
+from core.eviction import EVICTIONS
 from core.machine import Machine
 from core.outcomes import measure
-from core.policy import PRESETS, Eviction, Policy, pack
+from core.policy import PRESETS, Policy
 
 FILE = Path(__file__).parent / "golden.json"
 TRACES = Path(__file__).parent.parent / "studies" / "traces"
 POLICIES = {
     **PRESETS,
-    "carveout": Policy(system="carveout"),  # type: ignore[arg-type]
+    "carveout": Policy(system="carveout"),
     **{
-        f"{eviction.value} folio": Policy(
+        f"{eviction} folio": Policy(
             eviction=eviction, folio_order=4, drop="folio", headroom=0.1, metadata="compact"  # type: ignore[arg-type]
         )
-        for eviction in Eviction
+        for eviction in EVICTIONS
     },
 }  # fmt: skip
 
@@ -34,8 +34,7 @@ def outcomes() -> dict[str, dict[str, dict[str, object]]]:
             continue
         events = read_events(path)
         machine = Machine(events.page_size, events.data_pages, 8192)
-        batch = pack(list(POLICIES.values()))
-        columns = measure([replay(events, machine, batch)], pack_costs([Costs()] * len(POLICIES)))
+        columns = measure(replay(events, machine, list(POLICIES.values())))
         lists = {name: column.tolist() for name, column in columns.items()}
         found[path.stem] = {
             policy: {name: values[lane] for name, values in lists.items()}

@@ -1,15 +1,23 @@
 """Evictions: which unit is reclaimed when the cache needs room, one file each.
 
-A file has five hooks over the arrays of a `queue.State`:
-
-``expect(slot_of, table, register, page)``
-    A new unit will begin with `page`; room for it is made next.
-``insert(slot_of, table, register, unit)``
-    A new unit enters at the new end, its mark cleared.
-``touch(slot_of, table, register, unit, restored)``
-    The unit was restored (`restored`) or stored again.
-``remove(slot_of, table, register, unit)``
-    The unit ceases.
-``victim(slot_of, table, register, keep)``
-    Return the unit to reclaim, never `keep`; there is another one.
+To add one: a file with an `Eviction` (core/eviction/queue.py says what its hooks do), and a line
+here. The laws of tests/core/test_laws.py hold for it at once.
 """
+
+from typing import Any
+
+from core.registry import Registry
+
+#: The evictions of this project; Registry says how a user's own is named.
+EVICTIONS: Registry[Any] = Registry(
+    "eviction",
+    {
+        "fifo": "core.eviction.fifo:FIFO",
+        "lru": "core.eviction.lru:LRU",
+        "clock": "core.eviction.clock:CLOCK",
+        "sieve": "core.eviction.sieve:SIEVE",
+        "s3fifo": "core.eviction.s3fifo:S3FIFO",
+        "random": "core.eviction.random:RANDOM",
+        "none": "core.eviction.none:NONE",
+    },
+)

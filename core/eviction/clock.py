@@ -5,19 +5,15 @@ F. J. Corbató, "A Paging Experiment with the Multics System" (1968), as a queue
 
 from __future__ import annotations
 
-from core.eviction.queue import NEXT, SHAPE, Pages, Register, Table, push, units_end, unlink
-from core.eviction.queue import ignore_expect as expect
-from core.eviction.queue import insert_newest as insert
-from core.eviction.queue import mark_touch as touch
-from core.eviction.queue import remove_from_queue as remove
+from core.eviction.queue import Eviction, mark_touch, push, units_end, unlink
 from core.jit import kernel, wide
-
-__all__ = ["expect", "insert", "remove", "touch", "victim"]
+from core.lane import NEXT, SHAPE, State
 
 
 @kernel
-def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
+def _victim(state: State, keep: int) -> int:
     """Return the oldest unit without a bit, moving those before it to the new end."""
+    table = state.table
     end = units_end(table)
     while True:
         oldest = wide(table[end, NEXT])
@@ -27,3 +23,6 @@ def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
             table[oldest, SHAPE] &= ~1
         unlink(table, oldest)
         push(table, end, oldest)
+
+
+CLOCK = Eviction(touch=mark_touch, victim=_victim)

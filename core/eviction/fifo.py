@@ -1,9 +1,5 @@
 """First in, first out: the victim is the oldest unit, whatever was touched."""
 
-from core.eviction.queue import ignore_expect as expect
-from core.eviction.queue import ignore_touch as touch
-from core.eviction.queue import insert_newest as insert
-from core.eviction.queue import oldest_victim as victim
-from core.eviction.queue import remove_from_queue as remove
+from core.eviction.queue import Eviction
 
-__all__ = ["expect", "insert", "remove", "touch", "victim"]
+FIFO = Eviction()

@@ -5,44 +5,48 @@ The units make a dense array here: row i of PREV is the unit at place i, NEXT a 
 
 from __future__ import annotations
 
-from core.eviction.queue import DRAWS, NEXT, PREV, SEED, UNITS, Pages, Register, Table
-from core.eviction.queue import ignore_expect as expect
-from core.eviction.queue import ignore_touch as touch
+from core.eviction.queue import Eviction
 from core.jit import kernel, wide
+from core.lane import DRAWS, EVICTION_REGISTERS, NEXT, PREV, SEED, State
 from core.random_bits import bits_of
 
-__all__ = ["expect", "insert", "remove", "touch", "victim"]
+# The register of how many units there are.
+_UNITS = EVICTION_REGISTERS
 
 
 @kernel
-def insert(slot_of: Pages, table: Table, register: Register, unit: int) -> None:
+def _insert(state: State, unit: int) -> None:
     """Append the unit to the dense array."""
-    place = register[UNITS]
-    table[place, PREV] = unit
-    table[unit, NEXT] = place
-    register[UNITS] = place + 1
+    place = state.register[_UNITS]
+    state.table[place, PREV] = unit
+    state.table[unit, NEXT] = place
+    state.register[_UNITS] = place + 1
 
 
 @kernel
-def remove(slot_of: Pages, table: Table, register: Register, unit: int) -> None:
+def _remove(state: State, unit: int) -> None:
     """Fill the unit's place with the last one."""
-    place = table[unit, NEXT]
-    register[UNITS] -= 1
-    last = table[register[UNITS], PREV]
-    table[place, PREV] = last
-    table[last, NEXT] = place
+    place = state.table[unit, NEXT]
+    state.register[_UNITS] -= 1
+    last = state.table[state.register[_UNITS], PREV]
+    state.table[place, PREV] = last
+    state.table[last, NEXT] = place
 
 
 @kernel
-def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
+def _victim(state: State, keep: int) -> int:
     """Return a unit drawn from all but `keep`."""
+    register = state.register
     draw = wide(register[DRAWS])
     register[DRAWS] = draw + 1
     bits = bits_of(wide(register[SEED]), draw)
-    choices = wide(register[UNITS])
+    choices = wide(register[_UNITS])
     if keep >= 0:
         choices -= 1
     place = (bits * choices) >> 32
-    if keep >= 0 and place >= table[keep, NEXT]:
+    if keep >= 0 and place >= state.table[keep, NEXT]:
         place += 1
-    return wide(table[place, PREV])
+    return wide(state.table[place, PREV])
+
+
+RANDOM = Eviction(insert=_insert, remove=_remove, victim=_victim, draws=True)

@@ -8,31 +8,36 @@ libCacheSim's from 20 slots on (below, it keeps nothing in the small queue; here
 
 from __future__ import annotations
 
-from core.eviction.queue import (
+from core.eviction.queue import Eviction, push, units_end, unlink
+from core.jit import kernel, wide
+from core.lane import (
     CAPACITY,
     ENDS,
-    EVICTED,
+    EVICTION_COLUMN,
+    EVICTION_REGISTERS,
     FIRST,
-    GHOST,
-    GHOST_HEAD,
-    GHOST_HIT,
-    GHOST_TAIL,
-    GHOSTS,
-    MAIN_UNITS,
     NEXT,
     NOWHERE,
     SHAPE,
-    SMALL_UNITS,
-    Pages,
+    PageSlots,
     Register,
+    State,
     Table,
-    push,
-    units_end,
-    unlink,
 )
-from core.jit import kernel, wide
 
-__all__ = ["expect", "insert", "remove", "touch", "victim"]
+# Registers: units in each queue; whether anything was evicted, and the ghost of the page that comes
+# in; the ring of ghosts, from its head to its tail, and how many are in it.
+(
+    _SMALL_UNITS,
+    _MAIN_UNITS,
+    _EVICTED,
+    _GHOST_HIT,
+    _GHOST_HEAD,
+    _GHOST_TAIL,
+    _GHOSTS,
+) = range(EVICTION_REGISTERS, EVICTION_REGISTERS + 7)
+# The column of the table that the ring of ghosts lies in: a page each.
+_GHOST = EVICTION_COLUMN
 
 # Of the mark: how often the unit was touched, up to 3, and the queue it is in.
 _TOUCHES = 3
@@ -53,130 +58,142 @@ def _main_end(table: Table) -> int:
 
 
 @kernel
-def _ghost(slot_of: Pages, page: int) -> int:
+def _ghost(slot_of: PageSlots, page: int) -> int:
     """Return where `slot_of` keeps 1 + the place of a page's ghost, or 0."""
     return slot_of.size // 2 + page
 
 
 @kernel
-def expect(slot_of: Pages, table: Table, register: Register, page: int) -> None:
+def _expect(state: State, page: int) -> None:
     """Note whether the page that is about to come in has a ghost, and lay the ghost to rest."""
+    slot_of = state.slot_of
     place = wide(slot_of[_ghost(slot_of, page)])
-    register[GHOST_HIT] = place
+    state.register[_GHOST_HIT] = place
     if place > 0:
         slot_of[_ghost(slot_of, page)] = 0
-        table[place - 1, GHOST] = NOWHERE
-        register[GHOSTS] -= 1
+        state.table[place - 1, _GHOST] = NOWHERE
+        state.register[_GHOSTS] -= 1
 
 
 @kernel
-def insert(slot_of: Pages, table: Table, register: Register, unit: int) -> None:
+def _insert(state: State, unit: int) -> None:
     """Enter the small queue; the main one after a ghost, or while the cache first fills."""
-    filling = register[EVICTED] == 0 and register[SMALL_UNITS] >= _small_target(register)
-    if register[GHOST_HIT] > 0 or filling:
-        _enter_main(table, register, unit)
+    register = state.register
+    filling = register[_EVICTED] == 0 and register[_SMALL_UNITS] >= _small_target(register)
+    if register[_GHOST_HIT] > 0 or filling:
+        _enter_main(state, unit)
     else:
-        push(table, units_end(table), unit)
-        register[SMALL_UNITS] += 1
+        push(state.table, units_end(state.table), unit)
+        register[_SMALL_UNITS] += 1
 
 
 @kernel
-def _enter_main(table: Table, register: Register, unit: int) -> None:
+def _enter_main(state: State, unit: int) -> None:
+    table = state.table
     table[unit, SHAPE] = table[unit, SHAPE] & ~_TOUCHES | _MAIN
     push(table, _main_end(table), unit)
-    register[MAIN_UNITS] += 1
+    state.register[_MAIN_UNITS] += 1
 
 
 @kernel
-def touch(slot_of: Pages, table: Table, register: Register, unit: int, restored: bool) -> None:
+def _touch(state: State, unit: int, restored: bool) -> None:
     """Count a restore."""
-    if restored and table[unit, SHAPE] & _TOUCHES < _TOUCHES:
-        table[unit, SHAPE] += 1
+    if restored and state.table[unit, SHAPE] & _TOUCHES < _TOUCHES:
+        state.table[unit, SHAPE] += 1
 
 
 @kernel
-def remove(slot_of: Pages, table: Table, register: Register, unit: int) -> None:
+def _remove(state: State, unit: int) -> None:
     """Leave whichever queue the unit is in."""
-    unlink(table, unit)
-    if table[unit, SHAPE] & _MAIN:
-        register[MAIN_UNITS] -= 1
+    unlink(state.table, unit)
+    if state.table[unit, SHAPE] & _MAIN:
+        state.register[_MAIN_UNITS] -= 1
     else:
-        register[SMALL_UNITS] -= 1
+        state.register[_SMALL_UNITS] -= 1
 
 
 @kernel
-def victim(slot_of: Pages, table: Table, register: Register, keep: int) -> int:
+def _victim(state: State, keep: int) -> int:
     """Return an untouched unit: of the main queue if that is over its size, else of the small."""
-    register[EVICTED] = 1
+    table = state.table
+    register = state.register
+    register[_EVICTED] = 1
     small, main = units_end(table), _main_end(table)
     while True:
         main_target = register[CAPACITY] - _small_target(register)
-        if register[MAIN_UNITS] > main_target or register[SMALL_UNITS] == 0:
+        if register[_MAIN_UNITS] > main_target or register[_SMALL_UNITS] == 0:
             unit = wide(table[main, NEXT])
             touches = wide(table[unit, SHAPE]) & _TOUCHES
             if unit == keep or touches > 0:
                 if unit != keep:
                     table[unit, SHAPE] -= 1
-                elif register[MAIN_UNITS] == 1:
-                    _promote(table, register, wide(table[small, NEXT]))
+                elif register[_MAIN_UNITS] == 1:
+                    _promote(state, wide(table[small, NEXT]))
                 unlink(table, unit)
                 push(table, main, unit)
                 continue
             return unit
         unit = wide(table[small, NEXT])
         if unit == keep or table[unit, SHAPE] & _TOUCHES >= _PROMOTED_FROM:
-            _promote(table, register, unit)
+            _promote(state, unit)
             continue
-        _remember(slot_of, table, register, wide(table[unit, FIRST]))
+        _remember(state, wide(table[unit, FIRST]))
         return unit
 
 
 @kernel
-def _promote(table: Table, register: Register, unit: int) -> None:
+def _promote(state: State, unit: int) -> None:
     """Move a unit of the small queue to the main one."""
-    unlink(table, unit)
-    register[SMALL_UNITS] -= 1
-    _enter_main(table, register, unit)
+    unlink(state.table, unit)
+    state.register[_SMALL_UNITS] -= 1
+    _enter_main(state, unit)
 
 
 @kernel
-def _remember(slot_of: Pages, table: Table, register: Register, page: int) -> None:
+def _remember(state: State, page: int) -> None:
     """Add a ghost at the tail of the ring, forgetting the oldest ones beyond their number."""
+    slot_of = state.slot_of
+    register = state.register
     if slot_of[_ghost(slot_of, page)] > 0:
         return
     most = int(register[CAPACITY] * _GHOST_SHARE)
     if most == 0:
         return
-    ring = int(table.shape[0]) - ENDS
-    while register[GHOSTS] >= most:
-        _forget_oldest(slot_of, table, register, ring)
-    if register[GHOST_TAIL] - register[GHOST_HEAD] == ring:
-        _close_gaps(slot_of, table, register, ring)
-    place = wide(register[GHOST_TAIL] % ring)
-    table[place, GHOST] = page
+    ring = int(state.table.shape[0]) - ENDS
+    while register[_GHOSTS] >= most:
+        _forget_oldest(state, ring)
+    if register[_GHOST_TAIL] - register[_GHOST_HEAD] == ring:
+        _close_gaps(state, ring)
+    place = wide(register[_GHOST_TAIL] % ring)
+    state.table[place, _GHOST] = page
     slot_of[_ghost(slot_of, page)] = place + 1
-    register[GHOST_TAIL] += 1
-    register[GHOSTS] += 1
+    register[_GHOST_TAIL] += 1
+    register[_GHOSTS] += 1
 
 
 @kernel
-def _forget_oldest(slot_of: Pages, table: Table, register: Register, ring: int) -> None:
-    page = wide(table[register[GHOST_HEAD] % ring, GHOST])
-    register[GHOST_HEAD] += 1
+def _forget_oldest(state: State, ring: int) -> None:
+    register = state.register
+    page = wide(state.table[register[_GHOST_HEAD] % ring, _GHOST])
+    register[_GHOST_HEAD] += 1
     if page != NOWHERE:
-        slot_of[_ghost(slot_of, page)] = 0
-        register[GHOSTS] -= 1
+        state.slot_of[_ghost(state.slot_of, page)] = 0
+        register[_GHOSTS] -= 1
 
 
 @kernel
-def _close_gaps(slot_of: Pages, table: Table, register: Register, ring: int) -> None:
+def _close_gaps(state: State, ring: int) -> None:
     """Move the ghosts together, oldest first: at least a tenth of the ring is gaps by now."""
-    head, tail = wide(register[GHOST_HEAD]), wide(register[GHOST_TAIL])
+    register = state.register
+    head, tail = wide(register[_GHOST_HEAD]), wide(register[_GHOST_TAIL])
     end = head
     for place in range(head, tail):
-        page = wide(table[place % ring, GHOST])
+        page = wide(state.table[place % ring, _GHOST])
         if page != NOWHERE:
-            table[end % ring, GHOST] = page
-            slot_of[_ghost(slot_of, page)] = end % ring + 1
+            state.table[end % ring, _GHOST] = page
+            state.slot_of[_ghost(state.slot_of, page)] = end % ring + 1
             end += 1
-    register[GHOST_TAIL] = end
+    register[_GHOST_TAIL] = end
+
+
+S3FIFO = Eviction(_expect, _insert, _touch, _remove, _victim, remembers_pages=True)

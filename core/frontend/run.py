@@ -55,7 +55,7 @@ from core.frontend.tag_storage_as_memory import (
     pass_time,
 )
 from core.jit import entry, wide
-from core.timeline.prepare import SERIES_POINTS
+from core.lane import SERIES_POINTS
 
 _FOREVER_NS = 1 << 62
 #: What a step of the loop has room for.

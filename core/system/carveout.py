@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from core.eviction.queue import MISSED, MISSED_SEQUENTIAL, SKIPPED
-from core.policy import Policies
-from core.system.counted import Counted, nothing_counted
+from core.lane import MISSED, MISSED_SEQUENTIAL, SKIPPED
+from core.machine import Machine
+from core.policy import Metadata, Policies, Policy
+from core.system.contract import Counted, Holding, Larger, System, nothing_counted, nothing_paid
 from core.timeline.prepare import Timeline
+from core.timeline.view import View
 
 
-def replay_carveout(timeline: Timeline, policies: Policies) -> Counted:
+def _view(policy: Policy, machine: Machine) -> View:
+    return View()
+
+
+def _replay(
+    timeline: Timeline, policies: Policies, larger: Larger | None
+) -> tuple[Timeline, Counted]:
     """Return what lanes count: every store is skipped, every restore missed."""
-    counted = nothing_counted(timeline, policies.lanes)
+    counted = nothing_counted(timeline, policies.size)
     counted.tallies[:, SKIPPED] = timeline.offered_pages
     counted.tallies[:, MISSED] = timeline.restore_pages
     counted.tallies[:, MISSED_SEQUENTIAL] = timeline.restore_sequential_pages
-    return counted
+    return timeline, counted
+
+
+CARVEOUT = System(
+    meaning="nobody: the static carve-out of today, whose tag storage holds tags alone",
+    view=_view,
+    replay=_replay,
+    pays=nothing_paid,
+    holding=Holding.ALWAYS,
+    metadata=Metadata.NONE,
+)

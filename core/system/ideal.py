@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events import INVALIDATE_INODE, RESTORE, STORE
-from core.eviction.queue import (
+from core.jit import entry, wide
+from core.lane import (
     CACHED,
     CACHED_PAGE_NS,
     CAPACITY,
     LAST_MISSED,
     MISSED,
     MISSED_SEQUENTIAL,
+    NO_PAGE_MISSED,
     PEAK_CACHED,
     RECLAIMED,
     REGISTERS,
@@ -31,21 +33,24 @@ from core.eviction.queue import (
     STORED,
     TALLIES,
     Register,
+    count_miss,
 )
-from core.jit import entry, kernel, wide
-from core.policy import Policies
-from core.system.counted import Counted, nothing_counted
-from core.system.migrate_cma import Larger
-from core.timeline.prepare import (
-    FLAG,
+from core.machine import Machine
+from core.policy import Metadata, Policies, Policy
+from core.system.contract import Counted, Larger, System, nothing_counted, nothing_paid
+from core.system.larger_memory import tag_memory
+from core.timeline.prepare import Timeline
+from core.timeline.steps import (
     FRAMES,
-    ORDER_BITS,
-    ORDER_SHIFT,
     RELEASE,
     RESERVE,
     RESIZE,
-    Timeline,
+    Steps,
+    is_flagged,
+    kind_of,
+    order_of,
 )
+from core.timeline.view import View, tagged_view
 
 _NEVER = -1
 _PAGE_BITS = 31
@@ -53,12 +58,24 @@ _PAGE_BITS = 31
 _SPARE = 1024
 
 
-def replay_ideal(timeline: Timeline, policies: Policies, larger: Larger | None) -> Counted:
+def _view(policy: Policy, machine: Machine) -> View:
+    return tagged_view(policy, machine, static_headroom=False)
+
+
+def larger_view(policy: Policy, machine: Machine) -> View:
+    """Return the view of a page cache that is larger by the tag storage, emptied at no cost."""
+    memory = tag_memory(machine, policy.guests, policy.guest_ratio)
+    return View(tag_memory=memory._replace(is_ideal=True))
+
+
+def _replay(
+    timeline: Timeline, policies: Policies, larger: Larger | None
+) -> tuple[Timeline, Counted]:
     """Return what lanes count: the same in each.
 
     Where a larger page cache would be `larger`, and restore more, they count what it does.
     """
-    counted = nothing_counted(timeline, policies.lanes)
+    counted = nothing_counted(timeline, policies.size)
     register, counted.series[:] = bound(timeline)
     if larger is not None and larger.restored > register[RESTORED]:
         # What tag storage holds over time remains that of the clairvoyant cleancache.
@@ -68,57 +85,44 @@ def replay_ideal(timeline: Timeline, policies: Policies, larger: Larger | None) 
         register[[RESTORED, MISSED, MISSED_SEQUENTIAL]] = larger
         register[SKIPPED] = timeline.offered_pages
     counted.tallies[:] = register[: len(TALLIES)]
-    return counted
+    return timeline, counted
+
+
+def restored_by_ideal(timeline: Timeline, larger: Larger | None) -> int:
+    """Return the pages that the ideal restores."""
+    clairvoyant = int(bound(timeline)[0][RESTORED])
+    return clairvoyant if larger is None else max(clairvoyant, larger.restored)
 
 
 def bound(timeline: Timeline) -> tuple[Register, NDArray[np.int64]]:
     """Return the register of the bound at the end, and the pages it holds over time."""
     register = np.zeros(REGISTERS, dtype=np.int64)
     series = np.zeros(timeline.series_steps.size - 1, dtype=np.int64)
-    following = _following(
-        timeline.word,
-        timeline.page,
-        timeline.inode_pages,
-        timeline.pages,
-        timeline.restore_pages + timeline.offered_pages,
-    )
-    _replay(
-        timeline.word,
-        timeline.page,
-        timeline.remaining_ns,
-        timeline.series_steps,
-        following,
-        timeline.pages,
-        timeline.slots,
-        timeline.block_pages,
-        register,
-        series,
+    named_pages = timeline.restore_pages + timeline.offered_pages
+    following = _following(timeline.steps, timeline.pages, named_pages)
+    _replay_bound(
+        *(timeline.steps, following, timeline.pages, timeline.slots, timeline.block_pages),
+        *(register, series),
     )
     return register, series
 
 
 @entry
-def _following(
-    words: NDArray[np.int16],
-    arguments: NDArray[np.int32],
-    inode_pages: NDArray[np.int32],
-    pages: int,
-    named: int,
-) -> NDArray[np.int32]:
+def _following(steps: Steps, pages: int, named_pages: int) -> NDArray[np.int32]:
     """Return, of each page that a store or restore names, the step of its next event.
 
     That is, if it is a restore: to keep the page is of no use else.
     """
-    following = np.empty(named, dtype=np.int32)
+    following = np.empty(named_pages, dtype=np.int32)
     upcoming = np.full(pages, _NEVER, dtype=np.int32)
-    place = named
-    for step in range(words.size - 1, -1, -1):
-        word = wide(words[step])
-        kind = word & 7
+    place = named_pages
+    for step in range(steps.word.size - 1, -1, -1):
+        word = wide(steps.word[step])
+        kind = kind_of(word)
         if kind in (RESERVE, RELEASE, RESIZE, FRAMES):
             continue
-        first = wide(arguments[step])
-        end = first + (1 << (word >> ORDER_SHIFT & ORDER_BITS))
+        first = wide(steps.argument[step])
+        end = first + (1 << order_of(word))
         if kind in (STORE, RESTORE):
             for page in range(end - 1, first - 1, -1):
                 place -= 1
@@ -126,25 +130,14 @@ def _following(
                 upcoming[page] = step if kind == RESTORE else _NEVER
             continue
         if kind == INVALIDATE_INODE:
-            first, end = wide(inode_pages[first, 0]), wide(inode_pages[first, 1])
+            first, end = wide(steps.inode_pages[first, 0]), wide(steps.inode_pages[first, 1])
         upcoming[first:end] = _NEVER
     return following
 
 
-@kernel
-def _miss(register: Register, page: int, follows: bool) -> None:
-    register[MISSED] += 1
-    if follows and page == register[LAST_MISSED] + 1:
-        register[MISSED_SEQUENTIAL] += 1
-    register[LAST_MISSED] = page
-
-
 @entry
-def _replay(
-    words: NDArray[np.int16],
-    arguments: NDArray[np.int32],
-    remaining_ns: NDArray[np.int64],
-    series_steps: NDArray[np.int64],
+def _replay_bound(
+    steps: Steps,
     following: NDArray[np.int32],
     pages: int,
     slots: int,
@@ -153,33 +146,33 @@ def _replay(
     series: NDArray[np.int64],
 ) -> None:
     register[CAPACITY] = slots
-    register[LAST_MISSED] = -2
+    register[LAST_MISSED] = NO_PAGE_MISSED
     kept = np.zeros(pages, dtype=np.bool_)
     # Of what is kept, minus (step of its next restore, page): the first is restored last.
     heap = [wide(0) for _ in range(0)]
     place = 0
     for part in range(series.size):
-        for step in range(series_steps[part], series_steps[part + 1]):
-            word = wide(words[step])
-            kind = word & 7
-            left = wide(remaining_ns[step])
+        for step in range(steps.series_steps[part], steps.series_steps[part + 1]):
+            word = wide(steps.word[step])
+            kind = kind_of(word)
+            left = wide(steps.remaining_ns[step])
             if kind == RESERVE:
                 register[CAPACITY] -= block_pages
             elif kind == RELEASE:
                 register[CAPACITY] += block_pages
             elif kind == RESIZE:
-                register[CAPACITY] = arguments[step]
+                register[CAPACITY] = steps.argument[step]
             elif kind in (STORE, RESTORE):
-                first = wide(arguments[step])
-                follows = word & FLAG != 0
-                for page in range(first, first + (1 << (word >> ORDER_SHIFT & ORDER_BITS))):
+                first = wide(steps.argument[step])
+                follows = is_flagged(word)
+                for page in range(first, first + (1 << order_of(word))):
                     if kind == RESTORE and kept[page]:
                         kept[page] = False
                         register[RESTORED] += 1
                         register[CACHED] -= 1
                         register[CACHED_PAGE_NS] -= left
                     elif kind == RESTORE:
-                        _miss(register, page, follows)
+                        count_miss(register, page, follows)
                     following_step = wide(following[place])
                     place += 1
                     follows = True
@@ -198,6 +191,16 @@ def _replay(
                 register[CACHED_PAGE_NS] -= left
             register[PEAK_CACHED] = max(register[PEAK_CACHED], register[CACHED])
             if len(heap) > 2 * register[CACHED] + _SPARE:
-                heap = [one for one in heap if -one >> _PAGE_BITS > step]
+                heap = [pair for pair in heap if -pair >> _PAGE_BITS > step]
                 heapify(heap)
         series[part] = register[CACHED]
+
+
+IDEAL = System(
+    meaning="an oracle, the bound that results are quoted against: it knows what comes, at no cost",
+    view=_view,
+    replay=_replay,
+    pays=nothing_paid,
+    metadata=Metadata.NONE,
+    is_bound=True,
+)

@@ -1,17 +1,14 @@
 """Migrate-CMA: tag storage is movable memory for what is not tagged (RFC v3's way).
 
-It changes what programs' accesses become, so it has a front end of its own, and is counted against
-the one of a machine whose tag storage holds nothing: `restored` are pages that were read there and
-not here. The ideal of a workload that has accesses may be such a machine too, emptied at no cost.
+"Add support for arm64 MTE dynamic tag storage reuse" (RFC v2 and v3): a reservation migrates what
+lies in its block. `restored` are pages that are read where tag storage holds nothing, and not here.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
-from core.eviction.queue import (
+from core.costs import Int64
+from core.frontend.run import Fronted
+from core.lane import (
     CACHED_PAGE_NS,
     FAILED_ATOMIC,
     FAILED_PINNED,
@@ -21,86 +18,35 @@ from core.eviction.queue import (
     RESTORED,
     SKIPPED,
 )
-from core.frontend.run import Fronted
-from core.frontend.tag_storage_as_memory import TagMemory
 from core.machine import Machine
-from core.policy import Guests, Policies, Policy, System
-from core.system.counted import Counted, nothing_counted
-from core.timeline.guests import first_guest_block
-from core.timeline.prepare import RESIZE, Timeline, prepare
+from core.policy import Metadata, Policies, Policy
+from core.system.contract import (
+    CostTable,
+    Counted,
+    Larger,
+    Samples,
+    System,
+    Work,
+    nothing_counted,
+)
+from core.system.larger_memory import tag_memory
+from core.timeline.prepare import Timeline
+from core.timeline.view import View, guests_view
 
 
-class Larger(NamedTuple):
-    """What a larger memory reads, in place of what the workload's own does."""
-
-    restored: int
-    missed: int
-    missed_sequential: int
-
-
-def tag_memory_of(policy: Policy, machine: Machine) -> TagMemory:
-    """Return the tag storage that holds pages under a policy: migrate-CMA's, or the ideal."""
-    memory = TagMemory(
-        machine.tag_blocks,
-        machine.tag_block_pages,
-        guest_blocks=machine.tag_blocks - first_guest_block(machine, policy.guest_ratio),
-        guests_fill=policy.guest_ratio > 0 and policy.guests is Guests.PKVM,
-    )
-    if policy.system is System.IDEAL:
-        return memory._replace(is_ideal=True)
-    return memory._replace(
+def _view(policy: Policy, machine: Machine) -> View:
+    memory = tag_memory(machine, policy.guests, policy.guest_ratio)._replace(
         pinned_ratio=policy.pinned_ratio,
         pin_duration_ns=policy.pin_duration_ns if policy.pinned_ratio else 0,
         pinned_on_purpose=policy.pinned_on_purpose,
         seed=policy.seed if policy.pinned_ratio else 0,
     )
+    return guests_view(policy)._replace(tag_memory=memory)
 
 
-def compare(base: Timeline, fronted: Fronted, machine: Machine) -> tuple[Timeline, Larger]:
-    """Return the timeline of a larger memory as far as outcomes need it, and what it reads.
-
-    What would be read without it, and what that is compared with, are the base's.
-    """
-    own = prepare(fronted.events, machine)
-    pairs = sorted({(atomic, blocks) for atomic, blocks, _ in fronted.samples})
-    bins = [
-        1 + max(moved for atomic, blocks, moved in fronted.samples if (atomic, blocks) == pair)
-        for pair in pairs
-    ]
-    first = np.cumsum(bins, dtype=np.int64) - bins
-    classes = [(*pair, at, most, 0) for pair, at, most in zip(pairs, first, bins, strict=True)]
-    counts = fronted.counts
-    reserved = np.array([blocks for _, blocks in fronted.series], dtype=np.int64)
-    seen = own._replace(
-        # What was reserved is what was emptied, over the time of the accesses; told as the sizes of
-        # a region, whose other pages are reserved.
-        word=np.full(reserved.size, RESIZE, dtype=np.int16),
-        page=(own.slots - reserved * own.block_pages).astype(np.int32),
-        series_steps=np.arange(reserved.size + 1),
-        span_ns=counts["span_ns"],
-        occupancy=own.occupancy._replace(
-            reservations=counts["reservations"],
-            releases=counts["releases"],
-            peak_reserved=counts["peak_reserved"],
-            block_reserved_ns=np.array([counts["reserved_ns"]]),
-        ),
-        classes=np.array(classes, dtype=np.int64).reshape(-1, 5),
-        sample_bins=np.empty(0, dtype=np.int32),
-        bins=sum(bins),
-        refaults=base.refaults,
-        offered_pages=base.offered_pages,
-        restore_pages=base.restore_pages,
-        restore_sequential_pages=base.restore_sequential_pages,
-    )
-    saved = base.restore_pages - own.restore_pages
-    return seen, Larger(saved, own.restore_pages, own.restore_sequential_pages)
-
-
-def count_migrate_cma(
-    timeline: Timeline, larger: Larger, fronted: Fronted, policies: Policies
-) -> Counted:
+def _count(timeline: Timeline, larger: Larger, fronted: Fronted, policies: Policies) -> Counted:
     """Return what lanes count, of one policy whatever it costs: the same in each."""
-    counted = nothing_counted(timeline, policies.lanes)
+    counted = nothing_counted(timeline, policies.size)
     tallies = counted.tallies
     tallies[:, SKIPPED] = timeline.offered_pages
     tallies[:, RESTORED] = larger.restored
@@ -115,3 +61,46 @@ def count_migrate_cma(
         counted.samples[:, first[atomic, blocks] + moved] = count
     counted.series[:] = [used for used, _ in fronted.series]
     return counted
+
+
+def _sample_ns(samples: Samples, costs: CostTable) -> Int64:
+    """Return what each sample takes where what lies in the way is migrated.  # [lane, bin]
+
+    ``reserve_base_ns + blocks x lines x cache_line_ns + migrated x migrate_page_ns``, and
+    ``migrate_base_ns`` if anything is.
+    """
+    taken: Int64 = (
+        costs["reserve_base_ns"][:, None]
+        + (samples.blocks * samples.block_lines) * costs["cache_line_ns"][:, None]
+        + samples.dropped * costs["migrate_page_ns"][:, None]
+        + (samples.dropped > 0) * costs["migrate_base_ns"][:, None]
+    )
+    return taken
+
+
+def _pays(work: Work, costs: CostTable) -> Int64:
+    """Return ``cache lines x cache_line_ns + migrated x migrate_page_ns``, and the base of each.
+
+    A reservation that migrates anything pays ``migrate_base_ns`` besides.
+    """
+    migrating = (work.samples.counts * (work.samples.dropped > 0)).sum(axis=1)
+    paid: Int64 = (
+        work.cache_lines * costs["cache_line_ns"]
+        + work.counted["migrated"] * costs["migrate_page_ns"]
+        + migrating * costs["migrate_base_ns"]
+    )
+    return paid
+
+
+MIGRATE_CMA = System(
+    meaning="any movable allocation: a reservation migrates what lies in its block",
+    view=_view,
+    count=_count,
+    pays=_pays,
+    sample_ns=_sample_ns,
+    metadata=Metadata.MEMMAP,
+    draws=("pinned_ratio",),
+    needs_accesses=(
+        "gives programs more memory, and mm events do not say what they would do with it"
+    ),
+)

@@ -26,19 +26,19 @@ from core.events import (
 )
 from core.events import RESIZE as RESIZE_EVENT
 from core.jit import entry, wide
+from core.lane import (
+    LAST_MISSED,
+    MISSED,
+    MISSED_SEQUENTIAL,
+    NO_PAGE_MISSED,
+    REGISTERS,
+    SERIES_POINTS,
+    count_miss,
+)
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy import MAX_FOLIO_ORDER
 from core.timeline.occupancy import Occupancy, occupy
-
-# A step packs its kind in bits 0-2, a flag in bit 3, the folio's order in bits 4-7, and in bit 8
-# that its pages are anonymous.
-RESERVE, RELEASE, RESIZE, FRAMES = 4, 5, 6, 7
-FLAG = 8
-ORDER_SHIFT = 4
-ORDER_BITS = 15
-OF_SWAP = 256
-#: Moments at which a replay tells what tag storage holds: ends of equal parts of its time.
-SERIES_POINTS = 64
+from core.timeline.steps import FLAG, FRAMES, OF_SWAP, ORDER_SHIFT, RELEASE, RESERVE, RESIZE, Steps
 
 
 class Region(NamedTuple):
@@ -56,16 +56,11 @@ class Region(NamedTuple):
 class Timeline(NamedTuple):
     """The steps of a replay and what every policy shares; arrays are read-only.
 
-    A step is a store, restore or invalidate (`page` is the folio's first page; the flag says
-    workingset for a store and, for a restore, that the page before it in `page` order is its
-    neighbour in the file), an invalidate_inode (`page` is a row of `inode_pages`), a block
-    reserved (the flag ends a sample of latency) or released (`page` is the block), or a region
-    resized (`page` is its size; the flag, that it shrinks). Where a placement asks for it, also
-    frames under a block (`page`) that are allocated, or, by the flag, free: 2**order of them.
+    `Steps` says what `word` and `argument` of a step are.
     """
 
     word: NDArray[np.int16]  # [step]
-    page: NDArray[np.int32]  # [step]
+    argument: NDArray[np.int32]  # [step]
     remaining_ns: NDArray[np.int64]  # [step] time from the step to the last event
     inode_pages: NDArray[np.int32]  # [invalidate_inode, (first, end)]
     sample_bins: NDArray[np.int32]  # [sample] bin of a sample of its class that drops no page
@@ -85,7 +80,13 @@ class Timeline(NamedTuple):
     slots: int  # tag pages, or pages of the region at most
     pages_per_slot: int  # that a latency histogram has bins for
     block_pages: int
+    is_region: bool  # whether slots are a region's, and no tag storage
     series_steps: NDArray[np.int64]  # [point + 1] steps up to each moment of a series
+
+    @property
+    def steps(self) -> Steps:
+        """The steps, as kernels take them."""
+        return Steps(*(getattr(self, name) for name in Steps._fields))
 
 
 def prepare(
@@ -165,6 +166,7 @@ def prepare(
         slots=slots,
         pages_per_slot=pages_per_slot,
         block_pages=block_pages,
+        is_region=region is not None,
         series_steps=_series_steps(remaining_ns, span_ns),
     )
     for column in timeline:
@@ -348,35 +350,36 @@ def _series_steps(remaining_ns: NDArray[np.int64], span_ns: int) -> NDArray[np.i
 def _offers(
     op: NDArray[np.uint8],
     order: NDArray[np.uint8],
-    page: NDArray[np.int32],
+    first_page: NDArray[np.int32],
     adjacent: NDArray[np.bool_],
     inode_pages: NDArray[np.int32],
     pages: int,
 ) -> tuple[int, int, int, int]:
-    """Return pages refaulted, offered by stores, restored, and of these the sequential ones."""
+    """Return pages refaulted, offered by stores, restored, and of these the sequential ones.
+
+    The last two are what is read, and read in sequence, if every restore misses.
+    """
     offered = np.zeros(pages, dtype=np.uint8)
-    refaults, stored, restored, sequential, last = 0, 0, 0, 0, -2
+    refaults, stored = 0, 0
+    all_missed = np.zeros(REGISTERS, dtype=np.int64)
+    all_missed[LAST_MISSED] = NO_PAGE_MISSED
     for row in range(op.size):
         kind = wide(op[row])
         if kind > INVALIDATE_INODE:
             continue
-        first = wide(page[row])
+        first = wide(first_page[row])
         if kind == INVALIDATE_INODE:
-            for one in range(inode_pages[first, 0], inode_pages[first, 1]):
-                offered[one] = 0
+            for page in range(inode_pages[first, 0], inode_pages[first, 1]):
+                offered[page] = 0
             continue
         size = 1 << wide(order[row])
         if kind == RESTORE:
-            restored += size
-            sequential += size - 1
-            if adjacent[row] and first == last + 1:
-                sequential += 1
-            last = first + size - 1
-            for one in range(first, first + size):
-                refaults += wide(offered[one])
+            for page in range(first, first + size):
+                count_miss(all_missed, page, adjacent[row] or page > first)
+                refaults += wide(offered[page])
         else:
             if kind == STORE:
                 stored += size
-            for one in range(first, first + size):
-                offered[one] = 1 if kind == STORE else 0
-    return refaults, stored, restored, sequential
+            for page in range(first, first + size):
+                offered[page] = 1 if kind == STORE else 0
+    return refaults, stored, wide(all_missed[MISSED]), wide(all_missed[MISSED_SEQUENTIAL])

@@ -1,20 +1,18 @@
 """A view: what of a policy changes the timeline that it replays, and so is shared by its likes.
 
 Most policies see one view of an event table, whose tag blocks come and go as recorded. Other frames
-for tagged pages, guests, or a region that is no tag storage make others.
+for tagged pages, guests, or a region that is no tag storage make others. Each system says what view
+a policy of it has (`System.view`).
 """
 
 from __future__ import annotations
 
-from math import floor
 from typing import NamedTuple
 
 from core.events import Events, check_events
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.machine import Machine
-from core.policy import Anonymous, Guests, HeadroomMode, Placement, Policy, System, TaggedPlacement
-from core.system.migrate_cma import tag_memory_of
-from core.system.zswap.slots import PARTS
+from core.policy import Guests, Policy, TaggedPlacement, headroom_blocks
 from core.timeline.guests import first_guest_block, with_guests
 from core.timeline.prepare import Region, Timeline, prepare
 from core.timeline.tagged_placement import place_tagged
@@ -23,7 +21,24 @@ from core.timeline.tagged_placement import place_tagged
 class View(NamedTuple):
     """What a timeline is made of, beside events and machine; the plain one by default.
 
-    `headroom_blocks` is 0 unless tagged pages are placed under the headroom first.
+    Parameters
+    ----------
+    tagged_placement
+        Which frames tagged pages get.
+    headroom_blocks
+        The first tag blocks, which tagged pages are placed under first; 0 unless they are.
+    guests, guest_ratio
+        When guests' memory is tagged, and the share of the tag blocks that covers it.
+    region
+        A hypervisor's region in place of tag storage.
+    pages_per_slot
+        Pages that a slot holds at most.
+    tag_memory
+        Tag storage that is memory: such a view has a front end of its own.
+    every_frame
+        Whether free frames are followed.
+    with_swap
+        Whether the pages of a swap device are in it.
     """
 
     tagged_placement: TaggedPlacement = TaggedPlacement.RECORDED
@@ -46,35 +61,33 @@ class View(NamedTuple):
         return self.every_frame or self.tagged_placement is not TaggedPlacement.RECORDED
 
 
-def view_of(policy: Policy, machine: Machine) -> View:
-    """Return the view of a policy."""
-    if policy.system is System.TMEM:
-        most = max(1, floor(policy.tmem_ratio * machine.data_pages))
-        least = most - floor(policy.tmem_swing * most)
-        return View(region=Region(most, least, policy.tmem_period_ns if least < most else 0))
-    guests = policy.guest_ratio > 0 and policy.system is not System.CARVEOUT
-    whose = View(
-        guests=policy.guests if guests else Guests.KVM,
-        guest_ratio=policy.guest_ratio if guests else 0.0,
-    )
-    if policy.system is System.MIGRATE_CMA:
-        return whose._replace(tag_memory=tag_memory_of(policy, machine))
-    placed = policy.tagged_placement if policy.system is not System.CARVEOUT else None
-    first = placed is TaggedPlacement.HEADROOM_FIRST
-    dynamic = policy.headroom_mode is HeadroomMode.DYNAMIC
-    if policy.system is System.IDEAL or (policy.system is System.CLEANCACHE and dynamic):
-        first = False
-    return whose._replace(
-        tagged_placement=placed or TaggedPlacement.RECORDED,
-        headroom_blocks=floor(policy.headroom * machine.tag_blocks) if first else 0,
-        pages_per_slot=PARTS if policy.system is System.ZSWAP else 1,
-        with_swap=policy.system is System.ZSWAP and policy.anonymous is not Anonymous.NONE,
-        every_frame=policy.system is System.CLEANCACHE and policy.placement is Placement.FAR,
+def guests_view(policy: Policy) -> View:
+    """Return the view that the guests of a policy make."""
+    if not policy.guest_ratio:
+        return View()
+    return View(guests=policy.guests, guest_ratio=policy.guest_ratio)
+
+
+def tagged_view(policy: Policy, machine: Machine, *, static_headroom: bool = True) -> View:
+    """Return the view that the guests and the tagged placement of a policy make.
+
+    `static_headroom` says whether its headroom is the first blocks, which may be filled first.
+    """
+    first = policy.tagged_placement is TaggedPlacement.HEADROOM_FIRST and static_headroom
+    return guests_view(policy)._replace(
+        tagged_placement=policy.tagged_placement,
+        headroom_blocks=int(headroom_blocks(policy.headroom, machine.tag_blocks)) if first else 0,
     )
 
 
 def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
-    """Return the timeline of `events` on `machine` that a view shows."""
+    """Return the timeline of `events` on `machine` that a view shows.
+
+    Raises
+    ------
+    EventsError
+        When a frame falls outside the machine.
+    """
     if events.data_pages > machine.data_pages:
         check_events(events, machine.data_pages, events.source)
     if view.tagged_placement is not TaggedPlacement.RECORDED:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sweep.engine.candidates import Row, baseline, candidate
+from sweep.engine.candidates import baseline, candidate
+from sweep.engine.rows import Row, row_of
 from sweep.engine.inputs import Inputs
-from sweep.engine.ray_cluster import Executor
+from sweep.engine.executor import Executor
 from sweep.engine.search import Search, SearchError, grid_size
 from sweep.engine.trials import Trial, Trials
 from sweep.results import OUTCOME_COLUMNS, Store
@@ -110,7 +111,7 @@ def _resume(trial: Trial, row: Row | None) -> None:
     """Give a trial its row from before, if it is the trial that is asked for now."""
     if row is None:
         return
-    changed = [name for name, value in trial.candidate.row.items() if row[name] != value]
+    changed = [name for name, value in row_of(trial.candidate).items() if row[name] != value]
     if changed:
         raise SearchError(
             f"trial {trial.number}: the sampler asks for another {', '.join(changed)} than is "

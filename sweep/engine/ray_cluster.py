@@ -1,8 +1,4 @@
-"""Executors: where batches of candidates are replayed. Each runs them and hands results back.
-
-Batches come back in whatever order they end; the order that matters is the runner's. A batch that
-fails comes back as the error's text.
-"""
+"""The executor that replays on a Ray cluster: its own local one, or one that runs already."""
 
 from __future__ import annotations
 
@@ -17,55 +13,18 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
-from typing import Any, Protocol
+from typing import Any
 
-from core.backend import compile_lanes
+from core.backend import compile_loop
 from core.errors import InputError
+from core.evaluator import Candidate, Evaluator, Workloads
 from core.events import Events
-from core.policy import Eviction
-from core.system.cleancache.units import Form
+from core.system.contract import ReplayLoop
 from core.workload.recipe import Recipe
-from sweep.engine.candidates import Candidate, Evaluated, Evaluator, Workloads
+from sweep.engine.executor import Plugins, Result, evaluated
 
 #: Batches that an actor has in hand: one it works on, and one so that it never waits.
 IN_FLIGHT = 2
-
-Result = list[Evaluated] | str
-#: A compiled loop over lanes: its eviction and form.
-Loop = tuple[Eviction, Form]
-
-
-class Executor(Protocol):
-    """Where batches run."""
-
-    workers: int
-
-    def run(self, batches: Sequence[Sequence[Candidate]]) -> Iterator[tuple[int, Result]]:
-        """Yield (place in `batches`, results or the text of an error) as batches end."""
-
-    def close(self) -> None:
-        """Stop all that the executor started."""
-
-
-class InProcess:
-    """The executor that replays in this process: for debugging, and for small studies."""
-
-    workers = 1
-
-    def __init__(self, workloads: Workloads) -> None:
-        self._evaluator = Evaluator(workloads)
-
-    def run(self, batches: Sequence[Sequence[Candidate]]) -> Iterator[tuple[int, Result]]:
-        """Yield batches in their order."""
-        for place, batch in enumerate(batches):
-            try:
-                yield place, self._evaluator.evaluate(batch)
-            except Exception as error:
-                yield place, f"{type(error).__name__}: {error}"
-
-    def close(self) -> None:
-        """Nothing was started."""
-
 
 class ClusterError(InputError):
     """A cluster that cannot be started or reached."""
@@ -74,18 +33,16 @@ class ClusterError(InputError):
 class _Worker:
     """What an actor holds: the workloads, and the timelines it made of them."""
 
-    def __init__(self, workloads: Workloads) -> None:
+    def __init__(self, workloads: Workloads, plugins: Plugins) -> None:
+        plugins.load()
         self._evaluator = Evaluator(workloads)
 
-    def compile(self, loops: list[Loop]) -> None:
-        for eviction, form in loops:
-            compile_lanes(eviction, form)
+    def compile(self, loops: list[ReplayLoop]) -> None:
+        for loop in loops:
+            compile_loop(loop)
 
     def evaluate(self, batch: list[Candidate]) -> Result:
-        try:
-            return self._evaluator.evaluate(batch)
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
+        return evaluated(self._evaluator, batch)
 
 
 class RayCluster:
@@ -100,7 +57,8 @@ class RayCluster:
         workloads: Workloads,
         workers: int | None,
         address: str | None,
-        loops: Sequence[Loop],
+        loops: Sequence[ReplayLoop],
+        plugins: Plugins,
     ) -> None:
         left = deque(loops)
         compiling = threading.Thread(target=_compile, args=(left,), daemon=True)
@@ -108,11 +66,11 @@ class RayCluster:
         ray = _start(workers, address, sum(_bytes(source) for source in workloads.sources))
         self._ray = ray
         # Once in the object store: actors of a node read the same memory.
-        self._workloads = ray.put(workloads)
+        self._made_of = (ray.put(workloads), plugins)
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._remote: Any = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
-        self._actors = [self._remote.remote(self._workloads) for _ in range(self.workers)]
-        shares: list[list[Loop]] = [[] for _ in self._actors]
+        self._actors = [self._remote.remote(*self._made_of) for _ in range(self.workers)]
+        shares: list[list[ReplayLoop]] = [[] for _ in self._actors]
         for share in itertools.cycle(shares):
             try:
                 share.append(left.popleft())
@@ -142,7 +100,7 @@ class RayCluster:
             except ray.exceptions.RayActorError as error:
                 result = f"the worker died: {str(error).splitlines()[0]}"
                 if actor in self._actors:
-                    fresh = self._remote.remote(self._workloads)
+                    fresh = self._remote.remote(*self._made_of)
                     self._actors[self._actors.index(actor)] = fresh
                     free = deque(
                         [*(other for other in free if other != actor), *[fresh] * IN_FLIGHT]
@@ -160,13 +118,13 @@ class RayCluster:
             self._ray.shutdown()
 
 
-def _compile(left: deque[Loop]) -> None:
+def _compile(left: deque[ReplayLoop]) -> None:
     while left:
         try:
-            eviction, form = left.popleft()
+            loop = left.popleft()
         except IndexError:
             return
-        compile_lanes(eviction, form)
+        compile_loop(loop)
 
 
 def _bytes(source: Events | Recipe) -> int:

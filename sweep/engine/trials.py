@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from core.jit import CORE_DIGEST
 from core.outcomes import SERIES
-from sweep.engine.candidates import Candidate, Evaluated, Row, policy_key
+from core.evaluator import Candidate
+from sweep.engine.rows import Evaluated, Row, policy_key, row_of
 from sweep.engine.inputs import Inputs
-from sweep.engine.ray_cluster import Executor
+from sweep.engine.executor import Executor
 from sweep.engine.search import feasible, unusable
 from sweep.results import OUTCOME_COLUMNS, Store
 from sweep.study.model import Study
@@ -75,7 +75,7 @@ class Trials:
             for row in store.rows(
                 "SELECT policy_key, study, role, number FROM trials "
                 "WHERE state = 'complete' AND core_digest = ?",
-                [CORE_DIGEST],
+                [inputs.code_digest],
             )
         }
 
@@ -86,7 +86,7 @@ class Trials:
     def make(self, role: str, number: int, candidate: Candidate, subspace: int = 0) -> Trial:
         """Return a trial that has no row yet."""
         digests = self._inputs.digests_of(dict(candidate.workload))
-        key = policy_key(candidate, digests)
+        key = policy_key(candidate, digests, self._inputs.code_digest)
         trial = Trial(role, number, candidate, key, digests, subspace=subspace)
         before = self._attempts.get((role, number))
         if before is not None:
@@ -229,10 +229,10 @@ class Trials:
             "reason": reason,
             "subspace": trial.subspace if trial.role == "trial" else None,
             "feasible": keeps,
-            **trial.candidate.row,
+            **row_of(trial.candidate),
             **{name: outcomes.get(name) for name in OUTCOME_COLUMNS},
             "policy_key": trial.key,
-            "core_digest": CORE_DIGEST,
+            "core_digest": self._inputs.code_digest,
             "attempts": trial.attempts + (1 if outcomes else 0),
             "host": self._host,
             "finished_at": datetime.now(UTC).replace(tzinfo=None),

@@ -1,1 +1,41 @@
-"""Cleancache: evicted clean folios in tag storage; the loops that tmem shares."""
+"""Cleancache: clean page-cache folios that reclaim evicted, kept in unreserved tag pages.
+
+A reservation drops what is cached in its block: no sleep, no failure, fine in atomic context.
+"""
+
+from core.costs import Int64
+from core.machine import Machine
+from core.policy import HeadroomMode, Placement, Policy
+from core.system.cleancache.replay import loops_of, replay_cache
+from core.system.contract import Contradiction, CostTable, System, Work, upkeep_ns
+from core.timeline.view import View, tagged_view
+
+
+def _view(policy: Policy, machine: Machine) -> View:
+    static = policy.headroom_mode is HeadroomMode.STATIC
+    view = tagged_view(policy, machine, static_headroom=static)
+    return view._replace(every_frame=policy.placement is Placement.FAR)
+
+
+def _pays(work: Work, costs: CostTable) -> Int64:
+    """Return the upkeep, and ``stored x copy_in_ns + restored x copy_out_ns``."""
+    copied_in = work.counted["stored"] * costs["copy_in_ns"]
+    copied_out = work.counted["restored"] * costs["copy_out_ns"]
+    paid: Int64 = upkeep_ns(work, costs) + copied_in + copied_out
+    return paid
+
+
+CLEANCACHE = System(
+    meaning="clean page-cache folios that reclaim evicted: a victim cache, dropped for tags",
+    view=_view,
+    replay=replay_cache,
+    pays=_pays,
+    caches_copies=True,
+    contradictions=(
+        Contradiction(
+            *("tagged_placement", "headroom_first", "headroom_mode", "dynamic"),
+            "headroom_first fills the first blocks: a dynamic headroom has none of its own",
+        ),
+    ),
+    loops=loops_of,
+)

@@ -1,266 +1,208 @@
-"""Cleancache: clean page-cache folios that reclaim evicted, kept in unreserved tag pages.
+"""The loop over lanes that a cleancache and a tmem share, made for one eviction and one form.
 
-The semantics are those of docs/model.md. `lanes_over` makes the loop that replays lanes.
+The semantics are those of docs/model.md: clean page-cache folios that reclaim evicted are kept in
+tag pages that hold no tags.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import INVALIDATE, RESTORE, STORE
-from core.eviction.queue import (
-    BLOCK_PAGES,
-    CACHED,
-    CAPACITY,
-    COLLATERAL,
-    DISCARD,
-    FREE_NEXT,
-    FREE_SLOTS,
-    HANDED_BACK,
-    KEPT_NOW,
-    KEPT_TARGET,
-    NOWHERE,
-    PAGE,
-    RECALLED,
-    RECLAIMED,
-    SKIPPED,
-    WITHHELD,
-    WITHHELD_PAGE_NS,
-    Pages,
-    Places,
-    Register,
-    Table,
-    units_end,
-)
+import core.system.cleancache.placement as placement
+import core.system.cleancache.slots as slots
+from core.events import INVALIDATE, INVALIDATE_INODE, RESTORE, STORE
+from core.eviction.queue import Eviction
 from core.jit import kernel, loop, wide
-from core.system.cleancache import placement
-from core.system.cleancache.units import REFUSED, Form, units_over
-from core.timeline.prepare import FLAG, FRAMES, RELEASE, RESERVE, RESIZE
-from core.timeline.prepare import ORDER_SHIFT as STEP_ORDER_SHIFT
+from core.lane import CACHED, COLLATERAL, NOWHERE, RECALLED, SEED, SKIPPED, State
+from core.system.cleancache.finding import finding_over
+from core.system.cleancache.forms import REFUSED, Form, Options, Specialised
+from core.system.cleancache.leaving import Leaving, leaving_over
+from core.system.cleancache.reserving import reserve_over, withdrawing_over
+from core.system.cleancache.slots import DISCARD_BITS, DROPPED, HANDED_BACK, SAMPLES
+from core.system.cleancache.storing import storing_over
+from core.timeline.steps import (
+    FRAMES,
+    RELEASE,
+    RESERVE,
+    RESIZE,
+    Steps,
+    is_flagged,
+    kind_of,
+    order_of,
+)
 
-# Columns of the `options` of a lane.
-(
-    WORKINGSET_ONLY,
-    RESTORE_MODE,
-    WHOLE_FOLIO,
-    REFUSE_LARGE,
-    FOLIO_ORDER,
-    HEADROOM,
-    RANDOM_SEED,
-    PLACEMENT,
-    KEPT_BLOCKS,
-    DISCARD_BITS,
-    OPTIONS,
-) = range(11)
-
-
-Body = Callable[..., None]
+Loop = Callable[..., None]
+Int64 = NDArray[np.int64]
 
 
-def lanes_over(hooks: ModuleType, form: Form, *, evicts: bool = True) -> Body:
-    """Return the loop over lanes that replays a timeline under an eviction's hooks.
+class Counts(NamedTuple):
+    """What lanes count, as kernels write it."""
 
-    `evicts` is false for `eviction: none`.
-    """
-    units = units_over(hooks, form, evicts=evicts)
-    named, start, release = units.named, units.start, units.release
-    store_folio, refuse_store = units.store_folio, units.refuse_store
-    restore_folio, invalidate, reserve = units.restore_folio, units.invalidate, units.reserve
-    placed = form is Form.PLACED
-    drop_unit, victim = units.drop_unit, hooks.victim
+    tallies: Int64  # [lane, tally]
+    samples: Int64  # [lane, bin]
+    series: Int64  # [lane, point]
 
-    @kernel
-    @named
-    def keep_empty(
-        slot_of: Pages,
-        table: Table,
-        register: Register,
-        places: Places,
-        whole: int,
-        remaining_ns: int,
-    ) -> None:
-        """Drop in the background what lies in the emptiest blocks, until enough are kept empty."""
-        pages = wide(register[BLOCK_PAGES])
-        while register[KEPT_NOW] < register[KEPT_TARGET]:
-            block = placement.emptiest(table, register, places)
-            if block == NOWHERE:
-                return
-            recalled, collateral = wide(register[RECALLED]), wide(register[COLLATERAL])
-            first = block * pages
-            reserve(slot_of, table, register, places, first, first + pages, whole, remaining_ns)
-            register[RECLAIMED] += register[RECALLED] + register[COLLATERAL] - recalled - collateral
-            register[RECALLED] = recalled
-            register[COLLATERAL] = collateral
-            placement.keep(register, places, block, remaining_ns)
 
-    @kernel
-    @named
-    def resize(
-        slot_of: Pages,
-        table: Table,
-        register: Register,
-        places: Places,
-        size: int,
-        remaining_ns: int,
-    ) -> None:
-        """Hand pages back to the hypervisor, or get some, until a region has so many."""
-        while register[CAPACITY] > size:
-            if register[FREE_SLOTS] == 0:
-                unit = wide(victim(slot_of, table, register, NOWHERE))
-                register[RECALLED] += drop_unit(
-                    slot_of, table, register, places, unit, remaining_ns
-                )
-            number = wide(table[units_end(table), FREE_NEXT])
-            placement.take(slot_of, table, register, places, number)
-            table[number, PAGE] = WITHHELD
-            table[number, FREE_NEXT] = register[HANDED_BACK]
-            register[HANDED_BACK] = number
-            register[CAPACITY] -= 1
-            register[WITHHELD_PAGE_NS] += remaining_ns
-        while register[CAPACITY] < size:
-            number = wide(register[HANDED_BACK])
-            register[HANDED_BACK] = table[number, FREE_NEXT]
-            placement.give(slot_of, table, register, places, number)
-            register[CAPACITY] += 1
-            register[WITHHELD_PAGE_NS] -= remaining_ns
+def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
+    """Return the loop over lanes that replays a timeline under an eviction called `name`."""
+    made_for = Specialised(name, eviction, form)
+    named, placed = made_for.named, made_for.is_placed
+    leaving = leaving_over(made_for)
+    replay_file_event = _file_event_over(made_for, leaving)
+    replay_change = _change_over(made_for, leaving)
 
     @loop
     @named
     def replay_lane(
-        words: NDArray[np.int16],
-        arguments: NDArray[np.int32],
-        remaining_ns: NDArray[np.int64],
-        inode_pages: NDArray[np.int32],
-        sample_bins: NDArray[np.int32],
-        block_pages: int,
-        options: NDArray[np.int64],
-        slot_of: Pages,
-        table: Table,
-        register: Register,
-        places: Places,
-        samples: NDArray[np.int64],
-        series_steps: NDArray[np.int64],
-        series: NDArray[np.int64],
-        lane: int,
+        steps: Steps, block_pages: int, options: Options, state: State, counts: Counts, lane: int
     ) -> None:
-        """Replay a timeline under the policy of one lane; its tallies are left in `register`."""
-        restore_mode = wide(options[lane, RESTORE_MODE])
-        folio_order = wide(options[lane, FOLIO_ORDER])
-        workingset_only = wide(options[lane, WORKINGSET_ONLY])
-        refuse = wide(options[lane, REFUSE_LARGE])
-        withheld, whole = wide(options[lane, HEADROOM]), wide(options[lane, WHOLE_FOLIO])
-        seed, kept = wide(options[lane, RANDOM_SEED]), wide(options[lane, KEPT_BLOCKS])
-        where = wide(options[lane, PLACEMENT])
-        start(slot_of, table, register, places, withheld, seed, where, kept, block_pages)
+        """Replay a timeline under the policy of one lane; its tallies are left in the register."""
         if placed:
-            register[DISCARD] = options[lane, DISCARD_BITS]
-            register[HANDED_BACK] = NOWHERE
-        sampled = 0
-        dropped = 0
-        for part in range(series.shape[1]):
-            for step in range(series_steps[part], series_steps[part + 1]):
-                word = wide(words[step])
-                kind = word & 7
-                order = word >> STEP_ORDER_SHIFT
-                flag = word & FLAG
-                first = wide(arguments[step])
-                left = wide(remaining_ns[step])
-                if kind == RESTORE:
-                    mode = REFUSED if refuse and order > 0 else restore_mode
-                    restore_folio(
-                        slot_of, table, register, places, first, 1 << order, mode, flag, left
-                    )
-                elif kind == STORE:
-                    if refuse and order > 0:
-                        register[SKIPPED] += 1 << order
-                    elif workingset_only and not flag:
-                        refuse_store(slot_of, table, register, places, first, 1 << order, left)
-                    else:
-                        store_folio(
-                            slot_of, table, register, places, first, order, folio_order, left
-                        )
-                elif kind == RESERVE:
-                    slot = first * block_pages
-                    if placed and placement.is_kept(places, first):
-                        placement.reserve_kept(register, places, first, left)
-                    elif slot >= withheld:
-                        end = slot + block_pages
-                        reserve(slot_of, table, register, places, slot, end, whole, left)
-                        if placed:
-                            placement.note_reserved(places, first)
-                    if flag:
-                        total = register[RECALLED] + register[COLLATERAL]
-                        samples[lane, sample_bins[sampled] + total - dropped] += 1
-                        dropped = total
-                        sampled += 1
-                        if placed and kept > 0:
-                            keep_empty(slot_of, table, register, places, whole, left)
-                elif kind == RELEASE:
-                    slot = first * block_pages
-                    if slot >= withheld:
-                        end = slot + block_pages
-                        release(slot_of, table, register, places, slot, end, left)
-                elif placed and kind == FRAMES:
-                    placement.note_frames(places, first, 1 << order if flag else -(1 << order))
-                elif placed and kind == RESIZE:
-                    before = wide(register[RECALLED])
-                    resize(slot_of, table, register, places, first, left)
-                    if flag:
-                        samples[lane, sample_bins[sampled] + register[RECALLED] - before] += 1
-                        sampled += 1
-                elif kind == INVALIDATE:
-                    invalidate(slot_of, table, register, places, first, first + (1 << order), left)
+            headroom, kept = options.headroom_slots, options.kept_blocks
+            placement.start(state, headroom, options.placement, kept, block_pages)
+        else:
+            slots.start(state, options.headroom_slots)
+        state.register[SEED] = options.seed
+        state.register[DISCARD_BITS] = options.discard_bits
+        state.register[HANDED_BACK] = NOWHERE
+        for point in range(counts.series.shape[1]):
+            for step in range(steps.series_steps[point], steps.series_steps[point + 1]):
+                word = wide(steps.word[step])
+                remaining_ns = wide(steps.remaining_ns[step])
+                argument = wide(steps.argument[step])
+                if kind_of(word) <= INVALIDATE_INODE:
+                    replay_file_event(steps, options, state, word, argument, remaining_ns)
                 else:
-                    end = wide(inode_pages[first, 1])
-                    invalidate(
-                        slot_of, table, register, places, wide(inode_pages[first, 0]), end, left
+                    replay_change(
+                        *(steps, block_pages, options, state, counts, lane),
+                        *(word, argument, remaining_ns),
                     )
-            series[lane, part] = register[CACHED]
+            counts.series[lane, point] = state.register[CACHED]
 
     @loop
     @named
     def replay_lanes(
-        words: NDArray[np.int16],
-        arguments: NDArray[np.int32],
-        remaining_ns: NDArray[np.int64],
-        inode_pages: NDArray[np.int32],
-        sample_bins: NDArray[np.int32],
+        steps: Steps,
         block_pages: int,
-        options: NDArray[np.int64],
-        slot_of: Pages,
-        table: Table,
-        register: Register,
-        places: Places,
-        tallies: NDArray[np.int64],
-        samples: NDArray[np.int64],
-        series_steps: NDArray[np.int64],
-        series: NDArray[np.int64],
+        options: Int64,  # [lane, field of Options]
+        state: State,
+        counts: Counts,
     ) -> None:
-        """Replay lane after lane in the same state: options [lane, OPTIONS] in, tallies out."""
-        for lane in range(tallies.shape[0]):
-            replay_lane(
-                words,
-                arguments,
-                remaining_ns,
-                inode_pages,
-                sample_bins,
-                block_pages,
-                options,
-                slot_of,
-                table,
-                register,
-                places,
-                samples,
-                series_steps,
-                series,
-                lane,
-            )
-            for tally in range(tallies.shape[1]):
-                tallies[lane, tally] = register[tally]
+        """Replay lane after lane in the same state."""
+        for lane in range(options.shape[0]):
+            replay_lane(steps, block_pages, _options_of(options, lane), state, counts, lane)
+            for tally in range(counts.tallies.shape[1]):
+                counts.tallies[lane, tally] = state.register[tally]
 
-    body: Body = replay_lanes
-    return body
+    return replay_lanes
+
+
+@kernel
+def _options_of(options: Int64, lane: int) -> Options:
+    return Options(
+        wide(options[lane, 0]),
+        wide(options[lane, 1]),
+        wide(options[lane, 2]),
+        wide(options[lane, 3]),
+        wide(options[lane, 4]),
+        wide(options[lane, 5]),
+        wide(options[lane, 6]),
+        wide(options[lane, 7]),
+        wide(options[lane, 8]),
+        wide(options[lane, 9]),
+    )
+
+
+def _file_event_over(made_for: Specialised, leaving: Leaving) -> Loop:
+    """Return the kernel that replays a store, a restore or an invalidate."""
+    store_folio, refuse_store = storing_over(made_for, leaving)
+    restore_folio, invalidate = finding_over(made_for, leaving)
+
+    @kernel
+    @made_for.named
+    def replay_file_event(
+        steps: Steps, options: Options, state: State, word: int, first: int, remaining_ns: int
+    ) -> None:
+        kind, order = kind_of(word), order_of(word)
+        refused = options.refuses_large != 0 and order > 0
+        if kind == RESTORE:
+            mode = REFUSED if refused else options.restore_mode
+            restore_folio(state, first, 1 << order, mode, is_flagged(word), remaining_ns)
+        elif kind == STORE:
+            if refused:
+                state.register[SKIPPED] += 1 << order
+            elif options.workingset_only and not is_flagged(word):
+                refuse_store(state, first, 1 << order, remaining_ns)
+            else:
+                store_folio(state, first, order, options.folio_order, remaining_ns)
+        elif kind == INVALIDATE:
+            invalidate(state, first, first + (1 << order), remaining_ns)
+        else:
+            pages = steps.inode_pages
+            invalidate(state, wide(pages[first, 0]), wide(pages[first, 1]), remaining_ns)
+
+    return replay_file_event
+
+
+def _change_over(made_for: Specialised, leaving: Leaving) -> Loop:
+    """Return the kernel that replays a change of tag storage, or of a region."""
+    placed, named = made_for.is_placed, made_for.named
+    reserve = reserve_over(made_for, leaving)
+    keep_empty, resize = withdrawing_over(made_for, leaving, reserve)
+    release = placement.release if placed else slots.release
+
+    @kernel
+    @named
+    def put_sample(steps: Steps, state: State, counts: Counts, lane: int, dropped: int) -> None:
+        """Count a sample of latency that dropped so many pages."""
+        sample = wide(state.register[SAMPLES])
+        counts.samples[lane, steps.sample_bins[sample] + dropped] += 1
+        state.register[SAMPLES] = sample + 1
+
+    @kernel
+    @named
+    def replay_change(
+        steps: Steps,
+        block_pages: int,
+        options: Options,
+        state: State,
+        counts: Counts,
+        lane: int,
+        word: int,
+        argument: int,
+        remaining_ns: int,
+    ) -> None:
+        register = state.register
+        kind = kind_of(word)
+        first = argument * block_pages
+        if kind == RESERVE:
+            if placed and placement.is_kept(state.places, argument):
+                placement.reserve_kept(state, argument, remaining_ns)
+            elif first >= options.headroom_slots:
+                end = first + block_pages
+                reserve(state, first, end, options.drops_whole_units, remaining_ns)
+                if placed:
+                    placement.note_reserved(state.places, argument)
+            if is_flagged(word):
+                total = wide(register[RECALLED]) + wide(register[COLLATERAL])
+                put_sample(steps, state, counts, lane, total - wide(register[DROPPED]))
+                register[DROPPED] = total
+                if placed and options.kept_blocks > 0:
+                    keep_empty(state, options.drops_whole_units, remaining_ns)
+        elif kind == RELEASE:
+            if first >= options.headroom_slots:
+                release(state, first, first + block_pages, remaining_ns)
+        elif placed and kind == FRAMES:
+            frames = 1 << order_of(word)
+            placement.note_frames(state.places, argument, frames if is_flagged(word) else -frames)
+        elif placed and kind == RESIZE:
+            before = wide(register[RECALLED])
+            resize(state, argument, remaining_ns)
+            if is_flagged(word):
+                put_sample(steps, state, counts, lane, wide(register[RECALLED]) - before)
+
+    return replay_change

@@ -1,110 +1,102 @@
-"""Lanes of the cleancache: policies as numbers for the compiled loops, and the state they share."""
+"""The policies of a cleancache, or of a tmem, as numbers for the compiled loops, and their call."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.eviction.queue import make_state
-from core.policy import (
-    Admission,
-    Drop,
-    Eviction,
-    HeadroomMode,
-    LargeFolios,
-    Placement,
-    Policies,
-    Restore,
-    System,
-    code,
-)
-from core.system.cleancache import loop as cleancache
-from core.system.cleancache.entries import ENTRIES
-from core.system.cleancache.loop import OPTIONS
+from core.costs import Int64
+from core.eviction import EVICTIONS
+from core.lane import make_state
+from core.policy import HeadroomMode, Placement, Policies, code, headroom_blocks
+from core.system.cleancache.entries import entry_of
+from core.system.cleancache.forms import EXCLUSIVE, INCLUSIVE, Form, Options
+from core.system.cleancache.loop import Counts
 from core.system.cleancache.placement import make_places
-from core.system.cleancache.units import EXCLUSIVE, INCLUSIVE, Form
-from core.system.counted import Counted, nothing_counted
+from core.system.contract import Choices, Counted, Larger, ReplayLoop, nothing_counted
 from core.timeline.prepare import Timeline
 
-__all__ = ["OPTIONS", "kept_blocks", "replay_cache"]
 
-
-def replay_cache(timeline: Timeline, policies: Policies) -> Counted:
-    """Return what lanes count whose slots hold evicted folios, in one compiled call an eviction."""
-    counted = nothing_counted(timeline, policies.lanes)
+def replay_cache(
+    timeline: Timeline, policies: Policies, larger: Larger | None
+) -> tuple[Timeline, Counted]:
+    """Return what lanes count whose slots hold evicted folios: a compiled call an eviction."""
+    counted = nothing_counted(timeline, policies.size)
     options = _options(timeline, policies)
-    forms = _forms(timeline, policies, options)
-    for eviction, form in ENTRIES:
-        mine = np.flatnonzero(
-            (policies.eviction == code(eviction)) & (forms == list(Form).index(form))
-        )
-        if not mine.size:
-            continue
-        blocks = timeline.slots // timeline.block_pages
-        places = make_places(blocks, timeline.occupancy.releases) if form is Form.PLACED else None
-        part = nothing_counted(timeline, mine.size)
-        ENTRIES[eviction, form](
-            timeline.word,
-            timeline.page,
-            timeline.remaining_ns,
-            timeline.inode_pages,
-            timeline.sample_bins,
-            timeline.block_pages,
-            options[mine],
-            *make_state(timeline.pages, timeline.slots, eviction is Eviction.S3FIFO, places),
-            part.tallies,
-            part.samples,
-            timeline.series_steps,
-            part.series,
-        )
-        for whole, found in zip(counted, part, strict=True):
-            whole[mine] = found
-    return counted
-
-
-def kept_blocks(policies: Policies, blocks: int) -> NDArray[np.int64]:
-    """Return how many blocks each policy keeps empty.  # [lane]"""
-    dynamic = policies.headroom_mode == code(HeadroomMode.DYNAMIC)
-    return np.where(dynamic, np.floor(policies.headroom * blocks), 0).astype(np.int64)
-
-
-def _options(timeline: Timeline, policies: Policies) -> NDArray[np.int64]:
-    options = np.zeros((policies.lanes, OPTIONS), dtype=np.int64)
-    tmem = policies.system == code(System.TMEM)
+    forms = _forms(timeline, options)
     blocks = timeline.slots // timeline.block_pages
-    kept = np.where(tmem, 0, kept_blocks(policies, blocks))
-    static = np.where(kept > 0, 0, np.floor(policies.headroom * blocks)).astype(np.int64)
-    options[:, cleancache.WORKINGSET_ONLY] = policies.admission == code(Admission.WORKINGSET)
-    options[:, cleancache.RESTORE_MODE] = np.where(
-        policies.restore == code(Restore.EXCLUSIVE), EXCLUSIVE, INCLUSIVE
-    )
-    options[:, cleancache.WHOLE_FOLIO] = policies.drop == code(Drop.FOLIO)
-    options[:, cleancache.REFUSE_LARGE] = policies.large_folios == code(LargeFolios.REFUSE)
-    options[:, cleancache.FOLIO_ORDER] = policies.folio_order
-    options[:, cleancache.HEADROOM] = np.where(tmem, 0, static * timeline.block_pages)
-    options[:, cleancache.RANDOM_SEED] = policies.seed
-    options[:, cleancache.PLACEMENT] = np.where(tmem, 0, policies.placement)
-    options[:, cleancache.KEPT_BLOCKS] = kept
-    discards = np.ceil(policies.discard_ratio * 2.0**32).astype(np.int64)
-    options[:, cleancache.DISCARD_BITS] = np.where(tmem, discards, 0)
-    return options
+    for word, form in sorted(set(zip(policies["eviction"], forms, strict=True))):
+        mine = np.flatnonzero((policies["eviction"] == word) & (forms == form))
+        places = make_places(blocks, timeline.occupancy.releases) if form == Form.PLACED else None
+        remembers_pages = EVICTIONS[word].remembers_pages
+        part = nothing_counted(timeline, mine.size)
+        entry_of(word, Form(form))(
+            timeline.steps,
+            timeline.block_pages,
+            np.stack([options[name][mine] for name in Options._fields], axis=1),
+            make_state(timeline.pages, timeline.slots, remembers_pages, places),
+            Counts(*part),
+        )
+        for whole, lanes in zip(counted, part, strict=True):
+            whole[mine] = lanes
+    return timeline, counted
 
 
-def _forms(timeline: Timeline, policies: Policies, options: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the form of each lane: its place in `Form`."""
-    single = (
-        (options[:, cleancache.FOLIO_ORDER] == 0)
-        | (options[:, cleancache.REFUSE_LARGE] == 1)
-        | (timeline.max_order == 0)
-    )
-    placed = (
-        (policies.system == code(System.TMEM))
-        | (options[:, cleancache.PLACEMENT] != code(Placement.QUEUE))
-        | (options[:, cleancache.KEPT_BLOCKS] > 0)
-    )
-    known = list(Form)
-    return np.where(
-        placed,
-        known.index(Form.PLACED),
-        np.where(single, known.index(Form.SINGLE), known.index(Form.GENERAL)),
-    )
+def _options(timeline: Timeline, policies: Policies) -> dict[str, Int64]:
+    """Return the options of policies, whose unread fields are at their defaults.  # each [lane]"""
+    blocks = timeline.slots // timeline.block_pages
+    kept = kept_blocks(policies, blocks)
+    static = np.where(kept > 0, 0, headroom_blocks(policies["headroom"], blocks))
+    columns = {
+        "workingset_only": policies["admission"] == "workingset",
+        "restore_mode": np.where(policies["restore"] == "exclusive", EXCLUSIVE, INCLUSIVE),
+        "drops_whole_units": policies["drop"] == "folio",
+        "refuses_large": policies["large_folios"] == "refuse",
+        "folio_order": policies["folio_order"],
+        "headroom_slots": static * timeline.block_pages,
+        "seed": policies["seed"],
+        "placement": np.array([code(Placement(word)) for word in policies["placement"]]),
+        "kept_blocks": kept,
+        "discard_bits": np.ceil(policies["discard_ratio"] * 2.0**32),
+    }
+    return {name: column.astype(np.int64) for name, column in columns.items()}
+
+
+def kept_blocks(policies: Policies, blocks: int) -> Int64:
+    """Return how many blocks each policy keeps empty, under a dynamic headroom.  # [lane]"""
+    dynamic = policies["headroom_mode"] == "dynamic"
+    return np.where(dynamic, headroom_blocks(policies["headroom"], blocks), 0)
+
+
+def _forms(timeline: Timeline, options: dict[str, Int64]) -> NDArray[np.object_]:
+    """Return the form of each lane."""
+    single = (options["folio_order"] == 0) | (options["refuses_large"] == 1)
+    single |= timeline.max_order == 0
+    placed = (options["placement"] != code(Placement.QUEUE)) | (options["kept_blocks"] > 0)
+    # A region is resized slot by slot.
+    placed |= timeline.is_region
+    forms = np.where(placed, Form.PLACED, np.where(single, Form.SINGLE, Form.GENERAL))
+    return forms.astype(object)
+
+
+def loops_of(choices: Choices, always_placed: bool = False) -> set[ReplayLoop]:
+    """Return the loops that policies of some choices may call.
+
+    Parameters
+    ----------
+    choices
+        Of each policy field the values that it may have.
+    always_placed
+        Whether only the form that places pages serves.
+    """
+    forms = set()
+    dynamic = HeadroomMode.DYNAMIC in choices["headroom_mode"]
+    queue = Placement.QUEUE in choices["placement"] and "static" in choices["headroom_mode"]
+    if always_placed or dynamic or set(choices["placement"]) != {Placement.QUEUE}:
+        forms.add(Form.PLACED)
+    if queue and not always_placed:
+        forms.add(Form.SINGLE)
+        cuts = "cut" in choices["large_folios"]
+        if cuts and max(choices["folio_order"]) > 0:
+            forms.add(Form.GENERAL)
+    return {ReplayLoop(word, form) for word in choices["eviction"] for form in forms}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from core.eviction.queue import (
+from core.eviction.queue import make_empty, units_end
+from core.jit import kernel, wide
+from core.lane import (
     CACHED,
     CACHED_PAGE_NS,
     CAPACITY,
@@ -13,121 +12,111 @@ from core.eviction.queue import (
     FREE_NEXT,
     FREE_PREV,
     FREE_SLOTS,
-    HAND,
     LAST_MISSED,
     NEXT,
-    NOWHERE,
+    NO_PAGE_MISSED,
     ORDER_BITS,
     ORDER_SHIFT,
     PAGE,
     PEAK_CACHED,
-    SEED,
     SHAPE,
+    SYSTEM_REGISTERS,
     VACANT,
     WITHHELD,
-    Pages,
-    Places,
-    Register,
+    State,
     Table,
-    make_empty,
-    units_end,
 )
-from core.jit import kernel, wide
+
+# The cache's own registers: the first of the rows that no unit uses, linked by NEXT; the last slot
+# that was handed back to a hypervisor, linked by FREE_NEXT; of 2**32 draws, those for which it has
+# discarded a page; samples of latency so far, and what the blocks of the next one have dropped.
+SPARE_UNIT, HANDED_BACK, DISCARD_BITS, SAMPLES, DROPPED = range(
+    SYSTEM_REGISTERS, SYSTEM_REGISTERS + 5
+)
 
 
 @kernel
-def start(
-    slot_of: Pages,
-    table: Table,
-    register: Register,
-    places: Places,
-    withheld: int,
-    seed: int,
-    placement: int,
-    kept: int,
-    block_pages: int,
-) -> None:
+def start(state: State, withheld: int) -> None:
     """Make the state that of an empty cache: slots from `withheld` on free, lowest first."""
-    slot_of.fill(-1)
+    table = state.table
+    register = state.register
+    state.slot_of.fill(-1)
     register.fill(0)
     end = units_end(table)
     make_empty(table, end)
     make_empty(table, end + 1)
     table[end, FREE_NEXT] = end
     table[end, FREE_PREV] = end
-    for number in range(end):
-        table[number, PAGE] = WITHHELD
-        table[number, NEXT] = number + 1
-    for number in range(withheld, end):
-        give(slot_of, table, register, places, number)
+    for slot in range(end):
+        table[slot, PAGE] = WITHHELD
+        table[slot, NEXT] = slot + 1
+    for slot in range(withheld, end):
+        give(state, slot)
     register[CAPACITY] = end - withheld
-    register[SEED] = seed
-    register[HAND] = NOWHERE
-    register[LAST_MISSED] = -2
+    register[LAST_MISSED] = NO_PAGE_MISSED
 
 
 @kernel
-def give(slot_of: Pages, table: Table, register: Register, places: Places, number: int) -> None:
+def give(state: State, slot: int) -> None:
     """Return a slot to the back of the free queue."""
+    table = state.table
     end = units_end(table)
     last = table[end, FREE_PREV]
-    table[number, PAGE] = VACANT
-    table[number, FREE_PREV] = last
-    table[number, FREE_NEXT] = end
-    table[last, FREE_NEXT] = number
-    table[end, FREE_PREV] = number
-    register[FREE_SLOTS] += 1
+    table[slot, PAGE] = VACANT
+    table[slot, FREE_PREV] = last
+    table[slot, FREE_NEXT] = end
+    table[last, FREE_NEXT] = slot
+    table[end, FREE_PREV] = slot
+    state.register[FREE_SLOTS] += 1
 
 
 @kernel
-def take(slot_of: Pages, table: Table, register: Register, places: Places, number: int) -> None:
+def take(state: State, slot: int) -> None:
     """Take a slot out of the free queue, wherever it stands."""
-    before = table[number, FREE_PREV]
-    after = table[number, FREE_NEXT]
+    table = state.table
+    before = table[slot, FREE_PREV]
+    after = table[slot, FREE_NEXT]
     table[before, FREE_NEXT] = after
     table[after, FREE_PREV] = before
-    register[FREE_SLOTS] -= 1
+    state.register[FREE_SLOTS] -= 1
 
 
 @kernel
-def fill(
-    slot_of: Pages, table: Table, register: Register, places: Places, page: int, remaining_ns: int
-) -> int:
+def fill(state: State, page: int, remaining_ns: int) -> int:
     """Put `page` into the slot at the front of the free queue; return the slot."""
-    number = wide(table[units_end(table), FREE_NEXT])
-    take(slot_of, table, register, places, number)
-    put(slot_of, table, register, number, page, remaining_ns)
-    return number
+    slot = wide(state.table[units_end(state.table), FREE_NEXT])
+    take(state, slot)
+    put(state, slot, page, remaining_ns)
+    return slot
 
 
 @kernel
-def put(
-    slot_of: Pages, table: Table, register: Register, number: int, page: int, remaining_ns: int
-) -> None:
+def put(state: State, slot: int, page: int, remaining_ns: int) -> None:
     """Put `page` into a slot that was taken."""
-    table[number, PAGE] = page
-    slot_of[page] = number
+    register = state.register
+    state.table[slot, PAGE] = page
+    state.slot_of[page] = slot
     register[CACHED] += 1
     register[PEAK_CACHED] = max(register[PEAK_CACHED], register[CACHED])
     register[CACHED_PAGE_NS] += remaining_ns
 
 
 @kernel
-def plan(slot_of: Pages, table: Table, register: Register, places: Places, need: int) -> None:
+def plan(state: State, need: int) -> None:
     """Do nothing: the queue says which slots are next."""
 
 
 @kernel
-def _precedes(table: NDArray[np.int32], one: int, other: int) -> bool:
-    """Return whether unit `one` comes before `other` by first page, then order."""
-    if table[one, FIRST] != table[other, FIRST]:
-        return bool(table[one, FIRST] < table[other, FIRST])
+def _precedes(table: Table, unit: int, other: int) -> bool:
+    """Return whether `unit` comes before `other` by first page, then order."""
+    if table[unit, FIRST] != table[other, FIRST]:
+        return bool(table[unit, FIRST] < table[other, FIRST])
     order_bits = ORDER_BITS << ORDER_SHIFT
-    return bool(table[one, SHAPE] & order_bits < table[other, SHAPE] & order_bits)
+    return bool(table[unit, SHAPE] & order_bits < table[other, SHAPE] & order_bits)
 
 
 @kernel
-def sort_units(table: NDArray[np.int32], first: int, hits: int) -> None:
+def sort_units(table: Table, first: int, hits: int) -> None:
     """Sort the units noted in FREE_NEXT of `hits` rows from `first` on (insertion sort)."""
     for i in range(first + 1, first + hits):
         mover = table[i, FREE_NEXT]
@@ -139,16 +128,8 @@ def sort_units(table: NDArray[np.int32], first: int, hits: int) -> None:
 
 
 @kernel
-def release(
-    slot_of: Pages,
-    table: Table,
-    register: Register,
-    places: Places,
-    first: int,
-    end: int,
-    remaining_ns: int,
-) -> None:
+def release(state: State, first: int, end: int, remaining_ns: int) -> None:
     """Give the slots of a block, [first, end), to the cache."""
-    for number in range(first, end):
-        give(slot_of, table, register, places, number)
-    register[CAPACITY] += end - first
+    for slot in range(first, end):
+        give(state, slot)
+    state.register[CAPACITY] += end - first

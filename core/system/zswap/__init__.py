@@ -1,1 +1,40 @@
 """Zswap-like: evicted pages, compressed, several to a slot of tag storage."""
+
+from core.costs import Int64
+from core.machine import Machine
+from core.policy import Anonymous, Policy
+from core.system.contract import CostTable, System, Work, upkeep_ns
+from core.system.zswap.replay import replay_zswap
+from core.system.zswap.slots import PARTS
+from core.timeline.view import View, tagged_view
+
+
+def _view(policy: Policy, machine: Machine) -> View:
+    return tagged_view(policy, machine)._replace(
+        pages_per_slot=PARTS, with_swap=policy.anonymous is not Anonymous.NONE
+    )
+
+
+def _pays(work: Work, costs: CostTable) -> Int64:
+    """Return the upkeep, ``compressed x compress_ns + decompressed x decompress_ns``, and writes.
+
+    Without it every page that is swapped out is written: ``(written - offered to swap) x
+    swap_write_ns`` is what it adds, or saves.
+    """
+    counted = work.counted
+    paid: Int64 = (
+        upkeep_ns(work, costs)
+        + counted["compressed"] * costs["compress_ns"]
+        + counted["decompressed"] * costs["decompress_ns"]
+        + (counted["written"] - work.offered_to_swap_pages) * costs["swap_write_ns"]
+    )
+    return paid
+
+
+ZSWAP = System(
+    meaning="compressed pages, several to a tag page; dropped for tags, or written back first",
+    view=_view,
+    replay=replay_zswap,
+    pays=_pays,
+    draws=None,
+)

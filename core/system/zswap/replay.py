@@ -13,36 +13,35 @@ is written first (mm/zswap.c, ``zswap_writeback_entry``), which no atomic alloca
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import INVALIDATE, RESTORE, STORE
-from core.eviction.queue import (
+from core.events import INVALIDATE_INODE, RESTORE, STORE
+from core.jit import entry, kernel, wide
+from core.lane import (
     COMPRESSED,
     DECOMPRESSED,
     FAILED_ATOMIC,
     INVALIDATED,
     LAST_MISSED,
-    MISSED,
-    MISSED_SEQUENTIAL,
+    NO_PAGE_MISSED,
     OVERWRITTEN,
     RECALLED,
     RECLAIMED,
     REGISTERS,
     RESTORED,
     SKIPPED,
-    SLOTS_USED,
     STALE,
     STORED,
     TALLIES,
     WRITTEN,
-    Register,
+    count_miss,
 )
-from core.jit import entry, kernel, wide
-from core.policy import Admission, Anonymous, Packing, Policies, Restore, code
+from core.policy import Policies, headroom_blocks
 from core.random_bits import bits_of
-from core.system.counted import Counted, nothing_counted
+from core.system.contract import Counted, Larger, nothing_counted
 from core.system.zswap.slots import (
     DIRTY,
     FREE,
@@ -56,7 +55,9 @@ from core.system.zswap.slots import (
     SIZE,
     SLOT,
     SLOT_COLUMNS,
+    SLOTS_USED,
     WITHHELD,
+    Compressed,
     begin,
     drop,
     enter_list,
@@ -66,15 +67,33 @@ from core.system.zswap.slots import (
     make_newest,
     unlink_page,
 )
-from core.timeline.prepare import FLAG, OF_SWAP, ORDER_BITS, ORDER_SHIFT, RELEASE, RESERVE, Timeline
+from core.timeline.prepare import Timeline
+from core.timeline.steps import (
+    OF_SWAP,
+    RELEASE,
+    RESERVE,
+    Steps,
+    is_flagged,
+    kind_of,
+    order_of,
+)
 
-# Columns of `options`.
-_WORKINGSET_ONLY, _EXCLUSIVE, _HEADROOM, _IN_PAIRS, _WRITES_BACK, _OPTIONS = range(6)
-# Columns of what is found of a sample.
+# Columns of what each sample of latency dropped, and wrote to the swap device.
 _DROPPED, _WRITTEN = range(2)
 
 
-def replay_zswap(timeline: Timeline, policies: Policies) -> Counted:
+class Options(NamedTuple):
+    """A policy as numbers."""
+
+    workingset_only: bool
+    exclusive: bool
+    headroom_slots: int
+    writes_back: bool
+
+
+def replay_zswap(
+    timeline: Timeline, policies: Policies, larger: Larger | None
+) -> tuple[Timeline, Counted]:
     """Return what lanes count.
 
     Raises
@@ -82,29 +101,33 @@ def replay_zswap(timeline: Timeline, policies: Policies) -> Counted:
     ValueError
         When the timeline was not prepared for slots of several pages.
     """
-    counted = nothing_counted(timeline, policies.lanes)
-    for lane, found in enumerate(_replay_lanes(timeline, policies, counted)):
-        bins = timeline.sample_bins + found[:, _DROPPED]
+    if timeline.pages_per_slot < PARTS:
+        raise ValueError("a zswap has a view of its own: prepare the timeline that it shows")
+    if timeline.has_swap:
+        return _replay_with_swap(timeline, policies)
+    counted = nothing_counted(timeline, policies.size)
+    for lane, samples in enumerate(_replay_lanes(timeline, policies, counted)):
+        bins = timeline.sample_bins + samples[:, _DROPPED]
         counted.samples[lane] = np.bincount(bins, minlength=timeline.bins)
-    return counted
+    return timeline, counted
 
 
-def replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
+def _replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
     """Return what lanes count where anonymous pages are in the timeline, with classes of samples.
 
     A class has its pages written besides, and bins for as many dropped as were seen. A sample that
     would have to write in atomic context is none: its allocation fails.
     """
-    counted = nothing_counted(timeline, policies.lanes)
+    counted = nothing_counted(timeline, policies.size)
     of_sample = np.searchsorted(timeline.classes[:, 2], timeline.sample_bins, side="right") - 1
     is_atomic = timeline.classes[of_sample, 0] == 1
     # Of each lane the samples that differ, (class, written, dropped), as one number, and how many.
     most = int(timeline.classes[:, 3].max(initial=1))
     lanes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for lane, found in enumerate(_replay_lanes(timeline, policies, counted)):
-        failed = is_atomic & (found[:, _WRITTEN] > 0)
+    for lane, samples in enumerate(_replay_lanes(timeline, policies, counted)):
+        failed = is_atomic & (samples[:, _WRITTEN] > 0)
         counted.tallies[lane, FAILED_ATOMIC] = failed.sum()
-        keys = (of_sample * most + found[:, _WRITTEN]) * most + found[:, _DROPPED]
+        keys = (of_sample * most + samples[:, _WRITTEN]) * most + samples[:, _DROPPED]
         lanes.append(np.unique(keys[~failed], return_counts=True))
     together = np.unique(np.concatenate([keys for keys, _ in lanes]))
     classes, of_key = np.unique(together // most, return_inverse=True)
@@ -112,54 +135,47 @@ def replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline, 
     np.maximum.at(bins, of_key, together % most + 1)
     first = np.cumsum(bins) - bins
     places = first[of_key] + together % most
-    samples = np.zeros((policies.lanes, int(bins.sum())), dtype=np.int64)
+    tallied = np.zeros((policies.size, int(bins.sum())), dtype=np.int64)
     for lane, (keys, counts) in enumerate(lanes):
-        samples[lane, places[np.searchsorted(together, keys)]] = counts
+        tallied[lane, places[np.searchsorted(together, keys)]] = counts
     kinds = timeline.classes[classes // most, :2]
     seen = timeline._replace(
         classes=np.column_stack([kinds, first, bins, classes % most]).astype(np.int64),
         sample_bins=np.empty(0, dtype=np.int32),
-        bins=samples.shape[1],
+        bins=tallied.shape[1],
     )
-    return seen, counted._replace(samples=samples)
+    return seen, counted._replace(samples=tallied)
 
 
 def _replay_lanes(
     timeline: Timeline, policies: Policies, counted: Counted
 ) -> Iterator[NDArray[np.int32]]:
-    """Yield what is found of each lane's samples; the rest is in what it counts."""
-    if timeline.pages_per_slot < PARTS:
-        raise ValueError("zswap has a view of its own: replay_policy, or prepare_view")
-    options = np.zeros((policies.lanes, _OPTIONS), dtype=np.int64)
+    """Count lane after lane, and yield what each of its samples dropped and wrote."""
     blocks = timeline.slots // timeline.block_pages
-    headroom = np.floor(policies.headroom * blocks).astype(np.int64) * timeline.block_pages
-    options[:, _WORKINGSET_ONLY] = policies.admission == code(Admission.WORKINGSET)
-    options[:, _EXCLUSIVE] = policies.restore == code(Restore.EXCLUSIVE)
-    options[:, _HEADROOM] = headroom
-    options[:, _IN_PAIRS] = policies.packing == code(Packing.ZBUD)
-    options[:, _WRITES_BACK] = policies.anonymous == code(Anonymous.WRITE_BACK)
-    for lane in range(policies.lanes):
-        sizes = compressed_sizes(
-            timeline.page_keys,
-            float(policies.compression_ratio[lane]),
-            int(policies.seed[lane]),
+    for lane, policy in enumerate(policies):
+        headroom = int(headroom_blocks(policy["headroom"], blocks)) * timeline.block_pages
+        options = Options(
+            workingset_only=policy["admission"] == "workingset",
+            exclusive=policy["restore"] == "exclusive",
+            headroom_slots=headroom,
+            writes_back=policy["anonymous"] == "write_back",
         )
-        found = np.zeros((timeline.sample_bins.size, 2), dtype=np.int32)
+        ratio, seed = float(policy["compression_ratio"]), int(policy["seed"])
+        sizes = compressed_sizes(timeline.page_keys, ratio, seed)
+        state = Compressed(
+            pages=np.zeros((sizes.size + 1, PAGE_COLUMNS), dtype=np.int32),
+            slots=np.zeros((timeline.slots + LISTS, SLOT_COLUMNS), dtype=np.int32),
+            register=np.zeros(REGISTERS, dtype=np.int64),
+            in_pairs=policy["packing"] == "zbud",
+        )
+        begin(state, sizes, headroom)
+        samples = np.zeros((timeline.sample_bins.size, 2), dtype=np.int32)
         _replay(
-            timeline.word,
-            timeline.page,
-            timeline.remaining_ns,
-            timeline.inode_pages,
-            timeline.block_pages,
-            timeline.slots,
-            timeline.series_steps,
-            options[lane],
-            sizes,
-            counted.tallies[lane],
-            found,
-            counted.series[lane],
+            *(timeline.steps, timeline.block_pages, options, state),
+            *(samples, counted.series[lane]),
         )
-        yield found
+        counted.tallies[lane] = state.register[: len(TALLIES)]
+        yield samples
 
 
 @entry
@@ -175,178 +191,148 @@ def compressed_sizes(keys: NDArray[np.uint64], ratio: float, seed: int) -> NDArr
 
 
 @kernel
-def _store(
-    page: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    register: Register,
-    one: int,
-    in_pairs: bool,
-    left_ns: int,
-) -> bool:
+def _store(state: Compressed, page: int, left_ns: int) -> bool:
     """Store a page that is admitted; return whether it is kept."""
-    size = wide(page[one, SIZE])
+    pages, register = state.pages, state.register
+    size = wide(pages[page, SIZE])
     if size >= PARTS:
         register[SKIPPED] += 1
         return False
     register[COMPRESSED] += 1
-    if page[one, SLOT] != NONE:
-        unlink_page(page, one)
-        make_newest(page, one)
+    if pages[page, SLOT] != NONE:
+        unlink_page(pages, page)
+        make_newest(pages, page)
         register[OVERWRITTEN] += 1
         register[STORED] += 1
         return True
-    end = wide(page.shape[0]) - 1
-    number = find_room(slot, size, in_pairs)
-    while number == NONE and page[end, NEWER] != end:
-        oldest = wide(page[end, NEWER])
-        drop(page, slot, register, oldest, in_pairs, left_ns)
+    end = wide(pages.shape[0]) - 1
+    slot = find_room(state, size)
+    while slot == NONE and pages[end, NEWER] != end:
+        oldest = wide(pages[end, NEWER])
+        drop(state, oldest, left_ns)
         register[RECLAIMED] += 1
-        register[WRITTEN] += page[oldest, DIRTY]
-        number = find_room(slot, size, in_pairs)
-    if number == NONE:
+        register[WRITTEN] += pages[oldest, DIRTY]
+        slot = find_room(state, size)
+    if slot == NONE:
         register[SKIPPED] += 1
         return False
-    fill(page, slot, register, one, number, in_pairs, left_ns)
+    fill(state, page, slot, left_ns)
     register[STORED] += 1
     return True
 
 
 @kernel
 def _offer(
-    page: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    register: Register,
-    options: NDArray[np.int64],
-    one: int,
+    state: Compressed,
+    options: Options,
+    page: int,
     is_workingset: bool,
     anonymous: bool,
     left_ns: int,
 ) -> None:
     """Offer a page that was evicted."""
-    in_pairs = options[_IN_PAIRS] != 0
     kept = False
-    if not options[_WORKINGSET_ONLY] or is_workingset:
-        kept = _store(page, slot, register, one, in_pairs, left_ns)
-    elif page[one, SLOT] != NONE:
-        drop(page, slot, register, one, in_pairs, left_ns)
-        register[STALE] += 1
+    if not options.workingset_only or is_workingset:
+        kept = _store(state, page, left_ns)
+    elif state.pages[page, SLOT] != NONE:
+        drop(state, page, left_ns)
+        state.register[STALE] += 1
     else:
-        register[SKIPPED] += 1
-    waits = anonymous and kept and options[_WRITES_BACK] != 0
-    page[one, DIRTY] = 1 if waits else 0
+        state.register[SKIPPED] += 1
+    waits = anonymous and kept and options.writes_back
+    state.pages[page, DIRTY] = 1 if waits else 0
     if anonymous and not waits:
-        register[WRITTEN] += 1
+        state.register[WRITTEN] += 1
 
 
 @kernel
-def _restore(
-    page: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    register: Register,
-    one: int,
-    follows: bool,
-    exclusive: bool,
-    in_pairs: bool,
-    left_ns: int,
-) -> None:
-    if page[one, SLOT] == NONE:
-        register[MISSED] += 1
-        if follows and one == register[LAST_MISSED] + 1:
-            register[MISSED_SEQUENTIAL] += 1
-        register[LAST_MISSED] = one
+def _restore(state: Compressed, page: int, follows: bool, leaves: bool, left_ns: int) -> None:
+    """Look a page up; `follows` says whether the page before it is its neighbour in the file."""
+    if state.pages[page, SLOT] == NONE:
+        count_miss(state.register, page, follows)
         return
-    register[RESTORED] += 1
-    register[DECOMPRESSED] += 1
-    if exclusive:
-        drop(page, slot, register, one, in_pairs, left_ns)
+    state.register[RESTORED] += 1
+    state.register[DECOMPRESSED] += 1
+    if leaves:
+        drop(state, page, left_ns)
     else:
-        unlink_page(page, one)
-        make_newest(page, one)
+        unlink_page(state.pages, page)
+        make_newest(state.pages, page)
 
 
 @kernel
-def _reserve(
-    page: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    register: Register,
-    first: int,
-    end: int,
-    in_pairs: bool,
-    left_ns: int,
-) -> None:
+def _reserve(state: Compressed, first: int, end: int, left_ns: int) -> None:
     """Drop what the slots of a block hold, and take them from the queue."""
-    for number in range(first, end):
-        while slot[number, HELD] != NONE:
-            one = wide(slot[number, HELD])
-            drop(page, slot, register, one, in_pairs, left_ns)
+    slots, register = state.slots, state.register
+    for slot in range(first, end):
+        while slots[slot, HELD] != NONE:
+            page = wide(slots[slot, HELD])
+            drop(state, page, left_ns)
             register[RECALLED] += 1
-            register[WRITTEN] += page[one, DIRTY]
-        leave_list(slot, number)
-        slot[number, LIST] = WITHHELD
+            register[WRITTEN] += state.pages[page, DIRTY]
+        leave_list(slots, slot)
+        slots[slot, LIST] = WITHHELD
+
+
+@kernel
+def _replay_file_event(
+    steps: Steps, options: Options, state: Compressed, word: int, first: int, left_ns: int
+) -> None:
+    """Replay a store, a restore or an invalidate."""
+    kind, anonymous = kind_of(word), word & OF_SWAP != 0
+    end = first + (1 << order_of(word))
+    if kind == STORE:
+        for page in range(first, end):
+            _offer(state, options, wide(page), is_flagged(word), anonymous, left_ns)
+        return
+    if kind == RESTORE:
+        # A page that is back from swap has left it: there is nothing to keep a copy of.
+        leaves = options.exclusive or anonymous
+        for page in range(first, end):
+            follows = is_flagged(word) or page > first
+            _restore(state, wide(page), follows, leaves, left_ns)
+        return
+    if kind == INVALIDATE_INODE:
+        first, end = wide(steps.inode_pages[first, 0]), wide(steps.inode_pages[first, 1])
+    for page in range(first, end):
+        if state.pages[page, SLOT] != NONE:
+            drop(state, wide(page), left_ns)
+            state.register[INVALIDATED] += 1
 
 
 @entry
 def _replay(
-    words: NDArray[np.int16],
-    arguments: NDArray[np.int32],
-    remaining_ns: NDArray[np.int64],
-    inode_pages: NDArray[np.int32],
+    steps: Steps,
     block_pages: int,
-    slots: int,
-    series_steps: NDArray[np.int64],
-    options: NDArray[np.int64],
-    sizes: NDArray[np.uint8],
-    tallies: NDArray[np.int64],
-    found: NDArray[np.int32],
-    series: NDArray[np.int64],
+    options: Options,
+    state: Compressed,
+    samples: NDArray[np.int32],  # [sample, (dropped, written)]
+    series: NDArray[np.int64],  # [point]
 ) -> None:
-    page = np.zeros((sizes.size + 1, PAGE_COLUMNS), dtype=np.int32)
-    slot = np.zeros((slots + LISTS, SLOT_COLUMNS), dtype=np.int32)
-    register = np.zeros(REGISTERS, dtype=np.int64)
-    register[LAST_MISSED] = -2
-    headroom = wide(options[_HEADROOM])
-    exclusive, in_pairs = options[_EXCLUSIVE] != 0, options[_IN_PAIRS] != 0
-    begin(page, slot, sizes, headroom)
-    sampled = 0
+    register = state.register
+    register[LAST_MISSED] = NO_PAGE_MISSED
+    sample = 0
     # What the blocks of one sample drop, and write.
     dropped, written = 0, 0
-    for part in range(series.size):
-        for step in range(series_steps[part], series_steps[part + 1]):
-            word, left = wide(words[step]), wide(remaining_ns[step])
-            kind, flag, first = word & 7, word & FLAG != 0, wide(arguments[step])
-            end = first + (1 << (word >> ORDER_SHIFT & ORDER_BITS))
-            anonymous = word & OF_SWAP != 0
-            if kind == STORE:
-                for one in range(first, end):
-                    _offer(page, slot, register, options, wide(one), flag, anonymous, left)
-            elif kind == RESTORE:
-                # A page that is back from swap has left it: there is nothing to keep a copy of.
-                leaves = exclusive or anonymous
-                for one in range(first, end):
-                    follows = flag or one > first
-                    _restore(page, slot, register, wide(one), follows, leaves, in_pairs, left)
+    for point in range(series.size):
+        for step in range(steps.series_steps[point], steps.series_steps[point + 1]):
+            word, left_ns = wide(steps.word[step]), wide(steps.remaining_ns[step])
+            kind, argument = kind_of(word), wide(steps.argument[step])
+            first = argument * block_pages
+            if kind <= INVALIDATE_INODE:
+                _replay_file_event(steps, options, state, word, argument, left_ns)
             elif kind == RESERVE:
                 recalled, writes = wide(register[RECALLED]), wide(register[WRITTEN])
-                if first * block_pages >= headroom:
-                    until = (first + 1) * block_pages
-                    _reserve(page, slot, register, first * block_pages, until, in_pairs, left)
+                if first >= options.headroom_slots:
+                    _reserve(state, first, first + block_pages, left_ns)
                 dropped += register[RECALLED] - recalled
                 written += register[WRITTEN] - writes
-                if flag:
-                    found[sampled, _DROPPED] = dropped
-                    found[sampled, _WRITTEN] = written
+                if is_flagged(word):
+                    samples[sample, _DROPPED] = dropped
+                    samples[sample, _WRITTEN] = written
                     dropped, written = 0, 0
-                    sampled += 1
-            elif kind == RELEASE:
-                if first * block_pages >= headroom:
-                    for number in range(first * block_pages, (first + 1) * block_pages):
-                        enter_list(slot, wide(number), wide(FREE), False)
-            else:
-                if kind != INVALIDATE:
-                    first, end = wide(inode_pages[first, 0]), wide(inode_pages[first, 1])
-                for one in range(first, end):
-                    if page[one, SLOT] != NONE:
-                        drop(page, slot, register, wide(one), in_pairs, left)
-                        register[INVALIDATED] += 1
-        series[part] = register[SLOTS_USED]
-    tallies[:] = register[: len(TALLIES)]
+                    sample += 1
+            elif kind == RELEASE and first >= options.headroom_slots:
+                for slot in range(first, first + block_pages):
+                    enter_list(state.slots, wide(slot), wide(FREE), False)
+        series[point] = register[SLOTS_USED]

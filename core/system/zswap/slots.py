@@ -1,16 +1,21 @@
 """Compressed pages in slots, several to one: by size classes, or in pairs.
 
-`page` has a row for each page, `slot` one for each slot. Slots without a page wait in a queue;
-those with room for another stand on a list of their own, by what it has room for.
+`pages` has a row for each file page, `slots` one for each slot. Slots without a page wait in a
+queue; those with room for another page stand on lists, one for each size that they have room for.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from core.eviction.queue import CACHED, CACHED_PAGE_NS, PEAK_CACHED, SLOTS_USED, Register
 from core.jit import entry, kernel, wide
+from core.lane import CACHED, CACHED_PAGE_NS, PEAK_CACHED, SYSTEM_REGISTERS, Register
+
+#: The register of how many slots hold pages.
+SLOTS_USED = SYSTEM_REGISTERS
 
 #: Sixteenths of a page that sizes are counted in.
 PARTS = 16
@@ -26,161 +31,163 @@ NONE = -1
 WITHHELD = -2
 
 
+class Compressed(NamedTuple):
+    """What a lane of a zswap remembers; `in_pairs`: a slot takes two pages of any size."""
+
+    pages: NDArray[np.int32]  # [page + end, PAGE_COLUMNS]
+    slots: NDArray[np.int32]  # [slot + LISTS, SLOT_COLUMNS]
+    register: Register  # [REGISTERS]
+    in_pairs: bool
+
+
 @entry
-def begin(
-    page: NDArray[np.int32], slot: NDArray[np.int32], sizes: NDArray[np.uint8], headroom: int
-) -> None:
+def begin(state: Compressed, sizes: NDArray[np.uint8], headroom: int) -> None:
     """Start: nothing is held, and slots from `headroom` on are free, lowest first."""
-    end = wide(page.shape[0]) - 1
-    page[:, SLOT] = NONE
-    page[:end, SIZE] = sizes
-    page[end, OLDER] = end
-    page[end, NEWER] = end
+    pages = state.pages
+    slots = state.slots
+    end = wide(pages.shape[0]) - 1
+    pages[:, SLOT] = NONE
+    pages[:end, SIZE] = sizes
+    pages[end, OLDER] = end
+    pages[end, NEWER] = end
     for which in range(LISTS):
-        one = _end_of(slot, wide(which))
-        slot[one, _PREV] = one
-        slot[one, _NEXT] = one
-    for number in range(_end_of(slot, 0)):
-        slot[number, HELD] = NONE
-        slot[number, LIST] = WITHHELD
-        if number >= headroom:
-            enter_list(slot, number, wide(FREE), False)
+        row = _end_of(slots, wide(which))
+        slots[row, _PREV] = row
+        slots[row, _NEXT] = row
+    for slot in range(_end_of(slots, 0)):
+        slots[slot, HELD] = NONE
+        slots[slot, LIST] = WITHHELD
+        if slot >= headroom:
+            enter_list(slots, slot, wide(FREE), False)
 
 
 @kernel
-def _end_of(slot: NDArray[np.int32], which: int) -> int:
-    return wide(slot.shape[0]) - LISTS + which
+def _end_of(slots: NDArray[np.int32], which: int) -> int:
+    return wide(slots.shape[0]) - LISTS + which
 
 
 @kernel
-def leave_list(slot: NDArray[np.int32], number: int) -> None:
+def leave_list(slots: NDArray[np.int32], slot: int) -> None:
     """Take a slot off its list."""
-    before, after = wide(slot[number, _PREV]), wide(slot[number, _NEXT])
-    slot[before, _NEXT] = after
-    slot[after, _PREV] = before
-    slot[number, LIST] = NONE
+    before, after = wide(slots[slot, _PREV]), wide(slots[slot, _NEXT])
+    slots[before, _NEXT] = after
+    slots[after, _PREV] = before
+    slots[slot, LIST] = NONE
 
 
 @kernel
-def enter_list(slot: NDArray[np.int32], number: int, which: int, front: bool) -> None:
+def enter_list(slots: NDArray[np.int32], slot: int, which: int, front: bool) -> None:
     """Put a slot at the front or the back of a list."""
-    end = _end_of(slot, which)
-    before = end if front else wide(slot[end, _PREV])
-    after = wide(slot[before, _NEXT])
-    slot[number, _PREV] = before
-    slot[number, _NEXT] = after
-    slot[before, _NEXT] = number
-    slot[after, _PREV] = number
-    slot[number, LIST] = which
+    end = _end_of(slots, which)
+    before = end if front else wide(slots[end, _PREV])
+    after = wide(slots[before, _NEXT])
+    slots[slot, _PREV] = before
+    slots[slot, _NEXT] = after
+    slots[before, _NEXT] = slot
+    slots[after, _PREV] = slot
+    slots[slot, LIST] = which
 
 
 @kernel
-def _list_for(slot: NDArray[np.int32], number: int, size: int, in_pairs: bool) -> int:
+def _list_for(state: Compressed, slot: int, size: int) -> int:
     """Return the list of a slot that holds pages, the last of `size`: none if it has no room."""
-    if in_pairs:
-        return PARTS - wide(slot[number, _USED]) if slot[number, _COUNT] < 2 else wide(NONE)
-    return size if slot[number, _COUNT] < PARTS // size else wide(NONE)
+    slots = state.slots
+    if state.in_pairs:
+        return PARTS - wide(slots[slot, _USED]) if slots[slot, _COUNT] < 2 else wide(NONE)
+    return size if slots[slot, _COUNT] < PARTS // size else wide(NONE)
 
 
 @kernel
-def _move(slot: NDArray[np.int32], number: int, which: int) -> None:
+def _move(slots: NDArray[np.int32], slot: int, which: int) -> None:
     """Put a slot at the front of the list that is right for it now."""
-    if slot[number, LIST] != which:
-        if slot[number, LIST] != NONE:
-            leave_list(slot, number)
+    if slots[slot, LIST] != which:
+        if slots[slot, LIST] != NONE:
+            leave_list(slots, slot)
         if which > FREE:
-            enter_list(slot, number, which, True)
+            enter_list(slots, slot, which, True)
 
 
 @kernel
-def find_room(slot: NDArray[np.int32], size: int, in_pairs: bool) -> int:
+def find_room(state: Compressed, size: int) -> int:
     """Return a slot with room for a page: with the least, then one that is free; or none."""
-    last = PARTS if in_pairs else size + 1
+    slots = state.slots
+    last = PARTS if state.in_pairs else size + 1
     for which in range(size, last):
-        number = wide(slot[_end_of(slot, which), _NEXT])
-        if number < _end_of(slot, 0):
-            return number
-    number = wide(slot[_end_of(slot, FREE), _NEXT])
-    return number if number < _end_of(slot, 0) else wide(NONE)
+        slot = wide(slots[_end_of(slots, which), _NEXT])
+        if slot < _end_of(slots, 0):
+            return slot
+    slot = wide(slots[_end_of(slots, FREE), _NEXT])
+    return slot if slot < _end_of(slots, 0) else wide(NONE)
 
 
 @kernel
-def unlink_page(page: NDArray[np.int32], one: int) -> None:
+def unlink_page(pages: NDArray[np.int32], page: int) -> None:
     """Take a page off the list by age."""
-    older, newer = wide(page[one, OLDER]), wide(page[one, NEWER])
-    page[older, NEWER] = newer
-    page[newer, OLDER] = older
+    older, newer = wide(pages[page, OLDER]), wide(pages[page, NEWER])
+    pages[older, NEWER] = newer
+    pages[newer, OLDER] = older
 
 
 @kernel
-def make_newest(page: NDArray[np.int32], one: int) -> None:
+def make_newest(pages: NDArray[np.int32], page: int) -> None:
     """Put a page at the new end of the list by age."""
-    end = wide(page.shape[0]) - 1
-    newest = wide(page[end, OLDER])
-    page[one, OLDER] = newest
-    page[one, NEWER] = end
-    page[newest, NEWER] = one
-    page[end, OLDER] = one
+    end = wide(pages.shape[0]) - 1
+    newest = wide(pages[end, OLDER])
+    pages[page, OLDER] = newest
+    pages[page, NEWER] = end
+    pages[newest, NEWER] = page
+    pages[end, OLDER] = page
 
 
 @kernel
-def drop(
-    page: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    register: Register,
-    one: int,
-    in_pairs: bool,
-    left_ns: int,
-) -> None:
+def drop(state: Compressed, page: int, left_ns: int) -> None:
     """Take a page out of its slot; a slot without any goes to the back of the queue."""
-    number, size = wide(page[one, SLOT]), wide(page[one, SIZE])
-    before, after = wide(page[one, BEFORE]), wide(page[one, AFTER])
+    pages = state.pages
+    slots = state.slots
+    register = state.register
+    slot, size = wide(pages[page, SLOT]), wide(pages[page, SIZE])
+    before, after = wide(pages[page, BEFORE]), wide(pages[page, AFTER])
     if before == NONE:
-        slot[number, HELD] = after
+        slots[slot, HELD] = after
     else:
-        page[before, AFTER] = after
+        pages[before, AFTER] = after
     if after != NONE:
-        page[after, BEFORE] = before
-    unlink_page(page, one)
-    page[one, SLOT] = NONE
-    slot[number, _COUNT] -= 1
-    slot[number, _USED] -= size
+        pages[after, BEFORE] = before
+    unlink_page(pages, page)
+    pages[page, SLOT] = NONE
+    slots[slot, _COUNT] -= 1
+    slots[slot, _USED] -= size
     register[CACHED] -= 1
-    if slot[number, _COUNT] == 0:
-        if slot[number, LIST] != NONE:
-            leave_list(slot, number)
-        enter_list(slot, number, wide(FREE), False)
+    if slots[slot, _COUNT] == 0:
+        if slots[slot, LIST] != NONE:
+            leave_list(slots, slot)
+        enter_list(slots, slot, wide(FREE), False)
         register[SLOTS_USED] -= 1
         register[CACHED_PAGE_NS] -= left_ns
     else:
-        _move(slot, number, _list_for(slot, number, size, in_pairs))
+        _move(slots, slot, _list_for(state, slot, size))
 
 
 @kernel
-def fill(
-    page: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    register: Register,
-    one: int,
-    number: int,
-    in_pairs: bool,
-    left_ns: int,
-) -> None:
+def fill(state: Compressed, page: int, slot: int, left_ns: int) -> None:
     """Put a page into a slot that has room for it."""
-    if slot[number, _COUNT] == 0:
+    pages = state.pages
+    slots = state.slots
+    register = state.register
+    if slots[slot, _COUNT] == 0:
         register[SLOTS_USED] += 1
         register[CACHED_PAGE_NS] += left_ns
-    size = wide(page[one, SIZE])
-    first = wide(slot[number, HELD])
-    page[one, BEFORE] = NONE
-    page[one, AFTER] = first
+    size = wide(pages[page, SIZE])
+    first = wide(slots[slot, HELD])
+    pages[page, BEFORE] = NONE
+    pages[page, AFTER] = first
     if first != NONE:
-        page[first, BEFORE] = one
-    slot[number, HELD] = one
-    page[one, SLOT] = number
-    slot[number, _COUNT] += 1
-    slot[number, _USED] += size
-    _move(slot, number, _list_for(slot, number, size, in_pairs))
-    make_newest(page, one)
+        pages[first, BEFORE] = page
+    slots[slot, HELD] = page
+    pages[page, SLOT] = slot
+    slots[slot, _COUNT] += 1
+    slots[slot, _USED] += size
+    _move(slots, slot, _list_for(state, slot, size))
+    make_newest(pages, page)
     register[CACHED] += 1
     register[PEAK_CACHED] = max(register[PEAK_CACHED], register[CACHED])

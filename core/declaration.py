@@ -1,0 +1,114 @@
+"""How a field of `Policy` or `Costs` is declared: once, with all that anybody asks of it.
+
+From a declaration come the array that kernels read, what a study may say, the check of its values,
+the column of the database, the editor's hover text and the table in docs/fields.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from core.registry import Registry
+
+#: The most that a share may be which has to stay below 1.
+BELOW_ONE = 1 - 2.0**-53
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a field needs of another one to change anything.
+
+    Parameters
+    ----------
+    other
+        The field that has to be given, and not as 0.
+    why
+        Why it changes nothing without.
+    value
+        The word of the field that needs it; None if every value does.
+    """
+
+    other: str
+    why: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is declared of a field beside its default.
+
+    Parameters
+    ----------
+    meaning
+        One line: what it is.
+    words
+        The words that it may be, of a field that is a word.
+    bounds
+        The least and the most that it may be, of a field that is a number; whole if these are.
+    read_by
+        The systems that read it; a system of a user's own names what it reads itself.
+    needs
+        What it needs of other fields.
+    source
+        Where a cost comes from.
+    """
+
+    meaning: str
+    words: type[StrEnum] | Registry[Any] | None = None
+    bounds: tuple[float, float] | None = None
+    read_by: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    source: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole number."""
+        return self.bounds is not None and isinstance(self.bounds[0], int)
+
+    @property
+    def sql_type(self) -> str:
+        """The type of its column in the database."""
+        if self.words is not None:
+            return "VARCHAR"
+        return "BIGINT" if self.is_whole else "DOUBLE"
+
+    @property
+    def array_type(self) -> Any:
+        """The type of its column in an array of policies; words are objects."""
+        if self.words is not None:
+            return object
+        return "i8" if self.is_whole else "f8"
+
+    def checked(self, name: str, value: Any) -> Any:
+        """Return a value of the field `name` in the field's own type.
+
+        Raises
+        ------
+        ValueError
+            When it is outside the field's domain.
+        """
+        if isinstance(self.words, Registry):
+            if value not in self.words:
+                raise ValueError(f"{value!r} is not a valid {name}")
+            return str(value)
+        if self.words is not None:
+            return self.words(value)
+        assert self.bounds is not None
+        least, most = self.bounds
+        if not self.is_whole:
+            value = float(value)
+        if not least <= value <= most:
+            raise ValueError(f"{name} {value} is not between {least} and {most}")
+        return value
+
+
+def declare(default: Any, meaning: str, **more: Any) -> Any:
+    """Return a dataclass field with a declaration; `more` are parameters of `Declaration`."""
+    return field(default=default, metadata={"declared": Declaration(meaning, **more)})
+
+
+def declarations_of(model: type) -> dict[str, Declaration]:
+    """Return the declarations of a dataclass by field name, in its order."""
+    return {one.name: one.metadata["declared"] for one in fields(model)}

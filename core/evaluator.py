@@ -1,0 +1,198 @@
+"""The evaluator: how a candidate is replayed on workloads.
+
+It knows which timeline each policy sees, which ideal its outcomes are quoted against, and that a
+system which is memory runs a front end of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from core.backend import replay_bytes, replay_timeline, view_of
+from core.costs import Costs
+from core.events import Events
+from core.frontend.run import Fronted
+from core.machine import Machine
+from core.outcomes import Outcomes, Replayed, together
+from core.policy import Policies, Policy, as_read, pack
+from core.system import SYSTEMS
+from core.system.contract import Larger
+from core.system.ideal import larger_view, restored_by_ideal
+from core.system.larger_memory import compare
+from core.timeline.prepare import Timeline
+from core.timeline.view import View, prepare_view
+from core.workload.recipe import Recipe
+
+#: Memory that the replays of one batch may take beside the timelines.
+BATCH_BYTES = 512 * 2**20
+
+#: Timelines kept, of 14 bytes an event each: a study may search what they depend on.
+TIMELINE_BYTES = 512 * 2**20
+
+#: Runs of a larger memory kept; the tables they came from are on disk.
+LARGER_KEPT = 32
+
+#: (name, value) of workload parameters and settings.
+Values = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy with what it is tried under.
+
+    Parameters
+    ----------
+    policy
+        The policy.
+    tag_block_size
+        Bytes of the machine's tag blocks.
+    costs
+        What outcomes are worked out under.
+    workload
+        (name, value) of what all workloads that are made agree on.
+    """
+
+    policy: Policy
+    tag_block_size: int
+    costs: Costs
+    workload: Values = ()
+
+
+class Workloads(NamedTuple):
+    """The event tables of a study, or their recipes, and the machine each is replayed on."""
+
+    sources: tuple[Events | Recipe, ...]
+    page_sizes: tuple[int, ...]
+    data_pages: tuple[int, ...]
+
+
+class Ground(NamedTuple):
+    """What candidates share that are replayed together: one timeline of each workload."""
+
+    tag_block_size: int
+    workload: Values
+    views: tuple[View, ...]  # [workload]
+
+
+class Batch(NamedTuple):
+    """Candidates that were replayed together."""
+
+    places: list[int]  # [lane] of the candidates that were handed in
+    costs: list[Costs]  # [lane]
+    runs: list[Outcomes]  # [workload]
+
+
+class Evaluator:
+    """Replays candidates on workloads; timelines are kept by tag block size and view."""
+
+    def __init__(self, workloads: Workloads) -> None:
+        self.workloads = workloads
+        self._timelines: dict[tuple[int, int, Values, View], Timeline] = {}
+        self._larger: dict[tuple[int, int, Values, View], tuple[Timeline, Larger, Fronted]] = {}
+
+    def evaluate(self, candidates: Sequence[Candidate]) -> Iterator[Batch]:
+        """Yield batches of candidates with their outcomes on every workload."""
+        grounds = [self._ground(candidate) for candidate in candidates]
+        for ground in dict.fromkeys(grounds):
+            places = [place for place, other in enumerate(grounds) if other == ground]
+            most = self._lanes_at_once(ground)
+            for start in range(0, len(places), most):
+                part = places[start : start + most]
+                policies = pack([candidates[place].policy for place in part])
+                runs = [
+                    self._replay(workload, ground, policies)
+                    for workload in range(len(self.workloads.sources))
+                ]
+                yield Batch(part, [candidates[place].costs for place in part], runs)
+
+    def _ground(self, candidate: Candidate) -> Ground:
+        size = candidate.tag_block_size
+        machines = [self._machine(number, size) for number in range(len(self.workloads.sources))]
+        views = [view_of(candidate.policy, machine) for machine in machines]
+        return Ground(size, candidate.workload, tuple(views))
+
+    def _machine(self, workload: int, tag_block_size: int) -> Machine:
+        page_size = self.workloads.page_sizes[workload]
+        return Machine(page_size, self.workloads.data_pages[workload], tag_block_size)
+
+    def _timeline(self, workload: int, ground: Ground, view: View) -> Timeline:
+        key = (workload, ground.tag_block_size, ground.workload, view)
+        if key not in self._timelines:
+            source = self.workloads.sources[workload]
+            if isinstance(source, Recipe):
+                recipe = source.changed(dict(ground.workload))
+                events = replace(recipe, every_frame=view.wants_every_frame).events()
+            else:
+                events = source
+            kept = self._timelines
+            while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
+                del kept[next(iter(kept))]
+            machine = self._machine(workload, ground.tag_block_size)
+            kept[key] = prepare_view(events, machine, view)
+        return self._timelines[key]
+
+    def _lanes_at_once(self, ground: Ground) -> int:
+        if ground.views[0].tag_memory is not None:
+            return 1
+        most = 1
+        for workload, view in enumerate(ground.views):
+            timeline = self._timeline(workload, ground, view)
+            most = max(most, replay_bytes(timeline, 1) - replay_bytes(timeline, 0))
+        return max(1, BATCH_BYTES // most)
+
+    def _replay(self, workload: int, ground: Ground, policies: Policies) -> Outcomes:
+        machine = self._machine(workload, ground.tag_block_size)
+        view = ground.views[workload]
+        ideal = Policy(system="ideal", guests=view.guests, guest_ratio=view.guest_ratio)
+        larger = None
+        if isinstance(self.workloads.sources[workload], Recipe):
+            larger = self._larger_memory(workload, ground, larger_view(ideal, machine))[1]
+        if view.tag_memory is None and view.region is None:
+            timeline = self._timeline(workload, ground, view)
+            return replay_timeline(timeline, machine, policies, larger)
+        # A region, and memory, are held against the ideal of the tag storage.
+        beside = self._timeline(workload, ground, view_of(ideal, machine))
+        restored = restored_by_ideal(beside, larger)
+        if view.tag_memory is None:
+            timeline = self._timeline(workload, ground, view)
+            return replay_timeline(timeline, machine, policies, ideal=restored)
+        return self._count(workload, ground, policies, restored)
+
+    def _count(
+        self, workload: int, ground: Ground, policies: Policies, ideal_restored: int
+    ) -> Outcomes:
+        """Return the outcomes of policies of one system that has a front end of its own."""
+        machine = self._machine(workload, ground.tag_block_size)
+        timeline, larger, fronted = self._larger_memory(workload, ground, ground.views[workload])
+        (word,) = set(policies["system"])
+        lanes = as_read(policies, word)
+        count = SYSTEMS[word].count
+        assert count is not None, f"{word} has a view of tag storage as memory, and counts none"
+        counted = count(timeline, larger, fronted, lanes)
+        run = Replayed(word, lanes, counted, ideal_restored, timeline, machine)
+        return together([(np.arange(policies.size), run)], policies.size)
+
+    def _larger_memory(
+        self, workload: int, ground: Ground, view: View
+    ) -> tuple[Timeline, Larger, Fronted]:
+        """Return how a workload runs where tag storage is memory."""
+        key = (workload, ground.tag_block_size, ground.workload, view)
+        if key not in self._larger:
+            source = self.workloads.sources[workload]
+            assert isinstance(source, Recipe), "mm events do not say what more memory would do"
+            recipe = replace(source.changed(dict(ground.workload)), tag_memory=view.tag_memory)
+            fronted = recipe.fronted()
+            base = self._timeline(workload, ground, View())
+            machine = self._machine(workload, ground.tag_block_size)
+            while len(self._larger) >= LARGER_KEPT:
+                del self._larger[next(iter(self._larger))]
+            self._larger[key] = (*compare(base, fronted, machine), fronted)
+        return self._larger[key]
+
+
+def _bytes(timeline: Timeline) -> int:
+    return sum(column.nbytes for column in timeline if isinstance(column, np.ndarray))

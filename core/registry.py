@@ -1,0 +1,108 @@
+"""Registries: things known by a word in a study, each an object of a module imported when needed.
+
+``lru`` stands for ``core.eviction.lru:LRU``, and a user's own eviction is named in just that way:
+``eviction: my_package.mru:MRU``. What is not of this project is imported by `load` alone, which
+only `sweep run` calls: to validate, list or report a study runs nobody's code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from core.errors import InputError
+
+Thing = TypeVar("Thing")
+
+_PLUGIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def is_plugin(word: str) -> bool:
+    """Return whether a word names an object of a user's module: ``package.module:NAME``."""
+    return _PLUGIN.fullmatch(word) is not None
+
+
+class Registry(Generic[Thing]):
+    """Things of one kind by their words.
+
+    Parameters
+    ----------
+    kind
+        What a message calls them.
+    places
+        Of each word the ``module:NAME`` of its thing; to add one is to add a line here.
+    """
+
+    def __init__(self, kind: str, places: dict[str, str]) -> None:
+        self.kind, self.places = kind, places
+        self._loaded: dict[str, Thing] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.places or (isinstance(word, str) and is_plugin(word))
+
+    def __getitem__(self, word: str) -> Thing:
+        if word not in self._loaded:
+            if word not in self.places:
+                raise InputError(f"{self.kind} {word} is a user's own: only sweep run imports it")
+            self._loaded[word] = self._import(self.places[word])
+        return self._loaded[word]
+
+    def known(self, word: str) -> Thing | None:
+        """Return the thing of a word, or None of a user's own that is not loaded."""
+        return self[word] if word in self.places or word in self._loaded else None
+
+    def load(self, word: str, folder: Path) -> None:
+        """Import a user's own thing; its module may lie in `folder`, beside the study.
+
+        Raises
+        ------
+        InputError
+            When there is no such module, or what it names is no thing of this kind.
+        """
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        try:
+            self._loaded[word] = self._import(word)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(f"{self.kind} {word} cannot be imported: {reason}") from None
+
+    def _import(self, place: str) -> Thing:
+        module, _, name = place.partition(":")
+        thing: Thing = getattr(importlib.import_module(module), name)
+        return thing
+
+
+def plugin_digest(words: Iterable[str]) -> str:
+    """Return the digest of the source of the modules that words name; "" if none names any.
+
+    Of a module in a package, the whole package counts, since one of its files may use another.
+
+    Raises
+    ------
+    InputError
+        When a module has no source.
+    """
+    digest, some = hashlib.sha256(), False
+    modules = {word.partition(":")[0] for word in words if is_plugin(word)}
+    for top in sorted({module.partition(".")[0] for module in modules}):
+        spec = importlib.util.find_spec(top)
+        if spec is None or spec.origin is None:
+            raise InputError(f"module {top} has no source file")
+        origin = Path(spec.origin)
+        root = origin.parent
+        files = sorted(root.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+        for path in files:
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
+        some = True
+    return digest.hexdigest()[:16] if some else ""

@@ -1,0 +1,57 @@
+"""Virtio-tmem: a hypervisor's region of memory behind the hooks of a cleancache.
+
+It is no tag storage: the hypervisor resizes it at will, and may take pages of it unasked, which
+shows when they are looked up (D. Hildenbrand in "arm64 MTE tag storage reuse - alternatives to
+MIGRATE_CMA"). Its loop is the cleancache's.
+"""
+
+from __future__ import annotations
+
+from math import floor
+
+from core.costs import Int64
+from core.machine import Machine
+from core.policy import Policy
+from core.system.cleancache.replay import loops_of, replay_cache
+from core.system.contract import (
+    Choices,
+    CostTable,
+    Holding,
+    ReplayLoop,
+    System,
+    Work,
+    upkeep_ns,
+)
+from core.timeline.prepare import Region
+from core.timeline.view import View
+
+
+def _view(policy: Policy, machine: Machine) -> View:
+    most = max(1, floor(policy.tmem_ratio * machine.data_pages))
+    least = most - floor(policy.tmem_swing * most)
+    return View(region=Region(most, least, policy.tmem_period_ns if least < most else 0))
+
+
+def _pays(work: Work, costs: CostTable) -> Int64:
+    """Return the upkeep, and ``stored x tmem_copy_in_ns + restored x tmem_copy_out_ns``."""
+    copied_in = work.counted["stored"] * costs["tmem_copy_in_ns"]
+    copied_out = work.counted["restored"] * costs["tmem_copy_out_ns"]
+    paid: Int64 = upkeep_ns(work, costs) + copied_in + copied_out
+    return paid
+
+
+def _loops(choices: Choices) -> set[ReplayLoop]:
+    # A region is resized slot by slot, which the loops that know only the queue cannot.
+    return loops_of(choices, always_placed=True)
+
+
+TMEM = System(
+    meaning="a hypervisor's region, which it resizes at will: a cleancache that is no tag storage",
+    view=_view,
+    replay=replay_cache,
+    pays=_pays,
+    holding=Holding.AS_COUNTED,
+    caches_copies=True,
+    draws=("discard_ratio",),
+    loops=_loops,
+)

@@ -1,0 +1,107 @@
+"""Rows: the border between what the simulator counts, as arrays, and what the database keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from core.evaluator import Batch, Candidate, Evaluator
+from core.outcomes import SERIES, Columns, Outcomes, Replayed, measure, samples_of, series_of
+from core.policy import POLICY_FIELDS
+from sweep.study.workloads import WORKLOAD_FIELDS
+
+Row = dict[str, Any]
+
+
+class Evaluated(NamedTuple):
+    """What became of a candidate: its row's outcomes, and one row a workload."""
+
+    outcomes: Row
+    runs: list[Row]
+
+
+def row_of(candidate: Candidate) -> Row:
+    """Return a candidate's columns of `trials`."""
+    values = {name: getattr(candidate.policy, name) for name in POLICY_FIELDS}
+    policy = {
+        name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()
+    }
+    workload = dict.fromkeys(WORKLOAD_FIELDS) | dict(candidate.workload)
+    size = {"tag_block_size": candidate.tag_block_size}
+    return policy | size | vars(candidate.costs) | workload
+
+
+def policy_key(candidate: Candidate, events_digests: Sequence[str], code_digest: str) -> str:
+    """Return what makes two trials the same: policy, events, machine, costs and simulator."""
+    content = [code_digest, list(events_digests), row_of(candidate)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def evaluate(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list[Evaluated]:
+    """Return what became of each candidate, in their order."""
+    evaluated: dict[int, Evaluated] = {}
+    for batch in evaluator.evaluate(candidates):
+        evaluated |= dict(zip(batch.places, _rows_of_batch(batch), strict=True))
+    return [evaluated[place] for place in range(len(candidates))]
+
+
+def _rows_of_batch(batch: Batch) -> list[Evaluated]:
+    together = _rows(measure(batch.runs, batch.costs))
+    alone = [together]
+    if len(batch.runs) > 1:
+        alone = [_rows(measure(run, batch.costs)) for run in batch.runs]
+    more = [_run_rows(run) for run in batch.runs]
+    return [
+        Evaluated(
+            together[lane],
+            [rows[lane] | others[lane] for rows, others in zip(alone, more, strict=True)],
+        )
+        for lane in range(len(batch.places))
+    ]
+
+
+def _rows(columns: Columns) -> list[Row]:
+    """Return the lanes of columns as rows; what is masked is None."""
+    lists = {name: column.tolist() for name, column in columns.items()}
+    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+
+
+def _run_rows(run: Outcomes) -> list[Row]:
+    """Return what a row of `runs` has beside outcomes: latency tallies, and the series."""
+    rows: list[Row] = [{} for _ in run.group_of]
+    for number, group in enumerate(run.groups):
+        series = {name: values.tolist() for name, values in series_of(group).items()}
+        samples = _sample_rows(group)
+        for lane in np.flatnonzero(run.group_of == number):
+            place = run.place_of[lane]
+            rows[lane] = {
+                "page_size": group.machine.page_size,
+                "reservation_samples": samples[place],
+                **{name: series[name][place] for name in SERIES},
+            }
+    return rows
+
+
+def _sample_rows(run: Replayed) -> list[list[Row]]:
+    """Return each lane's latency tallies as (atomic, blocks, dropped, written, count) rows."""
+    samples = samples_of(run)
+    keys = [
+        {
+            "atomic": bool(atomic),
+            "blocks": int(blocks),
+            "dropped": int(dropped),
+            "written": int(written),
+        }
+        for atomic, blocks, dropped, written in zip(
+            samples.atomic, samples.blocks, samples.dropped, samples.written, strict=True
+        )
+    ]
+    return [
+        [keys[place] | {"count": int(counts[place])} for place in np.flatnonzero(counts)]
+        for counts in samples.counts
+    ]
