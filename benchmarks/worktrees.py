@@ -30,7 +30,7 @@ CASES = {
     "exclusive, whole folios": "folio_order=4, drop='folio', restore='exclusive'",
     "zswap": "system='zswap'",
 }
-#: Reads a policy's arguments a line, and answers with the CPU seconds of a replay. Modules are where
+#: Reads a policy's arguments a line, and answers with M policy-events a CPU second. Modules are where
 #: they were in the version of the worktree.
 PROBE = """
 import sys, time

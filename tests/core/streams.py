@@ -11,29 +11,26 @@ import pytest
 import reference
 from hypothesis import strategies as st
 
-from core.costs import COST_FIELDS, Costs, pack_costs
+from core.costs import COST_FIELDS, Costs
 from core.events import SCHEMA, Events, make_events
+from core.eviction import EVICTIONS
 from core.machine import Machine
 from core.outcomes import Outcomes, measure
 from core.policy import (
     Admission,
     Drop,
-    Eviction,
     HeadroomMode,
     LargeFolios,
     Metadata,
     Placement,
     Policy,
     Restore,
-    System,
 )
 
 #: For tests of whole captures: plain Python is held to the same laws on the random streams.
 compiled = pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="takes compiled code")
 
-EXACT_EVICTIONS = [
-    eviction for eviction in Eviction if eviction not in (Eviction.S3FIFO, Eviction.RANDOM)
-]
+EXACT_EVICTIONS = [eviction for eviction in EVICTIONS if eviction not in ("s3fifo", "random")]
 
 
 @st.composite
@@ -90,10 +87,10 @@ def frame_event(
     return (time_ns, 4, 0, 0, order, first, flags)
 
 
-def policies(evictions: list[Eviction] | None = None) -> st.SearchStrategy[Policy]:
+def policies(evictions: list[str] | None = None) -> st.SearchStrategy[Policy]:
     return st.builds(
         Policy,
-        system=st.sampled_from([System.CLEANCACHE] * 9 + [System.CARVEOUT]),
+        system=st.sampled_from(["cleancache"] * 9 + ["carveout"]),
         eviction=st.sampled_from(evictions or EXACT_EVICTIONS),
         admission=st.sampled_from(Admission),
         restore=st.sampled_from(Restore),
@@ -125,8 +122,7 @@ def as_events(stream: list[reference.Event], machine: Machine) -> Events:
 
 
 def lane_columns(outcomes: Outcomes, table: Costs, lane: int) -> dict[str, int | float | None]:
-    lanes = outcomes.tallies.shape[0]
-    columns = measure([outcomes], pack_costs([table] * lanes))
+    columns = measure(outcomes, table)
     return {name: column[lane : lane + 1].tolist()[0] for name, column in columns.items()}
 
 
@@ -143,8 +139,8 @@ def by_reference(
         data_pages=machine.data_pages,
         tag_block_pages=machine.tag_block_pages,
         policy=reference.Policy(
-            system=policy.system.value,
-            eviction=policy.eviction.value,
+            system=policy.system,
+            eviction=policy.eviction,
             admission=policy.admission.value,
             restore=policy.restore.value,
             drop=policy.drop.value,

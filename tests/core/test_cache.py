@@ -14,7 +14,7 @@ PROGRAM = """
 import json, sys
 from core.events import make_events
 from core.machine import Machine
-from core.policy import Eviction, Policy, pack
+from core.policy import Policy
 from core.backend import replay
 import numpy as np
 size = 4000
@@ -29,8 +29,8 @@ events = make_events(columns, page_size=4096, data_pages=1024, source="")
 found = {}
 for name in sys.argv[1:]:
     for order in (0, 1):
-        policy = Policy(eviction=Eviction(name), folio_order=order)
-        outcomes = replay(events, Machine(4096, 1024), pack([policy]))
+        policy = Policy(eviction=name, folio_order=order)
+        outcomes = replay(events, Machine(4096, 1024), [policy])
         found[f"{name} {order}"] = outcomes.tallies.tolist()
 print(json.dumps(found))
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streams import as_events, compiled, machines, policies, streams
 
 from core.backend import replay
-from core.policy import Eviction, pack
+from core.eviction import EVICTIONS
 
 
 def outcomes_of_fixed_streams() -> list[list[int]]:
@@ -31,10 +31,11 @@ def outcomes_of_fixed_streams() -> list[list[int]]:
     def collect(data: st.DataObject) -> None:
         machine = data.draw(machines())
         events = as_events(data.draw(streams(machine.data_pages)), machine)
-        batch = [data.draw(policies([eviction])) for eviction in Eviction]
-        outcomes = replay(events, machine, pack(batch))
+        batch = [data.draw(policies([eviction])) for eviction in EVICTIONS]
+        outcomes = replay(events, machine, batch)
         found.extend(outcomes.tallies.tolist())
-        found.extend(outcomes.samples.tolist())
+        lanes = range(len(batch))
+        found.extend(outcomes.lane(lane).counted.samples[0].tolist() for lane in lanes)
 
     collect()
     return found

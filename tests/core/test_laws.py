@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from streams import as_events, compiled, machines, policies, streams
 
 from core.backend import replay
-from core.costs import Costs, pack_costs
 from core.events import RESTORE, STORE, read_events
-from core.eviction.queue import CACHED, PEAK_CACHED, TALLIES
+from core.eviction import EVICTIONS
+from core.lane import CACHED, PEAK_CACHED, TALLIES
 from core.machine import Machine
 from core.outcomes import Outcomes, measure
-from core.policy import Drop, Eviction, Policy, System, pack
+from core.policy import Drop, Policy
 
-ANY = list(Eviction)
+ANY = list(EVICTIONS)
 
 
 def counted(outcomes: Outcomes, lane: int = 0) -> dict[str, int]:
@@ -36,7 +36,7 @@ def test_pages_are_conserved(data: st.DataObject) -> None:
     machine = data.draw(machines())
     stream = data.draw(streams(machine.data_pages))
     policy = data.draw(policies(ANY))
-    found = counted(replay(as_events(stream, machine), machine, pack([policy])))
+    found = counted(replay(as_events(stream, machine), machine, [policy]))
     assert found["stored"] + found["skipped"] + found["stale"] == pages_of(stream, STORE)
     assert found["restored"] + found["missed"] == pages_of(stream, RESTORE)
     gone = ("reclaimed", "recalled", "collateral", "invalidated", "stale", "overwritten", "cached")
@@ -54,10 +54,10 @@ def test_no_more_pages_are_cached_than_slots_lie_outside_the_headroom(
     machine = data.draw(machines())
     stream = data.draw(streams(machine.data_pages))
     policy = data.draw(policies(ANY))
-    outcomes = replay(as_events(stream, machine), machine, pack([policy]))
+    outcomes = replay(as_events(stream, machine), machine, [policy])
     headroom = int(policy.headroom * machine.tag_blocks) * machine.tag_block_pages
     assert outcomes.tallies[0, PEAK_CACHED] <= machine.slots - headroom
-    columns = measure([outcomes], pack_costs([Costs()]))
+    columns = measure(outcomes)
     shares = [
         columns[name].tolist()[0]
         for name in ("reserved_share", "cached_share", "empty_share", "headroom_share")
@@ -73,11 +73,12 @@ def test_a_lane_ignores_its_neighbours(data: st.DataObject) -> None:
     machine = data.draw(machines())
     events = as_events(data.draw(streams(machine.data_pages)), machine)
     batch = data.draw(st.lists(policies(ANY), min_size=2, max_size=6))
-    together = replay(events, machine, pack(batch))
+    together = replay(events, machine, batch)
     for lane, policy in enumerate(batch):
-        alone = replay(events, machine, pack([policy]))
+        alone = replay(events, machine, [policy])
         assert np.array_equal(together.tallies[lane], alone.tallies[0])
-        assert np.array_equal(together.samples[lane], alone.samples[0])
+        both = together.lane(lane).counted, alone.lane(0).counted
+        assert np.array_equal(both[0].samples, both[1].samples)
 
 
 def belady_misses(requests: list[int], slots: int) -> int:
@@ -123,17 +124,17 @@ def test_no_policy_beats_clairvoyant_eviction_at_zero_tags(
 ) -> None:
     machine, stream = plain_requests(requests, slots)
     policy = data.draw(policies(ANY))
-    found = counted(replay(as_events(stream, machine), machine, pack([policy])))
+    found = counted(replay(as_events(stream, machine), machine, [policy]))
     assert found["missed"] >= belady_misses(requests, slots)
 
 
 @pytest.mark.parametrize("eviction", ANY)
-def test_an_unbounded_cache_misses_each_page_once(eviction: Eviction) -> None:
+def test_an_unbounded_cache_misses_each_page_once(eviction: str) -> None:
     rng = np.random.default_rng(5)
     requests = rng.zipf(1.3, 400).clip(max=60).tolist()
     machine, stream = plain_requests(requests, 1000)
     policy = Policy(eviction=eviction)
-    found = counted(replay(as_events(stream, machine), machine, pack([policy])))
+    found = counted(replay(as_events(stream, machine), machine, [policy]))
     assert found["missed"] == len(set(requests))
     assert found["reclaimed"] == 0
 
@@ -144,10 +145,10 @@ def test_dropping_pages_has_no_collateral(data: st.DataObject) -> None:
     machine = data.draw(machines())
     stream = data.draw(streams(machine.data_pages))
     policy = data.draw(policies(ANY))
-    found = counted(replay(as_events(stream, machine), machine, pack([policy])))
+    found = counted(replay(as_events(stream, machine), machine, [policy]))
     if policy.drop is Drop.PAGE or policy.folio_order == 0:
         assert found["collateral"] == 0
-    if policy.system is System.CARVEOUT:
+    if policy.system == "carveout":
         assert found["stored"] == found["restored"] == found["cached"] == 0
 
 
@@ -159,7 +160,7 @@ def test_nothing_stays_cached_when_every_frame_is_tagged(data: st.DataObject) ->
     end = stream[-1].time_ns if stream else 0
     everything = [reference.Event(end, 4, 0, 0, 0, frame, 2) for frame in range(machine.data_pages)]
     policy = data.draw(policies(ANY))
-    outcomes = replay(as_events([*stream, *everything], machine), machine, pack([policy]))
+    outcomes = replay(as_events([*stream, *everything], machine), machine, [policy])
     assert outcomes.tallies[0, CACHED] == 0
 
 
@@ -171,7 +172,7 @@ def test_random_eviction_takes_every_unit_about_as_often() -> None:
     gone = np.zeros(8)
     for page in range(8):
         probe = [*stream, reference.Event(0, RESTORE, 1, page, 0, 0, 0)]
-        batch = pack([Policy(eviction=Eviction.RANDOM, seed=seed) for seed in range(seeds)])
+        batch = [Policy(eviction="random", seed=seed) for seed in range(seeds)]
         gone[page] = replay(as_events(probe, machine), machine, batch).tallies[:, 4].sum()
     assert gone.sum() == seeds
     # Chi-square with 7 degrees of freedom: below 24.3 in 999 of 1000.
@@ -186,7 +187,7 @@ def test_a_capture_has_the_refaults_and_reservations_that_the_kernel_counted(
     # studies/traces/README.md: insertions after a deletion by reclaim; tag blocks taken from 0.
     events = read_events(traces / "database-mglru.parquet")
     machine = Machine(events.page_size, events.data_pages, 4096 * pages)
-    columns = measure([replay(events, machine, pack([Policy()]))], pack_costs([Costs()]))
+    columns = measure(replay(events, machine, [Policy()]))
     assert columns["refaults"].tolist() == [84_807]
     assert columns["reservations"].tolist() == [reservations]
 
@@ -196,7 +197,7 @@ def test_a_large_folio_refaults_page_by_page(traces: Path) -> None:
     # The kernel counts 81,686 on this capture: all pages of a folio whose first one refaults.
     events = read_events(traces / "database-xfs.parquet")
     machine = Machine(events.page_size, events.data_pages)
-    columns = measure([replay(events, machine, pack([Policy()]))], pack_costs([Costs()]))
+    columns = measure(replay(events, machine, [Policy()]))
     assert columns["refaults"].tolist() == [81_137]
 
 
@@ -206,8 +207,8 @@ def test_a_large_folio_refaults_page_by_page(traces: Path) -> None:
     [
         (Policy(), 147),
         (Policy(admission="workingset"), 1_662),  # type: ignore[arg-type]
-        (Policy(eviction=Eviction.NONE), 2_708),
-        (Policy(eviction=Eviction.NONE, restore="exclusive"), 4_650),  # type: ignore[arg-type]
+        (Policy(eviction="none"), 2_708),
+        (Policy(eviction="none", restore="exclusive"), 4_650),  # type: ignore[arg-type]
     ],
 )
 def test_pages_restored_on_the_database_capture(
@@ -215,7 +216,7 @@ def test_pages_restored_on_the_database_capture(
 ) -> None:
     events = read_events(traces / "database-mglru.parquet")
     machine = Machine(events.page_size, events.data_pages)
-    assert counted(replay(events, machine, pack([policy])))["restored"] == restored
+    assert counted(replay(events, machine, [policy]))["restored"] == restored
 
 
 @compiled
@@ -234,5 +235,5 @@ def test_pages_restored_recalled_and_collateral_on_the_large_folio_capture(
 ) -> None:
     events = read_events(traces / "database-xfs.parquet")
     machine = Machine(events.page_size, events.data_pages)
-    found = counted(replay(events, machine, pack([Policy(**policy)])))
+    found = counted(replay(events, machine, [Policy(**policy)]))
     assert (found["restored"], found["recalled"], found["collateral"]) == figures

@@ -10,9 +10,9 @@ from streams import compiled
 
 from core.backend import replay
 from core.events import RESTORE, STORE, Events, make_events, read_events
-from core.eviction.queue import MISSED
+from core.lane import MISSED
 from core.machine import Machine
-from core.policy import Policy, pack
+from core.policy import Policy
 
 lcs = pytest.importorskip("libcachesim")
 PEERS = {"fifo": "FIFO", "lru": "LRU", "clock": "Clock", "sieve": "Sieve", "s3fifo": "S3FIFO"}
@@ -59,7 +59,7 @@ def their_misses(name: str, requests: np.ndarray, slots: int) -> int:
 @pytest.mark.parametrize("kind", ["real", "skewed"])
 def test_misses_equal_those_of_libcachesim(traces: Path, kind: str, slots: int) -> None:
     requests = real_requests(traces) if kind == "real" else skewed_requests()
-    batch = pack([Policy(eviction=name) for name in PEERS])  # type: ignore[arg-type]
+    batch = [Policy(eviction=name) for name in PEERS]  # type: ignore[arg-type]
     outcomes = replay(as_events(requests, slots), Machine(4096, 32 * slots), batch)
     mine = dict(zip(PEERS, outcomes.tallies[:, MISSED].tolist(), strict=True))
     assert mine == {name: their_misses(name, requests, slots) for name in PEERS}

@@ -13,17 +13,18 @@ from reference_migrate_cma import Oracle
 from streams import compiled
 
 from core.accesses import ANONYMOUS, GIVE, READ, TAKE, TOUCH, TRUNCATE, UNMAP, Accesses
-from core.backend import outcomes_of
-from core.costs import Costs, pack_costs
+from core.backend import view_of
+from core.costs import Costs
 from core.events import ALLOC, ATOMIC, RESTORE, TAGGED
-from core.eviction.queue import MISSED, RESTORED
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
+from core.lane import MISSED, RESTORED
 from core.machine import Machine
-from core.outcomes import measure, series_of
+from core.outcomes import Replayed, measure, series_of, together
 from core.policy import Policy, pack
 from core.random_bits import bits_of
-from core.system.migrate_cma import compare, count_migrate_cma, tag_memory_of
+from core.system import SYSTEMS
+from core.system.larger_memory import compare
 from core.timeline.prepare import prepare
 from core.workload.synthetic import parameters_of, synthesise
 
@@ -105,15 +106,15 @@ def test_an_atomic_allocation_migrates_nothing() -> None:
 def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: Accesses) -> None:
     base = prepare(run_frontend(launches, FRONT_END).events, MACHINE)
     policy = Policy(system="migrate_cma")  # type: ignore[arg-type]
-    assert tag_memory_of(policy, MACHINE) == TagMemory(1024, 1)
+    assert view_of(policy, MACHINE).tag_memory == TagMemory(1024, 1)
     fronted = run(launches)
     timeline, larger = compare(base, fronted, MACHINE)
     policies = pack([policy, policy])
-    counted = count_migrate_cma(timeline, larger, fronted, policies)
-    outcomes = outcomes_of(timeline, MACHINE, policies, counted, 100)
+    counted = SYSTEMS["migrate_cma"].count(timeline, larger, fronted, policies)
+    run_of_both = Replayed("migrate_cma", policies, counted, 100, timeline, MACHINE)
     prices = {"migrate_base_ns": 0, "migrate_page_ns": 1000}
-    tables = pack_costs([Costs(migrate_base_ns=0, migrate_page_ns=0), Costs(**prices)])
-    columns = measure([outcomes], tables)
+    tables = [Costs(migrate_base_ns=0, migrate_page_ns=0), Costs(**prices)]
+    columns = measure(together([(np.arange(2), run_of_both)], 2), tables)
     cheap, dear = columns["time_saved_ns"].tolist()
     assert cheap - dear == 1000 * fronted.counts["migrated_pages"]
     assert columns["migrations"].tolist() == [fronted.counts["migrated_pages"]] * 2
@@ -121,7 +122,7 @@ def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: A
     tallies = counted.tallies[0]
     assert tallies[RESTORED] + tallies[MISSED] == base.restore_pages
     assert columns["share_of_ideal"].tolist() == [tallies[RESTORED] / 100] * 2
-    series = series_of(outcomes)
+    series = series_of(run_of_both)
     whole = sum(series[f"series_{name}_pages"][0] for name in ("reserved", "cached", "empty"))
     assert np.all(whole == MACHINE.slots)
     assert min(int(values.min()) for values in series.values()) >= 0
@@ -172,7 +173,8 @@ def test_guests_take_their_blocks_at_once_or_by_and_by(launches: Accesses) -> No
     assert pkvm.series[-1][1] >= blocks
     assert kvm.counts["reserved_ns"] > pkvm.counts["reserved_ns"]
     policy = Policy(system="migrate_cma", guests="pkvm", guest_ratio=0.5)  # type: ignore[arg-type]
-    memory = tag_memory_of(policy, MACHINE)
+    memory = view_of(policy, MACHINE).tag_memory
+    assert memory is not None
     assert (memory.guest_blocks, memory.guests_fill) == (blocks, True)
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from core.accesses import LOOKUP, WRITE, Accesses, check_accesses
 from core.backend import replay
-from core.eviction.queue import MISSED
+from core.lane import MISSED
 from core.machine import Machine
-from core.policy import Policy, pack
+from core.policy import Policy
 from core.workload.requests.collector import FileNumbers, TextKeys
 from core.workload.requests.csv_text import import_csv, import_msr, parse_columns
 from core.workload.requests.decimal_text import NEGATIVE, NO_NUMBER, TOO_LARGE, parse_decimals
@@ -111,7 +111,7 @@ def test_a_plain_cache_trace_has_the_misses_of_libcachesim(tmp_path: Path) -> No
     requests = import_oracle_general([path], ignore_size=True).requests
     for slots in (10, 60):
         events = plain_events(requests, 4096, 32 * slots)
-        batch = pack([Policy(eviction=name) for name in PEERS])  # type: ignore[arg-type]
+        batch = [Policy(eviction=name) for name in PEERS]  # type: ignore[arg-type]
         outcomes = replay(events, Machine(4096, 32 * slots), batch)
         for name, missed in zip(PEERS, outcomes.tallies[:, MISSED].tolist(), strict=True):
             reader = lcs.TraceReader(

@@ -8,9 +8,9 @@ from streams import as_events
 
 from core.backend import replay
 from core.events import ALLOC, FREE, INVALIDATE, INVALIDATE_INODE, RESTORE, STORE
-from core.eviction.queue import TALLIES
+from core.lane import TALLIES
 from core.machine import Machine
-from core.policy import Policy, pack
+from core.policy import Policy
 
 TWO_SLOTS = Machine(4096, 64)
 SIX_SLOTS = Machine(4096, 192)
@@ -27,7 +27,7 @@ def run(machine: Machine, rows: list[tuple[int, ...]], **fields: object) -> dict
         else:
             inode, index, order = where
             events.append(Event(time_ns, op, inode, index, order, 0, 1))
-    outcomes = replay(as_events(events, machine), machine, pack([Policy(**fields)]))  # type: ignore[arg-type]
+    outcomes = replay(as_events(events, machine), machine, [Policy(**fields)])  # type: ignore[arg-type]
     return dict(zip(TALLIES, outcomes.tallies[0].tolist(), strict=True))
 
 
