@@ -19,7 +19,7 @@ import plotly.io
 
 from sweep.report.stored import Source
 from sweep.report.write import drawn
-from sweep.results import ask, open_for_reading
+from sweep.results import answer_query, open_for_reading
 from sweep.study.model import load_study
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,7 @@ def cell(value: Any) -> str:
 
 def table(database: Path, sql: str) -> str:
     """Return the answer to a query as a Markdown table."""
-    answer = ask(database, " ".join(sql.split()))
+    answer = answer_query(database, " ".join(sql.split()))
     rows = [answer.columns, ["---"] * len(answer.columns)]
     rows += [[cell(value) for value in row] for row in answer.rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

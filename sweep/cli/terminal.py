@@ -17,12 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from core.outcomes import UNITS
-from core.policy import POLICY_FIELDS, READS, System
-from sweep.results import Answer
-from sweep.results.questions import columns_shown
+from sweep.results import Answer, Row
+from sweep.results.questions import columns_shown, shown_of
 from sweep.study.model import Study
-
-Row = dict[str, Any]
 
 #: What a run does before the first trial; loops that are compiled already are read from disk.
 STARTING = "starting, and compiling what no run has needed before"
@@ -165,13 +162,6 @@ def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
         writer.writerows(answer.rows)
     else:
         print_table(rows)
-
-
-def shown_of(row: Row, names: Sequence[str]) -> Row:
-    """Return what a row shows under `names`: nothing of what its system does not read."""
-    read = {"system", *READS[System(row["system"])]}
-    moot = [name for name in POLICY_FIELDS if name not in read]
-    return {name: None if name in moot else row[name] for name in names}
 
 
 def print_summary(

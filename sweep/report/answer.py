@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.cli.terminal import shown_of
 from sweep.report.queries import FRONT, systems_sql
 from sweep.report.stored import BEST_SHOWN, Source
 from sweep.report.wording import label_of, percent, plain_name, readable, settings_of, system_of
-from sweep.results.questions import columns_shown
+from sweep.results.questions import columns_shown, shown_of
 from sweep.study.model import Objective, Study
 
 Row = dict[str, Any]

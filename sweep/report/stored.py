@@ -15,7 +15,7 @@ from sweep.results.questions import baselines_sql, best_sql, status_sql
 from sweep.study.model import Study
 
 if TYPE_CHECKING:
-    from sweep.results.query import Connection
+    from sweep.results.reading import Connection
 
 Row = dict[str, Any]
 

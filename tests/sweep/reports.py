@@ -17,7 +17,7 @@ from sweep.report.figure import Figure
 from sweep.report.stored import Source
 from sweep.report.wording import scale_of
 from sweep.report.write import drawn
-from sweep.results import ask, open_for_reading
+from sweep.results import answer_query, open_for_reading
 
 SYSTEMS = """\
 policies:
@@ -88,7 +88,7 @@ class Elements(HTMLParser):
 
 def asked(database: Path, figure: Figure) -> list[dict[str, Any]]:
     """Return what a user is answered who asks the query that a figure shows."""
-    answer = ask(database, figure.sql)
+    answer = answer_query(database, figure.sql)
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 

@@ -15,7 +15,7 @@ from reports import Elements, asked, figures_of, report, shown, write_studies
 from sweep.cli.study_commands import stored_study
 from sweep.engine.search import importances
 from sweep.report.wording import scale_of
-from sweep.results import ask, open_for_reading, read_rows
+from sweep.results import answer_query, open_for_reading, read_rows
 from sweep.results.questions import best_sql
 
 
@@ -120,7 +120,7 @@ def test_the_latency_distribution_reaches_the_recorded_quantile(folder: Path) ->
     found = [y for trace in figure.plots[0]["data"] for y in trace["y"]]
     assert found == [pytest.approx(row["share"], rel=1e-5) for row in rows]
     assert [row["share"] for row in rows][-1] == 1
-    recorded = ask(
+    recorded = answer_query(
         database,
         "SELECT role, number, reservation_p99_ns FROM trials "
         "WHERE study = 'wicked' AND reservation_p99_ns IS NOT NULL",

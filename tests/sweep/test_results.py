@@ -15,7 +15,7 @@ from processes import held, numbers, spool_of, trial
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS
 from core.policy import NUMBERS, POLICY_FIELDS, WHOLE_NUMBERS
-from sweep.results import Store, StoreError, ask
+from sweep.results import Store, StoreError, answer_query
 
 WORDS = [
     *("system", "eviction", "admission", "restore", "drop", "large_folios", "headroom_mode"),
@@ -46,9 +46,9 @@ def test_every_field_cost_and_outcome_is_a_typed_column(path: Path) -> None:
         ("trials", expected),
         ("runs", {name: expected[name] for name in UNITS}),
     ):
-        rows = ask(path, f"DESCRIBE {table}").rows
+        rows = answer_query(path, f"DESCRIBE {table}").rows
         assert wanted.items() <= {row[0]: row[1] for row in rows}.items()
-    tables = [name for (name,) in ask(path, "SHOW TABLES").rows]
+    tables = [name for (name,) in answer_query(path, "SHOW TABLES").rows]
     assert tables == ["attempts", "runs", "studies", "trials"]
 
 
