@@ -78,6 +78,7 @@ def confine(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _explain(error: Exception) -> str:
+    """Return what DuckDB says of a query, without advice that a confined query cannot follow."""
     text = str(error)
     if "has been disabled by configuration" in text:
         return "only the tables of the database can be asked; no other file is read or written"

@@ -1,4 +1,4 @@
-"""A database is opened for reading, also while another process writes it."""
+"""Reading a database, also while another process writes to it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     Connection = duckdb.DuckDBPyConnection
 
 
-#: Tries to open, or else to copy, a file that is being written.
+#: How often to try to open, or else to copy, a file that another process writes.
 TRIES = 8
 #: A database and the logs that DuckDB keeps beside it, those of a checkpoint under way included.
 SUFFIXES = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
-#: Tells a file from one that takes its name, and from itself once it is written to: its inode
-#: number, size in bytes and time of last change in ns.
+#: The inode number of a file, its size in bytes and the time of its last change in ns. They differ
+#: once the file is written to, or another file has taken its name.
 Version = tuple[int, int, int]
 #: The version of each file of a database, in the order of `SUFFIXES`; None where there is no file.
 State = list[Version | None]
@@ -139,7 +139,7 @@ class Snapshot:
         return connect_patiently(copy, 0.0, read_only=True)
 
     def _renew(self, copy: Path) -> bool:
-        """Bring the copy up to date; return whether what was copied is whole."""
+        """Bring the copy up to date; return False if the database changed while it was copied."""
         state, waiting = self._state(), spooled(self._path)
         stale = state != self._copied or not self._merged.issubset(waiting)
         if stale:

@@ -21,10 +21,12 @@ class Table(NamedTuple):
 
 
 def _policy_type(name: str) -> str:
+    """Return the DuckDB type of a policy field."""
     return "VARCHAR" if name in WORDS else "BIGINT" if name in WHOLE_NUMBERS else "DOUBLE"
 
 
 def _workload_type(name: str) -> str:
+    """Return the DuckDB type of a parameter of a workload."""
     if name in WORD_FIELDS:
         return "VARCHAR"
     return "BIGINT" if name in WHOLE_FIELDS else "DOUBLE"
@@ -69,6 +71,7 @@ TRIAL_COLUMNS: dict[str, str] = {
     "host": "VARCHAR",
     "finished_at": "TIMESTAMP",
 }
+#: Reservations of one kind in a run, counted: what they needed and had to drop.
 SAMPLES = 'STRUCT(atomic BOOLEAN, blocks BIGINT, dropped BIGINT, written BIGINT, "count" BIGINT)[]'
 RUN_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
