@@ -7,7 +7,7 @@ imported only when the command is called: `sweep --help` takes 0.1 s, and 0.9 s 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -37,11 +37,12 @@ DISTRIBUTION = "tag-storage-sweep"
 
 
 def _print_version(wanted: bool) -> None:
+    """Print the name and version and exit, if `--version` is given."""
     if not wanted:
         return
     try:
-        print(f"{DISTRIBUTION} {version(DISTRIBUTION)}")
-    except PackageNotFoundError:
+        print(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
+    except metadata.PackageNotFoundError:
         print(f"{DISTRIBUTION}, not installed")
     raise typer.Exit(DONE)
 

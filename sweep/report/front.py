@@ -10,7 +10,7 @@ from sweep.report.plotting import (
     MUTED,
     Figure,
     Plot,
-    Trace,
+    PlotTrace,
     axis,
     plot,
     points,
@@ -76,7 +76,7 @@ def _front_plot(results: StudyResults, rows: list[Row], first: str, other: str) 
     chosen_number = results.chosen["number"] if results.chosen else None
     data = []
 
-    def add(name: str, drawn: list[Row], colour: str, **look: Any) -> Trace:
+    def add(name: str, drawn: list[Row], colour: str, **look: Any) -> PlotTrace:
         x = scaled([row[first] for row in drawn], x_scale)
         y = scaled([row[other] for row in drawn], y_scale)
         texts = [described(results.study, row) for row in drawn]
@@ -96,8 +96,8 @@ def _front_plot(results: StudyResults, rows: list[Row], first: str, other: str) 
         if dominated:
             add(name, dominated, colour)
         if on_front:
-            trace = add(f"{name}, on the front", on_front, colour, size=9, opacity=1.0)
-            trace["marker"]["line"] = {"width": 1.5, "color": CHOSEN}
+            outlined = add(f"{name}, on the front", on_front, colour, size=9, opacity=1.0)
+            outlined["marker"]["line"] = {"width": 1.5, "color": CHOSEN}
     for row in rows:
         if row["role"] == "baseline" and row[first] is not None and row[other] is not None:
             colour = results.colour_of(row)

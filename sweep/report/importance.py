@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweep.engine.search import MIN_TRIALS_OF_IMPORTANCE, importances
-from sweep.report.plotting import COLOURS, TICKS, Figure, Trace, escaped, plot
+from sweep.report.plotting import COLOURS, TICKS, Figure, PlotTrace, escaped, plot
 from sweep.report.sql import columns, evenly_sampled
 from sweep.report.study_results import StudyResults
 from sweep.report.wording import subspace_labels
@@ -52,7 +52,7 @@ def _importance_figure(results: StudyResults, subspace: int) -> Figure:
     if len(rows) < MIN_TRIALS_OF_IMPORTANCE:
         return Figure(title, "", sql)
     within = study.within(study.subspaces[subspace])
-    data: list[Trace] = []
+    data: list[PlotTrace] = []
     order: list[str] = []
     undecided: list[str] = []
     for colour, objective in zip(COLOURS * 9, study.objectives, strict=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from sweep.report.plotting import Figure, Trace, axis, escaped, plot, scaled
+from sweep.report.plotting import Figure, PlotTrace, axis, escaped, plot, scaled
 from sweep.report.sql import is_one_of
 from sweep.report.study_results import StudyResults
 from sweep.report.wording import scale_of
@@ -54,7 +54,7 @@ def draw_latency(results: StudyResults) -> list[Figure]:
         key: list(steps) for key, steps in groupby(rows, lambda row: (row["role"], row["number"]))
     }
     scale = scale_of("latency_ns", [row["latency_ns"] for row in rows])
-    data: list[Trace] = []
+    data: list[PlotTrace] = []
     without_reservation = []
     for policy in results.compared_policies:
         steps = by_policy.get((policy["role"], policy["number"]))

@@ -11,8 +11,8 @@ from sweep.report.wording import Scale, axis_title
 
 #: What Plotly.newPlot takes, data and layout; and a title.
 Plot = dict[str, Any]
-#: One entry of a plot's data.
-Trace = dict[str, Any]
+#: One entry of a plot's data, such as a line or a set of points; plotly calls it a trace.
+PlotTrace = dict[str, Any]
 
 #: The chosen policy has this colour in every figure, and no other policy has it.
 CHOSEN = "#d55e00"
@@ -49,7 +49,7 @@ def axis(name: str, scale: Scale, **more: Any) -> dict[str, Any]:
 
 
 def plot(
-    data: list[Trace],
+    data: list[PlotTrace],
     x: dict[str, Any],
     y: dict[str, Any],
     height_px: int,
@@ -61,7 +61,7 @@ def plot(
     Parameters
     ----------
     data
-        The traces.
+        What is drawn, the last on top.
     x, y
         The axes.
     height_px
@@ -88,8 +88,8 @@ def points(
     symbol: str = "circle",
     size: int = 6,
     opacity: float = 0.55,
-) -> Trace:
-    """Return a trace of points, each with a text of its own under the pointer."""
+) -> PlotTrace:
+    """Return points to draw, each with a text that is shown when the pointer is over it."""
     return {
         "type": "scatter",
         "mode": "markers",

@@ -119,7 +119,10 @@ def system_of(study: Study, row: Row) -> str:
 
 
 def settings_of(study: Study, row: Row) -> str:
-    """Return the values that the search chose for a trial, without those its system ignores."""
+    """Return a trial's policy in words: what the study fixes of it, then what the search chose.
+
+    What the trial's system does not read is left out.
+    """
     space = study.subspaces[row.get("subspace") or 0]
     read = {"system", *READS[System(row["system"])]}
     parts = []
@@ -133,6 +136,6 @@ def settings_of(study: Study, row: Row) -> str:
 
 
 def described(study: Study, row: Row) -> str:
-    """Return a baseline's name, or a trial's with the values that the search chose."""
+    """Return the name of a baseline, or that of a trial with its policy in words."""
     label = label_of(study, row)
     return label if row["role"] == "baseline" else f"{label}: {settings_of(study, row)}"
