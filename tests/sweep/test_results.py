@@ -89,8 +89,8 @@ def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
         check = store.rows("SELECT number FROM trials")
         assert len(check) == len(EXTREMES)
     for table, rows in (("trials", trials), ("runs", runs)):
-        found = store.rows(f"SELECT * FROM {table} ORDER BY number")
-        for row, back in zip(rows, found, strict=True):
+        stored_rows = store.rows(f"SELECT * FROM {table} ORDER BY number")
+        for row, back in zip(rows, stored_rows, strict=True):
             assert repr({name: back[name] for name in row}) == repr(row)
 
 
