@@ -1,9 +1,9 @@
-"""Renew docs/findings.md: run the studies it quotes, and put tables and figures in anew.
+"""Renew docs/findings.md: run the studies it quotes, and replace its tables and figures.
 
 ``python benchmarks/findings.py [--db results.duckdb] [STUDY…]``. A table stands between
 ``<!-- table: SQL -->`` and ``<!-- end -->``; after ``<!-- figure: STUDY | SECTION -->`` stands the
 first plot of that section of the study's report, drawn by kaleido, which needs Chrome or Chromium.
-What was run before is looked up.
+Trials that the database has from an earlier run are not replayed again.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 import plotly.io
 
-from sweep.report.stored import Source
-from sweep.report.write import drawn
-from sweep.results import ask, open_for_reading
+from sweep.report.figures import draw_sections
+from sweep.report.study_results import StudyResults
+from sweep.results import answer_query, open_for_reading
 from sweep.study.model import load_study
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ STUDY = re.compile(r"^sweep run studies/(\S+)\.yaml$", re.MULTILINE)
 
 
 def cell(value: Any) -> str:
-    """Return a value as a reader wants it: few digits, thousands apart."""
+    """Return a value as the page shows it: three digits of a float, thousands separated."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -41,46 +41,48 @@ def cell(value: Any) -> str:
 
 def table(database: Path, sql: str) -> str:
     """Return the answer to a query as a Markdown table."""
-    answer = ask(database, " ".join(sql.split()))
+    answer = answer_query(database, " ".join(sql.split()))
     rows = [answer.columns, ["---"] * len(answer.columns)]
     rows += [[cell(value) for value in row] for row in answer.rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def figure(database: Path, name: str, section: str) -> str:
-    """Draw a figure of a study's report; return the line of Markdown that shows it."""
+def figure(database: Path, name: str, heading: str) -> str:
+    """Draw the first figure under a heading of a study's report; return its line of Markdown."""
     study, _ = load_study(ROOT / "studies" / f"{name}.yaml")
     with open_for_reading(database) as connection:
-        found = drawn(Source(study, name, connection))
-    (one, *_) = (other for other in found if other.section == section)
-    shown = one.plots[0]
-    path = PAGE.parent / "figures" / f"{name}-{section.lower().replace(' ', '-')}.svg"
+        sections = draw_sections(StudyResults(study, name, connection))
+    (drawn,) = (section.figures[0] for section in sections if section.heading == heading)
+    plot = drawn.plots[0]
+    path = PAGE.parent / "figures" / f"{name}-{heading.lower().replace(' ', '-')}.svg"
     path.parent.mkdir(exist_ok=True)
-    layout = shown["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
+    layout = plot["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
     layout["legend"] = {"orientation": "h", "y": -0.15}
     size = {"width": WIDTH, "height": layout["height"]}
-    traces = [part | {"uid": f"trace{place}"} for place, part in enumerate(shown["data"])]
+    traces = [part | {"uid": f"trace{place}"} for place, part in enumerate(plot["data"])]
     drawing = {"data": traces, "layout": layout}
     svg = plotly.io.to_image(drawing, format="svg", **size, validate=False).decode()
-    # Plotly draws the names of a figure's parts by lot: what has not changed should look so.
-    drawn_by_lot = re.search(r"clip([0-9a-f]{6})xy", svg)
-    path.write_text(svg.replace(drawn_by_lot[1], "") if drawn_by_lot else svg)
-    return f"![{section}: {shown['title'] or one.title}](figures/{path.name})\n"
+    # Plotly puts six random digits into the names of a figure's parts. Without them an unchanged
+    # figure is an unchanged file.
+    random_digits = re.search(r"clip([0-9a-f]{6})xy", svg)
+    path.write_text(svg.replace(random_digits[1], "") if random_digits else svg)
+    return f"![{heading}: {plot['title'] or drawn.title}](figures/{path.name})\n"
 
 
 def main() -> None:
-    """Run, ask, and write the page."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--db", type=Path, default=Path("results.duckdb"))
-    options.add_argument("studies", nargs="*")
-    given = options.parse_args()
+    """Run the studies, query the database, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--db", type=Path, default=Path("results.duckdb"))
+    parser.add_argument("studies", nargs="*")
+    given = parser.parse_args()
     text = PAGE.read_text()
     for study in given.studies or STUDY.findall(text):
         words = ["-m", "sweep", "run", f"studies/{study}.yaml", "--db", str(given.db), "--new"]
         print(f"{study} …", file=sys.stderr)
         subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    text = TABLE.sub(lambda m: m[1] + table(given.db, m[2]) + m[3], text)
-    PAGE.write_text(FIGURE.sub(lambda m: m[1] + figure(given.db, m[2], m[3]), text))
+    text = TABLE.sub(lambda match: match[1] + table(given.db, match[2]) + match[3], text)
+    text = FIGURE.sub(lambda match: match[1] + figure(given.db, match[2], match[3]), text)
+    PAGE.write_text(text)
 
 
 if __name__ == "__main__":

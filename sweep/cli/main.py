@@ -1,8 +1,13 @@
-"""The command line: data to stdout, progress to stderr, exit codes 0, 1, 2 and 130."""
+"""The command line: data to stdout, progress to stderr, exit codes 0, 1, 2 and 130.
+
+This file has the commands and their options. What a command does is in another file, which is
+imported only when the command is called: `sweep --help` takes 0.1 s, and 0.9 s if it imported all.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +22,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Commands inherit it.
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.YAML", help="The study.")]
@@ -26,6 +33,30 @@ Database = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Written = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="What is written.")]
 DEFAULT_DATABASE = Path("results.duckdb")
+DISTRIBUTION = "tag-storage-sweep"
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the name and version and exit, if `--version` is given."""
+    if not wanted:
+        return
+    try:
+        print(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
+    except metadata.PackageNotFoundError:
+        print(f"{DISTRIBUTION}, not installed")
+    raise typer.Exit(DONE)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 @app.command()
@@ -222,13 +253,13 @@ def trace_import(
     from sweep.cli.trace_commands import import_command
 
     options = RequestOptions(columns, time_unit, page_size, plain, ignore_size, memory)
-    found = find_format(files, format_name)
-    for option, why in misfits(found, options, meta, memory_start, accesses):
+    trace_format = find_format(files, format_name)
+    for option, why in misfits(trace_format, options, meta, memory_start, accesses):
         raise typer.BadParameter(why, param_hint=option)
-    if found == "ftrace":
+    if trace_format == "ftrace":
         import_command(files, output, meta, memory, memory_start, source, accesses, as_json)
     else:
-        import_requests(files, output, found, options, source, as_json)
+        import_requests(files, output, trace_format, options, source, as_json)
     return DONE
 
 
@@ -301,34 +332,35 @@ def trace_repair(file: EventTable, output: Written, as_json: AsJson = False) -> 
 
 
 def main() -> None:
-    """Run the command line and exit with its code; what the user did wrong is one line each."""
+    """Run the command line and exit with its code; a mistake of the user is told without traceback.
+
+    Raises
+    ------
+    SystemExit
+        With 0 (done), 1 (a trial failed), 2 (wrong input) or 130 (interrupted).
+    """
     try:
         code = app(standalone_mode=False)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except typer.Abort:
+    except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
+        # The reader of the output has seen enough, as in `sweep status | head`.
         sys.stderr.close()
         code = DONE
     except Exception as error:
-        code = _explain(error)
+        _tell(error)
+        code = BAD_INPUT
     sys.exit(code if isinstance(code, int) else DONE)
 
 
-def _explain(error: Exception) -> int:
-    """Print what is wrong with the input; raise what is wrong with the program."""
-    show = getattr(error, "show", None)
-    if show is not None:
-        show()
-        return BAD_INPUT
-    if not _is_bad_input(error):
-        raise error
-    print(error, file=sys.stderr)
-    return BAD_INPUT
-
-
-def _is_bad_input(error: Exception) -> bool:
+def _tell(error: Exception) -> None:
+    """Print an error that a user can put right; raise any other, which is one of this program."""
     from core.errors import InputError
 
-    return isinstance(error, InputError)
+    show = getattr(error, "show", None)  # typer's own errors show the usage too
+    if show is not None:
+        show()
+    elif isinstance(error, InputError):
+        print(error, file=sys.stderr)
+    else:
+        raise error

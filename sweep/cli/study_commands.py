@@ -16,7 +16,6 @@ from sweep.cli.terminal import (
     print_json,
     print_summary,
     print_table,
-    shown_of,
 )
 from sweep.engine.candidates import baseline, candidate
 from sweep.engine.generations import number_of_trials, run_study
@@ -24,12 +23,13 @@ from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.ray_cluster import Executor, InProcess, RayCluster
 from sweep.engine.register import only_run, register
 from sweep.engine.search import check_sampler
-from sweep.results import Store, StoreError, ask, open_for_reading, read_rows
+from sweep.results import Store, StoreError, answer_query, open_for_reading, read_rows
 from sweep.results.questions import (
     baselines_sql,
     best_sql,
     columns_shown,
     next_questions,
+    shown_of,
     status_sql,
 )
 from sweep.study.model import Parameter, Study, load_study, parse_study
@@ -238,4 +238,4 @@ def report_command(study: str, database: Path, output: Path, as_json: bool) -> N
 
 def query_command(sql: str, database: Path, as_json: bool, as_csv: bool) -> None:
     """Print the answer to a query."""
-    print_answer(ask(database, sql), as_json, as_csv)
+    print_answer(answer_query(database, sql), as_json, as_csv)

@@ -17,17 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from core.outcomes import UNITS
-from core.policy import POLICY_FIELDS, READS, System
-from sweep.results import Answer
-from sweep.results.questions import columns_shown
+from sweep.results import Answer, Row
+from sweep.results.questions import columns_shown, shown_of
 from sweep.study.model import Study
 
-Row = dict[str, Any]
-
-#: What a run does before the first trial; loops that are compiled already are read from disk.
+#: Shown until the first trial is finished. Kernels that an earlier run compiled are read from disk.
 STARTING = "starting, and compiling what no run has needed before"
-#: Without a terminal, progress is a line so often, in seconds.
-LINE_S = 10.0
+#: Without a terminal, progress is a line every so many seconds.
+LINE_INTERVAL_S = 10.0
 
 
 def note(message: str) -> None:
@@ -36,7 +33,10 @@ def note(message: str) -> None:
 
 
 class LiveProgress:
-    """Trials finished, the best so far, the rate and the time left, on stderr."""
+    """The progress of a run on stderr: trials finished, the best so far, the rate, the time left.
+
+    On a terminal it is a bar, elsewhere a line every `LINE_INTERVAL_S` seconds.
+    """
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -44,11 +44,19 @@ class LiveProgress:
         self._best: Any = None
         self._done = self._recorded = self._total = self._failed = 0
         self._start: float | None = None
-        self._line = 0.0
+        self._last_line = 0.0
         self._bar: Progress | None = None
 
     def began(self, total: int, recorded: int) -> None:
-        """Start to show a run of `total` trials, `recorded` of them from before."""
+        """Start to show a run.
+
+        Parameters
+        ----------
+        total
+            The number of trials that the study has.
+        recorded
+            How many of them an earlier run has recorded.
+        """
         self._total, self._done, self._recorded = total, recorded, recorded
         if recorded:
             note(f"study {self._study.study}: {recorded} of {total} trials are recorded")
@@ -70,10 +78,10 @@ class LiveProgress:
         self._bar.start()
 
     def finished(self, row: Row) -> None:
-        """Count a trial."""
+        """Count a finished trial, given as its row; a baseline only starts the clock."""
         if self._start is None:
-            # The rate leaves out the start of the workers: the time left would be far off.
-            self._start = self._line = monotonic()
+            # The clock starts here, because the start of the workers would spoil the time left.
+            self._start = self._last_line = monotonic()
         if row["role"] != "trial":
             return
         self._done += 1
@@ -81,20 +89,20 @@ class LiveProgress:
         if row["state"] != "complete":
             self._failed += 1
         elif row["feasible"] and value is not None:
-            wanted = max if self._objective.direction == "maximize" else min
-            self._best = value if self._best is None else wanted(self._best, value)
+            better = max if self._objective.direction == "maximize" else min
+            self._best = value if self._best is None else better(self._best, value)
         seconds = max(monotonic() - self._start, 1e-3)
         per_second = (self._done - self._recorded) / seconds
         rate = f"{per_second:.0f} trials/s"
-        best = f"best {self._objective.metric} {say(self._objective.metric, self._best)}"
+        best = f"best {self._objective.metric} {shown_value(self._objective.metric, self._best)}"
         failed = f", {self._failed} failed" if self._failed else ""
         if self._bar is not None:
             task = self._bar.task_ids[0]
             self._bar.update(task, completed=self._done, description=best + failed, rate=rate)
-        elif monotonic() - self._line > LINE_S:
-            self._line = monotonic()
-            left = (self._total - self._done) / per_second
-            note(f"{self._done}/{self._total} trials, {best}{failed}, {rate}, {left:.0f} s left")
+        elif monotonic() - self._last_line > LINE_INTERVAL_S:
+            self._last_line = monotonic()
+            left_s = (self._total - self._done) / per_second
+            note(f"{self._done}/{self._total} trials, {best}{failed}, {rate}, {left_s:.0f} s left")
 
     def close(self) -> None:
         """Stop showing."""
@@ -102,8 +110,8 @@ class LiveProgress:
             self._bar.stop()
 
 
-def say(name: str, value: Any) -> str:
-    """Return a value as a person reads it."""
+def shown_value(name: str, value: Any) -> str:
+    """Return a value of the column `name` as a table shows it, in the unit that is stored."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -118,7 +126,18 @@ def say(name: str, value: Any) -> str:
 
 
 def print_table(rows: Sequence[Row], title: str | None = None) -> None:
-    """Print rows as a table that is never cut: without a terminal it is as wide as it needs."""
+    """Print rows as a table whose values are never cut.
+
+    Without a terminal it is as wide as it needs; on a terminal too narrow for it, every value gets
+    a line of its own.
+
+    Parameters
+    ----------
+    rows
+        All with the same columns.
+    title
+        Printed above the table.
+    """
     if not rows:
         print("(no rows)")
         return
@@ -127,30 +146,30 @@ def print_table(rows: Sequence[Row], title: str | None = None) -> None:
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(say(name, value)) for name, value in row.items()))
+        table.add_row(*(Text(shown_value(name, value)) for name, value in row.items()))
     console = Console()
-    endless = Console(width=10_000)
+    wide = Console(width=10_000)
     if not console.is_terminal:
-        console = endless
-    elif Measurement.get(endless, endless.options, table).maximum > console.width:
-        _print_upright(console, rows, title)
+        console = wide
+    elif Measurement.get(wide, wide.options, table).maximum > console.width:
+        _print_by_value(console, rows, title)
         return
     console.print(table)
 
 
-def _print_upright(console: Console, rows: Sequence[Row], title: str | None) -> None:
-    """Print a table that is wider than the terminal a value a line."""
+def _print_by_value(console: Console, rows: Sequence[Row], title: str | None) -> None:
+    """Print each value of each row on a line of its own."""
     if title:
         console.print(Text(title, style="italic"))
     width = max(len(name) for name in rows[0])
     for row in rows:
         for name, value in row.items():
-            console.print(Text(f"{name:{width}}  {say(name, value)}"))
+            console.print(Text(f"{name:{width}}  {shown_value(name, value)}"))
         console.print()
 
 
 def print_json(value: Any) -> None:
-    """Print JSON."""
+    """Print a value as JSON; what JSON does not know, such as a time, becomes a string."""
     print(json.dumps(value, indent=2, default=str))
 
 
@@ -167,27 +186,34 @@ def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
         print_table(rows)
 
 
-def shown_of(row: Row, names: Sequence[str]) -> Row:
-    """Return what a row shows under `names`: nothing of what its system does not read."""
-    read = {"system", *READS[System(row["system"])]}
-    moot = [name for name in POLICY_FIELDS if name not in read]
-    return {name: None if name in moot else row[name] for name in names}
-
-
 def print_summary(
     study: Study, best: Sequence[Row], baselines: Sequence[Row], counts: Row, questions: list[str]
 ) -> None:
-    """Print what a study found: its best policies beside the baselines, and what to ask next."""
+    """Print the answer of a run.
+
+    Parameters
+    ----------
+    study
+        The study.
+    best
+        The rows of its best trials.
+    baselines
+        The rows of its baselines, in the order of the study.
+    counts
+        How many trials are complete, failed and feasible.
+    questions
+        The queries that the user is told to ask next.
+    """
     several = len(study.objectives) > 1
-    names = ["policy", *columns_shown(study)[1:]]
-    rows = [{"policy": f"trial {row['number']}"} | shown_of(row, names[1:]) for row in best]
-    for fields, row in zip(study.baselines, baselines, strict=False):
-        shown = fields.preset or fields.system.value
-        rows.append({"policy": shown} | shown_of(row, names[1:]))
+    columns = columns_shown(study)[1:]
+    rows = [{"policy": f"trial {row['number']}"} | shown_of(row, columns) for row in best]
+    for fixed, row in zip(study.baselines, baselines, strict=False):
+        policy = fixed.preset or fixed.system.value
+        rows.append({"policy": policy} | shown_of(row, columns))
     print()
     if study.question:
         print(study.question)
-    goal = ", ".join(f"{one.direction} {one.metric}" for one in study.objectives)
+    goal = ", ".join(f"{objective.direction} {objective.metric}" for objective in study.objectives)
     kind = "of the Pareto set" if several else "best of each policy" if study.policies else "best"
     print_table(rows, f"{study.study}: {goal} ({len(best)} {kind}, then baselines)")
     print(

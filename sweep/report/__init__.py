@@ -1,7 +1,7 @@
 """The report of a study: one HTML file with its answer, its figures and the SQL behind them.
 
-`write_report` reads a database and writes the file. Data flows one way: queries.py says what is
-asked, systems.py, slices.py and marked.py draw it, page.py puts it into page.html.
+`write_report` reads a database and writes the file. figures.py lists the figures; each kind has a
+file with its query and its plots; page.py puts them into page.html, which draw.js draws.
 """
 
 from sweep.report.write import Written, write_report

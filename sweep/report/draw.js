@@ -39,7 +39,8 @@
     Plotly.newPlot(id, plots[id].data, layout, config);
   };
   const near = new IntersectionObserver(
-    (seen) => seen.filter((one) => one.isIntersecting).forEach((one) => draw(one.target.id)),
+    (entries) =>
+      entries.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target.id)),
     { rootMargin: "600px" },
   );
   Object.keys(plots).forEach((id) => near.observe(document.getElementById(id)));

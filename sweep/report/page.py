@@ -1,4 +1,4 @@
-"""The page of a report: everything in one file, which asks nothing of a network."""
+"""The page of a report: one HTML file that needs nothing from a network."""
 
 from __future__ import annotations
 
@@ -6,95 +6,92 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Iterator
 from importlib.resources import files
-from itertools import groupby
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 
-from sweep.report.answer import answer, policies_caption, policies_table
-from sweep.report.figure import Figure
-from sweep.report.stored import Source
+from sweep.report.answer import answer_sentences, policies_caption, policies_table
+from sweep.report.figures import Section
+from sweep.report.plotting import Figure
+from sweep.report.study_results import StudyResults
 
-Row = dict[str, Any]
 
-
-def page(source: Source, figures: list[Figure]) -> str:
-    """Return the page of a report."""
+def page(results: StudyResults, sections: list[Section]) -> str:
+    """Return the HTML page of a report."""
     from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
     template = files("sweep.report").joinpath("page.html").read_text(encoding="utf-8")
     draw = files("sweep.report").joinpath("draw.js").read_text(encoding="utf-8")
     scripts = (get_plotlyjs(), draw)
+    links = [
+        f'<a href="#{_key(section.heading)}">{html.escape(section.heading)}</a>'
+        for section in sections
+    ]
     plots: dict[str, Any] = {}
-    sections = list(_sections(figures, plots))
+    content = "\n".join(_section(section, plots) for section in sections)
+    sentences = answer_sentences(results)
     return Template(template).substitute(
-        title=html.escape(source.name),
-        # No other script runs, whatever a study says.
-        script_sources=" ".join(map(_hashed, scripts)),
-        question=html.escape(source.study.question or "No question is written down."),
-        answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in answer(source)),
-        policies=_table(policies_table(source)),
-        policies_caption=html.escape(policies_caption(source)),
-        policies_sql=_sql(f"{source.best_sql};\n\n{source.baselines_sql}"),
-        links="\n".join(f'<a href="#{one.key}">{html.escape(one.heading)}</a>' for one in sections),
-        sections="\n".join(one.content for one in sections),
-        yaml=html.escape(source.entry["yaml"]),
-        provenance=_provenance(source, get_plotlyjs_version()),
-        # A text in it must not end the element.
+        title=html.escape(results.name),
+        # The page allows these two scripts and no other, whatever a study's texts hold.
+        script_sources=" ".join(map(_script_hash, scripts)),
+        question=html.escape(results.study.question or "No question is written down."),
+        answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences),
+        policies=_table(policies_table(results)),
+        policies_caption=html.escape(policies_caption(results)),
+        policies_sql=_sql(f"{results.best_sql};\n\n{results.baselines_sql}"),
+        links="\n".join(links),
+        sections=content,
+        yaml=html.escape(results.study_row["yaml"]),
+        provenance=_provenance(results, get_plotlyjs_version()),
+        # A "<" in a text could end the script element that holds the plots.
         plots=json.dumps(plots, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         plotly=scripts[0],
         draw=scripts[1],
     )
 
 
-def _hashed(script: str) -> str:
+def _script_hash(script: str) -> str:
+    """Return a script as the page's Content-Security-Policy names it."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"'sha256-{digest}'"
 
 
-class Section(NamedTuple):
-    """A part of the page under a heading, with the key that links lead to."""
-
-    key: str
-    heading: str
-    content: str
+def _key(heading: str) -> str:
+    """Return the id of the section under a heading, which links lead to."""
+    return heading.lower().replace(" ", "-")
 
 
-def _sections(figures: list[Figure], plots: dict[str, Any]) -> Iterator[Section]:
-    """Yield the sections that figures are in, and put their plots into `plots` by key."""
-    for heading, some in groupby(figures, lambda figure: figure.section):
-        key = heading.lower().replace(" ", "-")
-        drawn = list(some)
-        parts = "\n".join(_figure(figure, plots) for figure in drawn)
-        # Small figures of one kind stand beside each other.
-        small = len(drawn) > 1 and all(len(figure.plots) == 1 for figure in drawn)
-        content = (
-            f'<section id="{key}">\n<h2>{html.escape(heading)}</h2>\n'
-            f'<div class="{"tiles" if small else ""}">\n{parts}\n</div>\n</section>'
-        )
-        yield Section(key, heading, content)
+def _section(section: Section, plots: dict[str, Any]) -> str:
+    """Return a section, and add its plots to `plots` by the id of their element."""
+    parts = "\n".join(_figure(figure, plots) for figure in section.figures)
+    # Figures of a single plot stand beside each other.
+    tiles = len(section.figures) > 1 and all(len(each.plots) == 1 for each in section.figures)
+    return (
+        f'<section id="{_key(section.heading)}">\n<h2>{html.escape(section.heading)}</h2>\n'
+        f'<div class="{"tiles" if tiles else ""}">\n{parts}\n</div>\n</section>'
+    )
 
 
 def _figure(figure: Figure, plots: dict[str, Any]) -> str:
+    """Return a figure, and add its plots to `plots` by the id of their element."""
     title = html.escape(figure.title)
     boxes = []
-    for one in figure.plots:
+    for plot in figure.plots:
         key = f"plot-{len(plots) + 1}"
-        plots[key] = {"data": one["data"], "layout": one["layout"]}
-        called = html.escape(one["title"])
-        head = f"<h4>{called}</h4>" if called else ""
-        # Its height is kept free, so that the page does not jump when it is drawn.
+        plots[key] = {"data": plot["data"], "layout": plot["layout"]}
+        plot_title = html.escape(plot["title"])
+        head = f"<h4>{plot_title}</h4>" if plot_title else ""
+        # The element has the plot's height from the start, so that drawing does not move the page.
         boxes.append(
             f'<div>{head}<div class="plot" id="{key}" role="img" '
-            f'aria-label="{title}: {called}" '
-            f'style="min-height:{one["layout"]["height"]}px"></div></div>'
+            f'aria-label="{title}: {plot_title}" '
+            f'style="min-height:{plot["layout"]["height"]}px"></div></div>'
         )
-    kind = "plots many" if len(boxes) > 1 else "plots"
+    classes = "plots many" if len(boxes) > 1 else "plots"
     parts = "\n".join(boxes)
     return (
         f"<figure>\n<h3>{title}</h3>\n<figcaption>{html.escape(figure.caption)}</figcaption>\n"
-        f'<div class="{kind}">\n{parts}\n</div>\n{_sql(figure.sql)}\n</figure>'
+        f'<div class="{classes}">\n{parts}\n</div>\n{_sql(figure.sql)}\n</figure>'
     )
 
 
@@ -125,33 +122,34 @@ def _table(rows: list[dict[str, str]]) -> str:
     )
 
 
-def _provenance(source: Source, plotly_js: str) -> str:
+def _provenance(results: StudyResults, plotly_js: str) -> str:
     """Return where the rows come from: workloads, simulator, versions, and how trials ended."""
-    entry, counts = source.entry, source.counts
+    study, counts = results.study_row, results.counts
     events = [
         f"{workload}: {digest}"
-        for workload, digest in zip(entry["workloads"], entry["events_digests"], strict=False)
+        for workload, digest in zip(study["workloads"], study["events_digests"], strict=False)
     ]
-    reasons = source.read(
+    reasons = results.read(
         "SELECT reason, count(*) AS trials FROM trials "
-        f"WHERE {source.mine} AND state = 'fail' "
+        f"WHERE {results.study_condition} AND state = 'fail' "
         "GROUP BY reason ORDER BY trials DESC, reason LIMIT 5"
     )
-    simulators = source.read(
-        f"SELECT DISTINCT core_digest FROM trials WHERE {source.mine} ORDER BY core_digest"
+    simulators = results.read(
+        "SELECT DISTINCT core_digest FROM trials "
+        f"WHERE {results.study_condition} ORDER BY core_digest"
     )
-    versions = json.loads(entry["versions"] or "{}")
+    versions = json.loads(study["versions"] or "{}")
     facts: list[tuple[str, list[str]]] = [
-        ("study", [source.name]),
-        ("created at", [f"{entry['created_at']:%Y-%m-%d %H:%M:%S} UTC"]),
+        ("study", [results.name]),
+        ("created at", [f"{study['created_at']:%Y-%m-%d %H:%M:%S} UTC"]),
         ("trials", [f"{counts['complete']:,} complete, {counts['failed']:,} failed, "
                     f"{counts['feasible']:,} feasible, of {counts['n_trials'] or 0:,}"]),
         ("why trials failed", [f"{row['trials']:,}: {row['reason']}" for row in reasons]),
         ("digests of events", events),
         ("digest of the simulator", [str(row["core_digest"]) for row in simulators]),
-        ("git revision", [entry["git_revision"] or "unknown"]),
+        ("git revision", [study["git_revision"] or "unknown"]),
         ("versions", [f"{name} {version}" for name, version in versions.items()]),
-        ("host", [entry["host"] or "unknown"]),
+        ("host", [study["host"] or "unknown"]),
         ("drawn by", [f"plotly.js {plotly_js}"]),
     ]  # fmt: skip
     return "\n".join(

@@ -1,177 +1,159 @@
-"""What the parameters do: the objectives against each, and how far each decides."""
+"""The figures of slices: the objectives against each searched parameter."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sweep.engine.search import MIN_TRIALS_OF_IMPORTANCE, importances
-from sweep.report.figure import (
+from sweep.report.plotting import (
     CHOSEN,
     COLOURS,
     MUTED,
-    TICKS,
     Figure,
+    Plot,
     axis,
     escaped,
     plot,
     points,
     scaled,
 )
-from sweep.report.queries import POINTS, importance_sql, slice_sql
-from sweep.report.stored import Source
+from sweep.report.sql import POINTS, best_first, columns, evenly_sampled, in_list
+from sweep.report.study_results import StudyResults
 from sweep.report.wording import Scale, readable, scale_of, subspace_labels
-from sweep.study.model import Categorical, FloatRange, Subspace
+from sweep.results import Row
+from sweep.study.model import Categorical, FloatRange
 
-Row = dict[str, Any]
-
-SECTION = "Slices"
-IMPORTANCE_SECTION = "Parameter importance"
-#: Points of all slices together: more make a page that a phone is slow to draw.
+#: The most points of all slices together: more would make a page that a phone is slow to draw.
 ALL_POINTS = 24_000
-#: A parameter with so few whole values is drawn as words are, its trials beside each other.
-FEW = 12
-#: The golden ratio: numbers one after the other fall far from each other.
-GOLDEN = 0.6180339887
+#: A whole-numbered parameter with at most this many values is drawn like a categorical one, with
+#: the trials of a value spread beside each other.
+FEW_VALUES = 12
+#: The fractional parts of multiples of the golden ratio lie far from each other.
+GOLDEN_RATIO = 0.6180339887
 CHOSEN_NAME = "chosen"
-NO_SCALE = Scale("", 1.0)
+UNSCALED = Scale("", 1.0)
 
 
-def slice_figures(source: Source) -> list[Figure]:
+def slice_sql(results: StudyResults, parameter: str, most: int) -> str:
+    """Return the query for every objective against a parameter, with at most `most` trials."""
+    study = results.study
+    searching = [
+        place for place, space in enumerate(study.subspaces) if parameter in space.parameters
+    ]
+    everywhere = len(searching) == len(study.subspaces)
+    among = "" if everywhere else f" AND subspace IN {in_list(searching)}"
+    metrics = [objective.metric for objective in study.objectives]
+    best = most // 4
+    return f"""\
+WITH counted AS (
+  SELECT *, row_number() OVER (ORDER BY number) AS place, count(*) OVER () AS points,
+    row_number() OVER (ORDER BY feasible DESC, {best_first(study)}, number) AS rank
+  FROM trials WHERE {results.study_condition} AND role = 'trial' AND state = 'complete'{among}
+)
+SELECT {columns(["number", "subspace", "feasible", parameter, *metrics])}, points FROM counted
+WHERE rank <= {best} OR {evenly_sampled(most - best)}
+ORDER BY number"""
+
+
+def draw_slices(results: StudyResults) -> list[Figure]:
     """Draw every objective against each searched parameter."""
-    study = source.study
+    study = results.study
     plots = max(1, len(study.searched) * len(study.objectives))
     most = max(100, min(POINTS, ALL_POINTS // plots))
-    return [_slice(source, name, most) for name in study.searched]
+    return [_slice_figure(results, parameter, most) for parameter in study.searched]
 
 
-def _slice(source: Source, name: str, most: int) -> Figure:
-    sql = slice_sql(source.study, source.name, name, most)
-    rows = source.read(sql)
+def _slice_figure(results: StudyResults, parameter: str, most: int) -> Figure:
+    sql = slice_sql(results, parameter, most)
+    rows = results.read(sql)
     number = rows[0]["points"] if rows else 0
     caption = (
         f"{len(rows):,} of {number:,} complete trials are drawn: the best, and every so many-th."
         if len(rows) < number
         else f"All {number:,} complete trials that search it are drawn."
     )
-    metrics = [one.metric for one in source.study.objectives]
-    words = _words(source, name, rows)
-    plots = [_slice_plot(source, rows, name, words, metric) for metric in metrics]
-    return Figure(SECTION, name, caption, sql, plots if rows else [])
+    categories = _categories(results, parameter, rows)
+    plots = [
+        _slice_plot(results, rows, parameter, categories, objective.metric)
+        for objective in results.study.objectives
+    ]
+    return Figure(parameter, caption, sql, plots if rows else [])
 
 
 def _slice_plot(
-    source: Source, rows: list[Row], name: str, words: list[str], metric: str
-) -> dict[str, Any]:
-    """Draw an objective against a parameter: a place for each of `words`, or else by its number."""
-    up = scale_of(metric, [row[metric] for row in rows])
-    along = scale_of(name, [row[name] for row in rows]) if not words else NO_SCALE
-    labels = subspace_labels(source.study)
-    chosen = source.chosen["number"] if source.chosen else None
+    results: StudyResults, rows: list[Row], parameter: str, categories: list[str], metric: str
+) -> Plot:
+    """Draw an objective against a parameter: by its categories, or if it has none by its number."""
+    y_scale = scale_of(metric, [row[metric] for row in rows])
+    x_scale = UNSCALED if categories else scale_of(parameter, [row[parameter] for row in rows])
+    labels = subspace_labels(results.study)
+    chosen_number = results.chosen["number"] if results.chosen else None
     data = []
 
-    def add(called: str, some: list[Row], colour: str, **look: Any) -> None:
-        y = scaled([row[metric] for row in some], up)
-        if words:
+    def add(name: str, trials: list[Row], colour: str, **look: Any) -> None:
+        y = scaled([row[metric] for row in trials], y_scale)
+        if categories:
+            spread = name != CHOSEN_NAME
             x: list[float | None] = [
-                _place(row, name, words, spread=called != CHOSEN_NAME) for row in some
+                _category_place(row, parameter, categories, spread) for row in trials
             ]
-            said = [f"trial {row['number']}: {readable(name, row[name])}" for row in some]
+            texts = [
+                f"trial {row['number']}: {readable(parameter, row[parameter])}" for row in trials
+            ]
         else:
-            x = scaled([row[name] for row in some], along)
-            said = [f"trial {row['number']}" for row in some]
-        data.append(points(called, x, y, said, colour, **look))
-        if words:
+            x = scaled([row[parameter] for row in trials], x_scale)
+            texts = [f"trial {row['number']}" for row in trials]
+        data.append(points(name, x, y, texts, colour, **look))
+        if categories:
             data[-1]["hovertemplate"] = "%{text}<br>%{y}<extra></extra>"
 
-    broken = [row for row in rows if not row["feasible"]]
-    if broken:
-        add("infeasible", broken, MUTED, symbol="x-thin-open", opacity=0.35)
-    for space, label in enumerate(labels):
-        mine = [row for row in rows if row["feasible"] and (row["subspace"] or 0) == space]
-        if mine:
-            colour = COLOURS[space % len(COLOURS)]
-            add(label if len(labels) > 1 else "trials", mine, colour, size=5)
-    star = [row for row in rows if row["number"] == chosen]
-    if star:
-        add(CHOSEN_NAME, star, CHOSEN, symbol="star", size=14, opacity=1.0)
-    across = axis(name, along, zeroline=False)
-    parameter = source.study.searched[name]
-    if words:
-        across |= {"tickvals": list(range(len(words))), "ticktext": list(map(escaped, words))}
-        across |= {"range": [-0.6, len(words) - 0.4], "showgrid": False}
-    elif not isinstance(parameter, Categorical) and parameter.log:
-        across |= {"type": "log"}
-    return plot(data, across, axis(metric, up), 300)
+    infeasible = [row for row in rows if not row["feasible"]]
+    if infeasible:
+        add("infeasible", infeasible, MUTED, symbol="x-thin-open", opacity=0.35)
+    for subspace, label in enumerate(labels):
+        feasible = [row for row in rows if row["feasible"] and (row["subspace"] or 0) == subspace]
+        if feasible:
+            colour = COLOURS[subspace % len(COLOURS)]
+            add(label if len(labels) > 1 else "trials", feasible, colour, size=5)
+    chosen = [row for row in rows if row["number"] == chosen_number]
+    if chosen:
+        add(CHOSEN_NAME, chosen, CHOSEN, symbol="star", size=14, opacity=1.0)
+    x_axis = axis(parameter, x_scale, zeroline=False)
+    domain = results.study.searched[parameter]
+    if categories:
+        ticks = {
+            "tickvals": list(range(len(categories))),
+            "ticktext": list(map(escaped, categories)),
+        }
+        x_axis |= ticks | {"range": [-0.6, len(categories) - 0.4], "showgrid": False}
+    elif not isinstance(domain, Categorical) and domain.log:
+        x_axis |= {"type": "log"}
+    return plot(data, x_axis, axis(metric, y_scale), 300)
 
 
-def _place(row: Row, name: str, words: list[str], spread: bool) -> float:
-    """Return where a trial is drawn over its word: beside others, and the same on every day."""
-    aside = (row["number"] * GOLDEN % 1 - 0.5) * 0.6 if spread else 0.0
-    return round(words.index(readable(name, row[name])) + aside, 3)
+def _category_place(row: Row, parameter: str, categories: list[str], spread: bool) -> float:
+    """Return where a trial is drawn along the axis; the same whenever the report is written.
+
+    That is at its category or, if trials are spread, at most 0.3 to the side, by its number.
+    """
+    aside = (row["number"] * GOLDEN_RATIO % 1 - 0.5) * 0.6 if spread else 0.0
+    return round(categories.index(readable(parameter, row[parameter])) + aside, 3)
 
 
-def _words(source: Source, name: str, rows: list[Row]) -> list[str]:
+def _categories(results: StudyResults, parameter: str, rows: list[Row]) -> list[str]:
     """Return the values of a parameter that has few, in the order of the study, or nothing."""
-    kinds = [space.parameters[name] for space in source.study.subspaces if name in space.parameters]
-    choices = [word for one in kinds if isinstance(one, Categorical) for word in one.choices]
-    values = {row[name] for row in rows}
-    if any(isinstance(one, FloatRange) for one in kinds) or (not choices and len(values) > FEW):
+    domains = [
+        space.parameters[parameter]
+        for space in results.study.subspaces
+        if parameter in space.parameters
+    ]
+    choices = [
+        choice for domain in domains if isinstance(domain, Categorical) for choice in domain.choices
+    ]
+    values = {row[parameter] for row in rows}
+    continuous = any(isinstance(domain, FloatRange) for domain in domains)
+    if continuous or (not choices and len(values) > FEW_VALUES):
         return []
-    words = dict.fromkeys(word for word in choices if isinstance(word, str))
+    words = dict.fromkeys(choice for choice in choices if isinstance(choice, str))
     order = {word: place for place, word in enumerate(words)}
     ranked = sorted(values, key=lambda value: (order.get(value, 0), value))
-    return [readable(name, value) for value in ranked]
-
-
-def importance_figures(source: Source) -> list[Figure]:
-    """Draw how far each parameter decides, within each subspace that has enough trials."""
-    found = []
-    for place, space in enumerate(source.study.subspaces):
-        if len(space.parameters) > 1:
-            figure = _importance(source, place, space)
-            if figure is not None:
-                found.append(figure)
-    return found
-
-
-def _importance(source: Source, place: int, space: Subspace) -> Figure | None:
-    sql = importance_sql(source.study, source.name, place)
-    rows = source.read(sql)
-    if len(rows) < MIN_TRIALS_OF_IMPORTANCE:
-        return None
-    within = source.study.within(space)
-    data: list[dict[str, Any]] = []
-    order: list[str] = []
-    idle: list[str] = []
-    for colour, objective in zip(COLOURS * 9, source.study.objectives, strict=False):
-        shares = importances(within, objective.metric, rows)
-        order = order or list(shares)
-        if not any(shares.values()):
-            idle.append(objective.metric)
-        bar = {
-            "type": "bar",
-            "orientation": "h",
-            "name": escaped(objective.metric),
-            "x": [float(f"{shares[name]:.6g}") for name in order],
-            "y": [escaped(name) for name in order],
-            "marker": {"color": colour},
-            "hovertemplate": "%{y}<br>%{x:.1%}<extra></extra>",
-        }
-        data.append(bar)
-    x = {"title": {"text": "share"}, "tickformat": ".0%", "rangemode": "tozero", "automargin": True}
-    y = {"autorange": "reversed", "automargin": True, "showgrid": False}
-    y |= TICKS
-    height = 90 + (18 + 14 * len(data)) * len(order)
-    drawn = plot(data, x, y, height, barmode="group")
-    called = subspace_labels(source.study)[place]
-    number = rows[0]["points"]
-    none = f" None decides over {' or '.join(idle)}." if idle else ""
-    return Figure(
-        IMPORTANCE_SECTION,
-        f"Among {called}" if len(source.study.subspaces) > 1 else "Of each parameter",
-        "How far each parameter decides whether a trial is among the best tenth: Optuna's "
-        f"PED-ANOVA ({len(rows):,} of {number:,} complete trials, feasible or not). "
-        f"Where the sampler settled early, little is left to decide.{none}",
-        sql,
-        [drawn],
-    )
+    return [readable(parameter, value) for value in ranked]

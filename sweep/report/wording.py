@@ -1,4 +1,4 @@
-"""How a report words things: numbers in units that a person reads, and names of policies."""
+"""The words of a report: numbers with units that a person reads, and names of policies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 from core.outcomes import UNITS
 from core.policy import POLICY_FIELDS, READS, System
+from sweep.results import Row
 from sweep.study.model import FixedPolicy, Study
 from sweep.study.values import SIZE_FIELDS
-
-Row = dict[str, Any]
 
 MINUS = "\N{MINUS SIGN}"
 _TIMES = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
@@ -18,47 +17,47 @@ _SIZES = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("B", 1.0))
 
 
 class Scale(NamedTuple):
-    """The unit that values are shown in, and how many of the stored unit it is."""
+    """The unit that values are shown in, and how many of the stored unit it is, such as ms, 1e6."""
 
     unit: str
     divisor: float
 
 
 def unit_of(name: str) -> str:
-    """Return the unit that a column is stored in, or nothing."""
+    """Return the unit that a column is stored in, such as ns or pages; empty if it has none."""
     if name in UNITS:
         return UNITS[name]
     return "bytes" if name in SIZE_FIELDS else "ns" if name.endswith("_ns") else ""
 
 
 def scale_of(name: str, values: Iterable[float | None]) -> Scale:
-    """Return the unit in which the largest of some values of a column is at least 1."""
+    """Return the largest unit in which the largest of a column's values is at least 1."""
     unit = unit_of(name)
     steps = {"ns": _TIMES, "bytes": _SIZES}.get(unit)
     if steps is None:
         return Scale("" if unit == "ratio" else unit, 1.0)
     largest = max((abs(value) for value in values if value is not None), default=0)
-    for shown, divisor in steps:
+    for step, divisor in steps:
         if largest >= divisor:
-            return Scale(shown, divisor)
+            return Scale(step, divisor)
     return Scale(*steps[-1])
 
 
 def plain_name(name: str) -> str:
-    """Return a column's name without the unit in it, where values are shown with theirs."""
+    """Return a column's name without its unit, for where each value is shown with a unit."""
     if unit_of(name) in ("ns", "bytes"):
         return name.removesuffix("_ns").removesuffix("_bytes")
     return name
 
 
 def axis_title(name: str, scale: Scale) -> str:
-    """Return what is written along an axis: the column, and the unit that it is shown in."""
+    """Return the title of an axis: the column, and the unit that it is shown in."""
     name = plain_name(name)
     return f"{name} ({scale.unit})" if scale.unit else name
 
 
 def readable(name: str, value: Any) -> str:
-    """Return a value of a column as a person reads it, with its unit."""
+    """Return a value of a column in words, with its unit: 209652900 ns is ``209.7 ms``."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -73,17 +72,17 @@ def readable(name: str, value: Any) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage."""
+    """Return a share as a percentage: 0.5 is ``50 %``."""
     return f"{100 * share:.3g} %"
 
 
 def fixed_label(fixed: FixedPolicy) -> str:
-    """Return the name of a policy as the study gives it: its preset or system, and what differs."""
-    said = fixed.model_dump(mode="json", exclude_unset=True)
-    head = said.pop("preset", None)
+    """Return a policy's name from what the study says of it: ``gcma, eviction sieve``."""
+    given = fixed.model_dump(mode="json", exclude_unset=True)
+    head = given.pop("preset", None)
     if head is None:
-        head = said.pop("system", System.CLEANCACHE.value)
-    return ", ".join([head, *(f"{name} {readable(name, value)}" for name, value in said.items())])
+        head = given.pop("system", System.CLEANCACHE.value)
+    return ", ".join([head, *(f"{name} {readable(name, value)}" for name, value in given.items())])
 
 
 def subspace_labels(study: Study) -> list[str]:
@@ -93,10 +92,11 @@ def subspace_labels(study: Study) -> list[str]:
 
 def baseline_labels(study: Study) -> list[str]:
     """Return a name for each baseline, all different."""
-    return _distinct([fixed_label(one) for one in study.baselines], "baseline")
+    return _distinct([fixed_label(baseline) for baseline in study.baselines], "baseline")
 
 
 def _distinct(labels: Sequence[str], kind: str) -> list[str]:
+    """Return labels with the place added to those that occur twice: ``gcma (baseline 2)``."""
     return [
         f"{label} ({kind} {number})" if labels.count(label) > 1 else label
         for number, label in enumerate(labels)
@@ -112,21 +112,30 @@ def label_of(study: Study, row: Row) -> str:
 
 
 def system_of(study: Study, row: Row) -> str:
-    """Return what kind of policy a trial is: its subspace, or the system where that is searched."""
+    """Return a trial's system where the study searches it, and else the name of its subspace."""
     place = row["subspace"] or 0
     searched = "system" in study.subspaces[place].parameters
     return str(row["system"]) if searched else subspace_labels(study)[place]
 
 
 def settings_of(study: Study, row: Row) -> str:
-    """Return what the search chose for a trial, without what its system does not read."""
+    """Return a trial's policy in words: what the study fixes of it, then what the search chose.
+
+    What the trial's system does not read is left out.
+    """
     space = study.subspaces[row.get("subspace") or 0]
     read = {"system", *READS[System(row["system"])]}
     parts = []
     if "system" not in space.parameters:
-        # The subspace's own name says the system, or the preset, that it holds fixed.
+        # The name of the subspace begins with its system or preset.
         parts.append(fixed_label(space.policy))
     for name in space.parameters:
         if name not in POLICY_FIELDS or name in read:
             parts.append(f"{name} {readable(name, row[name])}")
     return ", ".join(parts)
+
+
+def described(study: Study, row: Row) -> str:
+    """Return the name of a baseline, or that of a trial with its policy in words."""
+    label = label_of(study, row)
+    return label if row["role"] == "baseline" else f"{label}: {settings_of(study, row)}"

@@ -1,4 +1,4 @@
-"""The report is written: whole under its name, or not at all."""
+"""Write a report to its file, whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import os
 from pathlib import Path
 from typing import TypedDict
 
-from sweep.report.figure import Figure
-from sweep.report.over_time import latency_figure, occupancy_figure
+from sweep.report.figures import draw_sections
 from sweep.report.page import page
-from sweep.report.slices import importance_figures, slice_figures
-from sweep.report.stored import Source
-from sweep.report.systems import front_figure, systems_figure
+from sweep.report.study_results import StudyResults
 from sweep.results import StoreError, open_for_reading, told_errors
 from sweep.study.model import Study
 
 
 class FigureWritten(TypedDict):
-    """A figure of a report, and the query that it shows."""
+    """A figure of a written report, and the query that it shows."""
 
     section: str
     title: str
@@ -25,7 +22,7 @@ class FigureWritten(TypedDict):
 
 
 class Written(TypedDict):
-    """What was written where."""
+    """A written report: its file, the size in bytes, and its figures in the order of the page."""
 
     path: str
     bytes: int
@@ -35,47 +32,46 @@ class Written(TypedDict):
 def write_report(study: Study, name: str, database: Path, output: Path) -> Written:
     """Write the report of a stored study.
 
+    Parameters
+    ----------
+    study
+        The study as it was stored.
+    name
+        Its name in the database.
+    database
+        The results database.
+    output
+        The HTML file to write; a file of that name is replaced.
+
     Raises
     ------
     StoreError
         When no trial is complete, or the file cannot be written.
     """
-    # Told before the database is read: a long study takes seconds.
+    # Checked before the database is read, which takes seconds for a long study.
     if not output.parent.is_dir():
-        raise StoreError(f"{output}: there is no folder {output.parent}")
+        raise StoreError(f"there is no folder {output.parent}", file=output)
     if output.is_dir():
-        raise StoreError(f"{output}: is a folder")
+        raise StoreError("is a folder", file=output)
     if output.resolve() == database.resolve():
-        raise StoreError(f"{output}: is the database")
+        raise StoreError("is the database", file=output)
     with open_for_reading(database) as connection:
-        source = Source(study, name, connection)
-        if not source.counts["complete"]:
-            raise StoreError(f"{database}: study {name} has no complete trial to report yet")
-        figures = drawn(source)
-        content = page(source, figures).encode()
+        results = StudyResults(study, name, connection)
+        if not results.counts["complete"]:
+            raise StoreError(f"study {name} has no complete trial to report yet", file=database)
+        sections = draw_sections(results)
+        content = page(results, sections).encode()
     _replace(output, content)
-    told: list[FigureWritten] = [
-        {"section": one.section, "title": one.title, "sql": one.sql} for one in figures
+    figures: list[FigureWritten] = [
+        {"section": section.heading, "title": figure.title, "sql": figure.sql}
+        for section in sections
+        for figure in section.figures
     ]
-    return {"path": str(output), "bytes": len(content), "figures": told}
-
-
-def drawn(source: Source) -> list[Figure]:
-    """Return the figures of a report, in their order; those with nothing to show are left out."""
-    study = source.study
-    objectives = range(len(study.objectives))
-    found: list[Figure | None] = [
-        *([front_figure(source)] if len(objectives) > 1 else []),
-        *(systems_figure(source, objective) for objective in objectives),
-        *slice_figures(source),
-        *importance_figures(source),
-        occupancy_figure(source),
-        latency_figure(source),
-    ]
-    return [figure for figure in found if figure is not None and figure.plots]
+    return {"path": str(output), "bytes": len(content), "figures": figures}
 
 
 def _replace(output: Path, content: bytes) -> None:
+    """Write a file under another name first, so that no half of it takes the name."""
     partial = output.with_name(f"{output.name}.{os.getpid()}.partial")
     with told_errors(output):
         try:

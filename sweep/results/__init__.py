@@ -1,18 +1,22 @@
-"""The database: one DuckDB file that any client may read, and that one writer adds to.
+"""The results database: one DuckDB file that any client may read, and that one writer adds to.
 
-`Store` is what a run writes through; `ask` (a user's SQL) and `open_for_reading` (ours) read.
+A run writes through `Store`. `answer_query` reads for a user's SQL; `open_for_reading` and
+`read_rows` read for this program's own.
 """
 
-from sweep.results.query import Answer, ask, open_for_reading, read_rows
-from sweep.results.schema import OUTCOME_COLUMNS, StoreError, spool_folder, told_errors
+from sweep.results.file import StoreError, spool_folder, told_errors
+from sweep.results.query import Answer, answer_query
+from sweep.results.reading import open_for_reading, read_rows
+from sweep.results.schema import OUTCOME_COLUMNS, Row
 from sweep.results.store import Store
 
 __all__ = [
     "OUTCOME_COLUMNS",
     "Answer",
+    "Row",
     "Store",
     "StoreError",
-    "ask",
+    "answer_query",
     "open_for_reading",
     "read_rows",
     "spool_folder",

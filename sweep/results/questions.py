@@ -1,7 +1,11 @@
-"""The SQL behind what the commands show; each is one that a user could ask."""
+"""The SQL behind what the commands show, each a query that a user could type, and its columns."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from core.policy import POLICY_FIELDS, READS, System
+from sweep.results.schema import Row
 from sweep.study.model import Study
 
 KEY_OUTCOMES = (
@@ -13,8 +17,10 @@ KEY_OUTCOMES = (
     "restored",
 )
 
-#: Points that are good in all objectives, which the others are held against first: what they beat
-#: is beaten. `sweep best` of 20,000 trials: 1.4 s, and 17 s where each is held against each.
+#: A Pareto set is found in two steps. First every point is compared with this many leaders, which
+#: have the best sum of ranks over the objectives and dominate most others; then the points that
+#: are left are compared with each other. `sweep best` of 20,000 trials takes 1.4 s, and 17 s where
+#: each point is compared with each.
 LEADERS = 100
 
 
@@ -27,11 +33,18 @@ def columns_shown(study: Study) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def shown_of(row: Row, names: Sequence[str]) -> Row:
+    """Return the columns `names` of a row, with None for the fields its system does not read."""
+    read = {"system", *READS[System(row["system"])]}
+    unread = [name for name in POLICY_FIELDS if name not in read]
+    return {name: None if name in unread else row[name] for name in names}
+
+
 def best_sql(study: Study, limit: int) -> str:
     """Return the query for a study's best trials: the Pareto set for several objectives.
 
-    Of trials with equal values, which are many where a parameter changes nothing, it has the first;
-    of a study of several policies, the best of each.
+    Where a parameter changes nothing, many trials have equal values: of these it returns the first.
+    Of a study of several policies with one objective it returns the best trial of each policy.
     """
     order = ", ".join(
         f"{objective.metric} {'ASC' if objective.direction == 'minimize' else 'DESC'}"
@@ -52,17 +65,17 @@ def best_sql(study: Study, limit: int) -> str:
         (objective.metric, "<=" if objective.direction == "minimize" else ">=")
         for objective in study.objectives
     ]
-    as_good = " AND ".join(f"other.{metric} {sign} one.{metric}" for metric, sign in signs)
-    better = " OR ".join(f"other.{metric} {sign[0]} one.{metric}" for metric, sign in signs)
+    as_good = " AND ".join(f"other.{metric} {sign} point.{metric}" for metric, sign in signs)
+    better = " OR ".join(f"other.{metric} {sign[0]} point.{metric}" for metric, sign in signs)
     distinct = ", ".join(metric for metric, _ in signs)
-    ranks = " + ".join(f"rank() OVER (ORDER BY {one})" for one in order.split(", "))
+    ranks = " + ".join(f"rank() OVER (ORDER BY {ranked})" for ranked in order.split(", "))
     return (
         f"WITH usable AS (SELECT * FROM trials WHERE {usable}), "
         f"points AS (SELECT DISTINCT {distinct} FROM usable), "
         f"leaders AS (SELECT * FROM points ORDER BY {ranks} LIMIT {LEADERS}), "
-        f"candidates AS (SELECT * FROM points one WHERE NOT EXISTS "
+        f"candidates AS (SELECT * FROM points point WHERE NOT EXISTS "
         f"(SELECT 1 FROM leaders other WHERE {as_good} AND ({better}))), "
-        f"front AS (SELECT * FROM candidates one WHERE NOT EXISTS "
+        f"front AS (SELECT * FROM candidates point WHERE NOT EXISTS "
         f"(SELECT 1 FROM candidates other WHERE {as_good} AND ({better}))) "
         f"SELECT * FROM (SELECT DISTINCT ON ({distinct}) usable.* FROM usable "
         f"JOIN front USING ({distinct}) ORDER BY {order}, number) ORDER BY {order} LIMIT {limit}"
@@ -75,7 +88,7 @@ def baselines_sql() -> str:
 
 
 def status_sql() -> str:
-    """Return the query for how far the study $1 is, or every study where that is NULL."""
+    """Return the query for how many trials of the study $1 are done, or of every study if NULL."""
     return (
         "SELECT study, n_trials, "
         "count(*) FILTER (role = 'trial' AND state = 'complete') AS complete, "
@@ -89,15 +102,15 @@ def status_sql() -> str:
 
 
 def next_questions(study: Study) -> list[str]:
-    """Return queries worth asking of a study's results."""
+    """Return two queries that a user may want to ask next of a study's results."""
     metric = study.objectives[0].metric
     direction = "desc" if study.objectives[0].direction == "maximize" else "asc"
     columns = ", ".join([*list(study.searched)[:4], metric])
     best = "max" if direction == "desc" else "min"
     name = "system" if study.policies else next(iter(study.searched))
-    mine = f"where study = '{study.study}' and role = 'trial'"
+    trials = f"trials where study = '{study.study}' and role = 'trial'"
     return [
-        f"select distinct {columns} from trials {mine} order by {metric} {direction} limit 10",
+        f"select distinct {columns} from {trials} order by {metric} {direction} limit 10",
         f"select {name}, count(*) as trials, {best}({metric}) as best, median({metric}) as median "
-        f"from trials {mine} group by all order by best {direction}",
+        f"from {trials} group by all order by best {direction}",
     ]

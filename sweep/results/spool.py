@@ -10,36 +10,46 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.results.schema import TABLES, Row, StoreError, rewrite, spool_folder, sync
+from sweep.results.file import StoreError, rewrite, spool_folder, sync
+from sweep.results.schema import TABLES, Row
 
 if TYPE_CHECKING:
     import duckdb
 
 
-#: Tables whose rows change: the last one written counts. Elsewhere the first one stays.
+#: Tables whose rows may change: the row written last replaces the others. In the other tables the
+#: first row of a key stays.
 REPLACED = ("studies", "attempts")
 
 
 def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]]) -> None:
-    """Insert rows in one transaction; inserting them again changes nothing."""
+    """Insert rows in one transaction; inserting them again changes nothing.
+
+    Parameters
+    ----------
+    connection
+        A database with all tables, open for writing.
+    rows
+        Each with the name of its table; a column that is not in the row becomes NULL.
+    """
     import pyarrow as pa
 
     by_table: dict[str, dict[tuple[Any, ...], Row]] = {}
     for table, row in rows:
         by_key = by_table.setdefault(table, {})
-        key = tuple(row[name] for name in TABLES[table][1])
+        key = tuple(row[name] for name in TABLES[table].key)
         if table in REPLACED or key not in by_key:
             by_key[key] = row
     connection.execute("BEGIN")
     try:
         for table, added in by_table.items():
-            columns, keys = TABLES[table]
+            columns, key = TABLES[table]
             arrow = pa.table(
-                {name: pa.array([row.get(name) for row in added.values()], _arrow_type(kind))
-                 for name, kind in columns.items()}
+                {name: pa.array([row.get(name) for row in added.values()], _arrow_type(type_name))
+                 for name, type_name in columns.items()}
             )  # fmt: skip
-            update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns.keys() - keys)
-            conflict = f"({', '.join(keys)}) DO UPDATE SET {update}"
+            update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns.keys() - key)
+            conflict = f"({', '.join(key)}) DO UPDATE SET {update}"
             connection.register("added", arrow)
             connection.execute(
                 f"INSERT INTO {table} BY NAME SELECT * FROM added "
@@ -52,10 +62,11 @@ def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]
     connection.execute("COMMIT")
 
 
-def _arrow_type(kind: str) -> Any:
+def _arrow_type(type_name: str) -> Any:
+    """Return the Arrow type of a DuckDB type that the tables use."""
     import pyarrow as pa
 
-    kinds = {
+    types = {
         "VARCHAR": pa.string(),
         "BIGINT": pa.int64(),
         "DOUBLE": pa.float64(),
@@ -64,25 +75,25 @@ def _arrow_type(kind: str) -> Any:
         "VARCHAR[]": pa.list_(pa.string()),
         "BIGINT[]": pa.list_(pa.int64()),
     }
-    if kind.startswith("STRUCT"):
+    if type_name.startswith("STRUCT"):
         names = ("blocks", "dropped", "written", "count")
         fields = [("atomic", pa.bool_()), *((name, pa.int64()) for name in names)]
         return pa.list_(pa.struct(fields))
-    return kinds[kind.removesuffix(" NOT NULL")]
+    return types[type_name.removesuffix(" NOT NULL")]
 
 
 def spooled(path: Path) -> list[Path]:
-    """Return the files that wait to be merged into a database, oldest first."""
+    """Return the files of rows that wait to be merged into a database, oldest first."""
     return sorted(spool_folder(path).glob("*.jsonl"))
 
 
 def spool(path: Path, rows: Sequence[tuple[str, Row]]) -> None:
-    """Write rows to a file of the spool that survives a crash of the machine."""
+    """Write rows to a new file of the spool; once this returns they survive a crash."""
     folder = spool_folder(path)
     if not folder.is_dir():
         folder.mkdir(exist_ok=True)
         sync(folder.parent)
-    # The clock may be set back: what is written later still sorts later.
+    # Even if the clock is set back, a file that is written later sorts later.
     newest = max((int(file.name.split("-")[0]) for file in spooled(path)), default=0)
     target = folder / f"{max(time.time_ns(), newest + 1):020d}-{os.getpid()}.jsonl"
     partial = folder / f"{os.getpid()}.partial"
@@ -102,7 +113,13 @@ def _as_text(value: Any) -> str:
 
 
 def unspool(files: Iterable[Path]) -> Iterator[tuple[str, Row]]:
-    """Yield the rows in files of the spool."""
+    """Yield the rows in files of the spool, each with the name of its table.
+
+    Raises
+    ------
+    StoreError
+        When a file is not one of a spool.
+    """
     for file in files:
         try:
             for line in file.read_text(encoding="utf-8").splitlines():
@@ -114,19 +131,26 @@ def unspool(files: Iterable[Path]) -> Iterator[tuple[str, Row]]:
                     raise ValueError(f"there is no table {table}")
                 yield table, row
         except ValueError as error:
-            raise StoreError(f"{file}: no file of a spool, move it away: {error}") from None
+            raise StoreError(f"no file of a spool, move it away: {error}", file=file) from None
 
 
 def merge(path: Path, patience_s: float) -> None:
-    """Insert what is spooled into a database, made if there is none, and forget it.
+    """Insert the spooled rows into a database, created if there is none, and delete their files.
 
-    A crash in between inserts it again, which changes nothing as long as nothing newer is inserted
-    before it is forgotten.
+    After a crash between the two the rows are inserted again. That changes nothing, as long as no
+    newer rows are inserted before the files are deleted.
+
+    Parameters
+    ----------
+    path
+        The database.
+    patience_s
+        How long to wait for a process that holds it, in seconds.
 
     Raises
     ------
     LockedError
-        When another process holds the database open.
+        When another process holds the database open for longer.
     """
     with rewrite(path, patience_s) as connection:
         files = spooled(path)

@@ -1,8 +1,8 @@
-"""The writer: rows go to a spool that survives a crash, and from there into the database.
+"""What a run writes through: rows go to a spool that survives a crash, then into the database.
 
-A row is acknowledged when it is in ``<database>.spool/``, flushed to disk. What is spooled is then
-merged into a copy that takes the database's place, or later, if another client holds the file open:
-that never stops a run. Merging twice changes nothing.
+A row is acknowledged when it is in ``<database>.spool/``, flushed to disk. Spooled rows are then
+merged into a copy that takes the database's place. While another client holds the file open they
+wait, and the run goes on. Merging twice changes nothing.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sweep.results.query import Snapshot, open_for_reading, read_rows
-from sweep.results.schema import (
-    TABLES,
-    LockedError,
-    Row,
-    StoreError,
-    rewrite,
-    told_errors,
-)
+from sweep.results.file import LockedError, StoreError, rewrite, told_errors
+from sweep.results.reading import Snapshot, open_for_reading, read_rows
+from sweep.results.schema import TABLES, Row
 from sweep.results.spool import merge, spool, spooled
 
-#: A flush waits so long for a reader to let go before it spools, in seconds.
+#: How long a flush waits for a client that holds the database before rows stay in the spool.
 PATIENCE_S = 0.2
-#: To set a study aside the file itself is needed: so long is waited for it, in seconds.
+#: How long to wait for the database to set a study aside, which the spool cannot do.
 SET_ASIDE_PATIENCE_S = 10.0
 
 
 class Store:
-    """A results database as a run sees it: what is recorded, and rows to add."""
+    """A results database as a run uses it: rows are read, and rows are added.
+
+    Raises
+    ------
+    StoreError
+        When the database cannot be opened or created.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._pending: list[tuple[str, Row]] = []
         self._snapshot = Snapshot(path)
         if not path.parent.is_dir():
-            raise StoreError(f"{path}: there is no folder {path.parent}")
+            raise StoreError(f"there is no folder {path.parent}", file=path)
         if not path.exists() or spooled(path):
             self._merge()
 
@@ -46,8 +46,8 @@ class Store:
         self._pending.append((table, row))
 
     def flush(self) -> None:
-        """Make safe what was added, and commit it unless another process holds the file."""
-        # Rows stay pending until they are safe: those added twice change nothing.
+        """Write the added rows to disk, and merge them unless another process holds the file."""
+        # Rows stay pending until they are on disk: adding a row twice changes nothing.
         rows = list(self._pending)
         if rows:
             with told_errors(self.path):
@@ -57,11 +57,11 @@ class Store:
             self._merge()
 
     def _merge(self) -> None:
-        with suppress(LockedError):  # someone reads: rows stay in the spool
+        with suppress(LockedError):  # a client holds the file: rows stay in the spool
             merge(self.path, PATIENCE_S)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """Return the rows of a query over all that is acknowledged."""
+        """Return the rows of a query over all rows that are acknowledged."""
         with open_for_reading(self.path, PATIENCE_S, self._snapshot) as connection:
             return read_rows(connection, sql, values)
 
@@ -71,7 +71,7 @@ class Store:
         Raises
         ------
         LockedError
-            When another process holds the file: a spool takes no renaming.
+            When another process holds the file: a study cannot be renamed through the spool.
         """
         merge(self.path, SET_ASIDE_PATIENCE_S)
         with rewrite(self.path, SET_ASIDE_PATIENCE_S) as connection:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sweep.results import ask
+from sweep.results import answer_query
 
 Row = dict[str, Any]
 
@@ -106,7 +106,9 @@ def trial(number: int, **named: Any) -> Row:
 
 
 def numbers(path: Path, patience_s: float = 0.2) -> list[int]:
-    return [number for (number,) in ask(path, "SELECT number FROM trials", patience_s).rows]
+    return [
+        number for (number,) in answer_query(path, "SELECT number FROM trials", patience_s).rows
+    ]
 
 
 def spool_of(path: Path) -> list[Path]:

@@ -13,11 +13,11 @@ import small
 
 from sweep.cli.study_commands import stored_study
 from sweep.report import Written, write_report
-from sweep.report.figure import Figure
-from sweep.report.stored import Source
+from sweep.report.figures import draw_sections
+from sweep.report.plotting import Figure
+from sweep.report.study_results import StudyResults
 from sweep.report.wording import scale_of
-from sweep.report.write import drawn
-from sweep.results import ask, open_for_reading
+from sweep.results import answer_query, open_for_reading
 
 SYSTEMS = """\
 policies:
@@ -55,9 +55,16 @@ def report(database: Path, name: str) -> tuple[str, Written]:
     return output.read_text(encoding="utf-8"), written
 
 
-def figures_of(database: Path, name: str) -> list[Figure]:
+def sections_of(database: Path, name: str) -> dict[str, list[Figure]]:
+    """Return the figures of a study's report under each heading."""
     with open_for_reading(database) as connection:
-        return drawn(Source(stored_study(database, name), name, connection))
+        results = StudyResults(stored_study(database, name), name, connection)
+        return {section.heading: section.figures for section in draw_sections(results)}
+
+
+def figures_of(database: Path, name: str) -> list[Figure]:
+    """Return the figures of a study's report in the order of the page."""
+    return [figure for figures in sections_of(database, name).values() for figure in figures]
 
 
 class Elements(HTMLParser):
@@ -65,30 +72,30 @@ class Elements(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None], str]] = []
+        self.elements: list[tuple[str, dict[str, str | None], str]] = []
         self.open: list[int] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attributes), ""))
+        self.elements.append((tag, dict(attributes), ""))
         if tag not in ("meta", "img", "link", "br"):
-            self.open.append(len(self.found) - 1)
+            self.open.append(len(self.elements) - 1)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.found[self.open.pop()][0] == tag
+        assert self.elements[self.open.pop()][0] == tag
 
     def handle_data(self, data: str) -> None:
         if self.open:
-            tag, attributes, text = self.found[self.open[-1]]
-            self.found[self.open[-1]] = (tag, attributes, text + data)
+            tag, attributes, text = self.elements[self.open[-1]]
+            self.elements[self.open[-1]] = (tag, attributes, text + data)
 
     def texts(self, tag: str) -> list[str]:
-        return [text for found, _, text in self.found if found == tag]
+        return [text for name, _, text in self.elements if name == tag]
 
 
 def asked(database: Path, figure: Figure) -> list[dict[str, Any]]:
     """Return what a user is answered who asks the query that a figure shows."""
-    answer = ask(database, figure.sql)
+    answer = answer_query(database, figure.sql)
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small
+import typer.main
 
+from sweep.cli.main import app
+
+ROOT = Path(__file__).parents[2]
 Said = tuple[int, str, str]
 
 
@@ -15,6 +24,44 @@ def say(*words: str | Path, **options: object) -> Said:
     process = small.command(*words, **options)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command and of every group of commands."""
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(commands(typer.main.get_command(app))), ids=" ".join)
+def test_every_command_has_help_under_both_options(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = []
+    for option in ("-h", "--help"):
+        assert app([*words, option], standalone_mode=False) in (0, None)
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert "Usage: " in texts[0]
+
+
+def test_the_version_is_one_line() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert say("--version") == (0, f"{project['name']} {project['version']}\n", "")
+
+
+@pytest.mark.parametrize("option", ["--version", "-h", "--help"])
+def test_version_and_help_import_nothing_heavy(option: str) -> None:
+    heavy = ("core", "numba", "pyarrow", "pydantic", "ray", "optuna", "duckdb", "plotly")
+    program = (
+        "import atexit, runpy, sys\n"
+        f"loaded = lambda: [name for name in {heavy} if name in sys.modules]\n"
+        "atexit.register(lambda: print(loaded(), file=sys.stderr))\n"
+        f"sys.argv = ['sweep', {option!r}]\n"
+        "runpy.run_module('sweep', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
 
 
 @pytest.fixture(scope="module")

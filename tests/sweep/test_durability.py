@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from processes import Writers, held, numbers, spool_of, trial
 
-from sweep.results import Store, StoreError, ask
+from sweep.results import Store, StoreError, answer_query
 from sweep.results.spool import spool
 
 
@@ -45,7 +45,7 @@ def assert_whole(path: Path, acknowledged: list[int]) -> None:
         f"(SELECT coalesce(list({column} ORDER BY {column}), []) FROM {table})"
         for table, column in (("trials", "number"), ("runs", "number"), ("attempts", "attempts"))
     )
-    ((trials, runs, attempts),) = ask(path, f"SELECT {sql}", 0.2).rows
+    ((trials, runs, attempts),) = answer_query(path, f"SELECT {sql}", 0.2).rows
     assert set(acknowledged) <= set(trials)
     assert len(trials) == len(set(trials))
     assert runs == trials
@@ -241,7 +241,7 @@ def test_what_a_killed_client_left_in_its_log_is_kept(path: Path) -> None:
     store.add("trials", trial(0))
     store.flush()
     assert not log.exists()
-    assert ask(path, "SELECT note, number FROM notes, trials").rows == [(42, 0)]
+    assert answer_query(path, "SELECT note, number FROM notes, trials").rows == [(42, 0)]
 
 
 def test_rows_that_could_not_be_written_are_written_later(path: Path) -> None:

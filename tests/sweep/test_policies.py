@@ -11,7 +11,7 @@ from small import write_trace
 from core.events import EventsError
 from core.policy import System
 from sweep.engine.inputs import load_inputs
-from sweep.results import ask
+from sweep.results import answer_query
 from sweep.study.model import load_study
 
 TEXT = """\
@@ -50,7 +50,7 @@ def table(database: Path) -> list[tuple[object, ...]]:
         "SELECT number, subspace, system, restore, compression_ratio, tmem_ratio, placement, "
         "guest_ratio, restored, time_saved_ns, share_of_ideal FROM trials ORDER BY role, number"
     )
-    return list(ask(database, sql).rows)
+    return list(answer_query(database, sql).rows)
 
 
 def run(folder: Path, name: str, text: str = TEXT) -> Path:
@@ -82,7 +82,7 @@ def test_a_run_tells_what_tag_storage_held_over_time(folder: Path) -> None:
     database = run(folder, "series.duckdb")
     names = ("time_ns", "reserved_pages", "cached_pages", "empty_pages")
     columns = ", ".join(f"series_{name}" for name in names)
-    rows = ask(database, f"SELECT system, {columns} FROM runs JOIN trials USING "
+    rows = answer_query(database, f"SELECT system, {columns} FROM runs JOIN trials USING "
                "(study, role, number)").rows  # fmt: skip
     assert len(rows) == 18
     for system, times, reserved, cached, empty in rows:
@@ -132,7 +132,7 @@ def test_a_swap_device_is_written_at_once_late_or_by_others(tmp_path: Path) -> N
         "lambda one: one.written * one.count)), t.recalled "
         "FROM trials t JOIN runs USING (study, role, number) WHERE role = 'trial'"
     )
-    rows = ask(tmp_path / "swap.duckdb", sql).rows
+    rows = answer_query(tmp_path / "swap.duckdb", sql).rows
     found = {(size, word): tuple(counts) for size, word, *counts in rows}
     through, back = found[(64 << 20, "write_through")], found[(64 << 20, "write_back")]
     # Of a recall, those are written that the device lacks: of files none, written through none.

@@ -15,7 +15,7 @@ from sweep.engine import register as module
 from sweep.engine.candidates import Workloads
 from sweep.engine.inputs import Inputs
 from sweep.engine.register import StudyChangedError, only_run, register
-from sweep.results import Store, StoreError, ask
+from sweep.results import Store, StoreError, answer_query
 from sweep.study.model import Study, parse_study
 
 TEXT = """
@@ -72,7 +72,7 @@ def entered(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def stored(path: Path, columns: str) -> list[tuple[object, ...]]:
-    return ask(path, f"SELECT {columns} FROM studies ORDER BY study").rows
+    return answer_query(path, f"SELECT {columns} FROM studies ORDER BY study").rows
 
 
 def test_the_same_study_goes_on(path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_study_has_one_run_at_a_time(path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from sweep.register import only_run\n"
+        "from sweep.engine.register import only_run\n"
         "with only_run(Path(sys.argv[1]), 's'):\n"
         "    print(flush=True)\n"
         "    input()\n"

@@ -15,7 +15,10 @@ from plotly.offline import get_plotlyjs
 from reports import WICKED, Elements, report, write_studies
 
 from sweep.cli.study_commands import stored_study
-from sweep.report.stored import Source
+from sweep.report import figures
+from sweep.report.figures import FIGURES, FigureKind
+from sweep.report.plotting import Figure, plot
+from sweep.report.study_results import StudyResults
 from sweep.report.wording import readable
 from sweep.results import StoreError, open_for_reading, read_rows
 from sweep.results.questions import best_sql
@@ -39,14 +42,14 @@ def test_a_report_needs_no_network(folder: Path, name: str) -> None:
     text, _ = report(folder / "results.duckdb", name)
     page = Elements(text)
     assert page.open == []  # every element is closed, in order
-    for tag, attributes, _ in page.found:
+    for tag, attributes, _ in page.elements:
         assert tag not in ("link", "img", "iframe", "object", "base", "form"), tag
         assert "src" not in attributes
         assert (attributes.get("href") or "#").startswith("#")
     (style,) = page.texts("style")
     assert "url(" not in style
     assert "@import" not in style
-    (policy,) = (a["content"] for t, a, _ in page.found if t == "meta" and "http-equiv" in a)
+    (policy,) = (a["content"] for t, a, _ in page.elements if t == "meta" and "http-equiv" in a)
     assert "default-src 'none'" in str(policy)
 
 
@@ -91,14 +94,14 @@ def test_the_ideal_is_a_bound_and_not_the_answer(folder: Path) -> None:
     database = folder / "results.duckdb"
     study = stored_study(database, "systems")
     with open_for_reading(database) as connection:
-        source = Source(study, "systems", connection)
-        assert source.best[0]["system"] == "ideal"
-        chosen = source.chosen
+        results = StudyResults(study, "systems", connection)
+        assert results.best[0]["system"] == "ideal"
+        chosen = results.chosen
         # The chosen policy, the best of each other subspace, and the baselines.
-        assert {row["system"] for row in source.marked} == {
+        assert {row["system"] for row in results.compared_policies} == {
             *("cleancache", "tmem", "ideal", "carveout")
         }
-        assert source.marked[0] == chosen
+        assert results.compared_policies[0] == chosen
     assert chosen is not None
     assert chosen["system"] != "ideal"
     text, _ = report(database, "systems")
@@ -110,13 +113,33 @@ def test_each_system_is_named_with_its_best(folder: Path) -> None:
     (sentence,) = (p for p in Elements(text).texts("p") if "of each system" in p)
     assert all(f"{name} " in sentence for name in ("cleancache", "tmem", "ideal"))
     sections = [figure["section"] for figure in written["figures"]]
-    assert list(dict.fromkeys(sections)) == [
-        "Systems compared",
-        "Slices",
-        "Parameter importance",
-        "Occupancy of tag storage",
-        "Reservation latency",
-    ]
+    # All but the Pareto front, which needs several objectives.
+    headings = [kind.heading for kind in FIGURES if kind.heading != "Pareto front"]
+    assert list(dict.fromkeys(sections)) == headings
+
+
+def test_a_figure_is_a_row_of_the_table_of_figures(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw_failures(results: StudyResults) -> list[Figure]:
+        sql = f"SELECT count(*) AS failed FROM trials WHERE {results.study_condition}"
+        bar = {"type": "bar", "x": [0], "y": [row["failed"] for row in results.read(sql)]}
+        return [Figure("How many failed", "A toy.", sql, [plot([bar], {}, {}, 100)])]
+
+    def never(_: StudyResults) -> bool:
+        return False
+
+    rows = [FigureKind("Failures", draw_failures), FigureKind("Absent", draw_failures, never)]
+    monkeypatch.setattr(figures, "FIGURES", (FIGURES[0], *rows, *FIGURES[1:]))
+    text, written = report(folder / "results.duckdb", "pair")
+    sections = list(dict.fromkeys(figure["section"] for figure in written["figures"]))
+    assert sections == [FIGURES[0].heading, "Failures", *(kind.heading for kind in FIGURES[1:])]
+    page = Elements(text)
+    assert page.texts("h2") == ["Policies", *sections, "The study", "Provenance"]
+    links = [attributes["href"] for tag, attributes, _ in page.elements if tag == "a"]
+    assert "#failures" in links
+    assert "How many failed" in page.texts("h3")
+    assert written["figures"][1]["sql"] in page.texts("pre")
 
 
 def test_an_unfinished_study_is_reported_as_one(database: Path) -> None:

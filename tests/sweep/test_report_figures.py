@@ -10,12 +10,12 @@ import duckdb
 import plotly.graph_objects as go
 import pytest
 import small
-from reports import Elements, asked, figures_of, report, shown, write_studies
+from reports import Elements, asked, figures_of, report, sections_of, shown, write_studies
 
 from sweep.cli.study_commands import stored_study
 from sweep.engine.search import importances
 from sweep.report.wording import scale_of
-from sweep.results import ask, open_for_reading, read_rows
+from sweep.results import answer_query, open_for_reading, read_rows
 from sweep.results.questions import best_sql
 
 
@@ -43,7 +43,7 @@ def test_every_figure_shows_the_sql_that_makes_it(folder: Path) -> None:
     text, written = report(folder / "results.duckdb", "pair")
     said = Elements(text).texts("pre")
     figures = figures_of(folder / "results.duckdb", "pair")
-    assert [figure["sql"] for figure in written["figures"]] == [one.sql for one in figures]
+    assert [figure["sql"] for figure in written["figures"]] == [figure.sql for figure in figures]
     assert all(figure.sql in said for figure in figures)
     plots = json.loads(Elements(text).texts("script")[0])
     assert len(plots) == sum(len(figure.plots) for figure in figures)
@@ -53,20 +53,20 @@ def test_that_sql_gives_the_trials_that_are_drawn(folder: Path) -> None:
     database = folder / "results.duckdb"
     front, *_ = figures_of(database, "pair")
     rows = asked(database, front)
-    traces = [one for one in front.plots[0]["data"] if not one["name"].startswith("chosen")]
+    traces = [trace for trace in front.plots[0]["data"] if "chosen" not in trace["name"]]
     for way, metric in (("x", "refault_hit_ratio"), ("y", "stored")):
-        found = sorted(value for trace in traces for value in trace[way])
+        drawn = sorted(value for trace in traces for value in trace[way])
         known = [row for row in rows if row[metric] is not None]
-        assert found == sorted(shown(metric, known), key=lambda value: value.expected)
-    edge = next(one for one in traces if one["name"].endswith("on the front"))
+        assert drawn == sorted(shown(metric, known), key=lambda value: value.expected)
+    edge = next(trace for trace in traces if trace["name"].endswith("on the front"))
     assert len(edge["x"]) == sum(row["on_front"] for row in rows) > 0
     # Every baseline is marked.
-    assert sum(one["marker"]["symbol"] == "diamond" for one in traces) == 2
+    assert sum(trace["marker"]["symbol"] == "diamond" for trace in traces) == 2
 
 
 def test_that_sql_gives_the_slices_that_are_drawn(folder: Path) -> None:
     database = folder / "results.duckdb"
-    figures = {one.title: one for one in figures_of(database, "wicked") if one.section == "Slices"}
+    figures = {figure.title: figure for figure in sections_of(database, "wicked")["Slices"]}
     assert list(figures) == list(small.PARAMETERS)
     rows = asked(database, figures["drop"])
     (plot,) = figures["drop"].plots
@@ -92,7 +92,7 @@ def test_that_sql_gives_the_systems_that_are_drawn(folder: Path) -> None:
 
 def test_that_sql_gives_the_importance_that_is_drawn(folder: Path) -> None:
     database = folder / "results.duckdb"
-    (figure,) = (f for f in figures_of(database, "pair") if f.section == "Parameter importance")
+    (figure,) = sections_of(database, "pair")["Parameter importance"]
     study = stored_study(database, "pair")
     for bar, objective in zip(figure.plots[0]["data"], study.objectives, strict=True):
         rows = asked(database, figure)
@@ -105,22 +105,22 @@ def test_that_sql_gives_the_importance_that_is_drawn(folder: Path) -> None:
 
 def test_that_sql_gives_what_tag_storage_holds(folder: Path) -> None:
     database = folder / "results.duckdb"
-    (figure,) = (f for f in figures_of(database, "pair") if f.section.startswith("Occupancy"))
+    (figure,) = sections_of(database, "pair")["Occupancy of tag storage"]
     rows = asked(database, figure)
     assert len(figure.plots) == 3  # the chosen policy and two baselines
     for place, column in enumerate(("reserved_pages", "cached_pages", "empty_pages")):
-        found = [value for plot in figure.plots for value in plot["data"][place]["y"]]
-        assert found == [row[column] for row in rows]
+        drawn = [value for plot in figure.plots for value in plot["data"][place]["y"]]
+        assert drawn == [row[column] for row in rows]
 
 
 def test_the_latency_distribution_reaches_the_recorded_quantile(folder: Path) -> None:
     database = folder / "results.duckdb"
-    (figure,) = (f for f in figures_of(database, "wicked") if f.section == "Reservation latency")
+    (figure,) = sections_of(database, "wicked")["Reservation latency"]
     rows = asked(database, figure)
-    found = [y for trace in figure.plots[0]["data"] for y in trace["y"]]
-    assert found == [pytest.approx(row["share"], rel=1e-5) for row in rows]
+    drawn = [y for trace in figure.plots[0]["data"] for y in trace["y"]]
+    assert drawn == [pytest.approx(row["share"], rel=1e-5) for row in rows]
     assert [row["share"] for row in rows][-1] == 1
-    recorded = ask(
+    recorded = answer_query(
         database,
         "SELECT role, number, reservation_p99_ns FROM trials "
         "WHERE study = 'wicked' AND reservation_p99_ns IS NOT NULL",
@@ -149,7 +149,7 @@ def test_a_reservation_that_migrates_or_writes_pays_for_it(database: Path, syste
         costs = (
             connection.sql(f"SELECT * FROM trials WHERE {where}").to_arrow_table().to_pylist()[0]
         )
-    (figure,) = (f for f in figures_of(database, "wicked") if f.section == "Reservation latency")
+    (figure,) = sections_of(database, "wicked")["Reservation latency"]
     block = costs["tag_block_size"] // 64 * costs["cache_line_ns"]
     cached = 3 * costs["slot_drop_ns"]
     if system == "migrate_cma":
@@ -181,7 +181,7 @@ def test_twenty_thousand_trials_make_a_bounded_report(database: Path) -> None:
     text, written = report(database, "pair")
     assert written["bytes"] == len(text.encode()) < 8_000_000
     plots = json.loads(Elements(text).texts("script")[0])
-    points = [sum(len(one["x"]) for one in plot["data"]) for plot in plots.values()]
+    points = [sum(len(trace["x"]) for trace in plot["data"]) for plot in plots.values()]
     assert max(points) < 2_100
     assert "of 20,040 complete trials are drawn" in text
     # The front is whole, though few of the others are drawn.
@@ -193,5 +193,6 @@ def test_twenty_thousand_trials_make_a_bounded_report(database: Path) -> None:
     with open_for_reading(database) as connection:
         best = read_rows(connection, best_sql(study, 500), ["pair"])
     assert [(row["refault_hit_ratio"], row["stored"]) for row in best] == front
-    edge = next(one for one in plots["plot-1"]["data"] if one["name"].endswith("on the front"))
+    traces = plots["plot-1"]["data"]
+    edge = next(trace for trace in traces if trace["name"].endswith("on the front"))
     assert len(edge["x"]) == len(front)

@@ -85,5 +85,5 @@ def test_policies_are_named_as_the_study_gives_them_and_all_differently(tmp_path
 def test_the_wheel_carries_the_page_and_its_script() -> None:
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
     folder = REPOSITORY / "sweep" / "report"
-    found = {path.name for path in folder.iterdir() if path.suffix not in (".py", "")}
-    assert found == set(settings["package-data"]["sweep.report"])
+    carried = {path.name for path in folder.iterdir() if path.suffix not in (".py", "")}
+    assert carried == set(settings["package-data"]["sweep.report"])

@@ -15,7 +15,7 @@ from processes import held, numbers, spool_of, trial
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS
 from core.policy import NUMBERS, POLICY_FIELDS, WHOLE_NUMBERS
-from sweep.results import Store, StoreError, ask
+from sweep.results import Store, StoreError, answer_query
 
 WORDS = [
     *("system", "eviction", "admission", "restore", "drop", "large_folios", "headroom_mode"),
@@ -46,9 +46,9 @@ def test_every_field_cost_and_outcome_is_a_typed_column(path: Path) -> None:
         ("trials", expected),
         ("runs", {name: expected[name] for name in UNITS}),
     ):
-        rows = ask(path, f"DESCRIBE {table}").rows
+        rows = answer_query(path, f"DESCRIBE {table}").rows
         assert wanted.items() <= {row[0]: row[1] for row in rows}.items()
-    tables = [name for (name,) in ask(path, "SHOW TABLES").rows]
+    tables = [name for (name,) in answer_query(path, "SHOW TABLES").rows]
     assert tables == ["attempts", "runs", "studies", "trials"]
 
 
@@ -89,8 +89,8 @@ def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
         check = store.rows("SELECT number FROM trials")
         assert len(check) == len(EXTREMES)
     for table, rows in (("trials", trials), ("runs", runs)):
-        found = store.rows(f"SELECT * FROM {table} ORDER BY number")
-        for row, back in zip(rows, found, strict=True):
+        stored_rows = store.rows(f"SELECT * FROM {table} ORDER BY number")
+        for row, back in zip(rows, stored_rows, strict=True):
             assert repr({name: back[name] for name in row}) == repr(row)
 
 

@@ -14,7 +14,7 @@ import small
 
 from sweep.engine.ray_cluster import InProcess, RayCluster
 from sweep.engine.search import SearchError
-from sweep.results import Store, StoreError, ask
+from sweep.results import Store, StoreError, answer_query
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_130(folder: Path, tmp_path: Path
 
 def _count(database: Path) -> int:
     try:
-        return ask(database, "SELECT count(*) FROM trials").rows[0][0]
+        return answer_query(database, "SELECT count(*) FROM trials").rows[0][0]
     except StoreError:
         return 0
 
@@ -259,7 +259,9 @@ def test_a_client_that_holds_the_file_stops_no_run(folder: Path, tmp_path: Path)
     assert holder.stdout is not None
     holder.stdout.readline()
     small.run(path, database)
-    asked = ask(database, "SELECT count(*) FROM trials WHERE role = 'trial'", patience_s=0.1)
+    asked = answer_query(
+        database, "SELECT count(*) FROM trials WHERE role = 'trial'", patience_s=0.1
+    )
     assert asked.rows == [(40,)]
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()

@@ -10,7 +10,7 @@ import small
 from core.accesses import write_accesses
 from core.workload.synthetic import GENERATORS, parameters_of, synthesise
 from sweep.engine.ray_cluster import RayCluster
-from sweep.results import ask
+from sweep.results import answer_query
 from sweep.study.model import load_study
 from sweep.study.yaml_source import SourceError
 
@@ -49,9 +49,11 @@ def test_a_study_runs_on_every_synthetic_workload_and_seed(tmp_path: Path) -> No
     database = tmp_path / "r.duckdb"
     small.run(path, database)
     sql = "SELECT workload, count(DISTINCT replicate), count(DISTINCT events_digest) FROM runs "
-    rows = ask(database, f"{sql} GROUP BY ALL ORDER BY 1").rows
+    rows = answer_query(database, f"{sql} GROUP BY ALL ORDER BY 1").rows
     assert rows == [(name, 2, 2) for name in sorted(GENERATORS)]
-    ((failed,),) = ask(database, "SELECT count(*) FROM trials WHERE state <> 'complete'").rows
+    ((failed,),) = answer_query(
+        database, "SELECT count(*) FROM trials WHERE state <> 'complete'"
+    ).rows
     assert failed == 0
 
 
@@ -70,8 +72,8 @@ def test_searched_workloads_give_one_table_whoever_runs_them(tmp_path: Path) -> 
     small.run(path, alone)
     small.run(path, cluster, lambda workloads: RayCluster(workloads, 2, None, []))
     assert small.tables(alone) == small.tables(cluster)
-    rows = ask(alone, "SELECT tagged_ratio, max(reservations) FROM trials WHERE role = 'trial' "
-               "GROUP BY ALL ORDER BY ALL").rows  # fmt: skip
+    sql = "SELECT tagged_ratio, max(reservations) FROM trials WHERE role = 'trial' "
+    rows = answer_query(alone, sql + "GROUP BY ALL ORDER BY ALL").rows
     assert [ratio for ratio, _ in rows] == [0.0, 0.1, 0.2]
     assert rows[0][1] == 0 < rows[1][1] < rows[2][1]
 
