@@ -20,7 +20,7 @@ import plotly.io
 from sweep.report.stored import Source
 from sweep.report.write import drawn
 from sweep.results import ask, open_for_reading
-from sweep.study.model import load_study
+from sweep.study.read import load_study
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "findings.md"

@@ -18,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from sweep.study.model import Study, json_schema, load_study, parse_study, validate_source
+from sweep.study.json_schema import json_schema
+from sweep.study.model import Study
+from sweep.study.read import load_study, parse_study, validate_source
 from sweep.study.yaml_source import SourceError, parse_source
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -64,8 +66,8 @@ def test_the_study_that_the_mistakes_are_made_in_is_good() -> None:
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_study_of_the_project_validates(path: Path) -> None:
-    study, text = load_study(path)
-    assert parse_study(text, Path("elsewhere.yaml")) == study
+    study, source = load_study(path)
+    assert parse_study(source.text, Path("elsewhere.yaml")) == study
 
 
 @pytest.mark.parametrize(
