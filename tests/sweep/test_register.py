@@ -200,7 +200,7 @@ def test_a_study_has_one_run_at_a_time(path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from sweep.register import only_run\n"
+        "from sweep.engine.register import only_run\n"
         "with only_run(Path(sys.argv[1]), 's'):\n"
         "    print(flush=True)\n"
         "    input()\n"

@@ -237,6 +237,20 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
     ]  # fmt: skip
 
 
+def test_each_mistake_is_an_item_and_the_error_stands_for_the_first() -> None:
+    path = STUDIES / "s.yaml"
+    with pytest.raises(SourceError) as raised:
+        validate_source(parse_source(path, changed(("s\n", "s/\n"), ("4\n", "0\n"))))
+    error = raised.value
+    assert [(item.file, item.line, item.column) for item in error.mistakes] == [
+        (path, 1, 8), (path, 9, 11),
+    ]  # fmt: skip
+    assert error.mistakes[1].what == "n_trials should be at least 1, not 0"
+    first = (error.mistakes[0].what, path, 1, 8)
+    assert (error.what, error.file, error.line, error.column) == first
+    assert str(error).splitlines() == [str(item) for item in error.mistakes]
+
+
 @pytest.mark.parametrize("text", ["", "# a study\n", "~", "- a\n- b\n", "hello"])
 def test_what_is_no_mapping_is_no_study(text: str) -> None:
     assert mistakes(text) == [f"1:1: a study is a mapping with the keys {TOP}"]
