@@ -119,7 +119,7 @@ def baseline(study: Study, policy: Baseline) -> Candidate:
 
 def _common(study: Study, searched: Row) -> tuple[tuple[str, Any], ...]:
     machine = study.machine.model_dump(mode="json")
-    values = common_values([workload.said for workload in study.workload], machine)
+    values = common_values([workload.given_fields for workload in study.workload], machine)
     return tuple((values | searched).items())
 
 

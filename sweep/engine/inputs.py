@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.accesses import Accesses, read_accesses
@@ -45,7 +48,7 @@ DEFAULT_MEMORY = 512 * 2**20
 class Inputs(NamedTuple):
     """The workloads of a study, each as often as it has replicates, and warnings for the user.
 
-    A digest is of the events, or of the recipe that makes them as the study fixes it.
+    `digests` are of the events of a trace, or of the recipe that makes the events.
     """
 
     workloads: Workloads
@@ -62,7 +65,7 @@ class Inputs(NamedTuple):
         ]
 
 
-class _Loaded(NamedTuple):
+class _LoadedWorkload(NamedTuple):
     """One replicate of a workload, and the machine that it is replayed on."""
 
     events: Events | Recipe
@@ -79,23 +82,26 @@ def load_inputs(study: Study, source: Source) -> Inputs:
     Parameters
     ----------
     study
-        A study.
+        The study.
     source
-        Its text: traces are beside the text's file, and mistakes are told at places in it.
+        The text that it was read from. Traces are beside the file of the text, and mistakes are
+        told at their line in it.
 
     Raises
     ------
     SourceError
         When a trace cannot be read, or a workload cannot be replayed as the study says.
     """
-    loaded: list[_Loaded] = []
+    loaded: list[_LoadedWorkload] = []
     warnings: list[str] = []
-    names = titles([workload.said for workload in study.workload])
+    names = titles([workload.given_fields for workload in study.workload])
     for i, (workload, name) in enumerate(zip(study.workload, names, strict=True)):
-        if workload.trace is not None:
-            loaded.append(_load_trace(study, source, i, workload.trace, name, warnings))
-        else:
+        if workload.trace is None:
             loaded += _load_recipes(study, source, i, workload, name)
+            continue
+        path = source.path.parent / workload.trace
+        loaded.append(_load_trace(study, source, i, path, name))
+        warnings += _changes_of_machine(path, loaded[-1])
     memory_bytes = min(workload.page_size * workload.data_pages for workload in loaded)
     mistakes = [
         *_check_anonymous(study, source, [workload.events for workload in loaded]),
@@ -103,20 +109,25 @@ def load_inputs(study: Study, source: Source) -> Inputs:
     ]
     if mistakes:
         raise source.error(mistakes)
-    events, page_sizes, data_pages, loaded_names, replicates, digests = zip(*loaded, strict=True)
-    workloads = Workloads(events, page_sizes, data_pages)
+    tables, page_sizes, data_pages, loaded_names, replicates, digests = zip(*loaded, strict=True)
+    workloads = Workloads(tables, page_sizes, data_pages)
     return Inputs(workloads, list(loaded_names), list(replicates), list(digests), warnings)
 
 
-def _load_trace(
-    study: Study, source: Source, i: int, trace: str, name: str, warnings: list[str]
-) -> _Loaded:
-    """Return a table of events on the machine of its capture, changed as the study says."""
-    path, place = source.path.parent / trace, ("workload", i, "trace")
+@contextmanager
+def _told_at(source: Source, place: Place) -> Iterator[None]:
+    """Tell a mistake in an event table at a place of the study."""
     try:
-        events = read_events(path)
+        yield
     except EventsError as error:
         raise source.error([Mistake(place, str(error))]) from None
+
+
+def _load_trace(study: Study, source: Source, i: int, path: Path, name: str) -> _LoadedWorkload:
+    """Return the event table of workload `i`, on the machine of its capture or the study's."""
+    place = ("workload", i, "trace")
+    with _told_at(source, place):
+        events = read_events(path)
     if (
         Placement.FAR in _words_of(study, "placement")
         and not ((events.op == ALLOC) & (events.flags & TAGGED == 0)).any()
@@ -128,32 +139,33 @@ def _load_trace(
         raise source.error([Mistake(place, message)])
     size = study.machine.page_size or events.page_size
     pages = _data_pages(study, source, size, events.data_pages)
-    if size != events.page_size:
-        warnings.append(f"{path}: captured with {events.page_size}-byte pages, not {size}")
-    if pages != events.data_pages:
-        warnings.append(
-            f"{path}: captured with {events.data_pages} data pages, replayed with {pages}"
-        )
-        try:
+    if pages < events.data_pages:
+        with _told_at(source, ("machine", "data_memory")):
             check_events(events, pages, str(path))
-        except EventsError as error:
-            raise source.error([Mistake(("machine", "data_memory"), str(error))]) from None
-    return _Loaded(events, size, pages, name, 0, f"{digest_events(events)} {size} {pages}")
+    digest = f"{digest_events(events)} {size} {pages}"
+    return _LoadedWorkload(events, size, pages, name, 0, digest)
+
+
+def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
+    """Yield how the machine under a trace differs from the one of its capture."""
+    size, pages = trace.events.page_size, trace.events.data_pages
+    if trace.page_size != size:
+        yield f"{path}: captured with {size}-byte pages, not {trace.page_size}"
+    if trace.data_pages != pages:
+        yield f"{path}: captured with {pages} data pages, replayed with {trace.data_pages}"
 
 
 def _load_recipes(
     study: Study, source: Source, i: int, workload: Workload, name: str
-) -> Iterator[_Loaded]:
+) -> Iterator[_LoadedWorkload]:
     """Yield what makes the events of each replicate, from accesses or a synthetic workload."""
     accesses, digest = None, ""
     size = study.machine.page_size or DEFAULT_PAGE_SIZE
     pages = DEFAULT_MEMORY // size
     if workload.accesses is not None:
         path = source.path.parent / workload.accesses
-        try:
+        with _told_at(source, ("workload", i, "accesses")):
             accesses = read_accesses(path)
-        except EventsError as error:
-            raise source.error([Mistake(("workload", i, "accesses"), str(error))]) from None
         if study.machine.page_size not in (None, accesses.page_size):
             message = f"{path}: recorded with {accesses.page_size}-byte pages, not {size}"
             raise source.error([Mistake(("machine", "page_size"), message)])
@@ -161,11 +173,11 @@ def _load_recipes(
         size = accesses.page_size
         pages = accesses.data_pages or DEFAULT_MEMORY // size
     pages = _data_pages(study, source, size, pages)
-    random = is_random(workload.said, study.searched)
+    random = is_random(workload.given_fields, study.searched)
     for replicate in range(study.replicates if random else 1):
         recipe = Recipe(
             name=name,
-            parameters=tuple(own_parameters(workload.said).items()),
+            parameters=tuple(own_parameters(workload.given_fields).items()),
             seed=workload.seed + replicate,
             data_pages=pages,
             page_size=size,
@@ -174,11 +186,11 @@ def _load_recipes(
             accesses=accesses,
             accesses_digest=digest,
         )
-        yield _Loaded(recipe, size, pages, name, replicate, recipe.digest())
+        yield _LoadedWorkload(recipe, size, pages, name, replicate, recipe.digest())
 
 
 def _data_pages(study: Study, source: Source, page_size: int, default: int) -> int:
-    """Return the data pages of the study's machine, which are `default` where it does not say."""
+    """Return the data pages of a machine of the study; `default` if it has no data_memory."""
     place, memory = ("machine", "data_memory"), study.machine.data_memory
     if memory and memory % page_size:
         message = f"data_memory is not a whole number of {page_size}-byte pages"
@@ -219,10 +231,10 @@ def _check_anonymous(
 
 
 def _check_tag_blocks(study: Study, source: Source, memory_bytes: int) -> Iterator[Mistake]:
-    """Check that no tag block is larger than all tag storage: the last one counts whole."""
+    """Check that no tag block is larger than all tag storage, whose last block counts whole."""
     storage_bytes = memory_bytes // DATA_PAGES_PER_TAG_PAGE
     sizes = _tag_block_sizes(study, source)
-    size_bytes, place = max(sizes, key=lambda size: size[0], default=(0, ()))
+    size_bytes, place = max(sizes, key=itemgetter(0), default=(0, ()))
     if size_bytes > storage_bytes > 4096:
         message = (
             f"a tag block of {size_bytes} bytes is larger than the tag storage of a workload's "
@@ -249,6 +261,7 @@ def _tag_block_sizes(study: Study, source: Source) -> Iterator[tuple[int, Place]
 
 
 def _digest(accesses: Accesses) -> str:
+    """Return what tells an access trace and its machine from others, wherever its file is."""
     columns = accesses.columns
     machine = {name: value for name, value in accesses._asdict().items() if name not in columns}
     machine.pop("source")
@@ -259,16 +272,16 @@ def _digest(accesses: Accesses) -> str:
 
 
 def make_events(study: Study, source: Source, inputs: Inputs) -> None:
-    """Make the tables that every trial reads, where none of what makes them is searched.
+    """Make the event tables of all recipes, unless something that makes them is searched.
 
     Parameters
     ----------
     study
-        A study.
+        The study.
     source
-        Its text, in whose places mistakes are told.
+        The text that it was read from, in whose lines mistakes are told.
     inputs
-        Its workloads.
+        The study's workloads.
 
     Raises
     ------
@@ -277,11 +290,8 @@ def make_events(study: Study, source: Source, inputs: Inputs) -> None:
     """
     if any(name in WORKLOAD_FIELDS for name in study.searched):
         return
-    names = titles([workload.said for workload in study.workload])
+    names = titles([workload.given_fields for workload in study.workload])
     for name, table in zip(inputs.names, inputs.workloads.sources, strict=True):
         if isinstance(table, Recipe):
-            try:
+            with _told_at(source, ("workload", names.index(name))):
                 table.events()
-            except EventsError as error:
-                place = ("workload", names.index(name))
-                raise source.error([Mistake(place, str(error))]) from None

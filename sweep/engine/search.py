@@ -116,6 +116,7 @@ class Search:
             self.tell(number, outcome)
 
     def _add(self, parameters: Row, outcome: Row | None) -> None:
+        """Add a finished trial that was not asked for in this process."""
         from optuna.trial import TrialState, create_trial
 
         if outcome is None or unusable(self._study, outcome):
@@ -135,7 +136,7 @@ class Search:
         return [float(outcome[objective.metric]) for objective in self._study.objectives]
 
     def parameters_of(self, row: Row) -> Row:
-        """Return the searched parameters in a recorded row."""
+        """Return the searched parameters in a row of `trials`."""
         return {name: row[name] for name in self._distributions}
 
 
@@ -191,7 +192,10 @@ def check_sampler(study: Study) -> None:
 
 
 def violations(study: Study, outcome: Row) -> dict[str, float]:
-    """Return how far an outcome is beyond each bound, by its text; within the bound it is <= 0."""
+    """Return how far an outcome is beyond each bound: ``{"stored <= 5": 2.0}`` of 7 pages stored.
+
+    The number is 0 or negative where the bound is kept.
+    """
     beyond = {}
     for constraint in study.constraints:
         metric, lower, upper = constraint.metric, constraint.lower, constraint.upper
@@ -224,20 +228,22 @@ def _values_of(name: str, parameter: Parameter) -> list[Any]:
             # Where 0 is no size, the check of the study has refused it.
             return [size_in_bytes(choice, least=0) for choice in parameter.choices]
         return list(parameter.choices)
-    assert parameter.step is not None, "check_study refuses a grid without"
+    assert parameter.step is not None, "check_study refuses a grid without steps"
     count = int((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
     return [round(parameter.low + i * parameter.step, 12) for i in range(count)]
 
 
 def grid_size(study: Study) -> int:
     """Return the number of points of a grid."""
-    return prod(len(_values_of(*item)) for item in (study.parameters or {}).items())
+    parameters = study.parameters or {}
+    return prod(len(_values_of(name, parameter)) for name, parameter in parameters.items())
 
 
 def grid_points(study: Study) -> Iterator[Row]:
     """Yield the points of a grid; the last parameter changes fastest."""
     parameters = study.parameters or {}
-    for point in itertools.product(*(_values_of(*item) for item in parameters.items())):
+    values = [_values_of(name, parameter) for name, parameter in parameters.items()]
+    for point in itertools.product(*values):
         yield dict(zip(parameters, point, strict=True))
 
 
@@ -263,6 +269,7 @@ def _distribution(name: str, parameter: Parameter) -> Any:
 
 
 def _generation_seed(seed: int, generation: int) -> int:
+    """Return the seed of one generation of a study."""
     digest = hashlib.sha256(f"{seed} {generation}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
 

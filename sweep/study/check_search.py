@@ -213,7 +213,7 @@ def _check_limits(data: Section, space: Space, name: str, kind: SamplerKind) -> 
     """Check a study against what a sampler cannot do."""
     place = ("sampler", "name")
     objectives, generation = data.get("objectives"), data.get("generation")
-    if not kind.takes_objectives and isinstance(objectives, list) and len(objectives) > 1:
+    if not kind.takes_several_objectives and isinstance(objectives, list) and len(objectives) > 1:
         yield Mistake(place, f"{name} takes one objective, did you mean nsga2?")
     if not kind.takes_constraints and data.get("constraints"):
         yield Mistake(place, f"{name} does not see constraints, did you mean tpe?")

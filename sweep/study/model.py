@@ -114,7 +114,7 @@ class Workload(_Model):
     burstiness: number_of("burstiness") | None = None  # type: ignore[valid-type]
 
     @property
-    def said(self) -> dict[str, Any]:
+    def given_fields(self) -> dict[str, Any]:
         """The keys that the study gives, with their values."""
         return self.model_dump(exclude_none=True)
 

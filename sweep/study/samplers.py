@@ -24,14 +24,15 @@ class SamplerKind:
     arguments
         Returns the keyword arguments of that class from a seed and the trials of a generation.
     seeded_each_generation
-        Whether it gets a new seed for each generation and then knows nothing but the finished
-        trials. A resumed study adds those and need not ask again; asking is dear in such samplers.
+        Whether it is made anew for each generation, with another seed, so that all it knows is the
+        finished trials. A resumed study then adds those and need not ask for them again: that is
+        for samplers that take long to ask.
     enumerates
-        Whether it visits each point of a grid once. It then needs a step for each range, and no
-        `n_trials`.
+        Whether it visits each point of a grid once. Each range then needs a step, and the study
+        needs no `n_trials`.
     package, extra
         A Python package that it needs beside Optuna, and the extra of this project that has it.
-    takes_objectives
+    takes_several_objectives
         Whether it takes several objectives.
     takes_constraints
         Whether it takes constraints.
@@ -48,7 +49,7 @@ class SamplerKind:
     enumerates: bool = False
     package: str | None = None
     extra: str | None = None
-    takes_objectives: bool = True
+    takes_several_objectives: bool = True
     takes_constraints: bool = True
     needs_two_ranges: bool = False
     min_generation: int = 2
@@ -65,7 +66,7 @@ def _seed_and_population(seed: int, generation: int) -> dict[str, Any]:
 SAMPLERS: dict[str, SamplerKind] = {
     "grid": SamplerKind(
         "every point of the grid of all parameters, once",
-        # The points are enumerated; Optuna is told each of them.
+        # The search hands each point to Optuna, which draws nothing.
         "optuna.samplers:RandomSampler",
         _seed,
         enumerates=True,
@@ -100,7 +101,7 @@ SAMPLERS: dict[str, SamplerKind] = {
             "popsize": generation,
             "warn_independent_sampling": False,
         },
-        takes_objectives=False,
+        takes_several_objectives=False,
         takes_constraints=False,
         needs_two_ranges=True,
         min_generation=4,

@@ -111,9 +111,9 @@ class Source:
     unread: frozenset[Place]
 
     def error(self, mistakes: Iterable[Mistake]) -> SourceError:
-        """Return the error that tells `mistakes`, after those of the reader, by line and column.
+        """Return the error that tells `mistakes`, and those that were noted while reading.
 
-        A second mistake about a value that could not be read is left out.
+        Of a value that could not be read, only the reason for that is told.
         """
         located = list(self.mistakes)
         for place, message, about_key in mistakes:
@@ -124,7 +124,7 @@ class Source:
         return SourceError(located)
 
     def _position_of(self, place: Place, about_key: bool) -> Position:
-        """Return where a place is in the text; for one that is not there, the nearest above it."""
+        """Return where a place is in the text, or the nearest place above it that is there."""
         first, second = self.value_positions, self.key_positions
         if about_key:
             first, second = second, first
@@ -252,7 +252,7 @@ class _Reader:
         self._open: list[Node] = []
 
     def convert(self, node: Node, place: Place, near: Position) -> Any:
-        """Return the data of a node; one without any text is said to stand at `near`."""
+        """Return the data of a node, whose position is `near` if it has no text of its own."""
         position = _start_of(node)
         has_text = node.start_mark.index != node.end_mark.index
         self.value_positions[place] = position if has_text else near

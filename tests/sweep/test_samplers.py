@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_study import changed, mistakes
-
 from sweep.study.samplers import SAMPLERS
 
 TESTS = Path(__file__).parents[1]
@@ -28,7 +26,7 @@ from sweep.study.samplers import SAMPLERS, SamplerKind
 
 SAMPLERS["lowest"] = SamplerKind(
     "the first value of each parameter", "lowest:Lowest", lambda seed, _: {"seed": seed},
-    takes_objectives=False, min_generation=9,
+    takes_several_objectives=False, min_generation=9,
 )
 import small
 from sweep.results import ask
@@ -88,11 +86,3 @@ def test_each_sampler_is_a_class_of_optuna_and_has_a_line() -> None:
         assert (module, hasattr(samplers, class_name)) == ("optuna.samplers", True), name
         assert kind.summary
         assert "\n" not in kind.summary
-
-
-def test_a_limit_of_a_row_is_a_mistake_of_a_study() -> None:
-    assert mistakes(changed(("random", "cmaes"))) == [
-        "8:17: cmaes needs two parameters of type int or float, did you mean tpe?"
-    ]
-    # The same study is good with a sampler that has no such limit.
-    assert mistakes(changed(("random", "tpe"))) == []
