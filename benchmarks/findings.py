@@ -20,7 +20,7 @@ import plotly.io
 from sweep.report.figures import draw_sections
 from sweep.report.study_results import StudyResults
 from sweep.results import answer_query, open_for_reading
-from sweep.study.model import load_study
+from sweep.study.read import load_study
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "findings.md"

@@ -22,7 +22,7 @@ from sweep.engine.ray_cluster import InProcess
 from sweep.engine.register import register
 from sweep.engine.search import Search
 from sweep.results import Store
-from sweep.study.model import load_study
+from sweep.study.read import load_study
 
 CAPTURE = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru.parquet"
 STUDY = """
@@ -60,8 +60,8 @@ def main() -> None:
         write_events(folder / "loop.parquet", short)
         path = folder / "loop.yaml"
         path.write_text(STUDY.format(trials=trials))
-        study, text = load_study(path)
-        inputs = load_inputs(study, path)
+        study, source = load_study(path)
+        inputs = load_inputs(study, source)
         size = study.generation
 
         search = Search(study)
@@ -83,7 +83,7 @@ def main() -> None:
         optuna_s += perf_counter() - start
 
         store = Store(folder / "loop.duckdb")
-        register(store, study, text, inputs, path, new=False)
+        register(store, study, source.text, inputs, path, new=False)
         start = perf_counter()
         run_study(study, inputs, store, lambda: InProcess(inputs.workloads), _Silent())
         whole_s = perf_counter() - start

@@ -162,7 +162,7 @@ def schema() -> int:
     """Print the JSON Schema of study.yaml, for editors."""
     import json
 
-    from sweep.study.model import json_schema
+    from sweep.study.json_schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
     return DONE

@@ -26,7 +26,7 @@ from core.workload.text import TraceError
 from sweep.cli import trace_commands as trace
 from sweep.cli.terminal import note, print_json
 from sweep.study.values import size_in_bytes
-from sweep.study.yaml_source import suggest
+from sweep.study.wording import suggest
 
 _IMPORTS: dict[Format, Callable[..., ImportedRequests]] = {
     Format.ORACLE_GENERAL: import_oracle_general,

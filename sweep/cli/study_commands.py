@@ -32,9 +32,10 @@ from sweep.results.questions import (
     shown_of,
     status_sql,
 )
-from sweep.study.model import Parameter, Study, load_study, parse_study
+from sweep.study.model import Parameter, Study
+from sweep.study.read import load_study, parse_study
 from sweep.study.workloads import WORKLOAD_FIELDS
-from sweep.study.yaml_source import read_source
+from sweep.study.yaml_source import Source, read_source
 
 
 def run_command(
@@ -47,13 +48,12 @@ def run_command(
     as_json: bool,
 ) -> bool:
     """Run a study and show its answer; return whether a trial failed."""
-    study, text = load_study(path)
+    study, source = load_study(path)
     check_sampler(study)
-    inputs = _inputs(study, path)
-    make_events(study, inputs)
+    inputs = _inputs(study, source)
     store = Store(database)
     with only_run(database, study.study):
-        kept_as = register(store, study, text, inputs, path, new)
+        kept_as = register(store, study, source.text, inputs, path, new)
         if kept_as:
             note(f"the earlier study is kept as {kept_as}")
         progress = LiveProgress(study)
@@ -68,10 +68,11 @@ def run_command(
     return _show(study, database, as_json)
 
 
-def _inputs(study: Study, path: Path) -> Inputs:
-    inputs = load_inputs(study, path)
+def _inputs(study: Study, source: Source) -> Inputs:
+    inputs = load_inputs(study, source)
     for warning in inputs.warnings:
         note(f"warning: {warning}")
+    make_events(study, source, inputs)
     return inputs
 
 
@@ -128,9 +129,9 @@ def _show(study: Study, database: Path, as_json: bool) -> bool:
 
 def validate_command(path: Path, as_json: bool) -> None:
     """Check a study, its traces row by row, and say what it would run."""
-    study, _ = load_study(path)
+    study, source = load_study(path)
     check_sampler(study)
-    inputs = _inputs(study, path)
+    inputs = _inputs(study, source)
     workloads = [
         {"workload": name, "replicate": replicate, "data_pages": pages}
         | ({"events": int(source.op.size)} if isinstance(source, Events) else _made(study, source))

@@ -24,7 +24,7 @@ from core.workload.tenant import on_machine
 from core.workload.text import TraceError
 from sweep.cli.terminal import note, print_json
 from sweep.study.values import SIZE_FIELDS, size_in_bytes
-from sweep.study.yaml_source import suggest
+from sweep.study.wording import suggest
 
 _BARS = " ▁▂▃▄▅▆▇█"
 

@@ -41,5 +41,5 @@ def _said(policy: FixedPolicy) -> dict[str, Any]:
 
 def _common(study: Study, searched: Row) -> Values:
     machine = study.machine.model_dump(mode="json")
-    values = common_values([workload.said for workload in study.workload], machine)
+    values = common_values([workload.given_fields for workload in study.workload], machine)
     return tuple((values | searched).items())

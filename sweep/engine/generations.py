@@ -12,8 +12,8 @@ from sweep.engine.executor import Executor
 from sweep.engine.search import Search, SearchError, grid_size
 from sweep.engine.trials import Trial, Trials
 from sweep.results import OUTCOME_COLUMNS, Store
-from sweep.study.check_search import MAX_TRIALS
 from sweep.study.model import Study
+from sweep.study.values import MAX_TRIALS
 
 
 class Progress(Protocol):

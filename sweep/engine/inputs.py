@@ -1,9 +1,14 @@
-"""What a study reads: its event tables and recipes for them, checked for the machine it names."""
+"""What a study replays: event tables and recipes for them, checked for the machine it names.
+
+Mistakes that only a trace shows are told at the line of the study that they come from.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +18,7 @@ from core.events import (
     TAGGED,
     Events,
     EventsError,
+    check_events,
     digest_events,
     has_anonymous,
     read_events,
@@ -21,8 +27,8 @@ from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy import Anonymous, Placement
 from core.workload.recipe import Recipe
 from sweep.engine.candidates import Workloads
-from sweep.study.model import Categorical, Study
-from sweep.study.model import Workload as Said
+from sweep.study.model import Categorical, Study, Workload
+from sweep.study.space import baseline_spaces_of, spaces_of
 from sweep.study.values import size_in_bytes
 from sweep.study.workloads import (
     DEFAULT_PAGE_SIZE,
@@ -32,169 +38,230 @@ from sweep.study.workloads import (
     settings,
     titles,
 )
+from sweep.study.yaml_source import Mistake, Place, Source
 
-#: The memory of synthetic workloads and of access traces that were recorded on none, in bytes.
+#: The memory under synthetic workloads, and under access traces that were recorded on no machine,
+#: in bytes.
 DEFAULT_MEMORY = 512 * 2**20
 
 
 class Inputs(NamedTuple):
-    """The workloads of a study, each once a replicate, and what the user should know.
+    """The workloads of a study, each as often as it has replicates, and warnings for the user.
 
-    `digests` are of the events, or of what makes them where nothing is searched of that.
+    `digests` are of the events of a trace, or of the recipe that makes the events.
     """
 
     workloads: Workloads
-    names: list[str]
-    replicates: list[int]
-    digests: list[str]
+    names: list[str]  # [workload]
+    replicates: list[int]  # [workload]
+    digests: list[str]  # [workload]
     warnings: list[str]
 
     def digests_of(self, values: dict[str, Any]) -> list[str]:
-        """Return the digests under values of workload parameters and settings."""
+        """Return the digests where some workload parameters and settings have other values."""
         return [
             source.changed(values).digest() if isinstance(source, Recipe) else digest
             for source, digest in zip(self.workloads.sources, self.digests, strict=True)
         ]
 
 
-def load_inputs(study: Study, study_path: Path) -> Inputs:
+class _LoadedWorkload(NamedTuple):
+    """One replicate of a workload, and the machine that it is replayed on."""
+
+    events: Events | Recipe
+    page_size: int
+    data_pages: int
+    name: str
+    replicate: int
+    digest: str
+
+
+def load_inputs(study: Study, source: Source) -> Inputs:
     """Return the event tables of a study, and the recipes of those that are to be made.
+
+    Parameters
+    ----------
+    study
+        The study.
+    source
+        The text that it was read from. Traces are beside the file of the text, and mistakes are
+        told at their line in it.
 
     Raises
     ------
-    EventsError
-        When a workload cannot be replayed on the machine that the study names.
+    SourceError
+        When a trace cannot be read, or a workload cannot be replayed as the study says.
     """
-    found: list[tuple[Events | Recipe, int, int, str, int, str]] = []
+    loaded: list[_LoadedWorkload] = []
     warnings: list[str] = []
-    said = [workload.said for workload in study.workload]
-    for workload, values, name in zip(study.workload, said, titles(said), strict=True):
-        if workload.trace is not None:
-            events, size, pages = _trace(study, study_path, workload.trace, warnings)
-            found.append((events, size, pages, name, 0, f"{digest_events(events)} {size} {pages}"))
+    names = titles([workload.given_fields for workload in study.workload])
+    for i, (workload, name) in enumerate(zip(study.workload, names, strict=True)):
+        if workload.trace is None:
+            loaded += _load_recipes(study, source, i, workload, name)
             continue
-        times = study.replicates if is_random(values, study.searched) else 1
-        for replicate in range(times):
-            one = _recipe(study, study_path, workload, name, replicate)
-            found.append((one, one.page_size, one.data_pages, name, replicate, one.digest()))
-    sources, page_sizes, data_pages, names, replicates, digests = zip(*found, strict=True)
-    workloads = Workloads(sources, page_sizes, data_pages)
-    _check_anonymous(study, study_path, sources)
-    _check_blocks(
-        study,
-        study_path,
-        min(size * pages for size, pages in zip(page_sizes, data_pages, strict=True)),
-    )
-    return Inputs(workloads, list(names), list(replicates), list(digests), warnings)
+        path = source.path.parent / workload.trace
+        loaded.append(_load_trace(study, source, i, path, name))
+        warnings += _changes_of_machine(path, loaded[-1])
+    memory_bytes = min(workload.page_size * workload.data_pages for workload in loaded)
+    mistakes = [
+        *_check_anonymous(study, source, [workload.events for workload in loaded]),
+        *_check_tag_blocks(study, source, memory_bytes),
+    ]
+    if mistakes:
+        raise source.error(mistakes)
+    tables, page_sizes, data_pages, loaded_names, replicates, digests = zip(*loaded, strict=True)
+    workloads = Workloads(tables, page_sizes, data_pages)
+    return Inputs(workloads, list(loaded_names), list(replicates), list(digests), warnings)
 
 
-def _check_anonymous(study: Study, study_path: Path, sources: Sequence[Events | Recipe]) -> None:
-    """Refuse to compress what goes to a swap device, if nothing does in any workload."""
-    if not _said(study, "anonymous") - {Anonymous.NONE}:
-        return
-    for one in sources:
-        if has_anonymous(one) if isinstance(one, Events) else one.front_end.swap_size:
-            return
-    if "swap_size" not in study.searched:
-        raise EventsError(
-            f"{study_path}: anonymous would change nothing: no workload has pages that were "
-            "swapped to a device"
-        )
+@contextmanager
+def _told_at(source: Source, place: Place) -> Iterator[None]:
+    """Tell a mistake in an event table at a place of the study."""
+    try:
+        yield
+    except EventsError as error:
+        raise source.error([Mistake(place, str(error))]) from None
 
 
-def _check_blocks(study: Study, study_path: Path, memory_bytes: int) -> None:
-    """Refuse a tag block that is larger than all tag storage: the last one counts whole."""
-    sizes = [study.machine.tag_block_size, *(one.tag_block_size for one in study.baselines)]
-    searched = study.searched.get("tag_block_size")
-    if isinstance(searched, Categorical):
-        sizes += [size_in_bytes(choice) for choice in searched.choices]
-    elif searched is not None:
-        sizes.append(int(searched.high))
-    largest = max((size for size in sizes if size is not None), default=0)
-    storage_bytes = memory_bytes // DATA_PAGES_PER_TAG_PAGE
-    if largest > storage_bytes > 4096:
-        raise EventsError(
-            f"{study_path}: a tag block of {largest} bytes is larger than the tag storage of a "
-            f"workload's machine, {storage_bytes} bytes"
-        )
-
-
-def _trace(
-    study: Study, study_path: Path, trace: str, warnings: list[str]
-) -> tuple[Events, int, int]:
-    """Return a table of events, and the page size and data pages that it is replayed on."""
-    path = study_path.parent / trace
-    events = read_events(path)
+def _load_trace(study: Study, source: Source, i: int, path: Path, name: str) -> _LoadedWorkload:
+    """Return the event table of workload `i`, on the machine of its capture or the study's."""
+    place = ("workload", i, "trace")
+    with _told_at(source, place):
+        events = read_events(path)
     if (
-        Placement.FAR in _said(study, "placement")
+        Placement.FAR in _words_of(study, "placement")
         and not ((events.op == ALLOC) & (events.flags & TAGGED == 0)).any()
     ):
-        raise EventsError(
+        message = (
             f"{path}: placement far looks for frames that are free, and the table has tagged "
             "allocations alone: take its accesses (sweep trace import --accesses)"
         )
+        raise source.error([Mistake(place, message)])
     size = study.machine.page_size or events.page_size
-    pages = _data_pages(study, study_path, size, events.data_pages)
-    if size != events.page_size:
-        warnings.append(f"{path}: captured with {events.page_size}-byte pages, not {size}")
-    if pages != events.data_pages:
-        warnings.append(
-            f"{path}: captured with {events.data_pages} data pages, replayed with {pages}"
+    pages = _data_pages(study, source, size, events.data_pages)
+    if pages < events.data_pages:
+        with _told_at(source, ("machine", "data_memory")):
+            check_events(events, pages, str(path))
+    digest = f"{digest_events(events)} {size} {pages}"
+    return _LoadedWorkload(events, size, pages, name, 0, digest)
+
+
+def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
+    """Yield how the machine under a trace differs from the one of its capture."""
+    size, pages = trace.events.page_size, trace.events.data_pages
+    if trace.page_size != size:
+        yield f"{path}: captured with {size}-byte pages, not {trace.page_size}"
+    if trace.data_pages != pages:
+        yield f"{path}: captured with {pages} data pages, replayed with {trace.data_pages}"
+
+
+def _load_recipes(
+    study: Study, source: Source, i: int, workload: Workload, name: str
+) -> Iterator[_LoadedWorkload]:
+    """Yield what makes the events of each replicate, from accesses or a synthetic workload."""
+    accesses, digest = None, ""
+    size = study.machine.page_size or DEFAULT_PAGE_SIZE
+    pages = DEFAULT_MEMORY // size
+    if workload.accesses is not None:
+        path = source.path.parent / workload.accesses
+        with _told_at(source, ("workload", i, "accesses")):
+            accesses = read_accesses(path)
+        if study.machine.page_size not in (None, accesses.page_size):
+            message = f"{path}: recorded with {accesses.page_size}-byte pages, not {size}"
+            raise source.error([Mistake(("machine", "page_size"), message)])
+        digest = _digest(accesses)
+        size = accesses.page_size
+        pages = accesses.data_pages or DEFAULT_MEMORY // size
+    pages = _data_pages(study, source, size, pages)
+    random = is_random(workload.given_fields, study.searched)
+    for replicate in range(study.replicates if random else 1):
+        recipe = Recipe(
+            name=name,
+            parameters=tuple(own_parameters(workload.given_fields).items()),
+            seed=workload.seed + replicate,
+            data_pages=pages,
+            page_size=size,
+            front_end=settings(study.machine.model_dump()),
+            generator=workload.synthetic,
+            accesses=accesses,
+            accesses_digest=digest,
         )
-        read_events(path, pages)
-    return events, size, pages
+        yield _LoadedWorkload(recipe, size, pages, name, replicate, recipe.digest())
 
 
-def _said(study: Study, field: str) -> set[str]:
-    """Return the words that a field of policies may have in a study."""
-    words = {getattr(one.policy, field) for one in study.subspaces}
-    words |= {getattr(one, field) for one in study.baselines}
+def _data_pages(study: Study, source: Source, page_size: int, default: int) -> int:
+    """Return the data pages of a machine of the study; `default` if it has no data_memory."""
+    place, memory = ("machine", "data_memory"), study.machine.data_memory
+    if memory and memory % page_size:
+        message = f"data_memory is not a whole number of {page_size}-byte pages"
+        raise source.error([Mistake(place, message)])
+    pages = memory // page_size if memory else default
+    try:
+        Machine(page_size, pages)
+    except ValueError as error:
+        raise source.error([Mistake(place, f"machine: {error}")]) from None
+    return pages
+
+
+def _words_of(study: Study, field: str) -> set[str]:
+    """Return the words that a policy field has anywhere in a study."""
+    words = {getattr(subspace.policy, field) for subspace in study.subspaces}
+    words |= {getattr(baseline, field) for baseline in study.baselines}
     for subspace in study.subspaces:
         words |= set(getattr(subspace.parameters.get(field), "choices", []))
     return words
 
 
-def _recipe(study: Study, study_path: Path, workload: Said, name: str, replicate: int) -> Recipe:
-    accesses, digest = None, ""
-    size = study.machine.page_size or DEFAULT_PAGE_SIZE
-    recorded_pages = 0
-    if workload.accesses is not None:
-        path = study_path.parent / workload.accesses
-        accesses = read_accesses(path)
-        digest = _digest(accesses)
-        recorded_pages = accesses.data_pages
-        if study.machine.page_size not in (None, accesses.page_size):
-            raise EventsError(f"{path}: recorded with {accesses.page_size}-byte pages, not {size}")
-        size = accesses.page_size
-    pages = _data_pages(study, study_path, size, recorded_pages or DEFAULT_MEMORY // size)
-    return Recipe(
-        name=name,
-        parameters=tuple(own_parameters(workload.said).items()),
-        seed=workload.seed + replicate,
-        data_pages=pages,
-        page_size=size,
-        front_end=settings(study.machine.model_dump()),
-        generator=workload.synthetic,
-        accesses=accesses,
-        accesses_digest=digest,
-    )
+def _check_anonymous(
+    study: Study, source: Source, tables: list[Events | Recipe]
+) -> Iterator[Mistake]:
+    """Check that a workload swaps to a device, where pages are to be compressed before it."""
+    if "swap_size" in study.searched or not _words_of(study, "anonymous") - {Anonymous.NONE}:
+        return
+    for table in tables:
+        if has_anonymous(table) if isinstance(table, Events) else table.front_end.swap_size:
+            return
+    places = [
+        space.place_of("anonymous")
+        for space in (*spaces_of(source.data), *baseline_spaces_of(source.data))
+        if set(space.choices_of("anonymous")) - {Anonymous.NONE.value}
+    ]
+    message = "anonymous would change nothing: no workload has pages that were swapped to a device"
+    yield Mistake(places[0], message)
 
 
-def _data_pages(study: Study, study_path: Path, page_size: int, default: int) -> int:
-    memory = study.machine.data_memory
-    if memory and memory % page_size:
-        raise EventsError(
-            f"{study_path}: data_memory is not a whole number of {page_size}-byte pages"
+def _check_tag_blocks(study: Study, source: Source, memory_bytes: int) -> Iterator[Mistake]:
+    """Check that no tag block is larger than all tag storage, whose last block counts whole."""
+    storage_bytes = memory_bytes // DATA_PAGES_PER_TAG_PAGE
+    sizes = _tag_block_sizes(study, source)
+    size_bytes, place = max(sizes, key=itemgetter(0), default=(0, ()))
+    if size_bytes > storage_bytes > 4096:
+        message = (
+            f"a tag block of {size_bytes} bytes is larger than the tag storage of a workload's "
+            f"machine, {storage_bytes} bytes"
         )
-    pages = memory // page_size if memory else default
-    try:
-        Machine(page_size, pages)
-    except ValueError as error:
-        raise EventsError(f"{study_path}: machine: {error}") from None
-    return pages
+        yield Mistake(place, message)
+
+
+def _tag_block_sizes(study: Study, source: Source) -> Iterator[tuple[int, Place]]:
+    """Yield each size of a tag block in the study, in bytes, and where it stands."""
+    name = "tag_block_size"
+    if study.machine.tag_block_size is not None:
+        yield study.machine.tag_block_size, ("machine", name)
+    for i, baseline in enumerate(study.baselines):
+        if baseline.tag_block_size is not None:
+            yield baseline.tag_block_size, ("baselines", i, name)
+    for space, subspace in zip(spaces_of(source.data), study.subspaces, strict=True):
+        parameter, place = subspace.parameters.get(name), (*space.searched_place, name)
+        if isinstance(parameter, Categorical):
+            for i, choice in enumerate(parameter.choices):
+                yield size_in_bytes(choice), (*place, "choices", i)
+        elif parameter is not None:
+            yield int(parameter.high), (*place, "high")
 
 
 def _digest(accesses: Accesses) -> str:
+    """Return what tells an access trace and its machine from others, wherever its file is."""
     columns = accesses.columns
     machine = {name: value for name, value in accesses._asdict().items() if name not in columns}
     machine.pop("source")
@@ -204,16 +271,27 @@ def _digest(accesses: Accesses) -> str:
     return digest.hexdigest()[:32]
 
 
-def make_events(study: Study, inputs: Inputs) -> None:
-    """Make the tables that every trial reads, where none of what makes them is searched.
+def make_events(study: Study, source: Source, inputs: Inputs) -> None:
+    """Make the event tables of all recipes, unless something that makes them is searched.
+
+    Parameters
+    ----------
+    study
+        The study.
+    source
+        The text that it was read from, in whose lines mistakes are told.
+    inputs
+        The study's workloads.
 
     Raises
     ------
-    EventsError
-        When the machine's memory does not do for one.
+    SourceError
+        When the memory of the machine is too small for one of the workloads.
     """
     if any(name in WORKLOAD_FIELDS for name in study.searched):
         return
-    for source in inputs.workloads.sources:
-        if isinstance(source, Recipe):
-            source.events()
+    names = titles([workload.given_fields for workload in study.workload])
+    for name, table in zip(inputs.names, inputs.workloads.sources, strict=True):
+        if isinstance(table, Recipe):
+            with _told_at(source, ("workload", names.index(name))):
+                table.events()

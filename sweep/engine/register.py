@@ -1,4 +1,4 @@
-"""The register of studies: a name stands for one study, and one run of it at a time."""
+"""The register of studies: a name belongs to one study, of which there is one run at a time."""
 
 from __future__ import annotations
 
@@ -16,28 +16,39 @@ from typing import Any
 
 from core.errors import InputError
 from core.jit import CORE_DIGEST
+from sweep.engine.candidates import Row
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
 from sweep.results import Store, StoreError, spool_folder, told_errors
 from sweep.study.model import Study
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
-#: Columns of `studies` that tell what a study was run with.
+#: Columns of `studies` that say what a study was run with.
 _PROVENANCE = ("core_digest", "git_revision", "versions", "host")
+#: The trials that are recorded of a study, and the digests of the simulators that replayed them.
 _RECORDED_SQL = (
     "SELECT count(*) FILTER (role = 'trial' AND number < $1) AS trials, "
     "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators FROM trials WHERE study = $2"
 )
+#: Stands for the value of a key that a study does not have.
 _ABSENT = object()
 
 
 class StudyChangedError(InputError):
-    """A study whose name is taken by another one, and how they differ."""
+    """A study whose name belongs to another one; the message lists how they differ."""
 
 
 @contextmanager
 def only_run(database: Path, study: str) -> Iterator[None]:
-    """Hold the only run of a study on a database; the kernel lets go of it if we are killed."""
+    """Keep other processes from running a study on a database.
+
+    The kernel releases the lock of a process that is killed.
+
+    Raises
+    ------
+    StoreError
+        When another process is running the study.
+    """
     folder = spool_folder(database)
     with told_errors(database):
         folder.mkdir(exist_ok=True)
@@ -53,17 +64,32 @@ def only_run(database: Path, study: str) -> Iterator[None]:
 def register(
     store: Store, study: Study, text: str, inputs: Inputs, path: Path, new: bool
 ) -> str | None:
-    """Enter a study, or find that it goes on; `new` sets another one of its name aside.
+    """Enter a study under its name, or check that the one under that name is the same.
+
+    Parameters
+    ----------
+    store
+        The database.
+    study
+        The study.
+    text
+        Its YAML, which is stored.
+    inputs
+        Its workloads.
+    path
+        Its file.
+    new
+        Whether a study that has the name already is renamed, and this one starts afresh.
 
     Returns
     -------
     str or None
-        The name under which the other one is kept.
+        The new name of the study that was renamed.
 
     Raises
     ------
     StudyChangedError
-        When the name is taken by a study that would give other trials.
+        When the name belongs to a study that would give other trials.
     """
     rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
     kept_as = store.set_aside(study.study) if rows and new else None
@@ -83,8 +109,9 @@ def register(
     }
     if rows and not new:
         (recorded,) = store.rows(_RECORDED_SQL, [number_of_trials(study), study.study])
-        left = recorded["trials"] < number_of_trials(study)
-        differences = list(_changes(study, inputs, rows[0], left, recorded["simulators"]))
+        unfinished = recorded["trials"] < number_of_trials(study)
+        simulators = recorded["simulators"] if unfinished else []
+        differences = list(_differences_from(rows[0], study, inputs, simulators))
         if differences:
             listed = "\n".join(f"  {difference}" for difference in differences)
             raise StudyChangedError(
@@ -92,63 +119,59 @@ def register(
                 "  --new keeps those results under another name and starts afresh; "
                 "or give the study another name"
             )
-        # What has nothing left to run keeps saying what it was run with.
-        kept = ("created_at",) if left else ("created_at", *_PROVENANCE)
+        # A finished study keeps the versions that it was run with.
+        kept = ("created_at",) if unfinished else ("created_at", *_PROVENANCE)
         entry |= {name: rows[0][name] for name in kept}
     store.add("studies", entry)
     store.flush()
     return kept_as
 
 
-def _changes(
-    study: Study, inputs: Inputs, row: dict[str, Any], left: bool, simulators: list[str]
+def _differences_from(
+    row: Row, study: Study, inputs: Inputs, simulators: list[str]
 ) -> Iterator[str]:
+    """Yield how a study differs from its row, and its simulator from those of earlier trials."""
     yield from _differences("", json.loads(row["identity"]), study.identity())
     if list(row["events_digests"]) != inputs.digests:
         yield "a workload holds other events"
-    # Trials of two simulators are not one study.
-    if left and any(digest != CORE_DIGEST for digest in simulators):
+    # Trials of different simulators cannot be compared.
+    if any(digest != CORE_DIGEST for digest in simulators):
         yield f"the simulator (source digest): was {', '.join(simulators)}, is {CORE_DIGEST}"
 
 
 def _differences(place: str, before: Any, now: Any) -> Iterator[str]:
+    """Yield where two values differ: ``parameters.folio_order.high: was 3, is 4``."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*before, *now]):
             inner = f"{place}.{key}" if place else key
             yield from _differences(inner, before.get(key, _ABSENT), now.get(key, _ABSENT))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for number, (one, other) in enumerate(zip(before, now, strict=True)):
-            yield from _differences(f"{place}[{number}]", one, other)
+        for i, (item_before, item_now) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(f"{place}[{i}]", item_before, item_now)
     elif before != now:
-        yield f"{place}: was {_say(before)}, is {_say(now)}"
+        yield f"{place}: was {_as_json(before)}, is {_as_json(now)}"
 
 
-def _say(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return "absent" if value is _ABSENT else json.dumps(value)
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the packages that decide what a study gives."""
+    versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _git_revision(folder: Path) -> str | None:
+    """Return the commit that is checked out in a folder, if it is in a Git repository."""
+    words = ["git", "-C", str(folder.resolve()), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        command = [
-            "git",
-            "-C",
-            str(folder.resolve()),
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=40",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None

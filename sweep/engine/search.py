@@ -1,8 +1,9 @@
 """The search: Optuna asks for parameters and is told values, a generation at a time.
 
-Optuna's study lives in memory. A resumed search reaches the state of an uninterrupted one in either
-of two ways: most samplers are asked again from the seed and told what was recorded; tpe and gp,
-whose asking is dear, get a seed a generation instead, and the finished trials are added.
+Optuna's study lives in memory. A resumed search reaches the state of an uninterrupted one in one of
+two ways. Most samplers are asked again from the seed and told what was recorded. Those whose asking
+is dear (`SamplerKind.seeded_each_generation`) get a seed for each generation instead, and the
+finished trials are added.
 """
 
 from __future__ import annotations
@@ -11,21 +12,23 @@ import hashlib
 import itertools
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from importlib.util import find_spec
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
+from sweep.engine.candidates import Row
 from sweep.study.model import Categorical, IntRange, Parameter, Study
+from sweep.study.samplers import SAMPLERS
 from sweep.study.values import SIZE_FIELDS, size_in_bytes
 
 if TYPE_CHECKING:
     import optuna
 
-Row = dict[str, Any]
-
-#: Samplers whose state is the finished trials and a seed: seeded anew each generation.
-SEEDED_EACH_GENERATION = ("tpe", "gp")
+#: Trials of a subspace below which no parameter is called important: their best tenth is too few.
+MIN_TRIALS_OF_IMPORTANCE = 20
 
 
 class SearchError(InputError):
@@ -33,7 +36,13 @@ class SearchError(InputError):
 
 
 class Search:
-    """One Optuna study: asked and told in trial order, so equal at any number of workers."""
+    """One Optuna study, asked and told in trial order: it is the same with any number of workers.
+
+    Parameters
+    ----------
+    study
+        The study within one subspace.
+    """
 
     def __init__(self, study: Study) -> None:
         import optuna
@@ -42,21 +51,19 @@ class Search:
         logging.getLogger("optuna").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self._study = study
-        self._distributions = {
-            name: _distribution(name, parameter)
-            for name, parameter in (study.parameters or {}).items()
-        }
+        self._sampler = SAMPLERS[study.sampler.name]
+        self._distributions = _distributions(study)
         self._optuna = optuna.create_study(
             directions=[objective.direction for objective in study.objectives],
-            sampler=_sampler(study, 0),
+            sampler=_make_sampler(study, 0),
         )
-        self._grid = grid_points(study) if study.sampler.name == "grid" else None
+        self._grid = grid_points(study) if self._sampler.enumerates else None
         self._asked: dict[int, optuna.Trial] = {}
 
     def ask(self, generation: int, number: int) -> list[tuple[int, Row]]:
-        """Return the numbers and parameters of the next `number` trials."""
-        if self._study.sampler.name in SEEDED_EACH_GENERATION:
-            self._optuna.sampler = _sampler(self._study, generation)
+        """Return the numbers and parameters of the next `number` trials, in order."""
+        if self._sampler.seeded_each_generation:
+            self._optuna.sampler = _make_sampler(self._study, generation)
         asked = []
         for _ in range(number):
             if self._grid is not None:
@@ -67,7 +74,7 @@ class Search:
         return asked
 
     def tell(self, number: int, outcome: Row | None) -> None:
-        """Tell the outcome of a trial: None, or one without a value for an objective, fails it."""
+        """Tell the outcome of a trial; it fails with None, or without a value for an objective."""
         from optuna.trial import TrialState
 
         trial = self._asked.pop(number)
@@ -79,14 +86,21 @@ class Search:
         self._optuna.tell(trial, self._values(outcome))
 
     def replay(self, generation: int, recorded: Sequence[tuple[int, Row, Row | None]]) -> None:
-        """Bring a finished generation in: (number, recorded parameters, outcome) in trial order.
+        """Bring in a generation that was finished before.
+
+        Parameters
+        ----------
+        generation
+            Its number, from 0.
+        recorded
+            (number, parameters, outcome) of each trial, in order.
 
         Raises
         ------
         SearchError
-            When the sampler no longer asks what it asked then.
+            When the sampler asks for other parameters than are recorded.
         """
-        if self._study.sampler.name in SEEDED_EACH_GENERATION:
+        if self._sampler.seeded_each_generation:
             for _, parameters, outcome in recorded:
                 self._add(parameters, outcome)
             return
@@ -102,6 +116,7 @@ class Search:
             self.tell(number, outcome)
 
     def _add(self, parameters: Row, outcome: Row | None) -> None:
+        """Add a finished trial that was not asked for in this process."""
         from optuna.trial import TrialState, create_trial
 
         if outcome is None or unusable(self._study, outcome):
@@ -121,19 +136,15 @@ class Search:
         return [float(outcome[objective.metric]) for objective in self._study.objectives]
 
     def parameters_of(self, row: Row) -> Row:
-        """Return the searched parameters in a recorded row."""
+        """Return the searched parameters in a row of `trials`."""
         return {name: row[name] for name in self._distributions}
-
-
-#: Trials of a subspace below which no parameter is called important: the best tenth is too few.
-MIN_TRIALS_OF_IMPORTANCE = 20
 
 
 def importances(study: Study, metric: str, rows: Sequence[Row]) -> dict[str, float]:
     """Return how far each parameter decides which trials of a subspace are its best tenth.
 
-    By Optuna's PED-ANOVA, which needs no scikit-learn; the shares sum to 1, or are all 0. Where all
-    trials are equal none of them is best.
+    The shares sum to 1; they are all 0 where all trials are equal, so that none is best. They come
+    from Optuna's PED-ANOVA, which unlike its other evaluators needs no scikit-learn.
 
     Parameters
     ----------
@@ -148,10 +159,10 @@ def importances(study: Study, metric: str, rows: Sequence[Row]) -> dict[str, flo
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    (direction,) = {one.direction for one in study.objectives if one.metric == metric}
-    distributions = {
-        name: _distribution(name, parameter) for name, parameter in (study.parameters or {}).items()
+    (direction,) = {
+        objective.direction for objective in study.objectives if objective.metric == metric
     }
+    distributions = _distributions(study)
     finished = [
         optuna.trial.create_trial(
             params={name: row[name] for name in distributions},
@@ -165,73 +176,82 @@ def importances(study: Study, metric: str, rows: Sequence[Row]) -> dict[str, flo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = PedAnovaImportanceEvaluator()
-        found = get_param_importances(single, evaluator=evaluator, normalize=False)
-    # Optuna would call all equally important where none is.
-    total = sum(found.values())
-    return {name: value / total if total else 0.0 for name, value in found.items()}
+        weights = get_param_importances(single, evaluator=evaluator, normalize=False)
+    # Normalized by Optuna, all would be equally important where none is.
+    total = sum(weights.values())
+    return {name: weight / total if total else 0.0 for name, weight in weights.items()}
 
 
 def check_sampler(study: Study) -> None:
     """Raise `SearchError` if the study's sampler cannot run here."""
-    if study.sampler.name == "gp" and find_spec("torch") is None:
-        raise SearchError("sampler gp needs torch: pip install 'tag-storage-sweep[gp]'")
+    name = study.sampler.name
+    package, extra = SAMPLERS[name].package, SAMPLERS[name].extra
+    if package is not None and find_spec(package) is None:
+        install = f"'tag-storage-sweep[{extra}]'" if extra else package
+        raise SearchError(f"sampler {name} needs {package}: pip install {install}")
 
 
 def violations(study: Study, outcome: Row) -> dict[str, float]:
-    """Return how far an outcome is beyond each bound: feasible at 0 and below."""
-    found = {}
+    """Return how far an outcome is beyond each bound: ``{"stored <= 5": 2.0}`` of 7 pages stored.
+
+    The number is 0 or negative where the bound is kept.
+    """
+    beyond = {}
     for constraint in study.constraints:
-        value = outcome[constraint.metric]
-        if constraint.upper is not None:
-            found[f"{constraint.metric} <= {constraint.upper}"] = float(value - constraint.upper)
-        if constraint.lower is not None:
-            found[f"{constraint.metric} >= {constraint.lower}"] = float(constraint.lower - value)
-    return found
+        metric, lower, upper = constraint.metric, constraint.lower, constraint.upper
+        if upper is not None:
+            beyond[f"{metric} <= {upper}"] = float(outcome[metric] - upper)
+        if lower is not None:
+            beyond[f"{metric} >= {lower}"] = float(lower - outcome[metric])
+    return beyond
 
 
 def unusable(study: Study, outcome: Row) -> str | None:
-    """Return why an outcome can be neither ranked nor judged, or None."""
-    wanted = [objective.metric for objective in study.objectives]
-    wanted += [constraint.metric for constraint in study.constraints]
-    missing = [metric for metric in dict.fromkeys(wanted) if outcome[metric] is None]
+    """Return why an outcome can be neither ranked nor judged, or None if it can."""
+    read = [objective.metric for objective in study.objectives]
+    read += [constraint.metric for constraint in study.constraints]
+    missing = [metric for metric in dict.fromkeys(read) if outcome[metric] is None]
     return f"{', '.join(missing)} has no value (NULL)" if missing else None
 
 
 def feasible(study: Study, outcome: Row) -> bool:
     """Return whether an outcome keeps every constraint that it has a value for."""
-    judged = [bound for bound in study.constraints if outcome[bound.metric] is not None]
-    limited = study.model_copy(update={"constraints": judged})
-    return all(violation <= 0 for violation in violations(limited, outcome).values())
+    with_value = [bound for bound in study.constraints if outcome[bound.metric] is not None]
+    judged = study.model_copy(update={"constraints": with_value})
+    return all(violation <= 0 for violation in violations(judged, outcome).values())
 
 
 def _values_of(name: str, parameter: Parameter) -> list[Any]:
     """Return the values of a parameter that has finitely many."""
     if isinstance(parameter, Categorical):
         if name in SIZE_FIELDS:
-            # What may not be 0 was refused before.
+            # Where 0 is no size, the check of the study has refused it.
             return [size_in_bytes(choice, least=0) for choice in parameter.choices]
         return list(parameter.choices)
-    assert parameter.step is not None  # check_study saw to it
+    assert parameter.step is not None, "check_study refuses a grid without steps"
     count = int((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
     return [round(parameter.low + i * parameter.step, 12) for i in range(count)]
 
 
 def grid_size(study: Study) -> int:
-    """Return the number of points of a grid study."""
-    sizes = [
-        len(_values_of(name, parameter)) for name, parameter in (study.parameters or {}).items()
-    ]
-    product = 1
-    for size in sizes:
-        product *= size
-    return product
+    """Return the number of points of a grid."""
+    parameters = study.parameters or {}
+    return prod(len(_values_of(name, parameter)) for name, parameter in parameters.items())
 
 
-def grid_points(study: Study) -> Any:
-    """Return an iterator over the product of all parameters, the last one fastest."""
-    values = [_values_of(name, parameter) for name, parameter in (study.parameters or {}).items()]
+def grid_points(study: Study) -> Iterator[Row]:
+    """Yield the points of a grid; the last parameter changes fastest."""
+    parameters = study.parameters or {}
+    values = [_values_of(name, parameter) for name, parameter in parameters.items()]
     for point in itertools.product(*values):
-        yield dict(zip(study.parameters or {}, point, strict=True))
+        yield dict(zip(parameters, point, strict=True))
+
+
+def _distributions(study: Study) -> dict[str, Any]:
+    """Return Optuna's distribution of each parameter."""
+    return {
+        name: _distribution(name, parameter) for name, parameter in (study.parameters or {}).items()
+    }
 
 
 def _distribution(name: str, parameter: Parameter) -> Any:
@@ -249,24 +269,18 @@ def _distribution(name: str, parameter: Parameter) -> Any:
 
 
 def _generation_seed(seed: int, generation: int) -> int:
+    """Return the seed of one generation of a study."""
     digest = hashlib.sha256(f"{seed} {generation}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
 
 
-def _sampler(study: Study, generation: int) -> Any:
-    from optuna import samplers
-
-    name, seed, population = study.sampler.name, study.sampler.seed, study.generation
-    if name == "tpe":
-        return samplers.TPESampler(seed=_generation_seed(seed, generation))
-    if name == "gp":
-        return samplers.GPSampler(seed=_generation_seed(seed, generation))
-    if name == "qmc":
-        return samplers.QMCSampler(seed=seed, scramble=True)
-    if name == "nsga2":
-        return samplers.NSGAIISampler(population_size=population, seed=seed)
-    if name == "nsga3":
-        return samplers.NSGAIIISampler(population_size=population, seed=seed)
-    if name == "cmaes":
-        return samplers.CmaEsSampler(popsize=population, seed=seed, warn_independent_sampling=False)
-    return samplers.RandomSampler(seed=seed)
+def _make_sampler(study: Study, generation: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler of a study, as it is at the beginning of a generation."""
+    kind, seed = SAMPLERS[study.sampler.name], study.sampler.seed
+    if kind.seeded_each_generation:
+        seed = _generation_seed(seed, generation)
+    module, _, class_name = kind.implementation.partition(":")
+    sampler: optuna.samplers.BaseSampler = getattr(import_module(module), class_name)(
+        **kind.arguments(seed, study.generation)
+    )
+    return sampler

@@ -1,341 +1,284 @@
-"""What is wrong with a study, in the words of its writer.
+"""What is wrong with a study beyond its single values: its parameters, sampler and objectives.
 
-`explain` puts pydantic's errors plainly. `check_study` finds what no single value shows: it looks
-at the raw data and bears with whatever is wrong elsewhere, so that all mistakes are told at once.
+Checks look at the raw data, so that all mistakes of a study are told at once. They skip a value of
+the wrong type: pydantic has told of it.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from math import isfinite, prod
-from typing import Any, TypeGuard
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
 
-from core.costs import COST_FIELDS
-from core.policy import NUMBERS, POLICY_FIELDS, WHOLE_NUMBERS, WORDS
-from sweep.study.check_policy import Space, check_policies, spaces_of
+from sweep.study.check_policy import check_policies
 from sweep.study.check_workload import check_workloads
-from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
-from sweep.study.yaml_source import Place, Source, name_of, suggest
-
-#: What may be searched: policy fields, the tag block size, costs, and what workloads are made of.
-SEARCHABLE: tuple[str, ...] = (*POLICY_FIELDS, "tag_block_size", *COST_FIELDS, *WORKLOAD_FIELDS)
-#: Of them the words, and the fractions; the rest are whole numbers.
-_WORDS = (*WORDS, *WORD_FIELDS)
-_FRACTIONS = (
-    *(name for name in NUMBERS if name not in WHOLE_NUMBERS),
-    *(name for name in WORKLOAD_FIELDS if name not in (*WHOLE_FIELDS, *WORD_FIELDS)),
+from sweep.study.samplers import SAMPLERS, SamplerKind
+from sweep.study.searchable import (
+    SEARCHABLE,
+    SEARCHABLE_FRACTIONS,
+    SEARCHABLE_WORDS,
+    searched_value,
 )
-#: Trials of a study, and points of a grid.
-MAX_TRIALS = 10_000_000
-
-#: The keys of each section; those of the study itself under "", of a parameter under its type.
-Fields = Mapping[str, list[str]]
-#: Return a value of something searchable as the simulator takes it, or raise ValueError.
-Domain = Callable[[str, Any], Any]
-
-_SIZES = ("page_size", "data_memory", "tag_block_size", "zram_size", "swap_size", "readahead_size")
-_TYPES = ("categorical", "int", "float")
-_WORDING = {
-    "string_type": "should be text",
-    "int_type": "should be a whole number",
-    "float_type": "should be a number",
-    "finite_number": "should be a finite number",
-    "bool_type": "should be true or false",
-    "list_type": "should be a list",
-    "dict_type": "should be a mapping",
-    "model_type": "should be a mapping",
-    "model_attributes_type": "should be a mapping",
-    "greater_than_equal": "should be at least {ge}",
-    "greater_than": "should be above {gt}",
-    "less_than_equal": "should be at most {le}",
-    "less_than": "should be below {lt}",
-    "too_short": "should have an entry or more",
-    "string_too_short": "should not be empty",
-    "string_too_long": "should have at most {max_length} characters",
-    "string_pattern_mismatch": "should be of letters, digits, '.', '_' and '-', and begin with a "
-    "letter or a digit",
-}
+from sweep.study.space import Space, spaces_of
+from sweep.study.values import MAX_TRIALS
+from sweep.study.wording import suggest
+from sweep.study.yaml_source import Mistake, Place, Section
 
 
-def explain(problem: Any, fields: Fields) -> tuple[Place, str, bool]:
-    """Return (place, message, whether it is about the key) of an error of pydantic."""
-    place: Place = tuple(problem["loc"])
-    kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
-    name = name_of(place)
-    if kind == "extra_forbidden":
-        return place, _unknown_key(place, fields), True
-    if kind == "missing":
-        return place[:-1], f"key {name} is missing", False
-    if kind == "union_tag_not_found":
-        return place, f"{name}: key type is missing{suggest('', _TYPES)}", False
-    if kind == "union_tag_invalid":
-        found = given.get("type") if isinstance(given, dict) else given
-        return (*place, "type"), f"unknown type {_say(found)}{suggest(str(found), _TYPES)}", False
-    if kind in ("enum", "literal_error"):
-        words = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return place, f"{name} cannot be {_say(given)}{suggest(str(given), words)}", False
-    if kind == "value_error":
-        error = str(context.get("error"))
-        return place, error if name in error else f"{name}: {error}", False
-    if len(place) > 5 and place[3] == "choices":
-        # One error for each type that a choice may have.
-        name = name_of(place[:5])
-        return place[:5], f"{name} should be text or a number, not {_say(given)}", False
-    context = {key: f"{x:g}" if isinstance(x, float) else x for key, x in context.items()}
-    what = _WORDING[kind].format(**context) if kind in _WORDING else str(problem["msg"])
-    if kind == "int_type" and name in _SIZES:
-        what = "should be a size such as 4KiB"
-    return place, f"{name} {what}{_hint(place, what, given, fields)}, not {_say(given)}", False
+def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> Iterator[Mistake]:
+    """Yield every mistake that no single value shows.
 
-
-def _hint(place: Place, what: str, given: Any, fields: Fields) -> str:
-    if what.endswith("mapping"):
-        if place[0] != "parameters":
-            return f" with the keys {', '.join(_fields_at((*place, ''), fields))}"
-        one = "{type: categorical, choices: […]}"
-        return f" such as {one if len(place) > 1 else '{eviction: ' + one + '}'}"
-    if what.endswith("whole number") and "tag_block_size" in place:
-        return " of bytes"
-    if what.endswith("text") and isinstance(given, bool | int | float):
-        return " (in quotes)"
-    return ""
-
-
-def _unknown_key(place: Place, fields: Fields) -> str:
-    key = str(place[-1])
-    homes = [section or "the study itself" for section in fields if key in fields[section]]
-    homes = [home for home in homes if home not in _TYPES]
-    if homes:
-        return f"unknown key {key}; it is a key of {', '.join(homes)}"
-    return f"unknown key {key or repr(key)}{suggest(key, _fields_at(place, fields))}"
-
-
-def _fields_at(place: Place, fields: Fields) -> list[str]:
-    section = str(place[0]) if len(place) > 1 else ""
-    if section == "policies" and len(place) > 3:
-        # What stands in one of the policies is what stands in a study without any.
-        return _fields_at(place[2:], fields)
-    if section == "parameters" and len(place) > 2:
-        section = str(place[2])
-    return fields.get(section, [])
-
-
-def _say(value: object) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def check_study(
-    source: Source, data: dict[str, Any], machine: dict[str, int], domain: Domain, look: bool
-) -> None:
-    """Note every mistake of `data` that is not one of a single value.
-
-    `machine` has the sizes that are right in themselves, in bytes; `look` for traces too.
+    Parameters
+    ----------
+    data
+        The raw data of the study, with a list of workloads.
+    sizes
+        The settings of its machine that are right by themselves; sizes are in bytes.
+    folder
+        Where the traces are looked for; None to leave them alone.
     """
-    _check_sections(source, data)
+    yield from _check_sections(data)
     for space in spaces_of(data):
-        place, parameters = space.searched_place, space.searched
-        sizes = [
-            _check_parameter(source, (*place, name), name, raw, domain)
-            for name, raw in parameters.items()
-        ]
-        _check_twice(source, data, space)
-        _check_sampler(source, data, space, sizes)
-    check_policies(source, data)
-    _check_constraints(source, data)
-    _check_metrics(source, data)
-    check_workloads(source, data, machine, look)
+        for name, raw in space.searched.items():
+            yield from _check_parameter((*space.searched_place, name), name, raw)
+        yield from _check_fixed_and_searched(data, space)
+        yield from _check_sampler(data, space)
+    yield from check_policies(data)
+    yield from _check_constraints(data)
+    yield from _check_objectives(data)
+    yield from check_workloads(data, sizes, folder)
 
 
-def _check_sections(source: Source, data: dict[str, Any]) -> None:
-    """Check that a study says what it searches, once."""
+def _check_sections(data: Section) -> Iterator[Mistake]:
+    """Check that a study has `parameters`, or `policies` that have them, and not both."""
     if "policies" not in data:
         if "parameters" not in data:
-            source.complain((), "key parameters is missing (or policies)")
+            yield Mistake((), "key parameters is missing (or policies)")
         return
     for name in ("policy", "parameters"):
         if name in data:
             message = f"{name} stands in each of the policies, where there are policies"
-            source.complain((name,), message, key=True)
+            yield Mistake((name,), message, about_key=True)
 
 
-def _check_parameter(
-    source: Source, place: Place, name: str, raw: Any, domain: Domain
-) -> int | None:
-    """Check one parameter; return how many values a grid has of it, if that is known."""
+def _check_parameter(place: Place, name: str, raw: Any) -> Iterator[Mistake]:
     if name not in SEARCHABLE:
         message = f"unknown parameter {name or repr(name)}{suggest(name, SEARCHABLE)}"
-        source.complain(place, message, key=True)
-        return None
-    if not isinstance(raw, dict):
-        return None
-    if raw.get("type") == "categorical" and isinstance(raw.get("choices"), list):
-        return _check_choices(source, (*place, "choices"), name, raw["choices"], domain)
-    if raw.get("type") in ("int", "float"):
-        return _check_range(source, place, name, raw, domain)
-    return None
+        yield Mistake(place, message, about_key=True)
+    elif not isinstance(raw, dict):
+        return
+    elif raw.get("type") == "categorical" and isinstance(raw.get("choices"), list):
+        yield from _check_choices((*place, "choices"), name, raw["choices"])
+    elif raw.get("type") in ("int", "float"):
+        yield from _check_range(place, name, raw)
 
 
-def _check_choices(
-    source: Source, place: Place, name: str, choices: list[Any], domain: Domain
-) -> int:
-    seen = []
+def _check_choices(place: Place, name: str, choices: list[Any]) -> Iterator[Mistake]:
+    values: list[Any] = []
     for i, choice in enumerate(choices):
-        if not isinstance(choice, str) and not _number(choice, (int, float)):
+        if not isinstance(choice, str) and not _is_number(choice, "float"):
             continue
-        value = _value(source, (*place, i), name, choice, domain)
-        if value is not None and value in seen:
-            source.complain((*place, i), f"{name}: {choice} is a choice twice")
-        seen.append(value)
-    return len(choices)
+        try:
+            value = searched_value(name, choice)
+        except ValueError as error:
+            yield Mistake((*place, i), str(error))
+            continue
+        if value in values:
+            yield Mistake((*place, i), f"{name}: {choice} is a choice twice")
+        values.append(value)
 
 
-def _check_range(
-    source: Source, place: Place, name: str, raw: dict[str, Any], domain: Domain
-) -> int | None:
-    fits = "float" if name in _FRACTIONS else "int"
-    if name in _WORDS:
+def _check_range(place: Place, name: str, raw: Section) -> Iterator[Mistake]:
+    if name in SEARCHABLE_WORDS:
         message = f"{name} is a word, not a number: type categorical, with choices"
-        source.complain((*place, "type"), message)
-        return None
-    if raw["type"] != fits:
-        what = "a fraction" if fits == "float" else "a whole number"
-        source.complain((*place, "type"), f"{name} is {what}: type {fits}")
-        return None
-    kinds = int if fits == "int" else (int, float)
-    low, high, step = (raw.get(key) for key in ("low", "high", "step"))
+        yield Mistake((*place, "type"), message)
+        return
+    number_type = _number_type(name)
+    if raw["type"] != number_type:
+        what = "a fraction" if number_type == "float" else "a whole number"
+        yield Mistake((*place, "type"), f"{name} is {what}: type {number_type}")
+        return
+    low, high = raw.get("low"), raw.get("high")
     for key, end in (("low", low), ("high", high)):
-        if _number(end, kinds):
-            _value(source, (*place, key), name, end, domain)
-    if not (_number(low, kinds) and _number(high, kinds)):
-        return None
+        if _is_number(end, number_type):
+            try:
+                searched_value(name, end)
+            except ValueError as error:
+                yield Mistake((*place, key), str(error))
+    if not (_is_number(low, number_type) and _is_number(high, number_type)):
+        return
     if low > high:
-        source.complain((*place, "low"), f"{name}: low {low} is above high {high}")
+        yield Mistake((*place, "low"), f"{name}: low {low} is above high {high}")
     log = raw.get("log") is True
     if log and low <= 0:
-        source.complain((*place, "low"), f"{name}: a log range begins above 0, not at {low}")
-    if log and "step" in raw and not (fits == "int" and step == 1):
-        source.complain((*place, "step"), f"{name}: a log range has no step")
-    if step is None and fits == "int" and "step" not in raw:
-        step = 1
-    if not _number(step, kinds) or step <= 0 or low > high:
+        yield Mistake((*place, "low"), f"{name}: a log range begins above 0, not at {low}")
+    if log and "step" in raw and not (number_type == "int" and raw["step"] == 1):
+        yield Mistake((*place, "step"), f"{name}: a log range has no step")
+    yield from _check_step(place, name, raw)
+
+
+def _number_type(name: str) -> str:
+    """Return the type that a range of a number has."""
+    return "float" if name in SEARCHABLE_FRACTIONS else "int"
+
+
+def _is_number(value: Any, number_type: str) -> TypeGuard[float]:
+    """Return whether a value is a finite number; of type int, whether it is a whole one."""
+    types = (int, float) if number_type == "float" else (int,)
+    return isinstance(value, types) and not isinstance(value, bool) and isfinite(value)
+
+
+class _Steps(NamedTuple):
+    """A range with a step, in decimal as it was written: 0.3 is then three steps of 0.1."""
+
+    low: Decimal
+    high: Decimal
+    step: Decimal
+
+    @property
+    def number_of_values(self) -> int:
+        """How many values the range has."""
+        return int((self.high - self.low) // self.step) + 1
+
+    @property
+    def missed(self) -> Decimal:
+        """How far `high` is above the last value."""
+        return (self.high - self.low) % self.step
+
+
+def _steps_of(name: str, raw: Section) -> _Steps | None:
+    """Return the steps of a range; None if it has no step, or is no range of the right type."""
+    number_type = _number_type(name)
+    if name in SEARCHABLE_WORDS or raw.get("type") != number_type:
         return None
-    return _check_step(source, place, name, (low, high, step), fits)
-
-
-def _check_step(
-    source: Source, place: Place, name: str, ends: tuple[float, float, float], fits: str
-) -> int | None:
-    """Return how many values a range has; its high is one of them, as it says."""
-    # In decimal, as it was written: 0.3 is three steps of 0.1.
-    low, high, step = (Decimal(str(end)) for end in ends)
-    if fits == "float" and (high - low) / step > MAX_TRIALS:
-        source.complain((*place, "step"), f"{name}: step {ends[2]} makes over {MAX_TRIALS} values")
+    ends = [raw.get("low"), raw.get("high"), raw.get("step", 1 if number_type == "int" else None)]
+    if not all(_is_number(end, number_type) for end in ends):
         return None
-    missed = (high - low) % step
-    if missed and step > high - low:
-        message = f"{name}: step {ends[2]} is wider than from {ends[0]} to {ends[1]}"
-        source.complain((*place, "step"), message)
-    elif missed:
-        message = f"{name}: steps of {ends[2]} from {ends[0]} miss {ends[1]}"
-        source.complain((*place, "high"), f"{message}, did you mean {high - missed}?")
-    return int((high - low) // step) + 1
+    steps = _Steps(*(Decimal(str(end)) for end in ends))
+    return steps if steps.step > 0 and steps.low <= steps.high else None
 
 
-def _number(value: Any, kinds: Any) -> TypeGuard[float]:
-    return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
+def _has_too_many(name: str, steps: _Steps) -> bool:
+    """Return whether a fraction has more values than a study may have trials."""
+    values = (steps.high - steps.low) / steps.step
+    return _number_type(name) == "float" and values > MAX_TRIALS
 
 
-def _value(source: Source, place: Place, name: str, raw: Any, domain: Domain) -> Any:
-    """Return `raw` as a value of `name`, or complain at `place` and return None."""
-    try:
-        return domain(name, raw)
-    except ValueError as error:
-        source.complain(place, str(error))
-        return None
+def _check_step(place: Place, name: str, raw: Section) -> Iterator[Mistake]:
+    """Check that the steps of a range end at its high."""
+    steps = _steps_of(name, raw)
+    if steps is None:
+        return
+    low, high, step = raw["low"], raw["high"], raw.get("step", 1)
+    if _has_too_many(name, steps):
+        yield Mistake((*place, "step"), f"{name}: step {step} makes over {MAX_TRIALS} values")
+    elif steps.missed and steps.step > steps.high - steps.low:
+        message = f"{name}: step {step} is wider than from {low} to {high}"
+        yield Mistake((*place, "step"), message)
+    elif steps.missed:
+        meant = steps.high - steps.missed
+        message = f"{name}: steps of {step} from {low} miss {high}, did you mean {meant}?"
+        yield Mistake((*place, "high"), message)
 
 
-def _check_twice(source: Source, data: dict[str, Any], space: Space) -> None:
-    sections: list[tuple[Place, Any]] = [(space.place, space.fixed)]
+def _check_fixed_and_searched(data: Section, space: Space) -> Iterator[Mistake]:
+    """Check that nothing is both fixed and searched."""
+    sections: list[tuple[Place, Any]] = [(space.fixed_place, space.fixed)]
     sections += [((name,), data.get(name)) for name in ("machine", "costs")]
     for place, fixed in sections:
         for name in fixed if isinstance(fixed, dict) else ():
             if name in space.searched:
                 message = f"{name} is both fixed and searched (parameters.{name})"
-                source.complain((*place, name), message, key=True)
+                yield Mistake((*place, name), message, about_key=True)
 
 
-def _check_sampler(
-    source: Source, data: dict[str, Any], space: Space, sizes: list[int | None]
-) -> None:
-    if not space.searched:
+def _check_sampler(data: Section, space: Space) -> Iterator[Mistake]:
+    """Check that the sampler can search a space."""
+    section = data.get("sampler")
+    name = section.get("name") if isinstance(section, dict) else None
+    if not space.searched or not isinstance(name, str):
         return
-    sampler = data.get("sampler")
-    name = sampler.get("name") if isinstance(sampler, dict) else None
-    if name == "grid":
-        _check_grid(source, data, space, sizes)
-    elif isinstance(name, str) and "n_trials" not in data:
-        source.complain((), "key n_trials is missing")
-    if name == "cmaes":
-        _check_cmaes(source, data, space.searched)
+    kind = SAMPLERS.get(name)
+    if kind is not None and kind.enumerates:
+        yield from _check_grid(data, space, name)
+    elif "n_trials" not in data:
+        yield Mistake((), "key n_trials is missing")
+    if kind is not None:
+        yield from _check_limits(data, space, name, kind)
 
 
-def _check_cmaes(source: Source, data: dict[str, Any], parameters: dict[str, Any]) -> None:
+def _check_limits(data: Section, space: Space, name: str, kind: SamplerKind) -> Iterator[Mistake]:
+    """Check a study against what a sampler cannot do."""
     place = ("sampler", "name")
     objectives, generation = data.get("objectives"), data.get("generation")
-    if isinstance(objectives, list) and len(objectives) > 1:
-        source.complain(place, "cmaes takes one objective, did you mean nsga2?")
-    if data.get("constraints"):
-        source.complain(place, "cmaes does not see constraints, did you mean tpe?")
-    ranges = [raw for raw in parameters.values() if isinstance(raw, dict)]
-    ranges = [raw for raw in ranges if raw.get("type") in ("int", "float")]
-    if parameters and sum(raw.get("low") != raw.get("high") for raw in ranges) < 2:
-        message = "cmaes needs two parameters of type int or float, did you mean tpe?"
-        source.complain(place, message)
-    if _number(generation, int) and 2 <= generation < 4:
-        source.complain(("generation",), "cmaes needs a generation of at least 4")
+    if not kind.takes_several_objectives and isinstance(objectives, list) and len(objectives) > 1:
+        yield Mistake(place, f"{name} takes one objective, did you mean nsga2?")
+    if not kind.takes_constraints and data.get("constraints"):
+        yield Mistake(place, f"{name} does not see constraints, did you mean tpe?")
+    ranges = [
+        raw
+        for raw in space.searched.values()
+        if isinstance(raw, dict) and raw.get("type") in ("int", "float")
+    ]
+    if kind.needs_two_ranges and sum(raw.get("low") != raw.get("high") for raw in ranges) < 2:
+        message = f"{name} needs two parameters of type int or float, did you mean tpe?"
+        yield Mistake(place, message)
+    # A generation below 2 is refused of every sampler.
+    if _is_number(generation, "int") and 2 <= generation < kind.min_generation:
+        message = f"{name} needs a generation of at least {kind.min_generation}"
+        yield Mistake(("generation",), message)
 
 
-def _check_grid(
-    source: Source, data: dict[str, Any], space: Space, sizes: list[int | None]
-) -> None:
-    trials = data.get("n_trials")
+def _check_grid(data: Section, space: Space, sampler: str) -> Iterator[Mistake]:
+    """Check that a grid has an end, and the trials that the study wants."""
     for name, raw in space.searched.items():
         if isinstance(raw, dict) and raw.get("type") == "float" and "step" not in raw:
-            message = f"grid: {name} needs a step, or it has points without end"
-            source.complain((*space.searched_place, name), message)
-    if not sizes or None in sizes:
+            message = f"{sampler}: {name} needs a step, or it has points without end"
+            yield Mistake((*space.searched_place, name), message)
+    counts = [_count_values(name, raw) for name, raw in space.searched.items()]
+    known_counts = [count for count in counts if count is not None]
+    if len(known_counts) < len(counts):
         return
-    points = prod(size for size in sizes if size is not None)
+    points, trials = prod(known_counts), data.get("n_trials")
     if points > MAX_TRIALS:
-        message = f"grid: there are more than {MAX_TRIALS} points, did you mean random?"
-        source.complain(("sampler", "name"), message)
+        message = f"{sampler}: there are more than {MAX_TRIALS} points, did you mean random?"
+        yield Mistake(("sampler", "name"), message)
     elif isinstance(trials, int) and trials > points and "policies" not in data:
-        source.complain(("n_trials",), f"grid: there are {points} points, not {trials}")
+        yield Mistake(("n_trials",), f"{sampler}: there are {points} points, not {trials}")
 
 
-def _check_constraints(source: Source, data: dict[str, Any]) -> None:
+def _count_values(name: str, raw: Any) -> int | None:
+    """Return how many values a grid has of a parameter, if that is known."""
+    if name not in SEARCHABLE or not isinstance(raw, dict):
+        return None
+    if raw.get("type") == "categorical" and isinstance(raw.get("choices"), list):
+        return len(raw["choices"])
+    steps = _steps_of(name, raw)
+    return None if steps is None or _has_too_many(name, steps) else steps.number_of_values
+
+
+def _check_constraints(data: Section) -> Iterator[Mistake]:
     constraints = data.get("constraints")
-    for i, bound in enumerate(constraints if isinstance(constraints, list) else ()):
-        if not isinstance(bound, dict):
+    for i, constraint in enumerate(constraints if isinstance(constraints, list) else ()):
+        if not isinstance(constraint, dict):
             continue
         place = ("constraints", i)
-        lower, upper = bound.get("lower"), bound.get("upper")
-        if "lower" not in bound and "upper" not in bound:
-            source.complain(place, "a constraint has the key lower or upper, or both")
-        if _number(lower, (int, float)) and _number(upper, (int, float)) and lower > upper:
-            source.complain((*place, "lower"), f"lower {lower} is above upper {upper}")
+        lower, upper = constraint.get("lower"), constraint.get("upper")
+        if "lower" not in constraint and "upper" not in constraint:
+            yield Mistake(place, "a constraint has the key lower or upper, or both")
+        if _is_number(lower, "float") and _is_number(upper, "float") and lower > upper:
+            yield Mistake((*place, "lower"), f"lower {lower} is above upper {upper}")
 
 
-def _check_metrics(source: Source, data: dict[str, Any]) -> None:
-    seen: set[str] = set()
+def _check_objectives(data: Section) -> Iterator[Mistake]:
+    """Check that no metric is an objective twice."""
+    metrics: set[str] = set()
     objectives = data.get("objectives")
     for i, objective in enumerate(objectives if isinstance(objectives, list) else ()):
         metric = objective.get("metric") if isinstance(objective, dict) else None
         if isinstance(metric, str):
-            if metric in seen:
-                source.complain(("objectives", i, "metric"), f"{metric} is an objective twice")
-            seen.add(metric)
+            if metric in metrics:
+                yield Mistake(("objectives", i, "metric"), f"{metric} is an objective twice")
+            metrics.add(metric)

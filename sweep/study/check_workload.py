@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from core.accesses import read_page_size
 from core.events import EventsError, read_machine
 from core.frontend.run import SETTINGS, TWO_SWAPS
 from core.machine import Machine
 from core.workload.synthetic import PARAMETERS
-from sweep.study.check_policy import spaces_of
+from sweep.study.space import spaces_of
 from sweep.study.values import is_size
+from sweep.study.wording import suggest
 from sweep.study.workloads import (
     DEFAULT_PAGE_SIZE,
     KINDS,
@@ -21,42 +22,52 @@ from sweep.study.workloads import (
     own_parameters,
     title_of,
 )
-from sweep.study.yaml_source import Place, Source, suggest
-
-Mapping = dict[str, Any]
+from sweep.study.yaml_source import Mistake, Place, Section
 
 
-def check_workloads(source: Source, data: Mapping, machine: dict[str, int], look: bool) -> None:
-    """Note every mistake in the workloads of `data`; `look` for their files too."""
-    raw = data.get("workload")
-    workloads = [one for one in raw if isinstance(one, dict)] if isinstance(raw, list) else []
-    found = [name for space in spaces_of(data) for name in space.searched]
-    searched = [name for name in dict.fromkeys(found) if name in WORKLOAD_FIELDS]
-    if not workloads or not isinstance(raw, list) or len(workloads) < len(raw):
+def check_workloads(data: Section, sizes: dict[str, int], folder: Path | None) -> Iterator[Mistake]:
+    """Yield what is wrong with the workloads of a study.
+
+    Parameters
+    ----------
+    data
+        The raw data of the study, with a list of workloads.
+    sizes
+        The settings of its machine that are right by themselves; sizes are in bytes.
+    folder
+        Where the traces are looked for; None to leave them alone.
+    """
+    section = data.get("workload")
+    if not isinstance(section, list) or not section:
         return
+    workloads = [workload for workload in section if isinstance(workload, dict)]
+    if len(workloads) < len(section):
+        return
+    names = dict.fromkeys(name for space in spaces_of(data) for name in space.searched)
+    searched = [name for name in names if name in WORKLOAD_FIELDS]
     for i, workload in enumerate(workloads):
-        _check_kind(source, i, workload)
-        _check_parameters(source, i, workload, searched)
+        yield from _check_kind(i, workload)
+        yield from _check_parameters(i, workload, searched)
         if workload in workloads[:i]:
-            source.complain(("workload", i), f"{title_of(workload)} is a workload twice")
-        elif look:
-            _check_file(source, i, workload, machine)
+            yield Mistake(("workload", i), f"{title_of(workload)} is a workload twice")
+        elif folder is not None:
+            yield from _check_file(i, workload, sizes, folder)
     if all(kind_of(workload) for workload in workloads):
-        _check_use(source, data, workloads, searched)
-    if "data_memory" in machine and any("synthetic" in workload for workload in workloads):
-        size = machine.get("page_size", DEFAULT_PAGE_SIZE)
-        _check_machine(source, ("machine", "data_memory"), machine, size, 1)
+        yield from _check_use(data, workloads, searched)
+    if "data_memory" in sizes and any("synthetic" in workload for workload in workloads):
+        page_size = sizes.get("page_size", DEFAULT_PAGE_SIZE)
+        yield from _check_machine(("machine", "data_memory"), sizes, page_size, 1)
 
 
-def _check_kind(source: Source, i: int, workload: Mapping) -> None:
+def _check_kind(i: int, workload: Section) -> Iterator[Mistake]:
     kinds = [kind for kind in KINDS if kind in workload]
     if len(kinds) != 1:
         what = f"not {' and '.join(kinds)}" if kinds else "one of them"
         message = f"a workload has the key trace, accesses or synthetic, {what}"
-        source.complain(("workload", i), message)
+        yield Mistake(("workload", i), message)
 
 
-def _check_parameters(source: Source, i: int, workload: Mapping, searched: list[str]) -> None:
+def _check_parameters(i: int, workload: Section, searched: list[str]) -> Iterator[Mistake]:
     kind, own = kind_of(workload), own_parameters(workload)
     if kind is None or (kind == "synthetic" and not own):
         return
@@ -64,40 +75,41 @@ def _check_parameters(source: Source, i: int, workload: Mapping, searched: list[
         place = ("workload", i, name)
         if name in PARAMETERS and name not in own:
             why = f"it has {', '.join(own)}" if own else "it is as it was captured"
-            source.complain(place, f"{title_of(workload)} has no {name}: {why}", key=True)
+            message = f"{title_of(workload)} has no {name}: {why}"
         elif name in searched:
             message = f"{name} is both fixed and searched (parameters.{name})"
-            source.complain(place, message, key=True)
         elif name == "seed" and not is_random(workload, searched):
-            source.complain(place, f"seed: nothing is random in {title_of(workload)}", key=True)
+            message = f"seed: nothing is random in {title_of(workload)}"
+        else:
+            continue
+        yield Mistake(place, message, about_key=True)
 
 
-def _check_use(
-    source: Source, data: Mapping, workloads: list[Mapping], searched: list[str]
-) -> None:
+def _check_use(data: Section, workloads: list[Section], searched: list[str]) -> Iterator[Mistake]:
     """Check that what is fixed or searched of workloads acts on one of them."""
     made = [workload for workload in workloads if kind_of(workload) != "trace"]
     why = "acts on accesses and synthetic workloads; a trace is as it was captured"
     machine = data.get("machine")
     for name in machine if isinstance(machine, dict) else ():
         if name in SETTINGS and not made:
-            source.complain(("machine", name), f"{name} {why}", key=True)
+            yield Mistake(("machine", name), f"{name} {why}", about_key=True)
     for name in searched:
         place = next(
             (*space.searched_place, name) for space in spaces_of(data) if name in space.searched
         )
         if name in SETTINGS and not made:
-            source.complain(place, f"{name} {why}", key=True)
-        elif name in PARAMETERS and not any(name in own_parameters(one) for one in made):
-            source.complain(place, f"no workload of the study has {name}", key=True)
-    _check_swap(source, data)
-    times = data.get("replicates")
-    if isinstance(times, int) and times > 1 and not any(is_random(o, searched) for o in made):
-        source.complain(("replicates",), "nothing is random in these workloads", key=True)
+            yield Mistake(place, f"{name} {why}", about_key=True)
+        elif name in PARAMETERS and not any(name in own_parameters(workload) for workload in made):
+            yield Mistake(place, f"no workload of the study has {name}", about_key=True)
+    yield from _check_swap(data)
+    replicates = data.get("replicates")
+    random = any(is_random(workload, searched) for workload in made)
+    if isinstance(replicates, int) and replicates > 1 and not random:
+        yield Mistake(("replicates",), "nothing is random in these workloads", about_key=True)
 
 
-def _check_swap(source: Source, data: Mapping) -> None:
-    """Check that swap is one of memory and a device, in each space of the study."""
+def _check_swap(data: Section) -> Iterator[Mistake]:
+    """Check that pages are swapped to memory or to a device, not to both, in each space."""
     machine = data.get("machine")
     fixed = machine if isinstance(machine, dict) else {}
     for space in spaces_of(data):
@@ -106,25 +118,27 @@ def _check_swap(source: Source, data: Mapping) -> None:
         }
         places |= {name: (*space.searched_place, name) for name in space.searched}
         if "zram_size" in places and "swap_size" in places:
-            source.complain(places["swap_size"], TWO_SWAPS, key=True)
+            yield Mistake(places["swap_size"], TWO_SWAPS, about_key=True)
             return
 
 
-def _check_file(source: Source, i: int, workload: Mapping, machine: dict[str, int]) -> None:
+def _check_file(
+    i: int, workload: Section, sizes: dict[str, int], folder: Path
+) -> Iterator[Mistake]:
+    """Check that a recording is there, and that the study's machine can replay it."""
     kind = kind_of(workload)
     name = workload.get(kind) if kind in ("trace", "accesses") else None
     if not isinstance(name, str) or not name:
         return
-    place = source.place_of(("workload", i, str(kind)))
-    path = source.path.parent / name
+    place, path = ("workload", i, str(kind)), folder / name
     try:
-        captured = read_machine(path) if kind == "trace" else read_page_size(path)
+        page_size, data_pages = read_machine(path) if kind == "trace" else read_page_size(path)
     except EventsError as error:
-        source.complain(place, f"{error}{_hint(str(kind), path, str(error))}")
+        yield Mistake(place, f"{error}{_hint(str(kind), path, str(error))}")
     except ValueError as error:
-        source.complain(place, f"{name}: cannot be opened: {error}")
+        yield Mistake(place, f"{name}: cannot be opened: {error}")
     else:
-        _check_machine(source, place, machine, *captured)
+        yield from _check_machine(place, sizes, page_size, data_pages)
 
 
 def _hint(kind: str, path: Path, error: str) -> str:
@@ -132,7 +146,7 @@ def _hint(kind: str, path: Path, error: str) -> str:
     if "no such file" in error:
         names = sorted(other.name for other in path.parent.glob("*.parquet"))
         return suggest(path.name, names[:20])
-    other, reader = {
+    other_kind, reader = {
         "trace": ("accesses", read_page_size),
         "accesses": ("trace", read_machine),
     }[kind]
@@ -140,21 +154,33 @@ def _hint(kind: str, path: Path, error: str) -> str:
         reader(path)
     except (EventsError, ValueError):
         return ""
-    return f", did you mean {other}: {path.name}?"
+    return f", did you mean {other_kind}: {path.name}?"
 
 
 def _check_machine(
-    source: Source, place: Place, machine: dict[str, int], page_size: int, data_pages: int
-) -> None:
-    """Check the machine of a recording, changed as the study says."""
-    size = machine.get("page_size", page_size)
-    memory = machine.get("data_memory", size * (data_pages or 1))
-    if "data_memory" in machine:
+    place: Place, sizes: dict[str, int], page_size: int, data_pages: int
+) -> Iterator[Mistake]:
+    """Check the machine of a recording, changed as the study says.
+
+    Parameters
+    ----------
+    place
+        Where the recording is named: there a mistake is told, unless the study has a data_memory.
+    sizes
+        The machine of the study, in bytes.
+    page_size
+        That of the recording, in bytes.
+    data_pages
+        Those of the recording; 0 of one that was made on no machine.
+    """
+    size = sizes.get("page_size", page_size)
+    memory = sizes.get("data_memory", size * (data_pages or 1))
+    if "data_memory" in sizes:
         place = ("machine", "data_memory")
     if memory % size:
-        source.complain(place, f"data_memory is not a whole number of {size}-byte pages")
+        yield Mistake(place, f"data_memory is not a whole number of {size}-byte pages")
         return
     try:
         Machine(size, memory // size)
     except ValueError as error:
-        source.complain(place, f"machine: {error}")
+        yield Mistake(place, f"machine: {error}")

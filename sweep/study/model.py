@@ -1,16 +1,12 @@
-"""The study: what `study.yaml` may say, and what it says once every mistake is out of it."""
+"""The study: which keys and values `study.yaml` may have, and what is read off them."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-from core.costs import COST_FIELDS, COST_PRESETS, Costs
+from core.costs import COST_PRESETS, Costs
 from core.frontend.run import Reclaim
 from core.policy import (
     Admission,
@@ -28,8 +24,9 @@ from core.policy import (
     System,
     TaggedPlacement,
 )
-from sweep.study.check_search import MAX_TRIALS, SEARCHABLE, check_study, explain
+from sweep.study.samplers import SAMPLERS
 from sweep.study.values import (
+    MAX_TRIALS,
     CostPreset,
     Flag,
     Generator,
@@ -45,8 +42,6 @@ from sweep.study.values import (
     Whole,
     number_of,
 )
-from sweep.study.workloads import WORKLOAD_FIELDS
-from sweep.study.yaml_source import Source, SourceError, parse_source, read_source
 
 
 class _Model(BaseModel):
@@ -99,7 +94,7 @@ FileName = Annotated[Text, Field(min_length=1)]
 
 
 class Workload(_Model):
-    """Where events come from: one of a table of them, an access trace, a synthetic workload."""
+    """Where events come from: a table of them, an access trace, or a synthetic workload."""
 
     trace: Annotated[FileName, Field(description="Parquet file of mm events")] | None = None
     accesses: Annotated[FileName, Field(description="Parquet file of accesses")] | None = None
@@ -119,18 +114,18 @@ class Workload(_Model):
     burstiness: number_of("burstiness") | None = None  # type: ignore[valid-type]
 
     @property
-    def said(self) -> dict[str, Any]:
-        """What the study says of it."""
+    def given_fields(self) -> dict[str, Any]:
+        """The keys that the study gives, with their values."""
         return self.model_dump(exclude_none=True)
 
 
 class MachineFields(_Model):
-    """The machine, where it is not the one of the capture."""
+    """The machine; what is left out is as the capture was recorded, or the kernel's default."""
 
     page_size: PageSize | None = None
     data_memory: Size | None = None
     tag_block_size: TagBlockSize | None = None
-    # The kernel under accesses and synthetic workloads.
+    # The kernel under accesses and synthetic workloads; a trace of mm events is of its own kernel.
     reclaim: Reclaim | None = None
     zram_size: SizeOrZero | None = None
     swap_size: SizeOrZero | None = None
@@ -141,7 +136,7 @@ class MachineFields(_Model):
 
 
 class CostFields(_Model):
-    """A preset of nanoseconds, and those of it that the study changes."""
+    """What each operation costs in nanoseconds: a preset, and what the study changes of it."""
 
     preset: CostPreset | None = None
     reserve_base_ns: Nanoseconds | None = None
@@ -214,9 +209,9 @@ class Constraint(_Model):
 
 
 class Sampler(_Model):
-    """Which of Optuna's samplers asks, and its seed."""
+    """Which sampler asks for trials, and its seed."""
 
-    name: Literal["grid", "random", "qmc", "tpe", "nsga2", "nsga3", "cmaes", "gp"]
+    name: Literal[tuple(SAMPLERS)]  # type: ignore[valid-type]
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
 
 
@@ -241,13 +236,17 @@ class Study(_Model):
 
     @property
     def subspaces(self) -> list[Subspace]:
-        """What is searched in turn: `policies`, or else the one of `policy` and `parameters`."""
+        """What is searched in turn: each of `policies`, or else `policy` and `parameters`."""
         return self.policies or [Subspace(policy=self.policy, parameters=self.parameters or {})]
 
     @property
     def searched(self) -> dict[str, Parameter]:
-        """All that is searched, by name."""
-        return {name: one for space in self.subspaces for name, one in space.parameters.items()}
+        """All parameters that are searched, by name; of two subspaces, the later one's."""
+        return {
+            name: parameter
+            for subspace in self.subspaces
+            for name, parameter in subspace.parameters.items()
+        }
 
     def within(self, subspace: Subspace) -> Study:
         """Return the study that searches one subspace alone."""
@@ -255,7 +254,7 @@ class Study(_Model):
         return self.model_copy(update=content)
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes this study this one: all but its question and its length."""
+        """Return what must stay the same for a study to go on: all but question and n_trials."""
         content = self.model_dump(mode="json", exclude_unset=True)
         return {key: content[key] for key in content if key not in ("question", "n_trials")}
 
@@ -266,81 +265,8 @@ class Study(_Model):
         return Costs(**(vars(base) | values))
 
 
-def load_study(path: Path) -> tuple[Study, str]:
-    """Return the study in a file, and its text.
-
-    Raises
-    ------
-    SourceError
-        With every mistake in it, each by line and column.
-    """
-    source = read_source(path)
-    return validate_source(source), source.text
-
-
-def parse_study(text: str, path: Path) -> Study:
-    """Return the study in `text`, as it was stored; its traces are not looked for."""
-    return validate_source(parse_source(path, text), look=False)
-
-
-def validate_source(source: Source, look: bool = True) -> Study:
-    """Return the study in a parsed file; `look` for its traces too."""
-    data = source.data
-    if not isinstance(data, dict):
-        keys = ", ".join(_FIELDS[""])
-        source.complain((), f"a study is a mapping with the keys {keys}")
-        source.check()
-    data = dict(data)
-    # One workload or one name of a cost preset may stand alone.
-    if isinstance(data.get("workload"), dict):
-        data["workload"] = [data["workload"]]
-    if isinstance(data.get("costs"), str):
-        data["costs"] = {"preset": data["costs"]}
-    study = None
-    try:
-        study = Study.model_validate(data)
-    except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            place, message, key = explain(problem, _FIELDS)
-            source.complain(source.place_of(place), message, key=key)
-    check_study(source, data, _sizes(data.get("machine")), _searched_value, look)
-    source.check()
-    assert study is not None
-    return study
-
-
-def _sizes(machine: Any) -> dict[str, int]:
-    """Return the sizes of a machine that are right in themselves, in bytes."""
-    sizes: dict[str, int] = {}
-    for name, raw in machine.items() if isinstance(machine, dict) else ():
-        with suppress(ValidationError):
-            fields = MachineFields.model_validate({name: raw})
-            sizes |= fields.model_dump(exclude_none=True)
-    return sizes
-
-
-def _searched_value(name: str, raw: Any) -> Any:
-    """Return a value of something searchable, or raise ValueError with what is wrong."""
-    try:
-        return _domain(name).validate_python(raw)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0] | {"loc": (name,)}
-        raise ValueError(explain(problem, _FIELDS)[1]) from None
-
-
-@cache
-def _domain(name: str) -> TypeAdapter[Any]:
-    if name in COST_FIELDS:
-        return TypeAdapter(Nanoseconds)
-    if name == "tag_block_size":
-        return TypeAdapter(TagBlockSize)
-    for model in (Workload, MachineFields):
-        if name in WORKLOAD_FIELDS and name in model.model_fields:
-            return TypeAdapter(model.model_fields[name].rebuild_annotation())
-    return TypeAdapter(PolicyFields.model_fields[name].rebuild_annotation())
-
-
-_FIELDS: dict[str, list[str]] = {
+#: The keys of each section; those of the study itself under "", of a parameter under its type.
+SECTION_KEYS: dict[str, list[str]] = {
     section: list(model.model_fields)
     for section, model in (
         ("", Study),
@@ -358,37 +284,3 @@ _FIELDS: dict[str, list[str]] = {
         ("float", FloatRange),
     )
 }
-
-
-class _Draft7(GenerateJsonSchema):
-    schema_dialect = "http://json-schema.org/draft-07/schema#"
-
-    def nullable_schema(self, schema: Any) -> dict[str, Any]:
-        """Return the schema of what may be left out: a key that is there has a value."""
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: Any) -> dict[str, Any]:
-        """Return the schema of what has a default; None stands for none."""
-        found = super().default_schema(schema)
-        default = found.pop("default", None)
-        if isinstance(default, dict):
-            default = {key: value for key, value in default.items() if value is not None}
-        return found if default is None else {**found, "default": default}
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 7) of a study, for editors."""
-    schema = Study.model_json_schema(ref_template="#/definitions/{model}", schema_generator=_Draft7)
-    schema["definitions"] = schema.pop("$defs")
-    workload = schema["properties"]["workload"]
-    single = {"$ref": "#/definitions/Workload"}
-    schema["properties"]["workload"] = {"anyOf": [single, workload], "title": "Workload"}
-    searched = (schema, schema["definitions"]["Subspace"])
-    for one in searched:
-        one["properties"]["parameters"]["propertyNames"] = {"enum": list(SEARCHABLE)}
-    names = {"type": "string", "enum": list(COST_PRESETS)}
-    schema["properties"]["costs"] = {"anyOf": [{"$ref": "#/definitions/CostFields"}, names]}
-    return {"$schema": _Draft7.schema_dialect, **schema}
-
-
-__all__ = ["SourceError", "Study", "json_schema", "load_study", "parse_study"]

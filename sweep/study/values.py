@@ -1,4 +1,4 @@
-"""The kinds of values in a study: sizes, whole numbers, words; each says what is wrong with one."""
+"""The types of values in a study: sizes, whole numbers, words; each tells what is wrong."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from core.costs import COST_PRESETS
 from core.outcomes import UNITS
 from core.policy import NUMBERS, PRESETS, WHOLE_NUMBERS
 from core.workload.synthetic import GENERATORS
+from sweep.study.wording import suggest
 from sweep.study.workloads import WHOLE_FIELDS, bounds_of
-from sweep.study.yaml_source import suggest
 
+#: Trials of a study, and points of a grid, at most.
+MAX_TRIALS = 10_000_000
 #: What may be searched and is written as a size.
 SIZE_FIELDS = ("tag_block_size", "zram_size", "swap_size", "readahead_size")
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -48,7 +50,14 @@ def _page_size(value: int) -> int:
 
 
 def size_in_bytes(value: int | str | float, least: int = 1) -> int:
-    """Return the bytes of a size such as ``4KiB``, or of a whole number of them; 0 if `least` is.
+    """Return the bytes of a size such as ``4KiB``, or of a whole number of bytes.
+
+    Parameters
+    ----------
+    value
+        The size as a study, or an option of a command, has it.
+    least
+        1 to refuse 0, or 0 to take it.
 
     Raises
     ------
@@ -58,8 +67,8 @@ def size_in_bytes(value: int | str | float, least: int = 1) -> int:
     try:
         return TypeAdapter(Size if least else SizeOrZero).validate_python(value)
     except ValidationError as error:
-        told = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise ValueError(told[:1].lower() + told[1:]) from None
+        message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise ValueError(message[:1].lower() + message[1:]) from None
 
 
 def is_size(value: Any) -> bool:
@@ -71,7 +80,15 @@ def is_size(value: Any) -> bool:
 
 
 def known_word(kind: str, words: Iterable[str]) -> AfterValidator:
-    """Return what refuses a word that is none of a kind, with the one that was meant."""
+    """Return a validator that takes `words` alone, and tells which of them was meant.
+
+    Parameters
+    ----------
+    kind
+        What the words are, in the message: ``unknown metric time_saved``.
+    words
+        The words.
+    """
     known = list(words)
 
     def check(word: str) -> str:
@@ -99,7 +116,7 @@ Size = Annotated[
         }
     ),
 ]
-#: A size that may be none.
+#: A size that may be 0.
 SizeOrZero = Annotated[
     int,
     BeforeValidator(_size),
@@ -120,8 +137,6 @@ CostPreset = Annotated[
     known_word("cost preset", COST_PRESETS),
     WithJsonSchema({"type": "string", "enum": list(COST_PRESETS)}),
 ]
-
-
 Generator = Annotated[
     str,
     known_word("synthetic workload", GENERATORS),
@@ -130,14 +145,16 @@ Generator = Annotated[
 
 
 def number_of(name: str) -> Any:
-    """Return the kind of a workload's parameter, of a setting or policy field that is a number."""
+    """Return the type of a policy field, workload parameter or setting of the kernel: a number."""
     if name in NUMBERS:
         least, most = NUMBERS[name]
-        kind = Whole if name in WHOLE_NUMBERS else Number
-        # A share below 1 is written so, not by the number before it.
-        return Annotated[
-            kind, Field(ge=least, lt=1) if 0.9 < most < 1 else Field(ge=least, le=most)
-        ]
-    least, most = bounds_of(name)
-    kind = Whole if name in WHOLE_FIELDS else Number
-    return Annotated[kind, Field(ge=least, le=most)]
+        whole = name in WHOLE_NUMBERS
+    else:
+        least, most = bounds_of(name)
+        whole = name in WHOLE_FIELDS
+    # The bound of a ratio that must stay below 1 is the float before 1: messages should say 1.
+    below_one = 0.9 < most < 1
+    return Annotated[
+        Whole if whole else Number,
+        Field(ge=least, lt=1) if below_one else Field(ge=least, le=most),
+    ]

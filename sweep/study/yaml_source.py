@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -17,16 +16,22 @@ from ruamel.yaml.reader import ReaderError
 
 from core.errors import InputError
 
-#: Where something is in the data: keys and list places from the top.
+#: The keys and list indices that lead to a value: ("workload", 0, "trace").
 Place = tuple[str | int, ...]
+#: A line and a column of the text, both counted from 1.
+Position = tuple[int, int]
+#: A mapping of the study file, as YAML gives it: nothing in it is checked yet.
+Section = dict[str, Any]
 
-#: Values in a file, aliases counted as often as they stand: a bomb is not worth its memory.
+#: The most values in a file. A value counts once for each alias of it, so that aliases of aliases
+#: cannot fill the memory.
 MAX_VALUES = 100_000
-#: Larger numbers mean nothing here, and more digits than Python prints would break messages.
+#: No setting needs a larger number, and Python refuses to print one of thousands of digits.
 MAX_NUMBER = 2**64
+#: The kinds of values that a study may hold, by YAML's tags.
 _TAGS = ("str", "int", "float", "bool", "null", "seq", "map", "timestamp", "merge", "value")
-#: What YAML's errors say, and what that means for the file.
-_PLAIN = (
+#: Parts of the YAML parser's messages, as regular expressions, and plain words for them.
+_PLAIN_WORDS = (
     (r"found character '\\t'.*", "a tab; YAML is indented with spaces"),
     (r"that cannot start any token", "that begins no value (quote the text?)"),
     (r"mapping values are not.*", "a ':' out of place (quote the text, or mind the indentation?)"),
@@ -38,77 +43,110 @@ _PLAIN = (
 )
 
 
-@dataclass(frozen=True, order=True)
-class Mistake:
-    """One thing wrong in a file; lines and columns count from 1."""
+class Mistake(NamedTuple):
+    """Something that is wrong in the data of a study, as a check finds it.
 
+    `about_key` says that the key at `place` is wrong, not its value: the error then points at the
+    key.
+    """
+
+    place: Place
+    message: str
+    about_key: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class LocatedMistake:
+    """Something that is wrong in a file, with its line and column, both counted from 1."""
+
+    file: Path
     line: int
     column: int
-    message: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {_on_one_line(self.what)}"
 
 
 class SourceError(InputError):
-    """All that is wrong with a file, a line each: ``file:line:column: what``."""
+    """All that is wrong with a file; its text has one line for each mistake.
 
-    def __init__(self, path: Path | str, mistakes: Iterable[Mistake]) -> None:
-        self.path = path
-        self.mistakes = sorted({Mistake(m.line, m.column, _line(m.message)) for m in mistakes})
-        super().__init__(
-            "\n".join(f"{path}:{m.line}:{m.column}: {m.message}" for m in self.mistakes)
-        )
+    Parameters
+    ----------
+    mistakes
+        At least one. They are kept, without repetitions, in the order of the file. As an
+        `InputError` the error stands for the first of them.
+    """
+
+    def __init__(self, mistakes: Iterable[LocatedMistake]) -> None:
+        self.mistakes = sorted(set(mistakes))
+        first = self.mistakes[0]
+        super().__init__(first.what, file=first.file, line=first.line, column=first.column)
+
+    def __str__(self) -> str:
+        return "\n".join(str(mistake) for mistake in self.mistakes)
 
 
-def _line(text: str) -> str:
-    """Return `text` as one line that any terminal can show."""
+def _on_one_line(text: str) -> str:
+    """Return `text` with line breaks and other control characters escaped."""
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return "".join(shown)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Source:
-    """The data of a YAML file and where each part of it stands.
+    """The data of a YAML text, and where each part of it stands.
 
-    What cannot be read (no value, a number without end, an alias of itself) is None in `data` and
-    was complained of: nothing else is said of its value.
+    A value that cannot be read (a key without a value, a number of over 64 bits, an alias of
+    itself) is None in `data`, its place is in `unread`, and what is wrong with it is one of the
+    `mistakes`.
     """
 
     path: Path
     text: str
-    data: Any = None
-    mistakes: list[Mistake] = field(default_factory=list)
-    _keys: dict[Place, tuple[int, int]] = field(default_factory=dict)
-    _values: dict[Place, tuple[int, int]] = field(default_factory=dict)
-    _unread: set[Place] = field(default_factory=set)
+    data: Any
+    mistakes: tuple[LocatedMistake, ...]
+    key_positions: dict[Place, Position]
+    value_positions: dict[Place, Position]
+    unread: frozenset[Place]
 
-    def complain(self, place: Place, message: str, *, key: bool = False) -> None:
-        """Note a mistake at `place`, or at the nearest place above it that the file has."""
-        if place in self._unread and not key:
-            return
-        first, others = (self._keys, self._values) if key else (self._values, self._keys)
-        while place not in first and place not in others and place:
+    def error(self, mistakes: Iterable[Mistake]) -> SourceError:
+        """Return the error that tells `mistakes`, and those that were noted while reading.
+
+        Of a value that could not be read, only the reason for that is told.
+        """
+        located = list(self.mistakes)
+        for place, message, about_key in mistakes:
+            known_place = self.place_in_data(place)
+            if about_key or known_place not in self.unread:
+                line, column = self._position_of(known_place, about_key)
+                located.append(LocatedMistake(self.path, line, column, message))
+        return SourceError(located)
+
+    def _position_of(self, place: Place, about_key: bool) -> Position:
+        """Return where a place is in the text, or the nearest place above it that is there."""
+        first, second = self.value_positions, self.key_positions
+        if about_key:
+            first, second = second, first
+        while place not in first and place not in second and place:
             place = place[:-1]
-        line, column = first.get(place) or others.get(place) or (1, 1)
-        self.mistakes.append(Mistake(line, column, message))
+        return first.get(place) or second.get(place) or (1, 1)
 
-    def place_of(self, place: Place) -> Place:
+    def place_in_data(self, place: Place) -> Place:
         """Return `place` without the parts that name nothing in the data.
 
-        Those are the tags that pydantic gives the members of a union, and the 0 of something that
-        stands alone where a list of it may stand.
+        Pydantic adds the tag of a union's member: ("parameters", "headroom", "float", "low") loses
+        its "float". A workload that stands alone is checked as a list of one: ("workload", 0,
+        "trace") loses its 0.
         """
-        found: list[str | int] = []
+        known_parts: list[str | int] = []
         data = self.data
         for part in place:
-            known = isinstance(data, dict) and part in data
-            if known or (isinstance(data, list) and isinstance(part, int)):
-                found.append(part)
+            in_mapping = isinstance(data, dict) and part in data
+            if in_mapping or (isinstance(data, list) and isinstance(part, int)):
+                known_parts.append(part)
                 data = data[part]
-        return tuple(found)
-
-    def check(self) -> None:
-        """Raise `SourceError` if anything was found wrong."""
-        if self.mistakes:
-            raise SourceError(self.path, self.mistakes)
+        return tuple(known_parts)
 
 
 def read_source(path: Path) -> Source:
@@ -122,112 +160,142 @@ def read_source(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise SourceError(path, [Mistake(1, 1, "no such file")]) from None
+        raise SourceError([LocatedMistake(path, 1, 1, "no such file")]) from None
     except UnicodeDecodeError as error:
         line, column = _end_of(bytes(error.object[: error.start]).decode(errors="replace"))
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
-        raise SourceError(path, [Mistake(line, column, message)]) from None
+        raise SourceError([LocatedMistake(path, line, column, message)]) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SourceError(path, [Mistake(1, 1, f"cannot be read: {reason}")]) from None
+        raise SourceError([LocatedMistake(path, 1, 1, f"cannot be read: {reason}")]) from None
     return parse_source(path, text)
 
 
-def _end_of(text: str) -> tuple[int, int]:
+def _end_of(text: str) -> Position:
     """Return the line and column where `text` ends."""
     lines = text.split("\n")
     return len(lines), len(lines[-1]) + 1
 
 
 def parse_source(path: Path, text: str) -> Source:
-    """Return the data in a YAML text that stands in, or came from, `path`."""
-    source = Source(path, text)
+    """Return the data in a YAML text.
+
+    Parameters
+    ----------
+    path
+        The file of the text, or a name for it in messages. Traces are looked for beside it.
+    text
+        A study in YAML.
+
+    Raises
+    ------
+    SourceError
+        When the text is not YAML.
+    """
+    reader = _Reader(path)
+    data = None
     try:
         with warnings.catch_warnings():
-            # An anchor may be named twice in YAML.
+            # An anchor may be named twice in YAML, of which the parser warns.
             warnings.simplefilter("ignore")
             root = YAML(typ="safe", pure=True).compose(text)
         if root is not None:
-            source.data = _Reader(source).convert(root, (), (1, 1))
+            data = reader.convert(root, (), (1, 1))
     except YAMLError as error:
-        raise SourceError(path, [_mistake(text, error)]) from None
+        (line, column), what = _plainly(text, error)
+        raise SourceError([LocatedMistake(path, line, column, f"not YAML: {what}")]) from None
     except RecursionError:
-        raise SourceError(path, [Mistake(1, 1, "nested too deep")]) from None
-    return source
+        raise SourceError([LocatedMistake(path, 1, 1, "nested too deep")]) from None
+    return Source(
+        path,
+        text,
+        data,
+        tuple(reader.mistakes),
+        reader.key_positions,
+        reader.value_positions,
+        frozenset(reader.unread),
+    )
 
 
-def _mistake(text: str, error: YAMLError) -> Mistake:
-    """Return an error of the YAML parser, put plainly."""
+def _plainly(text: str, error: YAMLError) -> tuple[Position, str]:
+    """Return where the YAML parser failed in `text`, and why, in plain words."""
     if isinstance(error, ReaderError):
-        line, column = _end_of(text[: error.position])
-        return Mistake(line, column, f"not YAML: a control character, 0x{error.character:02x}")
+        return _end_of(text[: error.position]), f"a control character, 0x{error.character:02x}"
     if not isinstance(error, MarkedYAMLError):
-        return Mistake(1, 1, f"not YAML: {error}")
+        return (1, 1), str(error)
     what = str(error.problem or error.context)
-    for jargon, plain in _PLAIN:
+    for jargon, plain in _PLAIN_WORDS:
         what = re.sub(jargon, plain, what)
     mark, begin = error.problem_mark or error.context_mark, error.context_mark
     if mark is None:
-        return Mistake(1, 1, f"not YAML: {what}")
+        return (1, 1), what
     if begin is not None and begin.line < mark.line and str(error.context).startswith("while"):
         what += f", {error.context} that begins on line {begin.line + 1}"
-    # The end of a text is the end of its last line.
-    line, column = min((mark.line + 1, mark.column + 1), _end_of(text.rstrip("\n")))
-    return Mistake(line, column, f"not YAML: {what}")
+    # The parser's end of a text is the line after the last one.
+    return min((mark.line + 1, mark.column + 1), _end_of(text.rstrip("\n"))), what
+
+
+def _start_of(node: Node) -> Position:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 class _Reader:
-    """Turns YAML's nodes into data, and notes where each stands."""
+    """Turns YAML's nodes into data, and notes where each stands and what is wrong with it."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.converted = 0
-        self.open: list[Node] = []
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.mistakes: list[LocatedMistake] = []
+        self.key_positions: dict[Place, Position] = {}
+        self.value_positions: dict[Place, Position] = {}
+        self.unread: set[Place] = set()
+        self._converted = 0
+        self._open: list[Node] = []
 
-    def convert(self, node: Node, place: Place, near: tuple[int, int]) -> Any:
-        """Return the data of a node; one that is nowhere in the text stands `near`."""
-        position = (node.start_mark.line + 1, node.start_mark.column + 1)
-        nowhere = node.start_mark.index == node.end_mark.index
-        self.source._values[place] = near if nowhere else position
-        self.converted += 1
-        if self.converted > MAX_VALUES:
+    def convert(self, node: Node, place: Place, near: Position) -> Any:
+        """Return the data of a node, whose position is `near` if it has no text of its own."""
+        position = _start_of(node)
+        has_text = node.start_mark.index != node.end_mark.index
+        self.value_positions[place] = position if has_text else near
+        self._converted += 1
+        if self._converted > MAX_VALUES:
             message = f"more than {MAX_VALUES} values, aliases counted wherever they stand"
-            raise SourceError(self.source.path, [Mistake(*position, message)])
+            raise SourceError([LocatedMistake(self.path, *position, message)])
         tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
         kind = tag.removeprefix("!!")
         if kind not in _TAGS:
-            return self._leave(place, f"a study has no tags such as {tag}")
+            return self._leave_unread(place, f"a study has no tags such as {tag}")
         if isinstance(node, ScalarNode):
-            return self._scalar(place, str(node.value), kind)
-        if any(node is other for other in self.open):
-            return self._leave(place, "an alias of what it stands in")
-        self.open.append(node)
+            return self._convert_scalar(place, str(node.value), kind)
+        if any(node is other for other in self._open):
+            return self._leave_unread(place, "an alias of what it stands in")
+        self._open.append(node)
         data: Any
         if isinstance(node, MappingNode):
-            data = self._mapping(node, place)
+            data = self._convert_mapping(node, place)
         else:
             assert isinstance(node, SequenceNode)
             data = [self.convert(item, (*place, i), position) for i, item in enumerate(node.value)]
-        self.open.pop()
+        self._open.pop()
         return data
 
-    def _leave(self, place: Place, message: str) -> None:
-        self.source.complain(place, message)
-        self.source._unread.add(place)
+    def _leave_unread(self, place: Place, message: str) -> None:
+        """Note why the value at `place` cannot be read; it becomes None."""
+        self.mistakes.append(LocatedMistake(self.path, *self.value_positions[place], message))
+        self.unread.add(place)
 
-    def _scalar(self, place: Place, text: str, kind: str) -> Any:
+    def _convert_scalar(self, place: Place, text: str, kind: str) -> Any:
         """Return a YAML scalar's value; what is no number, true, false or null is text."""
         if kind == "null":
-            return self._leave(place, f"{name_of(place)} has no value") if place else None
-        if not _encodes(text):
-            return self._leave(place, f"{name_of(place)}: half a character ({text!r})")
+            return self._leave_unread(place, f"{name_of(place)} has no value") if place else None
+        if not _is_unicode(text):
+            return self._leave_unread(place, f"{name_of(place)}: half a character ({text!r})")
         if kind == "bool":
             return text.lower() in ("true", "yes", "on", "y")
         digits = text.replace("_", "")
         try:
             if kind == "int":
                 if len(digits) > 100 or abs(int(digits, 0)) > MAX_NUMBER:
-                    return self._leave(place, f"{name_of(place)}: a number of over 64 bits")
+                    return self._leave_unread(place, f"{name_of(place)}: a number of over 64 bits")
                 return int(digits, 0)
             if kind == "float":
                 return float(digits.lower().replace(".inf", "inf").replace(".nan", "nan"))
@@ -235,49 +303,36 @@ class _Reader:
             pass
         return text
 
-    def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        keys = self.source._keys
+    def _convert_mapping(self, node: MappingNode, place: Place) -> Section:
+        data: Section = {}
         for key_node, value_node in node.value:
-            position = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            position = _start_of(key_node)
             key = str(key_node.value)
             if not isinstance(key_node, ScalarNode):
                 wrong = "a key is a word, not a list or a mapping"
-            elif not _encodes(key):
+            elif not _is_unicode(key):
                 wrong = f"a key with half a character ({key!r})"
             elif key in data:
-                line = keys[(*place, key)][0]
+                line, _ = self.key_positions[(*place, key)]
                 wrong = f"duplicate key {key}; it stands on line {line} too"
             else:
-                keys[(*place, key)] = position
+                self.key_positions[(*place, key)] = position
                 data[key] = self.convert(value_node, (*place, key), position)
                 continue
-            self.source.mistakes.append(Mistake(*position, wrong))
+            self.mistakes.append(LocatedMistake(self.path, *position, wrong))
         return data
 
 
-def _encodes(text: str) -> bool:
-    """Return whether `text` is Unicode: YAML's escapes can leave half a surrogate pair."""
+def _is_unicode(text: str) -> bool:
+    """Return whether `text` is Unicode: the escapes of YAML can leave half a surrogate pair."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def name_of(place: Place) -> str:
-    """Return what a place is called in a message: its key, and which of a list it is."""
+    """Return what a place is called in a message: ("workload", 0, "choices", 2) is choices[2]."""
     parts: list[str] = []
     for part in reversed(place):
         parts.insert(0, f"[{part}]" if isinstance(part, int) else part)
         if isinstance(part, str):
             break
     return "".join(parts) or "the study"
-
-
-def suggest(word: str, words: Iterable[str]) -> str:
-    """Return `` , did you mean X?`` when one of `words` is near, else all of them."""
-    known = {name.lower(): name for name in words}
-    plain = word.lower().replace("-", "_")
-    near = [name for name in known if len(plain) > 2 and name.startswith(plain)]
-    near += get_close_matches(plain, known, n=1, cutoff=0.6)
-    if near:
-        return f", did you mean {known[near[0]]}?"
-    one_of = "expected one of " if len(known) > 1 else "expected "
-    return f"; {one_of}{', '.join(known.values())}" if known else ""

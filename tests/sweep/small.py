@@ -15,7 +15,8 @@ from sweep.engine.inputs import load_inputs
 from sweep.engine.ray_cluster import Executor, InProcess, Result
 from sweep.engine.register import register
 from sweep.results import Store
-from sweep.study.model import Study, load_study
+from sweep.study.model import Study
+from sweep.study.read import load_study
 
 CAPTURE = Path(__file__).parents[2] / "studies" / "traces" / "database-xfs.parquet"
 
@@ -105,10 +106,10 @@ class Interrupted(InProcess):
 
 def run(path: Path, database: Path, make: Callable[[Any], Executor] = InProcess) -> Study:
     """Run a study to its end."""
-    study, text = load_study(path)
-    inputs = load_inputs(study, path)
+    study, source = load_study(path)
+    inputs = load_inputs(study, source)
     store = Store(database)
-    register(store, study, text, inputs, path, new=False)
+    register(store, study, source.text, inputs, path, new=False)
     run_study(study, inputs, store, lambda: make(inputs.workloads), Silent())
     return study
 

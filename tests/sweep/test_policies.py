@@ -8,11 +8,11 @@ import pytest
 from small import run as run_study
 from small import write_trace
 
-from core.events import EventsError
 from core.policy import System
 from sweep.engine.inputs import load_inputs
 from sweep.results import answer_query
-from sweep.study.model import load_study
+from sweep.study.read import load_study
+from sweep.study.yaml_source import SourceError
 
 TEXT = """\
 study: systems
@@ -96,17 +96,15 @@ def test_a_run_tells_what_tag_storage_held_over_time(folder: Path) -> None:
 def test_a_placement_that_wants_every_allocation_is_refused_on_tagged_ones(folder: Path) -> None:
     path = folder / "far.yaml"
     path.write_text(TEXT.replace("choices: [queue, spread]", "choices: [queue, far]"))
-    study, _ = load_study(path)
-    with pytest.raises(EventsError, match=r"small\.parquet: placement far looks for frames"):
-        load_inputs(study, path)
+    with pytest.raises(SourceError, match=r"small\.parquet: placement far looks for frames"):
+        load_inputs(*load_study(path))
 
 
 def test_anonymous_pages_are_refused_where_nothing_is_swapped_to_a_device(folder: Path) -> None:
     path = folder / "swap.yaml"
     path.write_text(TEXT.replace("{system: zswap}", "{system: zswap, anonymous: write_back}"))
-    study, _ = load_study(path)
-    with pytest.raises(EventsError, match=r"swap\.yaml: anonymous would change nothing"):
-        load_inputs(study, path)
+    with pytest.raises(SourceError, match=r"swap\.yaml:7:40: anonymous would change nothing"):
+        load_inputs(*load_study(path))
 
 
 SWAP = """\

@@ -16,7 +16,8 @@ from sweep.engine.candidates import Workloads
 from sweep.engine.inputs import Inputs
 from sweep.engine.register import StudyChangedError, only_run, register
 from sweep.results import Store, StoreError, answer_query
-from sweep.study.model import Study, parse_study
+from sweep.study.model import Study
+from sweep.study.read import parse_study
 
 TEXT = """
 study: s

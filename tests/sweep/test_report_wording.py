@@ -11,7 +11,7 @@ import small
 
 from sweep.engine.search import importances
 from sweep.report.wording import baseline_labels, readable, scale_of, settings_of, subspace_labels
-from sweep.study.model import parse_study
+from sweep.study.read import parse_study
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -18,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from sweep.study.model import Study, json_schema, load_study, parse_study, validate_source
+from sweep.study.json_schema import json_schema
+from sweep.study.model import Study
+from sweep.study.read import load_study, parse_study, validate_source
 from sweep.study.yaml_source import SourceError, parse_source
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -64,8 +66,8 @@ def test_the_study_that_the_mistakes_are_made_in_is_good() -> None:
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_study_of_the_project_validates(path: Path) -> None:
-    study, text = load_study(path)
-    assert parse_study(text, Path("elsewhere.yaml")) == study
+    study, source = load_study(path)
+    assert parse_study(source.text, Path("elsewhere.yaml")) == study
 
 
 @pytest.mark.parametrize(
@@ -233,6 +235,20 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
     assert [(int(line), int(column)) for line, column in places] == [
         (1, 8), (2, 20), (4, 43), (5, 16), (5, 36), (7, 14), (8, 17), (9, 11),
     ]  # fmt: skip
+
+
+def test_each_mistake_is_an_item_and_the_error_stands_for_the_first() -> None:
+    path = STUDIES / "s.yaml"
+    with pytest.raises(SourceError) as raised:
+        validate_source(parse_source(path, changed(("s\n", "s/\n"), ("4\n", "0\n"))))
+    error = raised.value
+    assert [(item.file, item.line, item.column) for item in error.mistakes] == [
+        (path, 1, 8), (path, 9, 11),
+    ]  # fmt: skip
+    assert error.mistakes[1].what == "n_trials should be at least 1, not 0"
+    first = (error.mistakes[0].what, path, 1, 8)
+    assert (error.what, error.file, error.line, error.column) == first
+    assert str(error).splitlines() == [str(item) for item in error.mistakes]
 
 
 @pytest.mark.parametrize("text", ["", "# a study\n", "~", "- a\n- b\n", "hello"])

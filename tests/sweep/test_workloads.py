@@ -11,7 +11,7 @@ from core.accesses import write_accesses
 from core.workload.synthetic import GENERATORS, parameters_of, synthesise
 from sweep.engine.ray_cluster import RayCluster
 from sweep.results import answer_query
-from sweep.study.model import load_study
+from sweep.study.read import load_study
 from sweep.study.yaml_source import SourceError
 
 SHORT = {"asks": 6000, "launches": 4, "compiles": 16}

@@ -1,0 +1,117 @@
+"""The samplers that a study can name: how each is made, and what it cannot do.
+
+A sampler is added by a row of `SAMPLERS`. Nothing here imports Optuna: a row names a class, which
+the search imports when it needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SamplerKind:
+    """A row of the table: one of the samplers.
+
+    Attributes
+    ----------
+    summary
+        One line of what it is.
+    implementation
+        ``module:Class``, a subclass of `optuna.samplers.BaseSampler`.
+    arguments
+        Returns the keyword arguments of that class from a seed and the trials of a generation.
+    seeded_each_generation
+        Whether it is made anew for each generation, with another seed, so that all it knows is the
+        finished trials. A resumed study then adds those and need not ask for them again: that is
+        for samplers that take long to ask.
+    enumerates
+        Whether it visits each point of a grid once. Each range then needs a step, and the study
+        needs no `n_trials`.
+    package, extra
+        A Python package that it needs beside Optuna, and the extra of this project that has it.
+    takes_several_objectives
+        Whether it takes several objectives.
+    takes_constraints
+        Whether it takes constraints.
+    needs_two_ranges
+        Whether it needs two parameters of type int or float whose ends differ.
+    min_generation
+        The least trials of a generation.
+    """
+
+    summary: str
+    implementation: str
+    arguments: Callable[[int, int], dict[str, Any]]
+    seeded_each_generation: bool = False
+    enumerates: bool = False
+    package: str | None = None
+    extra: str | None = None
+    takes_several_objectives: bool = True
+    takes_constraints: bool = True
+    needs_two_ranges: bool = False
+    min_generation: int = 2
+
+
+def _seed(seed: int, _generation: int) -> dict[str, Any]:
+    return {"seed": seed}
+
+
+def _seed_and_population(seed: int, generation: int) -> dict[str, Any]:
+    return {"seed": seed, "population_size": generation}
+
+
+SAMPLERS: dict[str, SamplerKind] = {
+    "grid": SamplerKind(
+        "every point of the grid of all parameters, once",
+        # The search hands each point to Optuna, which draws nothing.
+        "optuna.samplers:RandomSampler",
+        _seed,
+        enumerates=True,
+    ),
+    "random": SamplerKind("independent draws", "optuna.samplers:RandomSampler", _seed),
+    "qmc": SamplerKind(
+        "a scrambled Sobol sequence, more even than random draws",
+        "optuna.samplers:QMCSampler",
+        lambda seed, _: {"seed": seed, "scramble": True},
+    ),
+    "tpe": SamplerKind(
+        "a tree-structured Parzen estimator: Bayesian, of any parameters",
+        "optuna.samplers:TPESampler",
+        _seed,
+        seeded_each_generation=True,
+    ),
+    "nsga2": SamplerKind(
+        "the genetic algorithm NSGA-II, for several objectives",
+        "optuna.samplers:NSGAIISampler",
+        _seed_and_population,
+    ),
+    "nsga3": SamplerKind(
+        "the genetic algorithm NSGA-III, for many objectives",
+        "optuna.samplers:NSGAIIISampler",
+        _seed_and_population,
+    ),
+    "cmaes": SamplerKind(
+        "CMA-ES, an evolution strategy over ranges",
+        "optuna.samplers:CmaEsSampler",
+        lambda seed, generation: {
+            "seed": seed,
+            "popsize": generation,
+            "warn_independent_sampling": False,
+        },
+        takes_several_objectives=False,
+        takes_constraints=False,
+        needs_two_ranges=True,
+        min_generation=4,
+    ),
+    "gp": SamplerKind(
+        "a Gaussian process: Bayesian, for few and expensive trials",
+        "optuna.samplers:GPSampler",
+        _seed,
+        seeded_each_generation=True,
+        package="torch",
+        extra="gp",
+    ),
+}

@@ -1,0 +1,52 @@
+"""What a study can search, and which values each of it may have."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from core.costs import COST_FIELDS
+from core.policy import NUMBERS, POLICY_FIELDS, WHOLE_NUMBERS, WORDS
+from sweep.study.model import SECTION_KEYS, MachineFields, PolicyFields, Workload
+from sweep.study.values import Nanoseconds, TagBlockSize
+from sweep.study.wording import explain
+from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
+
+#: What may be searched: policy fields, the tag block size, costs, workload parameters, and settings
+#: of the kernel under the workloads.
+SEARCHABLE: tuple[str, ...] = (*POLICY_FIELDS, "tag_block_size", *COST_FIELDS, *WORKLOAD_FIELDS)
+#: Those whose values are words, and those whose values are fractions. The others are whole numbers.
+SEARCHABLE_WORDS = (*WORDS, *WORD_FIELDS)
+SEARCHABLE_FRACTIONS = (
+    *(name for name in NUMBERS if name not in WHOLE_NUMBERS),
+    *(name for name in WORKLOAD_FIELDS if name not in (*WHOLE_FIELDS, *WORD_FIELDS)),
+)
+
+
+def searched_value(name: str, raw: Any) -> Any:
+    """Return `raw` as a value of something searchable, in the simulator's units.
+
+    Raises
+    ------
+    ValueError
+        With what is wrong, in a line.
+    """
+    try:
+        return _type_of(name).validate_python(raw)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0] | {"loc": (name,)}
+        raise ValueError(explain(problem, SECTION_KEYS).message) from None
+
+
+@cache
+def _type_of(name: str) -> TypeAdapter[Any]:
+    if name in COST_FIELDS:
+        return TypeAdapter(Nanoseconds)
+    if name == "tag_block_size":
+        return TypeAdapter(TagBlockSize)
+    for model in (Workload, MachineFields):
+        if name in WORKLOAD_FIELDS and name in model.model_fields:
+            return TypeAdapter(model.model_fields[name].rebuild_annotation())
+    return TypeAdapter(PolicyFields.model_fields[name].rebuild_annotation())
