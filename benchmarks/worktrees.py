@@ -30,8 +30,8 @@ CASES = {
     "exclusive, whole folios": "folio_order=4, drop='folio', restore='exclusive'",
     "zswap": "system='zswap'",
 }
-#: Reads a policy's arguments a line, and answers with M policy-events a CPU second. Modules are where
-#: they were in the version of the worktree.
+#: Reads a policy's arguments a line, and answers with M policy-events a CPU second. Modules are
+#: where they were in the version of the worktree.
 PROBE = """
 import sys, time
 from core.events import read_events

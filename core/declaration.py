@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.registry import Registry
 
@@ -16,8 +16,7 @@ from core.registry import Registry
 BELOW_ONE = 1 - 2.0**-53
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(NamedTuple):
     """What a field needs of another one to change anything.
 
     Parameters

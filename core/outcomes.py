@@ -7,7 +7,7 @@ worked out anew from the sums. What has no value (a ratio over nothing) is maske
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -261,9 +261,9 @@ def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     return columns
 
 
-def _no_value(lanes: int, double: bool) -> Column | DoubleColumn:
-    empty: Column = np.ma.array(np.zeros(lanes, dtype=np.int64), mask=True)
-    return empty.astype(np.float64) if double else empty
+def _no_value(lanes: int, double: bool) -> Any:
+    """Return a column of no values."""
+    return np.ma.array(np.zeros(lanes, dtype=np.float64 if double else np.int64), mask=True)
 
 
 def _total(parts: Sequence[Int64]) -> Int64:

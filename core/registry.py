@@ -20,12 +20,13 @@ from core.errors import InputError
 
 Thing = TypeVar("Thing")
 
-_PLUGIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+#: How a thing of a user's own is named: ``package.module:NAME``.
+PLUGIN_PATTERN = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 
 
 def is_plugin(word: str) -> bool:
     """Return whether a word names an object of a user's module: ``package.module:NAME``."""
-    return _PLUGIN.fullmatch(word) is not None
+    return re.fullmatch(PLUGIN_PATTERN, word, re.ASCII) is not None
 
 
 class Registry(Generic[Thing]):

@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from core.events import Events
-from core.policy import Eviction, HeadroomMode, LargeFolios, Placement, Policy, System
-from core.system.cleancache.units import Form
+from core.jit import CORE_DIGEST
 from core.workload.recipe import Recipe
 from sweep.cli.terminal import (
     LiveProgress,
@@ -17,10 +16,12 @@ from sweep.cli.terminal import (
     print_summary,
     print_table,
 )
-from sweep.engine.candidates import baseline, candidate
+from sweep.engine.executor import Executor, InProcess
 from sweep.engine.generations import number_of_trials, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
-from sweep.engine.ray_cluster import Executor, InProcess, RayCluster
+from sweep.engine.loops import loops_of
+from sweep.engine.plugins import Plugins, load_plugins
+from sweep.engine.ray_cluster import RayCluster
 from sweep.engine.register import only_run, register
 from sweep.engine.search import check_sampler
 from sweep.results import Store, StoreError, answer_query, open_for_reading, read_rows
@@ -32,7 +33,7 @@ from sweep.results.questions import (
     shown_of,
     status_sql,
 )
-from sweep.study.model import Parameter, Study
+from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study
 from sweep.study.workloads import WORKLOAD_FIELDS
 from sweep.study.yaml_source import Source, read_source
@@ -50,7 +51,8 @@ def run_command(
     """Run a study and show its answer; return whether a trial failed."""
     study, source = load_study(path)
     check_sampler(study)
-    inputs = _inputs(study, source)
+    plugins = load_plugins(source)
+    inputs = _inputs(study, source, plugins.code_digest())
     store = Store(database)
     with only_run(database, study.study):
         kept_as = register(store, study, source.text, inputs, path, new)
@@ -58,7 +60,7 @@ def run_command(
             note(f"the earlier study is kept as {kept_as}")
         progress = LiveProgress(study)
         try:
-            make = partial(_executor, executor, study, inputs, address, workers)
+            make = partial(_executor, executor, study, inputs, plugins, address, workers)
             run_study(study, inputs, store, make, progress)
         except KeyboardInterrupt:
             note(f"interrupted: finished trials are kept in {database}; run it again to go on")
@@ -68,8 +70,8 @@ def run_command(
     return _show(study, database, as_json)
 
 
-def _inputs(study: Study, source: Source) -> Inputs:
-    inputs = load_inputs(study, source)
+def _inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) -> Inputs:
+    inputs = load_inputs(study, source, code_digest)
     for warning in inputs.warnings:
         note(f"warning: {warning}")
     make_events(study, source, inputs)
@@ -77,42 +79,16 @@ def _inputs(study: Study, source: Source) -> Inputs:
 
 
 def _executor(
-    kind: str, study: Study, inputs: Inputs, address: str | None, workers: int | None
+    kind: str,
+    study: Study,
+    inputs: Inputs,
+    plugins: Plugins,
+    address: str | None,
+    workers: int | None,
 ) -> Executor:
     if kind == "in-process":
         return InProcess(inputs.workloads)
-    return RayCluster(inputs.workloads, workers, address, loops_of(study))
-
-
-def loops_of(study: Study) -> list[tuple[Eviction, Form]]:
-    """Return the compiled loops that a study may call."""
-    loops: set[tuple[Eviction, Form]] = set()
-    for subspace in study.subspaces:
-        loops |= _loops(candidate(study.within(subspace), {}).policy, subspace.parameters)
-    for one in study.baselines:
-        loops |= _loops(baseline(study, one).policy, {})
-    return sorted(loops, key=lambda loop: (list(Form).index(loop[1]), loop[0]))
-
-
-def _loops(base: Policy, searched: dict[str, Parameter]) -> set[tuple[Eviction, Form]]:
-    """Return the loops of a policy, some of whose fields are searched."""
-    systems = {System(word) for word in getattr(searched.get("system"), "choices", [base.system])}
-    forms = set()
-    if System.TMEM in systems:
-        forms.add(Form.PLACED)
-    if System.CLEANCACHE in systems:
-        dynamic = base.headroom_mode is HeadroomMode.DYNAMIC
-        if {"placement", "headroom_mode"} & searched.keys():
-            forms |= {Form.PLACED, Form.SINGLE}
-        elif dynamic or base.placement is not Placement.QUEUE:
-            forms.add(Form.PLACED)
-        else:
-            forms.add(Form.SINGLE)
-        refused = base.large_folios is LargeFolios.REFUSE and "large_folios" not in searched
-        if Form.SINGLE in forms and not refused and ("folio_order" in searched or base.folio_order):
-            forms.add(Form.GENERAL)
-    evictions = getattr(searched.get("eviction"), "choices", [base.eviction])
-    return {(Eviction(eviction), form) for eviction in evictions for form in forms}
+    return RayCluster(inputs.workloads, workers, address, loops_of(study), plugins)
 
 
 def _show(study: Study, database: Path, as_json: bool) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from core.costs import COST_FIELDS
 from core.evaluator import Candidate, Values
 from core.policy import POLICY_FIELDS, PRESETS, Policy
-from sweep.engine.rows import Row
+from sweep.results import Row
 from sweep.study.model import Baseline, FixedPolicy, Study
 from sweep.study.values import size_in_bytes
 from sweep.study.workloads import WORKLOAD_FIELDS, common_values
@@ -36,7 +36,8 @@ def baseline(study: Study, policy: Baseline) -> Candidate:
 def _said(policy: FixedPolicy) -> dict[str, Any]:
     """Return the fields of a preset, and those that the study says, by name."""
     base = vars(PRESETS[policy.preset]) if policy.preset else {}
-    return base | policy.model_dump(exclude_unset=True, exclude={"preset", "tag_block_size"})
+    said = policy.model_dump(exclude_unset=True, exclude={"preset", "tag_block_size"})
+    return {**base, **said}
 
 
 def _common(study: Study, searched: Row) -> Values:

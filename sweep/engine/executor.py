@@ -7,46 +7,12 @@ fails comes back as the error's text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from core.eviction import EVICTIONS
 from core.evaluator import Candidate, Evaluator, Workloads
-from core.registry import is_plugin
-from core.system import SYSTEMS
 from sweep.engine.rows import Evaluated, evaluate
 
 Result = list[Evaluated] | str
-
-
-class Plugins(NamedTuple):
-    """What of a study is a user's own code, and the folder beside which its modules may lie."""
-
-    systems: tuple[str, ...]
-    evictions: tuple[str, ...]
-    folder: Path
-
-    def load(self) -> None:
-        """Import them in this process.
-
-        Raises
-        ------
-        InputError
-            When one cannot be imported.
-        """
-        for word in self.systems:
-            SYSTEMS.load(word, self.folder)
-        for word in self.evictions:
-            EVICTIONS.load(word, self.folder)
-
-
-def plugins_among(systems: Sequence[str], evictions: Sequence[str], folder: Path) -> Plugins:
-    """Return those of some words that name a user's own code."""
-    return Plugins(
-        tuple(sorted({word for word in systems if is_plugin(word)})),
-        tuple(sorted({word for word in evictions if is_plugin(word)})),
-        folder,
-    )
 
 
 class Executor(Protocol):

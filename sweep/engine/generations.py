@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sweep.engine.candidates import baseline, candidate
-from sweep.engine.rows import Row, row_of
-from sweep.engine.inputs import Inputs
 from sweep.engine.executor import Executor
+from sweep.engine.inputs import Inputs
+from sweep.engine.rows import row_of
 from sweep.engine.search import Search, SearchError, grid_size
 from sweep.engine.trials import Trial, Trials
-from sweep.results import OUTCOME_COLUMNS, Store
+from sweep.results import OUTCOME_COLUMNS, Row, Store
 from sweep.study.model import Study
 from sweep.study.values import MAX_TRIALS
 

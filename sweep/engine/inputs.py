@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.accesses import Accesses, read_accesses
+from core.evaluator import Workloads
 from core.events import (
     ALLOC,
     TAGGED,
@@ -23,10 +24,10 @@ from core.events import (
     has_anonymous,
     read_events,
 )
+from core.jit import CORE_DIGEST
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy import Anonymous, Placement
 from core.workload.recipe import Recipe
-from sweep.engine.candidates import Workloads
 from sweep.study.model import Categorical, Study, Workload
 from sweep.study.space import baseline_spaces_of, spaces_of
 from sweep.study.values import size_in_bytes
@@ -56,6 +57,7 @@ class Inputs(NamedTuple):
     replicates: list[int]  # [workload]
     digests: list[str]  # [workload]
     warnings: list[str]
+    code_digest: str = CORE_DIGEST  # of the simulator, and of a user's own systems and evictions
 
     def digests_of(self, values: dict[str, Any]) -> list[str]:
         """Return the digests where some workload parameters and settings have other values."""
@@ -76,7 +78,7 @@ class _LoadedWorkload(NamedTuple):
     digest: str
 
 
-def load_inputs(study: Study, source: Source) -> Inputs:
+def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) -> Inputs:
     """Return the event tables of a study, and the recipes of those that are to be made.
 
     Parameters
@@ -86,6 +88,8 @@ def load_inputs(study: Study, source: Source) -> Inputs:
     source
         The text that it was read from. Traces are beside the file of the text, and mistakes are
         told at their line in it.
+    code_digest
+        The digest of all code that decides results.
 
     Raises
     ------
@@ -111,7 +115,8 @@ def load_inputs(study: Study, source: Source) -> Inputs:
         raise source.error(mistakes)
     tables, page_sizes, data_pages, loaded_names, replicates, digests = zip(*loaded, strict=True)
     workloads = Workloads(tables, page_sizes, data_pages)
-    return Inputs(workloads, list(loaded_names), list(replicates), list(digests), warnings)
+    names, numbers = list(loaded_names), list(replicates)
+    return Inputs(workloads, names, numbers, list(digests), warnings, code_digest)
 
 
 @contextmanager

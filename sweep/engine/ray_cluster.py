@@ -21,10 +21,12 @@ from core.evaluator import Candidate, Evaluator, Workloads
 from core.events import Events
 from core.system.contract import ReplayLoop
 from core.workload.recipe import Recipe
-from sweep.engine.executor import Plugins, Result, evaluated
+from sweep.engine.executor import Result, evaluated
+from sweep.engine.plugins import Plugins
 
 #: Batches that an actor has in hand: one it works on, and one so that it never waits.
 IN_FLIGHT = 2
+
 
 class ClusterError(InputError):
     """A cluster that cannot be started or reached."""

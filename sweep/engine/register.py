@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.jit import CORE_DIGEST
-from sweep.engine.candidates import Row
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
-from sweep.results import Store, StoreError, spool_folder, told_errors
+from sweep.results import Row, Store, StoreError, spool_folder, told_errors
 from sweep.study.model import Study
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
@@ -101,7 +99,7 @@ def register(
         "identity": json.dumps(study.identity(), sort_keys=True),
         "workloads": inputs.names,
         "events_digests": inputs.digests,
-        "core_digest": CORE_DIGEST,
+        "core_digest": inputs.code_digest,
         "git_revision": _git_revision(path.parent),
         "versions": json.dumps(_versions()),
         "host": socket.gethostname(),
@@ -135,8 +133,9 @@ def _differences_from(
     if list(row["events_digests"]) != inputs.digests:
         yield "a workload holds other events"
     # Trials of different simulators cannot be compared.
-    if any(digest != CORE_DIGEST for digest in simulators):
-        yield f"the simulator (source digest): was {', '.join(simulators)}, is {CORE_DIGEST}"
+    now = inputs.code_digest
+    if any(digest != now for digest in simulators):
+        yield f"the simulator (source digest): was {', '.join(simulators)}, is {now}"
 
 
 def _differences(place: str, before: Any, now: Any) -> Iterator[str]:

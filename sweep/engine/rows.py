@@ -6,16 +6,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from core.evaluator import Batch, Candidate, Evaluator
 from core.outcomes import SERIES, Columns, Outcomes, Replayed, measure, samples_of, series_of
 from core.policy import POLICY_FIELDS
+from sweep.results import Row
 from sweep.study.workloads import WORKLOAD_FIELDS
-
-Row = dict[str, Any]
 
 
 class Evaluated(NamedTuple):

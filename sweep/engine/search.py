@@ -19,7 +19,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
-from sweep.engine.candidates import Row
+from sweep.results import Row
 from sweep.study.model import Categorical, IntRange, Parameter, Study
 from sweep.study.samplers import SAMPLERS
 from sweep.study.values import SIZE_FIELDS, size_in_bytes

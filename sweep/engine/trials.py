@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from core.outcomes import SERIES
 from core.evaluator import Candidate
-from sweep.engine.rows import Evaluated, Row, policy_key, row_of
-from sweep.engine.inputs import Inputs
+from core.outcomes import SERIES
 from sweep.engine.executor import Executor
+from sweep.engine.inputs import Inputs
+from sweep.engine.rows import Evaluated, policy_key, row_of
 from sweep.engine.search import feasible, unusable
-from sweep.results import OUTCOME_COLUMNS, Store
+from sweep.results import OUTCOME_COLUMNS, Row, Store
 from sweep.study.model import Study
 
 #: A trial is given up after so many failed tasks.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from core.policy import System
+from core.system import SYSTEMS
 from sweep.report.plotting import CHOSEN, COLOURS, MUTED
 from sweep.report.sql import FRONT, quoted
 from sweep.report.wording import label_of, system_of
@@ -88,7 +88,7 @@ class StudyResults:
 
         If there are no others, it is those of the ideal.
         """
-        return [row for row in self.best if row["system"] != System.IDEAL] or self.best
+        return [row for row in self.best if not _is_bound(row["system"])] or self.best
 
     @property
     def chosen(self) -> Row | None:
@@ -125,3 +125,9 @@ class StudyResults:
             return CHOSEN
         # Counted from the end, because the points of the subspaces have the first colours.
         return COLOURS[-1 - keys.index(key) % len(COLOURS)] if key in keys else MUTED
+
+
+def _is_bound(system: str) -> bool:
+    """Return whether a system is a bound to quote others against, and never the answer."""
+    traits = SYSTEMS.known(system)
+    return traits is not None and traits.is_bound

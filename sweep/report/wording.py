@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from core.outcomes import UNITS
-from core.policy import POLICY_FIELDS, READS, System
+from core.policy import POLICY_FIELDS, Policy, reads
 from sweep.results import Row
 from sweep.study.model import FixedPolicy, Study
 from sweep.study.values import SIZE_FIELDS
@@ -81,7 +81,7 @@ def fixed_label(fixed: FixedPolicy) -> str:
     given = fixed.model_dump(mode="json", exclude_unset=True)
     head = given.pop("preset", None)
     if head is None:
-        head = given.pop("system", System.CLEANCACHE.value)
+        head = given.pop("system", Policy.system)
     return ", ".join([head, *(f"{name} {readable(name, value)}" for name, value in given.items())])
 
 
@@ -124,7 +124,7 @@ def settings_of(study: Study, row: Row) -> str:
     What the trial's system does not read is left out.
     """
     space = study.subspaces[row.get("subspace") or 0]
-    read = {"system", *READS[System(row["system"])]}
+    read = {"system", *reads(row["system"])}
     parts = []
     if "system" not in space.parameters:
         # The name of the subspace begins with its system or preset.

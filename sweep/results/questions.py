@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.policy import POLICY_FIELDS, READS, System
+from core.policy import POLICY_FIELDS, reads
 from sweep.results.schema import Row
 from sweep.study.model import Study
 
@@ -35,7 +35,7 @@ def columns_shown(study: Study) -> list[str]:
 
 def shown_of(row: Row, names: Sequence[str]) -> Row:
     """Return the columns `names` of a row, with None for the fields its system does not read."""
-    read = {"system", *READS[System(row["system"])]}
+    read = {"system", *reads(row["system"])}
     unread = [name for name in POLICY_FIELDS if name not in read]
     return {name: None if name in unread else row[name] for name in names}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from core.costs import COST_FIELDS
+from core.costs import DECLARED_COSTS
 from core.outcomes import SERIES, UNITS, is_double
-from core.policy import POLICY_FIELDS, WHOLE_NUMBERS, WORDS
+from core.policy import DECLARED
 from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 
 #: A row of a table or of a query's answer: values by column name.
@@ -20,11 +20,6 @@ class Table(NamedTuple):
     key: tuple[str, ...]
 
 
-def _policy_type(name: str) -> str:
-    """Return the DuckDB type of a policy field."""
-    return "VARCHAR" if name in WORDS else "BIGINT" if name in WHOLE_NUMBERS else "DOUBLE"
-
-
 def _workload_type(name: str) -> str:
     """Return the DuckDB type of a parameter of a workload."""
     if name in WORD_FIELDS:
@@ -33,9 +28,9 @@ def _workload_type(name: str) -> str:
 
 
 POLICY_COLUMNS: dict[str, str] = {
-    **{name: _policy_type(name) for name in POLICY_FIELDS},
+    **{name: declared.sql_type for name, declared in DECLARED.items()},
     "tag_block_size": "BIGINT",
-    **dict.fromkeys(COST_FIELDS, "BIGINT"),
+    **{name: declared.sql_type for name, declared in DECLARED_COSTS.items()},
     **{name: _workload_type(name) for name in WORKLOAD_FIELDS},
 }
 OUTCOME_COLUMNS: dict[str, str] = {

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.policy import POLICY_FIELDS, PRESETS, READS, Anonymous, System
+from core.eviction import EVICTIONS
+from core.policy import DECLARED, POLICY_FIELDS, PRESETS, Anonymous, Policy, reads
+from core.system import SYSTEMS
+from core.system.contract import System
 from sweep.study.space import Space, baseline_spaces_of, spaces_of
 from sweep.study.values import is_size
 from sweep.study.workloads import kind_of, own_parameters, title_of
 from sweep.study.yaml_source import Mistake, Section
-
-#: Fields that act only beside another one: (field, the value that does, or None for any of them,
-#: the other field, and why).
-_NEEDS = (
-    ("headroom_mode", "dynamic", "headroom", "there is no headroom to keep empty"),
-    ("tagged_placement", "headroom_first", "headroom", "there is no headroom to fill first"),
-    ("guests", None, "guest_ratio", "there are no guests"),
-    ("tmem_period_ns", None, "tmem_swing", "the region keeps its size"),
-    ("pin_duration_ns", None, "pinned_ratio", "nothing is pinned"),
-)
 
 
 def check_policies(data: Section) -> Iterator[Mistake]:
@@ -31,7 +24,7 @@ def _check_space(data: Section, space: Space) -> Iterator[Mistake]:
     systems = _systems_of(space)
     if not systems:
         return
-    read = {"system", *(name for system in systems for name in READS[system])}
+    read = {"system", *(name for system in systems for name in reads(system))}
     fields = [((*space.fixed_place, name), name) for name in space.fixed]
     fields += [((*space.searched_place, name), name) for name in space.searched]
     for place, name in fields:
@@ -39,61 +32,62 @@ def _check_space(data: Section, space: Space) -> Iterator[Mistake]:
             yield Mistake(place, _unread(name, systems), about_key=True)
     yield from _check_seed(space, systems)
     yield from _check_needs(space, read)
-    if System.MIGRATE_CMA in systems:
-        yield from _check_accesses(data)
-    if System.ZSWAP in systems:
+    yield from _check_contradictions(space, systems)
+    for system in systems:
+        yield from _check_accesses(data, system)
+    if "anonymous" in read:
         yield from _check_swap(data, space)
 
 
-def _systems_of(space: Space) -> list[System]:
+def _systems_of(space: Space) -> list[str]:
     """Return the systems that a space may have; none, if one of them is no system."""
-    system, preset = space.fixed.get("system"), space.fixed.get("preset")
-    searched = space.searched.get("system")
-    if isinstance(searched, dict):
-        words = searched.get("choices")
-        words = words if isinstance(words, list) else []
-    elif system is not None:
-        words = [system]
+    preset = space.fixed.get("preset")
+    if space.has("system"):
+        words = space.choices_of("system")
     elif preset is not None:
         known = isinstance(preset, str) and preset in PRESETS
         words = [PRESETS[preset].system] if known else []
     else:
-        words = [System.CLEANCACHE]
-    systems = [System(word) for word in words if word in list(System)]
-    return systems if len(systems) == len(words) else []
+        words = [Policy.system]
+    return words if all(word in SYSTEMS for word in words) else []
 
 
-def _unread(name: str, systems: list[System]) -> str:
-    if systems == [System.CARVEOUT]:
-        return f"a carveout caches nothing: {name} would change nothing"
-    readers = [system.value for system, fields in READS.items() if name in fields]
-    under = " and ".join(system.value for system in systems)
+def _traits_of(systems: list[str]) -> list[System]:
+    """Return what the systems are; of a user's own that is not imported it is not known."""
+    traits = [SYSTEMS.known(system) for system in systems]
+    return [known for known in traits if known is not None]
+
+
+def _unread(name: str, systems: list[str]) -> str:
+    if not any(reads(system) for system in systems):
+        return f"a {systems[0]} caches nothing: {name} would change nothing"
+    readers = [system for system in SYSTEMS if name in reads(system)]
+    under = " and ".join(systems)
     return f"{name} is read by {', '.join(readers)} alone: it would change nothing under {under}"
 
 
-def _check_seed(space: Space, systems: list[System]) -> Iterator[Mistake]:
+def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
     """Check that something is drawn where a seed is given."""
-    searched = space.searched.get("eviction", {})
-    choices = searched.get("choices") if isinstance(searched, dict) else None
-    random = space.fixed.get("eviction") == "random" or not isinstance(choices, list | None)
-    random = random or (isinstance(choices, list) and "random" in choices)
-    drawn = {
-        System.ZSWAP: True,
-        System.TMEM: random or _is_given(space, "discard_ratio"),
-        System.MIGRATE_CMA: _is_given(space, "pinned_ratio"),
-    }
-    if any(drawn.get(system, random) for system in systems):
+    readers = [traits for traits in _traits_of(systems) if traits.draws is not None]
+    if len(readers) < len(systems) or not any("seed" in reads(system) for system in systems):
+        return  # One of them always draws, or is not known; or none reads a seed at all.
+    drawing = [name for name in EVICTIONS if EVICTIONS[name].draws]
+    evicts = [system for system in systems if "eviction" in reads(system)]
+    given = space.choices_of("eviction")
+    if evicts and (space.has("eviction") and not given):
+        return  # What is wrong with the evictions is told elsewhere.
+    if evicts and any(word in drawing or word not in EVICTIONS.places for word in given):
         return
-    message = "seed is read by eviction: random alone"
-    if systems == [System.MIGRATE_CMA]:
-        message = "seed draws what is pinned: it needs pinned_ratio"
-    if systems == [System.TMEM]:
-        message = "seed is read by eviction: random and by discard_ratio"
+    fields = list(dict.fromkeys(field for traits in readers for field in traits.draws or ()))
+    if any(_is_given(space, field) for field in fields):
+        return
+    needed = [f"eviction: {name}" for name in drawing if evicts] + fields
+    message = f"seed draws nothing here: it needs {' or '.join(needed)}"
     for place, section in (
         (space.fixed_place, space.fixed),
         (space.searched_place, space.searched),
     ):
-        if "seed" in section and systems != [System.CARVEOUT] and systems != [System.IDEAL]:
+        if "seed" in section:
             yield Mistake((*place, "seed"), message, about_key=True)
 
 
@@ -104,16 +98,21 @@ def _is_given(space: Space, field: str) -> bool:
 
 def _check_needs(space: Space, read: set[str]) -> Iterator[Mistake]:
     """Check that a field has the other one without which it does not act."""
-    for field, value, other, why in _NEEDS:
-        if field not in read or _is_given(space, other):
-            continue
-        if space.has(field) if value is None else value in space.choices_of(field):
-            what = f"{field}: {value}" if value else field
-            yield Mistake(space.place_of(field), f"{what} needs {other}: {why}")
-    dynamic = "dynamic" in space.choices_of("headroom_mode")
-    if dynamic and "headroom_first" in space.choices_of("tagged_placement"):
-        message = "headroom_first fills the first blocks: a dynamic headroom has none of its own"
-        yield Mistake(space.place_of("tagged_placement"), message)
+    for field in (name for name in POLICY_FIELDS if name in read):
+        for other, why, value in DECLARED[field].needs:
+            if _is_given(space, other):
+                continue
+            if space.has(field) if value is None else value in space.choices_of(field):
+                what = f"{field}: {value}" if value else field
+                yield Mistake(space.place_of(field), f"{what} needs {other}: {why}")
+
+
+def _check_contradictions(space: Space, systems: list[str]) -> Iterator[Mistake]:
+    """Check that no two words are given that a system cannot both mean."""
+    for traits in _traits_of(systems):
+        for field, word, other, other_word, why in traits.contradictions:
+            if word in space.choices_of(field) and other_word in space.choices_of(other):
+                yield Mistake(space.place_of(field), why)
 
 
 def _check_swap(data: Section, space: Space) -> Iterator[Mistake]:
@@ -140,15 +139,15 @@ def _check_swap(data: Section, space: Space) -> Iterator[Mistake]:
         yield Mistake(place, f"{what} would change nothing: with swappiness 0 nothing is swapped")
 
 
-def _check_accesses(data: Section) -> Iterator[Mistake]:
-    """Check that no workload is mm events where the system gives programs more memory."""
+def _check_accesses(data: Section, system: str) -> Iterator[Mistake]:
+    """Check that no workload is mm events where the system cannot replay them."""
     workloads = data.get("workload")
+    needs = [traits.needs_accesses for traits in _traits_of([system]) if traits.needs_accesses]
     for i, workload in enumerate(workloads if isinstance(workloads, list) else ()):
-        if isinstance(workload, dict) and kind_of(workload) == "trace":
+        if needs and isinstance(workload, dict) and kind_of(workload) == "trace":
             message = (
-                "migrate_cma gives programs more memory, and mm events do not say what they would "
-                "do with it: it needs accesses or a synthetic workload (sweep trace import "
-                "--accesses)"
+                f"{system} {needs[0]}: it needs accesses or a synthetic workload "
+                "(sweep trace import --accesses)"
             )
             yield Mistake(("workload", i, "trace"), message)
             return

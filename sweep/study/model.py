@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from core.costs import COST_PRESETS, Costs
+from core.costs import COST_PRESETS, DECLARED_COSTS, DEFAULT_PRESET, Costs
 from core.frontend.run import Reclaim
-from core.policy import (
-    Admission,
-    Anonymous,
-    Drop,
-    Eviction,
-    Guests,
-    HeadroomMode,
-    LargeFolios,
-    Metadata,
-    Packing,
-    Placement,
-    Policy,
-    Restore,
-    System,
-    TaggedPlacement,
-)
+from core.policy import DECLARED, Policy
+from core.workload.synthetic import PARAMETERS
 from sweep.study.samplers import SAMPLERS
 from sweep.study.values import (
     MAX_TRIALS,
@@ -31,7 +17,6 @@ from sweep.study.values import (
     Flag,
     Generator,
     Metric,
-    Nanoseconds,
     Number,
     PageSize,
     Preset,
@@ -41,44 +26,29 @@ from sweep.study.values import (
     Text,
     Whole,
     number_of,
+    type_of,
 )
+from sweep.study.workloads import bounds_of
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PolicyFields(_Model):
-    """Policy fields by name; those left out are the preset's, or the defaults of docs/model.md."""
-
-    system: System = System.CLEANCACHE
-    eviction: Eviction = Eviction.LRU
-    admission: Admission = Admission.ALL
-    restore: Restore = Restore.INCLUSIVE
-    drop: Drop = Drop.PAGE
-    folio_order: number_of("folio_order") = Policy.folio_order  # type: ignore[valid-type]
-    large_folios: LargeFolios = LargeFolios.CUT
-    headroom: number_of("headroom") = Policy.headroom  # type: ignore[valid-type]
-    headroom_mode: HeadroomMode = HeadroomMode.STATIC
-    placement: Placement = Placement.QUEUE
-    tagged_placement: TaggedPlacement = TaggedPlacement.RECORDED
-    guests: Guests = Guests.KVM
-    guest_ratio: number_of("guest_ratio") = Policy.guest_ratio  # type: ignore[valid-type]
-    packing: Packing = Packing.ZSMALLOC
-    anonymous: Anonymous = Anonymous.NONE
-    compression_ratio: number_of("compression_ratio") = Policy.compression_ratio  # type: ignore[valid-type]
-    tmem_ratio: number_of("tmem_ratio") = Policy.tmem_ratio  # type: ignore[valid-type]
-    tmem_swing: number_of("tmem_swing") = Policy.tmem_swing  # type: ignore[valid-type]
-    tmem_period_ns: number_of("tmem_period_ns") = Policy.tmem_period_ns  # type: ignore[valid-type]
-    discard_ratio: number_of("discard_ratio") = Policy.discard_ratio  # type: ignore[valid-type]
-    pinned_ratio: number_of("pinned_ratio") = Policy.pinned_ratio  # type: ignore[valid-type]
-    pin_duration_ns: number_of("pin_duration_ns") = Policy.pin_duration_ns  # type: ignore[valid-type]
-    pinned_on_purpose: number_of("pinned_on_purpose") = 0  # type: ignore[valid-type]
-    metadata: Metadata = Metadata.MEMMAP
-    seed: number_of("seed") = Policy.seed  # type: ignore[valid-type]
+def _model_of(name: str, fields: dict[str, Any]) -> Any:
+    """Return a model of (type, default) by field name."""
+    return create_model(name, __base__=_Model, **fields)
 
 
-class FixedPolicy(PolicyFields):
+#: Policy fields by name, as core/policy.py declares them; those left out are the preset's, or the
+#: defaults of docs/model.md.
+PolicyFields: Any = _model_of(
+    "PolicyFields",
+    {name: (type_of(DECLARED[name]), getattr(Policy, name)) for name in DECLARED},
+)
+
+
+class FixedPolicy(PolicyFields):  # type: ignore[misc]
     """What is held fixed: a preset, policy fields, or a preset with fields changed."""
 
     preset: Preset | None = None
@@ -93,30 +63,26 @@ class Baseline(FixedPolicy):
 FileName = Annotated[Text, Field(min_length=1)]
 
 
-class Workload(_Model):
+#: The parameters of synthetic workloads; those left out are the generator's defaults.
+WorkloadParameters: Any = _model_of(
+    "WorkloadParameters",
+    {name: (number_of(*bounds) | None, None) for name, bounds in PARAMETERS.items()},
+)
+
+
+class Workload(WorkloadParameters):  # type: ignore[misc]
     """Where events come from: a table of them, an access trace, or a synthetic workload."""
 
     trace: Annotated[FileName, Field(description="Parquet file of mm events")] | None = None
     accesses: Annotated[FileName, Field(description="Parquet file of accesses")] | None = None
     synthetic: Generator | None = None
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
-    asks: number_of("asks") | None = None  # type: ignore[valid-type]
-    compiles: number_of("compiles") | None = None  # type: ignore[valid-type]
-    launches: number_of("launches") | None = None  # type: ignore[valid-type]
-    apps: number_of("apps") | None = None  # type: ignore[valid-type]
-    file_ratio: number_of("file_ratio") | None = None  # type: ignore[valid-type]
-    skew: number_of("skew") | None = None  # type: ignore[valid-type]
-    write_ratio: number_of("write_ratio") | None = None  # type: ignore[valid-type]
-    large_folio_ratio: number_of("large_folio_ratio") | None = None  # type: ignore[valid-type]
-    anonymous_ratio: number_of("anonymous_ratio") | None = None  # type: ignore[valid-type]
-    tagged_ratio: number_of("tagged_ratio") | None = None  # type: ignore[valid-type]
-    atomic_ratio: number_of("atomic_ratio") | None = None  # type: ignore[valid-type]
-    burstiness: number_of("burstiness") | None = None  # type: ignore[valid-type]
 
     @property
     def given_fields(self) -> dict[str, Any]:
         """The keys that the study gives, with their values."""
-        return self.model_dump(exclude_none=True)
+        given: dict[str, Any] = self.model_dump(exclude_none=True)
+        return given
 
 
 class MachineFields(_Model):
@@ -129,31 +95,23 @@ class MachineFields(_Model):
     reclaim: Reclaim | None = None
     zram_size: SizeOrZero | None = None
     swap_size: SizeOrZero | None = None
-    zram_ratio: number_of("zram_ratio") | None = None  # type: ignore[valid-type]
-    swappiness: number_of("swappiness") | None = None  # type: ignore[valid-type]
+    zram_ratio: number_of(*bounds_of("zram_ratio")) | None = None  # type: ignore[valid-type]
+    swappiness: number_of(*bounds_of("swappiness")) | None = None  # type: ignore[valid-type]
     readahead_size: SizeOrZero | None = None
-    page_cache_order: number_of("page_cache_order") | None = None  # type: ignore[valid-type]
+    page_cache_order: number_of(*bounds_of("page_cache_order")) | None = None  # type: ignore[valid-type]
 
 
-class CostFields(_Model):
+#: What each operation takes in nanoseconds, as core/costs.py declares it.
+CostTable: Any = _model_of(
+    "CostTable",
+    {name: (type_of(DECLARED_COSTS[name]) | None, None) for name in DECLARED_COSTS},
+)
+
+
+class CostFields(CostTable):  # type: ignore[misc]
     """What each operation costs in nanoseconds: a preset, and what the study changes of it."""
 
     preset: CostPreset | None = None
-    reserve_base_ns: Nanoseconds | None = None
-    cache_line_ns: Nanoseconds | None = None
-    slot_drop_ns: Nanoseconds | None = None
-    read_random_ns: Nanoseconds | None = None
-    read_sequential_ns: Nanoseconds | None = None
-    copy_in_ns: Nanoseconds | None = None
-    copy_out_ns: Nanoseconds | None = None
-    lookup_ns: Nanoseconds | None = None
-    migrate_base_ns: Nanoseconds | None = None
-    migrate_page_ns: Nanoseconds | None = None
-    compress_ns: Nanoseconds | None = None
-    decompress_ns: Nanoseconds | None = None
-    swap_write_ns: Nanoseconds | None = None
-    tmem_copy_in_ns: Nanoseconds | None = None
-    tmem_copy_out_ns: Nanoseconds | None = None
 
 
 class Categorical(_Model):
@@ -261,7 +219,7 @@ class Study(_Model):
     def cost_table(self, changed: dict[str, int] | None = None) -> Costs:
         """Return the study's costs, with some of them `changed`."""
         values = self.costs.model_dump(exclude={"preset"}, exclude_none=True) | (changed or {})
-        base = COST_PRESETS[self.costs.preset or "ufs_phone"]
+        base = COST_PRESETS[self.costs.preset or DEFAULT_PRESET]
         return Costs(**(vars(base) | values))
 
 

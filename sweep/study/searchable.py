@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.costs import COST_FIELDS
-from core.policy import NUMBERS, POLICY_FIELDS, WHOLE_NUMBERS, WORDS
-from sweep.study.model import SECTION_KEYS, MachineFields, PolicyFields, Workload
-from sweep.study.values import Nanoseconds, TagBlockSize
+from core.costs import COST_FIELDS, DECLARED_COSTS
+from core.policy import DECLARED, POLICY_FIELDS
+from core.policy import WORD_FIELDS as POLICY_WORDS
+from sweep.study.model import SECTION_KEYS, MachineFields, Workload
+from sweep.study.values import TagBlockSize, type_of
 from sweep.study.wording import explain
 from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 
@@ -18,9 +19,9 @@ from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 #: of the kernel under the workloads.
 SEARCHABLE: tuple[str, ...] = (*POLICY_FIELDS, "tag_block_size", *COST_FIELDS, *WORKLOAD_FIELDS)
 #: Those whose values are words, and those whose values are fractions. The others are whole numbers.
-SEARCHABLE_WORDS = (*WORDS, *WORD_FIELDS)
+SEARCHABLE_WORDS = (*POLICY_WORDS, *WORD_FIELDS)
 SEARCHABLE_FRACTIONS = (
-    *(name for name in NUMBERS if name not in WHOLE_NUMBERS),
+    *(name for name in DECLARED if DECLARED[name].sql_type == "DOUBLE"),
     *(name for name in WORKLOAD_FIELDS if name not in (*WHOLE_FIELDS, *WORD_FIELDS)),
 )
 
@@ -43,10 +44,10 @@ def searched_value(name: str, raw: Any) -> Any:
 @cache
 def _type_of(name: str) -> TypeAdapter[Any]:
     if name in COST_FIELDS:
-        return TypeAdapter(Nanoseconds)
+        return TypeAdapter(type_of(DECLARED_COSTS[name]))
     if name == "tag_block_size":
         return TypeAdapter(TagBlockSize)
     for model in (Workload, MachineFields):
         if name in WORKLOAD_FIELDS and name in model.model_fields:
             return TypeAdapter(model.model_fields[name].rebuild_annotation())
-    return TypeAdapter(PolicyFields.model_fields[name].rebuild_annotation())
+    return TypeAdapter(type_of(DECLARED[name]))

@@ -14,13 +14,15 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from core.costs import COST_PRESETS
+from core.declaration import Declaration
 from core.outcomes import UNITS
-from core.policy import NUMBERS, PRESETS, WHOLE_NUMBERS
+from core.policy import PRESETS
+from core.registry import PLUGIN_PATTERN, Registry
 from core.workload.synthetic import GENERATORS
 from sweep.study.wording import suggest
-from sweep.study.workloads import WHOLE_FIELDS, bounds_of
 
 #: Trials of a study, and points of a grid, at most.
 MAX_TRIALS = 10_000_000
@@ -125,7 +127,6 @@ SizeOrZero = Annotated[
 ]
 PageSize = Annotated[Size, AfterValidator(_page_size)]
 TagBlockSize = Annotated[Size, Field(le=2**30)]
-Nanoseconds = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
 Metric = Annotated[
     str, known_word("metric", UNITS), WithJsonSchema({"type": "string", "enum": list(UNITS)})
 ]
@@ -144,17 +145,34 @@ Generator = Annotated[
 ]
 
 
-def number_of(name: str) -> Any:
-    """Return the type of a policy field, workload parameter or setting of the kernel: a number."""
-    if name in NUMBERS:
-        least, most = NUMBERS[name]
-        whole = name in WHOLE_NUMBERS
-    else:
-        least, most = bounds_of(name)
-        whole = name in WHOLE_FIELDS
+def number_of(least: float, most: float) -> Any:
+    """Return the type of a number of a study: a whole one, if its bounds are."""
     # The bound of a ratio that must stay below 1 is the float before 1: messages should say 1.
-    below_one = 0.9 < most < 1
-    return Annotated[
-        Whole if whole else Number,
-        Field(ge=least, lt=1) if below_one else Field(ge=least, le=most),
-    ]
+    bounds = Field(ge=least, lt=1) if 0.9 < most < 1 else Field(ge=least, le=most)
+    return Annotated[Whole if isinstance(least, int) else Number, bounds]
+
+
+def word_of(registry: Registry[Any]) -> Any:
+    """Return the type of a word that a registry knows, or of a user's own ``module:NAME``."""
+    names = ", ".join(f"'{name}'" for name in registry)
+
+    def check(word: str) -> str:
+        if word not in registry:
+            message = "Input should be {expected}"
+            raise PydanticCustomError("enum", message, {"expected": names})
+        return word
+
+    schema = {"anyOf": [{"enum": list(registry)}, {"type": "string", "pattern": PLUGIN_PATTERN}]}
+    return Annotated[str, Field(strict=True), AfterValidator(check), WithJsonSchema(schema)]
+
+
+def type_of(declared: Declaration) -> Any:
+    """Return the type of a declared field in a study, described in the words of its declaration."""
+    if isinstance(declared.words, Registry):
+        kind = word_of(declared.words)
+    elif declared.words is not None:
+        kind = declared.words
+    else:
+        assert declared.bounds is not None
+        kind = number_of(*declared.bounds)
+    return Annotated[kind, Field(description=declared.meaning)]

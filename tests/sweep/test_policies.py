@@ -8,7 +8,7 @@ import pytest
 from small import run as run_study
 from small import write_trace
 
-from core.policy import System
+from core.system import SYSTEMS
 from sweep.engine.inputs import load_inputs
 from sweep.results import answer_query
 from sweep.study.read import load_study
@@ -66,7 +66,7 @@ def test_every_policy_has_its_subspace_and_a_number_that_stays(folder: Path) -> 
     counts = {space: sum(row[1] == space for row in rows) for space in range(5)}
     assert counts == {0: 1, 1: 4, 2: 4, 3: 4, 4: 4}
     systems = {row[2] for row in rows}
-    assert systems == {"ideal", "cleancache", "zswap", "tmem"} <= set(System)
+    assert systems == {"ideal", "cleancache", "zswap", "tmem"} <= set(SYSTEMS)
     (ideal,) = [row for row in rows if row[2] == "ideal"]
     assert ideal[-1] == 1.0
     assert all(row[-1] <= 1.0 for row in rows if row[2] == "cleancache")  # type: ignore[operator]

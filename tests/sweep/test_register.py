@@ -10,9 +10,8 @@ import duckdb
 import pytest
 from processes import held
 
+from core.evaluator import Workloads
 from core.jit import CORE_DIGEST
-from sweep.engine import register as module
-from sweep.engine.candidates import Workloads
 from sweep.engine.inputs import Inputs
 from sweep.engine.register import StudyChangedError, only_run, register
 from sweep.results import Store, StoreError, answer_query
@@ -142,19 +141,17 @@ def test_other_events_are_another_study(path: Path) -> None:
         enter(path, given=inputs(("d1", "d3")))
 
 
-def test_another_simulator_never_adds_to_its_trials(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_simulator_never_adds_to_its_trials(path: Path) -> None:
     enter(path)
     record(path, 4)
     before = stored(path, "*")
-    monkeypatch.setattr(module, "CORE_DIGEST", "another")
-    enter(path)  # nothing is left to run: what is recorded can be shown
+    other = inputs()._replace(code_digest="another")
+    enter(path, given=other)  # nothing is left to run: what is recorded can be shown
     assert stored(path, "*") == before
     longer = TEXT.replace("n_trials: 4", "n_trials: 5")
     for _ in range(2):
         with pytest.raises(StudyChangedError, match=f"was {CORE_DIGEST}, is another"):
-            enter(path, longer)
+            enter(path, longer, given=other)
 
 
 def content(path: Path, study: str) -> dict[str, list[tuple[object, ...]]]:

@@ -14,7 +14,7 @@ from processes import held, numbers, spool_of, trial
 
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS
-from core.policy import NUMBERS, POLICY_FIELDS, WHOLE_NUMBERS
+from core.policy import DECLARED, POLICY_FIELDS
 from sweep.results import Store, StoreError, answer_query
 
 WORDS = [
@@ -37,7 +37,7 @@ def test_every_field_cost_and_outcome_is_a_typed_column(path: Path) -> None:
     Store(path)
     expected = {
         **{name: "VARCHAR" if name in WORDS else "BIGINT" for name in POLICY_FIELDS},
-        **{name: "DOUBLE" for name in NUMBERS if name not in WHOLE_NUMBERS},
+        **{name: "DOUBLE" for name in DECLARED if DECLARED[name].sql_type == "DOUBLE"},
         "tag_block_size": "BIGINT",
         **dict.fromkeys(COST_FIELDS, "BIGINT"),
         **{name: "DOUBLE" if name in DOUBLES else "BIGINT" for name in UNITS},
@@ -72,8 +72,9 @@ def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
     for number, (integer, double, text) in enumerate(EXTREMES):
         outcomes = dict.fromkeys(whole, integer) | dict.fromkeys(DOUBLES, double)
         row = trial(number, **outcomes, finished_at=now if number % 2 else None, feasible=False)
-        row |= dict.fromkeys(WORDS, text) | {"tag_block_size": integer}
-        row |= {name: integer if name in WHOLE_NUMBERS else double for name in NUMBERS}
+        row |= {"tag_block_size": integer}
+        values = {"VARCHAR": text, "BIGINT": integer, "DOUBLE": double}
+        row |= {name: values[declared.sql_type] for name, declared in DECLARED.items()}
         trials.append(row | dict.fromkeys(COST_FIELDS, integer))
         run = {key: row[key] for key in ("study", "role", "number", *UNITS)}
         run |= {"workload": text or "w", "replicate": number}
