@@ -14,12 +14,14 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
+from core.evaluator import Evaluator
 from core.events import make_events, read_events, write_events
-from sweep.engine.candidates import Evaluator, candidate
+from sweep.engine.candidates import candidate
+from sweep.engine.executor import InProcess
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
-from sweep.engine.ray_cluster import InProcess
 from sweep.engine.register import register
+from sweep.engine.rows import evaluate
 from sweep.engine.search import Search
 from sweep.results import Store
 from sweep.study.read import load_study
@@ -71,9 +73,9 @@ def main() -> None:
 
         evaluator = Evaluator(inputs.workloads)
         batches = [[candidate(study, asks) for _, asks in generation] for generation in asked]
-        evaluator.evaluate(batches[0])
+        evaluate(evaluator, batches[0])
         start = perf_counter()
-        outcomes = [evaluator.evaluate(batch) for batch in batches]
+        outcomes = [evaluate(evaluator, batch) for batch in batches]
         replay_s = perf_counter() - start
 
         start = perf_counter()

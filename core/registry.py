@@ -48,7 +48,7 @@ class Registry(Generic[Thing]):
         return iter(self.places)
 
     def __contains__(self, word: object) -> bool:
-        return word in self.places or (isinstance(word, str) and is_plugin(word))
+        return isinstance(word, str) and (word in self.places or is_plugin(word))
 
     def __getitem__(self, word: str) -> Thing:
         if word not in self._loaded:

@@ -86,8 +86,10 @@ def run(
     if executor == "in-process" and (address or workers):
         raise typer.BadParameter("in-process has no cluster", param_hint="--address / --workers")
     from sweep.cli.study_commands import run_command
+    from sweep.engine.study_run import Where
 
-    failed = run_command(study, database, executor, address, workers, new, as_json)
+    where = Where(executor, address, workers)
+    failed = run_command(study, database, where, new, as_json)
     return FAILED_TRIALS if failed else DONE
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from core.events import Events
-from core.jit import CORE_DIGEST
 from core.workload.recipe import Recipe
 from sweep.cli.terminal import (
     LiveProgress,
@@ -16,15 +14,11 @@ from sweep.cli.terminal import (
     print_summary,
     print_table,
 )
-from sweep.engine.executor import Executor, InProcess
-from sweep.engine.generations import number_of_trials, run_study
-from sweep.engine.inputs import Inputs, load_inputs, make_events
-from sweep.engine.loops import loops_of
-from sweep.engine.plugins import Plugins, load_plugins
-from sweep.engine.ray_cluster import RayCluster
-from sweep.engine.register import only_run, register
+from sweep.engine.generations import number_of_trials
+from sweep.engine.inputs import load_inputs, make_events
 from sweep.engine.search import check_sampler
-from sweep.results import Store, StoreError, answer_query, open_for_reading, read_rows
+from sweep.engine.study_run import Where, run_to_database
+from sweep.results import StoreError, answer_query, open_for_reading, read_rows
 from sweep.results.questions import (
     baselines_sql,
     best_sql,
@@ -36,59 +30,18 @@ from sweep.results.questions import (
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study
 from sweep.study.workloads import WORKLOAD_FIELDS
-from sweep.study.yaml_source import Source, read_source
+from sweep.study.yaml_source import read_source
 
 
-def run_command(
-    path: Path,
-    database: Path,
-    executor: str,
-    address: str | None,
-    workers: int | None,
-    new: bool,
-    as_json: bool,
-) -> bool:
+def run_command(path: Path, database: Path, where: Where, new: bool, as_json: bool) -> bool:
     """Run a study and show its answer; return whether a trial failed."""
     study, source = load_study(path)
-    check_sampler(study)
-    plugins = load_plugins(source)
-    inputs = _inputs(study, source, plugins.code_digest())
-    store = Store(database)
-    with only_run(database, study.study):
-        kept_as = register(store, study, source.text, inputs, path, new)
-        if kept_as:
-            note(f"the earlier study is kept as {kept_as}")
-        progress = LiveProgress(study)
-        try:
-            make = partial(_executor, executor, study, inputs, plugins, address, workers)
-            run_study(study, inputs, store, make, progress)
-        except KeyboardInterrupt:
-            note(f"interrupted: finished trials are kept in {database}; run it again to go on")
-            raise
-        finally:
-            progress.close()
+    progress = LiveProgress(study)
+    try:
+        run_to_database(study, source, database, where, new, progress, note)
+    finally:
+        progress.close()
     return _show(study, database, as_json)
-
-
-def _inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) -> Inputs:
-    inputs = load_inputs(study, source, code_digest)
-    for warning in inputs.warnings:
-        note(f"warning: {warning}")
-    make_events(study, source, inputs)
-    return inputs
-
-
-def _executor(
-    kind: str,
-    study: Study,
-    inputs: Inputs,
-    plugins: Plugins,
-    address: str | None,
-    workers: int | None,
-) -> Executor:
-    if kind == "in-process":
-        return InProcess(inputs.workloads)
-    return RayCluster(inputs.workloads, workers, address, loops_of(study), plugins)
 
 
 def _show(study: Study, database: Path, as_json: bool) -> bool:
@@ -107,7 +60,10 @@ def validate_command(path: Path, as_json: bool) -> None:
     """Check a study, its traces row by row, and say what it would run."""
     study, source = load_study(path)
     check_sampler(study)
-    inputs = _inputs(study, source)
+    inputs = load_inputs(study, source)
+    for warning in inputs.warnings:
+        note(f"warning: {warning}")
+    make_events(study, source, inputs)
     workloads = [
         {"workload": name, "replicate": replicate, "data_pages": pages}
         | ({"events": int(source.op.size)} if isinstance(source, Events) else _made(study, source))
@@ -117,7 +73,7 @@ def validate_command(path: Path, as_json: bool) -> None:
             strict=True,
         )
     ]
-    found = {
+    summary = {
         "study": study.study,
         "n_trials": number_of_trials(study),
         "sampler": study.sampler.name,
@@ -126,16 +82,16 @@ def validate_command(path: Path, as_json: bool) -> None:
         "workloads": workloads,
     }
     if as_json:
-        print_json(found)
+        print_json(summary)
         return
     traces = ", ".join(
-        f"{one['workload']} ({one['events']:,} events)"
-        if "events" in one
-        else f"{one['workload']} (made for each trial)"
-        for one in workloads
+        f"{workload['workload']} ({workload['events']:,} events)"
+        if "events" in workload
+        else f"{workload['workload']} (made for each trial)"
+        for workload in workloads
     )
     print(
-        f"{path}: good: {found['n_trials']} trials of {_searched(study)}, "
+        f"{path}: good: {summary['n_trials']} trials of {_searched(study)}, "
         f"{len(study.baselines)} baselines, on {traces}"
     )
 
@@ -170,7 +126,7 @@ def stored_study(database: Path, name: str) -> Study:
         known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
     if not rows:
         names = ", ".join(row["study"] for row in known) or "no study"
-        raise StoreError(f"{database}: no study {name}; it holds {names}")
+        raise StoreError(f"no study {name}; it holds {names}", file=database)
     return parse_study(rows[0]["yaml"], Path(f"{database}:{name}"))
 
 

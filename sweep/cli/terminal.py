@@ -208,7 +208,7 @@ def print_summary(
     columns = columns_shown(study)[1:]
     rows = [{"policy": f"trial {row['number']}"} | shown_of(row, columns) for row in best]
     for fixed, row in zip(study.baselines, baselines, strict=False):
-        policy = fixed.preset or fixed.system.value
+        policy = fixed.preset or fixed.system
         rows.append({"policy": policy} | shown_of(row, columns))
     print()
     if study.question:

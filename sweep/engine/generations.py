@@ -13,6 +13,7 @@ from sweep.engine.search import Search, SearchError, grid_size
 from sweep.engine.trials import Trial, Trials
 from sweep.results import OUTCOME_COLUMNS, Row, Store
 from sweep.study.model import Study
+from sweep.study.samplers import SAMPLERS
 from sweep.study.values import MAX_TRIALS
 
 
@@ -35,7 +36,7 @@ def _trials_within(study: Study) -> int:
     """Return the trials of one subspace: what the study says, or all points of its grid."""
     if not study.parameters:
         return 1
-    if study.sampler.name != "grid":
+    if not SAMPLERS[study.sampler.name].enumerates:
         return study.n_trials or 1
     return min(grid_size(study), study.n_trials or MAX_TRIALS)
 

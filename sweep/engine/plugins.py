@@ -48,6 +48,10 @@ class Plugins(NamedTuple):
         return hashlib.sha256(f"{CORE_DIGEST} {own}".encode()).hexdigest()[:16]
 
 
+#: A study that has none.
+NO_PLUGINS = Plugins((), Path())
+
+
 def load_plugins(source: Source) -> Plugins:
     """Import what of a study is a user's own code, and return what it is.
 

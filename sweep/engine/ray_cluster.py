@@ -22,7 +22,7 @@ from core.events import Events
 from core.system.contract import ReplayLoop
 from core.workload.recipe import Recipe
 from sweep.engine.executor import Result, evaluated
-from sweep.engine.plugins import Plugins
+from sweep.engine.plugins import NO_PLUGINS, Plugins
 
 #: Batches that an actor has in hand: one it works on, and one so that it never waits.
 IN_FLIGHT = 2
@@ -60,7 +60,7 @@ class RayCluster:
         workers: int | None,
         address: str | None,
         loops: Sequence[ReplayLoop],
-        plugins: Plugins,
+        plugins: Plugins = NO_PLUGINS,
     ) -> None:
         left = deque(loops)
         compiling = threading.Thread(target=_compile, args=(left,), daemon=True)

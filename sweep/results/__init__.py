@@ -6,7 +6,7 @@ A run writes through `Store`. `answer_query` reads for a user's SQL; `open_for_r
 
 from sweep.results.file import StoreError, spool_folder, told_errors
 from sweep.results.query import Answer, answer_query
-from sweep.results.reading import open_for_reading, read_rows
+from sweep.results.reading import copy_of, open_for_reading, read_rows, read_table
 from sweep.results.schema import OUTCOME_COLUMNS, Row
 from sweep.results.store import Store
 
@@ -17,8 +17,10 @@ __all__ = [
     "Store",
     "StoreError",
     "answer_query",
+    "copy_of",
     "open_for_reading",
     "read_rows",
+    "read_table",
     "spool_folder",
     "told_errors",
 ]

@@ -25,6 +25,7 @@ from sweep.results.spool import insert, merge, spooled, unspool
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     Connection = duckdb.DuckDBPyConnection
 
@@ -202,3 +203,34 @@ def read_rows(
     result = connection.execute(sql, list(values))
     columns = [column[0] for column in result.description or ()]
     return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+def read_table(
+    connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = ()
+) -> pa.Table:
+    """Return the answer to one of this program's own queries as an Arrow table."""
+    table: pa.Table = connection.execute(sql, list(values)).to_arrow_table()
+    return table
+
+
+def copy_of(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a copy of a database as it is now; the copy goes with the connection.
+
+    Raises
+    ------
+    StoreError
+        When there is no such database, or it cannot be read.
+    """
+    with told_errors(path):
+        if not path.exists() and not spooled(path):
+            raise StoreError("no such database; sweep run makes it, --db names another", file=path)
+        attempt = 1
+        while True:
+            try:
+                # The file goes when the snapshot does, and the open connection reads on.
+                return Snapshot(path).connect()
+            except StoreError:
+                if attempt == TRIES:
+                    raise
+            time.sleep(0.02 * attempt)
+            attempt += 1

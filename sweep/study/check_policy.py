@@ -82,7 +82,8 @@ def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
     if any(_is_given(space, field) for field in fields):
         return
     needed = [f"eviction: {name}" for name in drawing if evicts] + fields
-    message = f"seed draws nothing here: it needs {' or '.join(needed)}"
+    alone = " alone" if len(needed) == 1 else ""
+    message = f"seed is read by {' and by '.join(needed)}{alone}"
     for place, section in (
         (space.fixed_place, space.fixed),
         (space.searched_place, space.searched),

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.evaluator import Candidate
 from core.events import make_events, read_events, write_events
-from sweep.engine.candidates import Candidate
+from sweep.engine.executor import Executor, InProcess, Result
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
-from sweep.engine.ray_cluster import Executor, InProcess, Result
 from sweep.engine.register import register
 from sweep.results import Store
 from sweep.study.model import Study

@@ -31,7 +31,7 @@ n_trials: 4
         ("tmem", "tmem_period_ns: 1000000000", "4:45: tmem_period_ns needs tmem_swing: the region "
          "keeps its size"),
         ("tmem", "seed: 3", "4:29: seed is read by eviction: random and by discard_ratio"),
-        ("migrate_cma", "seed: 3", "4:36: seed draws what is pinned: it needs pinned_ratio"),
+        ("migrate_cma", "seed: 3", "4:36: seed is read by pinned_ratio alone"),
         ("cleancache", "headroom: 0.1, tagged_placement: headroom_first, headroom_mode: dynamic",
          "4:68: headroom_first fills the first blocks: a dynamic headroom has none of its own"),
         ("tmem", "tmem_ratio: 2", "4:41: tmem_ratio should be at most 1, not 2"),

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import small
 
-from sweep.engine.ray_cluster import InProcess, RayCluster
+from sweep.engine.executor import InProcess
+from sweep.engine.ray_cluster import RayCluster
 from sweep.engine.search import SearchError
 from sweep.results import Store, StoreError, answer_query
 

@@ -1,0 +1,98 @@
+"""A whole run of a study: its inputs, its place in the database, its executor, its generations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sweep.engine.executor import Executor, InProcess
+from sweep.engine.generations import Progress, run_study
+from sweep.engine.inputs import Inputs, load_inputs, make_events
+from sweep.engine.loops import loops_of
+from sweep.engine.plugins import Plugins, load_plugins
+from sweep.engine.ray_cluster import RayCluster
+from sweep.engine.register import only_run, register
+from sweep.engine.search import check_sampler
+from sweep.results import Store
+from sweep.study.model import Study
+from sweep.study.yaml_source import Source
+
+#: The kinds of executors, by the word that a user says.
+EXECUTORS = ("ray", "in-process")
+
+
+class Where(NamedTuple):
+    """Where trials are replayed.
+
+    Parameters
+    ----------
+    executor
+        One of `EXECUTORS`.
+    address
+        A Ray cluster that runs already; by default that of RAY_ADDRESS, or a local one.
+    workers
+        Actors of the cluster; by default one a core.
+    """
+
+    executor: str = "ray"
+    address: str | None = None
+    workers: int | None = None
+
+
+def run_to_database(
+    study: Study,
+    source: Source,
+    database: Path,
+    where: Where,
+    new: bool,
+    progress: Progress,
+    note: Callable[[str], None],
+) -> None:
+    """Run every trial of a study that its database does not have; running it again goes on.
+
+    Parameters
+    ----------
+    study, source
+        The study, and the text that it was read from.
+    database
+        The results database; it is made if there is none.
+    where
+        Where trials are replayed.
+    new
+        Whether to start afresh: an older study of the name is kept under another one.
+    progress
+        What is told of trials as they end.
+    note
+        What is called with each line that the user should know of.
+
+    Raises
+    ------
+    InputError
+        When the study, its workloads, its plug-ins, its database or its cluster cannot be used.
+    """
+    check_sampler(study)
+    plugins = load_plugins(source)
+    inputs = load_inputs(study, source, plugins.code_digest())
+    for warning in inputs.warnings:
+        note(f"warning: {warning}")
+    make_events(study, source, inputs)
+    store = Store(database)
+    with only_run(database, study.study):
+        kept_as = register(store, study, source.text, inputs, source.path, new)
+        if kept_as:
+            note(f"the earlier study is kept as {kept_as}")
+        try:
+            start = partial(_start, where, study, inputs, plugins)
+            run_study(study, inputs, store, start, progress)
+        except KeyboardInterrupt:
+            note(f"interrupted: finished trials are kept in {database}; run it again to go on")
+            raise
+
+
+def _start(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
+    if where.executor == "in-process":
+        return InProcess(inputs.workloads)
+    loops = loops_of(study)
+    return RayCluster(inputs.workloads, where.workers, where.address, loops, plugins)

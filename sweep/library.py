@@ -1,0 +1,118 @@
+"""Studies from Python: what the commands do, for a notebook or a script."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweep.cli.terminal import LiveProgress, note
+from sweep.engine.study_run import EXECUTORS, Where, run_to_database
+from sweep.results import copy_of, open_for_reading, read_table
+from sweep.study.model import Study
+from sweep.study.read import validate_source
+from sweep.study.yaml_source import Source, parse_source, read_source
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+#: A study: its file, its YAML as text of several lines, or its content as a mapping.
+StudyLike = str | os.PathLike[str] | dict[str, Any]
+
+_TRIALS_SQL = "SELECT * FROM trials WHERE study = $1 ORDER BY role DESC, number"
+
+
+def load(study: StudyLike) -> Study:
+    """Return a study, checked together with its traces.
+
+    Parameters
+    ----------
+    study
+        Its file; or its YAML, as a string with line breaks; or its content, as a dict. The traces
+        of one without a file are looked for from the current folder on.
+
+    Raises
+    ------
+    InputError
+        With every mistake in it, each by line and column.
+    """
+    return validate_source(_source_of(study))
+
+
+def run(
+    study: StudyLike,
+    db: str | os.PathLike[str] = "results.duckdb",
+    *,
+    executor: str = "ray",
+    address: str | None = None,
+    workers: int | None = None,
+    new: bool = False,
+) -> pa.Table:
+    """Run a study as `sweep run` does, and return its trials and baselines.
+
+    Running it again replays only what the database lacks. Progress goes to stderr.
+
+    Parameters
+    ----------
+    study
+        As for `load`.
+    db
+        The results database; it is made if there is none.
+    executor
+        Where trials are replayed: ``ray`` or ``in-process``.
+    address
+        A Ray cluster that runs already.
+    workers
+        Actors of the cluster; by default one a core.
+    new
+        Whether to start afresh; an older study of the name is kept under another one.
+
+    Returns
+    -------
+    pyarrow.Table
+        The rows of `trials` in the database, trials first, in their order; ``.to_pandas()`` or
+        ``polars.from_arrow`` makes a data frame of it.
+
+    Raises
+    ------
+    InputError
+        When the study, a workload, the database or the cluster cannot be used.
+    ValueError
+        When there is no such executor.
+    """
+    if executor not in EXECUTORS:
+        raise ValueError(f"executor {executor!r} is none of {', '.join(EXECUTORS)}")
+    source = _source_of(study)
+    checked = validate_source(source)
+    database = Path(db)
+    progress = LiveProgress(checked)
+    try:
+        where = Where(executor, address, workers)
+        run_to_database(checked, source, database, where, new, progress, note)
+    finally:
+        progress.close()
+    with open_for_reading(database) as connection:
+        return read_table(connection, _TRIALS_SQL, [checked.study])
+
+
+def connect(db: str | os.PathLike[str] = "results.duckdb") -> duckdb.DuckDBPyConnection:
+    """Return a connection to a copy of a results database as it is now.
+
+    A copy, since a client that holds the database itself keeps runs from writing to it.
+
+    Raises
+    ------
+    InputError
+        When there is no such database, or it cannot be read.
+    """
+    return copy_of(Path(db))
+
+
+def _source_of(study: StudyLike) -> Source:
+    if isinstance(study, dict):
+        return parse_source(Path("study"), json.dumps(study, indent=2, default=str))
+    if isinstance(study, str) and "\n" in study:
+        return parse_source(Path("study"), study)
+    return read_source(Path(study))
