@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.events import FAULTS, Events, faults_of, make_events
+from core.events import FAULTS, NO_FAULT, Events, faults_of, make_events
 
 
 def repair(events: Events) -> tuple[Events, dict[str, int]]:
@@ -14,10 +14,12 @@ def repair(events: Events) -> tuple[Events, dict[str, int]]:
     free of an allocation that was dropped is dropped too.
     """
     faults = faults_of(events)
-    good = faults < 0
+    good = faults == NO_FAULT
     columns = {name: column[good] for name, column in events.columns.items()}
     kept = make_events(
         columns, page_size=events.page_size, data_pages=events.data_pages, source=events.source
     )
     dropped = np.bincount(faults[~good], minlength=len(FAULTS))
-    return kept, {FAULTS[i]: int(count) for i, count in enumerate(dropped) if count}
+    return kept, {
+        fault.summary: int(count) for fault, count in zip(FAULTS, dropped, strict=True) if count
+    }

@@ -222,13 +222,13 @@ def trace_import(
     from sweep.cli.trace_commands import import_command
 
     options = RequestOptions(columns, time_unit, page_size, plain, ignore_size, memory)
-    found = find_format(files, format_name)
-    for option, why in misfits(found, options, meta, memory_start, accesses):
+    row = find_format(files, format_name)
+    for option, why in misfits(row, options, meta, memory_start, accesses):
         raise typer.BadParameter(why, param_hint=option)
-    if found == "ftrace":
-        import_command(files, output, meta, memory, memory_start, source, accesses, as_json)
+    if row.of_requests:
+        import_requests(files, output, row, options, source, as_json)
     else:
-        import_requests(files, output, found, options, source, as_json)
+        import_command(files, output, row, meta, memory, memory_start, source, accesses, as_json)
     return DONE
 
 

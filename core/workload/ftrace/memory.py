@@ -70,7 +70,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
                     if file is not None:
                         texts.setdefault(base, file.read().decode(errors="replace"))
     except (OSError, EOFError, tarfile.TarError) as error:
-        raise TraceError(f"{name}: no archive of a recording: {error}") from None
+        raise TraceError(f"no archive of a recording: {error}", file=name) from None
     words = ("free", "low", "high", "spanned", "present", "start_pfn:")
     zones = []
     for zone in re.split(r"\bzone\s", texts.get("zoneinfo", ""))[1:]:
@@ -79,12 +79,12 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     populated = [zone for zone in zones if zone[4]]
     ranges = [(zone[5], zone[5] + zone[3]) for zone in populated]
     if not ranges:
-        raise TraceError(f"{name}: has no /proc/zoneinfo with a populated zone")
+        raise TraceError("has no /proc/zoneinfo with a populated zone", file=name)
     first = min(start for start, _ in ranges)
     told = texts.get("page_size", texts.get("pagesize", "4096"))
     size = int("".join(re.findall(r"\d", told)) or 0) * (1024 if "kB" in told else 1)
     if size < 4096 or size & (size - 1):
-        raise TraceError(f"{name}: {told.strip()!r} is no page size")
+        raise TraceError(f"{told.strip()!r} is no page size", file=name)
     free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
     return Memory(first, max(end for _, end in ranges) - first, size, free, low, high)
 
