@@ -1,7 +1,8 @@
-"""Lines of ftrace text as records of numbers: what each event is, when, whose, and its fields.
+"""Turns lines of ftrace text into records of numbers: an event's kind, time, task and fields.
 
-Three forms are read: tracefs's `trace` and `trace_pipe`, ``trace-cmd report`` and ``perf script``.
-All write ``task-pid [cpu] … seconds.fraction: [system:]event: fields``, and differ before it.
+Three forms of text are read: tracefs's `trace` and `trace_pipe`, ``trace-cmd report``, and
+``perf script``. A line of each is ``task-pid [cpu] … seconds.fraction: [system:]event: fields``;
+they differ in what stands between the CPU and the time.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from core.workload.ftrace.words import (
 _SPACE, _TAB, _NEWLINE = ord(" "), ord("\t"), ord("\n")
 _ZERO, _NINE, _COLON, _DOT, _EQUALS, _BAR = (ord(sign) for sign in "09:.=|")
 
-#: Other events that are told apart, by name.
+#: So many events that an import does not use are counted by name.
 OTHERS = 256
 # Elements of `counts`.
 LINES, GARBAGE, FIRST_GARBAGE, INCOMPLETE, FIRST_INCOMPLETE, LOST_EVENTS, OTHER_NAMES, SKIPPED = (
@@ -55,7 +56,7 @@ class Records(NamedTuple):
 
 
 class LineParser:
-    """Lines into records, and counts of what could not be used."""
+    """Turns lines into records, and counts what could not be used."""
 
     def __init__(self) -> None:
         self.others: dict[str, int] = {}
@@ -73,7 +74,7 @@ class LineParser:
         kswapd = np.empty(most, dtype=np.bool_)
         fields = np.empty((most, FIELDS), dtype=np.int64)
         places = np.zeros((OTHERS, 2), dtype=np.int64)
-        found = _parse(
+        record_count = _parse(
             signs,
             *(EVENT_TABLE, KEY_TABLE, FLAG_TABLE, NEEDED_TABLE),
             kind,
@@ -88,7 +89,7 @@ class LineParser:
             first, end = places[number]
             self._names.append(text[first:end].decode(errors="replace"))
         self.others = dict(zip(self._names, self._numbers.tolist(), strict=False))
-        end = slice(found)
+        end = slice(record_count)
         return Records(kind[end], time_ns[end], pid[end], kswapd[end], line[end], fields[end])
 
 
@@ -107,7 +108,7 @@ def _is_digit(sign: int) -> bool:
 
 @kernel
 def _stamp(signs: NDArray[np.uint8], first: int, end: int) -> int:
-    """Return where the colon after the line's time is, or ABSENT."""
+    """Return the place of the colon after the line's time, or ABSENT."""
     for at in range(first + 8, end - 1):
         if wide(signs[at]) != _COLON or wide(signs[at + 1]) != _SPACE:
             continue
@@ -147,7 +148,7 @@ def _nanoseconds(signs: NDArray[np.uint8], colon: int) -> int:
 
 @kernel
 def _pid(signs: NDArray[np.uint8], first: int, colon: int) -> int:
-    """Return the task's number: before the last ``[cpu]``, and a ``(tgid)`` if there is one."""
+    """Return the task's number, which stands before the last ``[cpu]`` and any ``(tgid)``."""
     at = colon
     while at > first and wide(signs[at]) != 91:  # [
         at -= 1
@@ -181,7 +182,7 @@ def _starts(signs: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8]
 
 @kernel
 def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -> int:
-    """Return a number, hexadecimal if it says so or is known to be; ABSENT if it is none."""
+    """Return a number, which is hexadecimal if it begins with 0x too, or ABSENT if it is none."""
     at = first
     base = 16 if hexadecimal else 10
     if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) == 120:
@@ -197,7 +198,7 @@ def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -
         elif base == 16 and 97 <= sign <= 102:
             digit = sign - 87
         else:
-            # A range such as 0-4095 begins where it begins; anything else is no number.
+            # Of a range such as 0-4095 the first number counts; anything else is no number.
             return value if sign == 45 and place > at else ABSENT
         # A pointer keeps its lower 63 bits.
         if base == 16:
@@ -220,14 +221,14 @@ def _device(signs: NDArray[np.uint8], first: int, end: int) -> int:
 
 @kernel
 def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64]) -> int:
-    """Return the bits of ``GFP_A|__GFP_B`` that matter."""
+    """Return the bits of ``GFP_A|__GFP_B`` that an import uses."""
     bits = 0
     value = wide(0)
     for at in range(first, end + 1):
         if at == end or wide(signs[at]) == _BAR:
-            found = _find(table, value)
-            if found != ABSENT:
-                bits |= found
+            bit = _find(table, value)
+            if bit != ABSENT:
+                bits |= bit
             value = wide(0)
         else:
             value = value * 131 + wide(signs[at]) & HASH_BITS
@@ -247,7 +248,7 @@ def _fill(
     """Read ``key=value`` and ``key value`` pairs into `fields`."""
     hex_inode = kind in (ADD, DELETE, FAULT)
     at = first
-    waiting = ABSENT  # a key that stood alone
+    waiting = ABSENT  # the key before this word, if it had no =
     while at < end:
         while at < end and wide(signs[at]) in (_SPACE, _TAB):
             at += 1
@@ -304,7 +305,7 @@ def _note_other(
 def _note_no_event(
     signs: NDArray[np.uint8], first: int, end: int, counts: NDArray[np.int64]
 ) -> None:
-    """Count a line without a time: a comment, lost events, nothing, or garbage."""
+    """Count a line without a time: a comment, a note of lost events, a blank line, or garbage."""
     for at in range(first, end):
         if _starts(signs, at, end, LOST_WORD):
             number = wide(0)
