@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import ACCESSES, BOOT_HANDLE, EXIT, GIVE, MAP, TAKE, WRITE, Accesses
+from core.accesses import WRITE, Accesses
 from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
 from core.frontend.allocator import free_frames
-from core.frontend.dense_numbers import NAMELESS, number_names
 from core.frontend.extents import Extents, number_pages
 from core.frontend.lists import COUNTED, SWAP_FREE, SWAPPINESS
-from core.frontend.loop import Asked, read_active_inactive, read_mglru
+from core.frontend.loop import read_active_inactive, read_mglru
 from core.frontend.node import (
     ATOMIC_FAILURES,
     FOLIO_ORDER,
@@ -46,6 +45,7 @@ from core.frontend.node import (
     Node,
     make_node,
 )
+from core.frontend.numbered_accesses import number_accesses
 from core.frontend.tag_storage_as_memory import (
     POINT,
     SAMPLE,
@@ -60,16 +60,6 @@ from core.timeline.prepare import SERIES_POINTS
 _FOREVER_NS = 1 << 62
 #: What a step of the loop has room for.
 _MOST_READAHEAD_PAGES = 4096
-#: Other memory whose handle says that it was in use before the trace, beside kinds of access.
-_BEFORE = len(ACCESSES)
-# Memory, that of before the trace, and tasks are numbered apart: each is dense, or nearly, in
-# itself.
-_GROUP_OF = np.full(_BEFORE + 1, NAMELESS, dtype=np.uint8)
-_GROUP_OF[[TAKE, GIVE]] = 0
-_GROUP_OF[_BEFORE] = 1
-_GROUP_OF[[MAP, EXIT]] = 2
-
-
 TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
 
 
@@ -179,14 +169,14 @@ def run_frontend(
     # Read-only, as they come from Parquet: one type is compiled once.
     accesses = accesses._replace(**{name: _frozen(one) for name, one in accesses.columns.items()})
     extents = number_pages(accesses, front_end.page_cache_order)
-    asked = _asked(accesses, extents)
+    numbered = number_accesses(accesses, extents)
     node = _node(accesses, extents, front_end, tag_memory)
     node.register[TELLS_FRAMES] = every_frame
     parts = [_in_use(accesses)] if every_frame and accesses.op.size else []
     at = 0
     while at < accesses.op.size:
         node.register[ROWS] = 0
-        at = _ENTRIES[front_end.reclaim](asked, node, at)
+        at = _ENTRIES[front_end.reclaim](numbered, node, at)
         parts.append(node.rows[: int(node.register[ROWS])].copy())
     register = node.register
     counts = dict(zip(COUNTED, register.tolist(), strict=False))
@@ -214,48 +204,6 @@ def _frozen(column: NDArray[Any]) -> Any:
     view = column.view()
     view.flags.writeable = False
     return view
-
-
-def _asked(accesses: Accesses, extents: Extents) -> Asked:
-    """Return the accesses as the loop reads them: handles are dense."""
-    op = accesses.op
-    kind, name = np.empty_like(op), np.empty(op.size, dtype=np.int64)
-    _tell_before(op, accesses.handle, kind, name)
-    handle, (taken, before, tasks) = number_names(kind, _GROUP_OF, name, 3)
-    holder = np.zeros(taken.size + before.size + tasks.size, dtype=np.int32)
-    # Where it is not known which frames were free, memory of before has no frame.
-    if accesses.free_ranges:
-        holder[taken.size :][: before.size] = before + 1
-    holder[taken.size + before.size :] = -1
-    next_map = np.empty(op.size if tasks.size else 0, dtype=np.int32)
-    return Asked(
-        accesses.time_ns,
-        op,
-        extents.page,
-        extents.extent,
-        accesses.order,
-        accesses.flags,
-        accesses.handle,
-        handle,
-        holder,
-        next_map,
-    )
-
-
-@entry
-def _tell_before(
-    op: NDArray[np.uint8],
-    handle: NDArray[np.int64],
-    kind: NDArray[np.uint8],
-    name: NDArray[np.int64],
-) -> None:
-    """Write the kind and the name of each handle: memory of before the trace is a kind apart."""
-    for row in range(op.size):
-        kind[row] = op[row]
-        name[row] = handle[row]
-        if (op[row] == TAKE or op[row] == GIVE) and handle[row] >= BOOT_HANDLE:
-            kind[row] = _BEFORE
-            name[row] = handle[row] - BOOT_HANDLE
 
 
 def _node(

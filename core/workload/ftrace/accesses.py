@@ -279,9 +279,8 @@ def _advance(
             _move(field, first_frame, numbers, holder, page_in, began)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
             touched = (wide(field[POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
-            if not 0 <= touched < holder.size:
-                continue
-            if holder[touched] == CACHE and page_in[touched] >= 0:
+            is_cached = 0 <= touched < holder.size and holder[touched] == CACHE
+            if is_cached and page_in[touched] >= 0:
                 row = _put(rows, row, now, TOUCH, wide(page_in[touched]), 0, 0, 0)
         elif (
             kind == MARK

@@ -306,8 +306,7 @@ def _advance(
             row = copy_tags(source, frame, rows, row, frames, groups, numbers)
         elif kind == MARK and field[SAMPLED_PAGES] != ABSENT and field[SAMPLED_GROUPS] != ABSENT:
             numbers[SAMPLES] += 1
-            equal_pages = field[SAMPLED_PAGES] == numbers[TAGGED_NOW]
-            if equal_pages and field[SAMPLED_GROUPS] == numbers[GROUPS_NOW]:
-                numbers[EQUAL_SAMPLES] += 1
+            if field[SAMPLED_PAGES] == numbers[TAGGED_NOW]:
+                numbers[EQUAL_SAMPLES] += field[SAMPLED_GROUPS] == numbers[GROUPS_NOW]
     numbers[ROWS] += row
     return learnt
