@@ -18,7 +18,7 @@ from core.workload import recipe as recipes
 from core.workload.recipe import Recipe
 from core.workload.survey import survey_events
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
-from core.workload.synthetic.asks import scattered, zipf_ranks
+from core.workload.synthetic.popularity import scattered, zipf_ranks
 from core.workload.tenant import on_machine, with_tenant
 from core.workload.text import TraceError
 
