@@ -1,1 +1,4 @@
-"""The kernel's memory management that no cleancache policy changes: accesses into mm events."""
+"""The front end: memory management as Linux does it, which turns accesses into mm events.
+
+No policy of tag storage changes it.
+"""

@@ -1,4 +1,4 @@
-"""Running a front end: an access trace in, mm events and counts out."""
+"""Runs the front end: an access trace goes in, and mm events and counts come out."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ from core.jit import entry, wide
 from core.timeline.prepare import SERIES_POINTS
 
 _FOREVER_NS = 1 << 62
-#: What a step of the loop has room for.
+#: A step of the loop has room for the rows of a window of so many pages.
 _MOST_READAHEAD_PAGES = 4096
 TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
 
 
 class Reclaim(StrEnum):
-    """How folios are chosen when memory is short."""
+    """The ways to choose folios to evict when memory is short."""
 
     MGLRU = "mglru"
     ACTIVE_INACTIVE = "active_inactive"
@@ -72,30 +72,31 @@ class Reclaim(StrEnum):
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """What the kernel under an access trace is set to.
+    """The settings of the kernel that an access trace runs on.
 
     Parameters
     ----------
     reclaim
         MGLRU (Android and current distributions) or the classic lists.
     zram_size
-        Bytes of memory that swap takes at most; without swap anonymous memory is not reclaimed.
+        Bytes of pages that swap to zram can take; 0: there is no zram. Without any swap, anonymous
+        memory is not reclaimed.
     swap_size
-        Bytes of a swap device, in place of zram; 0: there is none. What goes there and comes back
-        is told, as anonymous pages stored and restored.
+        Bytes of a swap device, in place of zram; 0: there is none. Pages that go there and come
+        back are stores and restores of anonymous pages in the mm events.
     zram_ratio
-        Pages of swap that zram packs into one page.
+        Pages that zram packs into one page of memory.
     swappiness
         As ``vm.swappiness``, 0 to 200.
     readahead_size
-        Bytes of the largest window, ``read_ahead_kb``.
+        Bytes of the largest readahead window, as ``read_ahead_kb``.
     page_cache_order
-        The largest folio of the page cache, in files that may have large ones.
+        The order of the largest folio of the page cache, in files that may have large folios.
 
     Raises
     ------
     ValueError
-        When there are zram and a swap device.
+        When there is both zram and a swap device.
     """
 
     reclaim: Reclaim = Reclaim.MGLRU
@@ -111,7 +112,7 @@ class FrontEnd:
             raise ValueError(TWO_SWAPS)
 
 
-#: The settings, and (least, most) of those that are numbers.
+#: The settings by name, with the (least, most) of those that are numbers.
 SETTINGS: dict[str, tuple[float, float] | None] = {
     "reclaim": None,
     "zram_size": (0, 1 << 44),
@@ -124,10 +125,11 @@ SETTINGS: dict[str, tuple[float, float] | None] = {
 
 
 class Fronted(NamedTuple):
-    """The events of a front end, and what it counted.
+    """The mm events that a front end made, and what it counted.
 
-    Of tag storage as memory: `samples` tells how often tags had to wait for (atomic, blocks, pages
-    migrated), `series` the slots in use and the blocks reserved at 64 moments.
+    `samples` and `series` are of tag storage that is memory. `samples` says how often an allocation
+    waited until blocks were emptied, by (whether it was atomic, blocks, pages migrated). `series`
+    has the slots in use and the blocks reserved at equally spaced moments.
     """
 
     events: Events
@@ -142,7 +144,7 @@ _ENTRIES: dict[Reclaim, Callable[..., int]] = {
 }
 
 
-#: What tag storage as memory counts, beside what every front end does.
+#: The counts of tag storage as memory, by name.
 _TAG_COUNTS = {
     "migrated_pages": MIGRATED,
     "failed_pinned": PINNED_FAILURES,
@@ -161,13 +163,24 @@ def run_frontend(
     tag_memory: TagMemory | None = None,
     every_frame: bool = False,
 ) -> Fronted:
-    """Return the mm events that `accesses` cause on their machine under a kernel's settings.
+    """Return the mm events that `accesses` cause on their machine, and counts.
 
-    With `tag_memory`, its tag storage is memory too. With `every_frame`, untagged allocations are
-    told as well, beginning with what was in use before.
+    Parameters
+    ----------
+    accesses
+        An access trace of a machine: its `data_pages` is not 0.
+    front_end
+        The settings of the kernel.
+    tag_memory
+        Tag storage that is memory too, if there is any.
+    every_frame
+        Whether the mm events have untagged allocations as well. They then begin with the frames
+        that were in use before the trace.
     """
-    # Read-only, as they come from Parquet: one type is compiled once.
-    accesses = accesses._replace(**{name: _frozen(one) for name, one in accesses.columns.items()})
+    # All columns are made read-only, as those from Parquet are, so that the loop is compiled for
+    # one type of array.
+    columns = {name: _frozen(column) for name, column in accesses.columns.items()}
+    accesses = accesses._replace(**columns)
     extents = number_pages(accesses, front_end.page_cache_order)
     numbered = number_accesses(accesses, extents)
     node = _node(accesses, extents, front_end, tag_memory)
@@ -185,10 +198,10 @@ def run_frontend(
     pass_time(register)
     counts |= {name: int(register[place]) for name, place in _TAG_COUNTS.items()}
     counts["span_ns"] = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
-    told = [part[part[:, 1] >= SAMPLE] for part in parts]
+    notes = [part[part[:, 1] >= SAMPLE] for part in parts]
     samples: dict[tuple[int, int, int], int] = {}
     series: list[tuple[int, int]] = []
-    for _, op, value, _, other, flags in np.concatenate(told).tolist() if told else ():
+    for _, op, value, _, other, flags in np.concatenate(notes).tolist() if notes else ():
         if op == POINT:
             series.append((value, other))
         else:
@@ -252,7 +265,7 @@ def _in_use(accesses: Accesses) -> NDArray[np.int32]:
 
 
 def _free(accesses: Accesses) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of frames that were free: the last ones, where that is not known."""
+    """Return the ranges of frames that were free; where they are not known, the last frames."""
     top = (accesses.data_pages - accesses.free_pages, accesses.data_pages)
     return accesses.free_ranges or (top,)
 
@@ -262,7 +275,7 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
     columns = {field.name: np.zeros(rows, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
     start = 0
     for part in parts:
-        mine = (column[start : start + part.shape[0]] for column in columns.values())
+        targets = (column[start : start + part.shape[0]] for column in columns.values())
         _name(
             part,
             accesses.time_ns,
@@ -271,7 +284,7 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
             extents.first,
             extents.inode,
             extents.index,
-            *mine,
+            *targets,
         )
         start += part.shape[0]
     return make_events(
@@ -279,7 +292,7 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
         page_size=accesses.page_size,
         data_pages=accesses.data_pages,
         source=accesses.source,
-        # A front end makes no other rows: tests/core/test_frontend.py checks them.
+        # The front end makes no bad rows: tests/core/test_frontend.py checks that.
         check=False,
     )
 
@@ -301,7 +314,7 @@ def _name(
     pfn: NDArray[np.int64],
     flags: NDArray[np.uint8],
 ) -> None:
-    """Write rows out as columns, with their pages as inode and index."""
+    """Write rows of output into columns, with their pages named by inode and index."""
     for row in range(rows.shape[0]):
         time_ns[row] = access_ns[rows[row, 0]]
         op[row] = rows[row, 1]
