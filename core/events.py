@@ -1,7 +1,4 @@
-"""The mm event table: what the kernel's memory management did, one row for each event.
-
-Rows are in the order of time.
-"""
+"""The mm event table: what the kernel's memory management did, an event a row, in time order."""
 
 from __future__ import annotations
 
@@ -90,9 +87,9 @@ def make_events(
     source
         Where the table comes from, in words.
     name
-        What an error names: a file.
+        The file that an error names.
     check
-        Whether rows are checked. Without, the table may only be repaired, or is known to be good.
+        Whether rows are checked; not for a table that is to be repaired, or is known to be good.
 
     Raises
     ------
@@ -106,7 +103,7 @@ def make_events(
         if array.shape != (len(columns["op"]),) or (array != given).any():
             what = f"column {field.name}: of another length, or not {field.type}"
             raise EventsError(what, file=name)
-        # One array type everywhere (those from Ray are read-only) is one compiled signature.
+        # Arrays from Ray are read-only. All are made so, so that each loop is compiled once.
         array = array.view()
         array.flags.writeable = False
         arrays[field.name] = array
@@ -117,10 +114,7 @@ def make_events(
 
 
 def check_events(events: Events, data_pages: int, name: str) -> None:
-    """Raise `EventsError`, of the file `name`, at the first row that no machine can produce.
-
-    A machine has `data_pages` pages of data memory.
-    """
+    """Raise `EventsError`, of the file `name`, at the first row that has one of `FAULTS`."""
     row, number = _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
         *(data_pages, np.empty(0, dtype=np.int8)),
@@ -134,62 +128,34 @@ def check_events(events: Events, data_pages: int, name: str) -> None:
 
 # What can be wrong with a row: each number is the place of its row in `FAULTS`.
 NO_FAULT = -1
-(
-    UNKNOWN_OP,
-    TIME_BACKWARDS,
-    ORDER_TOO_LARGE,
-    INDEX_NOT_ALIGNED,
-    FRAME_OUTSIDE_MEMORY,
-    FRAME_ALREADY_ALLOCATED,
-    FRAME_NOT_ALLOCATED,
-    NEGATIVE_SIZE,
-) = range(8)
+UNKNOWN_OP, TIME_BACKWARDS, ORDER_TOO_LARGE, INDEX_NOT_ALIGNED = range(4)
+FRAME_OUTSIDE_MEMORY, FRAME_ALREADY_ALLOCATED, FRAME_NOT_ALLOCATED, NEGATIVE_SIZE = range(4, 8)
 
 
 class Fault(NamedTuple):
-    """A fault that a row can have: its column, its message, and its name in a few words."""
+    """A fault that a row can have."""
 
     number: int
     column: str
+    summary: str  # a few words
     message: str  # a format of the row's columns, `data_pages` and `max_order`
-    summary: str
 
 
 FAULTS = (
-    Fault(UNKNOWN_OP, "op", "unknown op {op}; ops are 0 to 6", "an unknown op"),
-    Fault(TIME_BACKWARDS, "time_ns", "time goes backwards to {time_ns}", "time going backwards"),
-    Fault(
-        ORDER_TOO_LARGE,
-        "order",
-        "order {order} is above {max_order}, the largest a kernel forms",
-        "an order above the largest",
-    ),
-    Fault(
-        INDEX_NOT_ALIGNED,
-        "index",
-        "index {index} is not aligned to an order-{order} folio",
-        "an index that is not aligned",
-    ),
-    Fault(
-        FRAME_OUTSIDE_MEMORY,
-        "pfn",
-        "frame {pfn} (order {order}) is outside the {data_pages} data pages",
-        "a frame outside memory",
-    ),
-    Fault(
-        FRAME_ALREADY_ALLOCATED,
-        "pfn",
-        "untagged allocation of a frame in {pfn} (order {order}) that is allocated",
-        "an untagged allocation of an allocated frame",
-    ),
-    Fault(
-        FRAME_NOT_ALLOCATED,
-        "pfn",
-        "free of a frame in {pfn} (order {order}) that is not allocated",
-        "a free of a frame that is not allocated",
-    ),
-    Fault(NEGATIVE_SIZE, "pfn", "a size of {pfn} pages", "a negative size"),
-)
+    Fault(UNKNOWN_OP, "op", "an unknown op", "unknown op {op}; ops are 0 to 6"),
+    Fault(TIME_BACKWARDS, "time_ns", "time going backwards", "time goes backwards to {time_ns}"),
+    Fault(ORDER_TOO_LARGE, "order", "an order above the largest",
+          "order {order} is above {max_order}, the largest a kernel forms"),
+    Fault(INDEX_NOT_ALIGNED, "index", "an index that is not aligned",
+          "index {index} is not aligned to an order-{order} folio"),
+    Fault(FRAME_OUTSIDE_MEMORY, "pfn", "a frame outside memory",
+          "frame {pfn} (order {order}) is outside the {data_pages} data pages"),
+    Fault(FRAME_ALREADY_ALLOCATED, "pfn", "an untagged allocation of an allocated frame",
+          "untagged allocation of a frame in {pfn} (order {order}) that is allocated"),
+    Fault(FRAME_NOT_ALLOCATED, "pfn", "a free of a frame that is not allocated",
+          "free of a frame in {pfn} (order {order}) that is not allocated"),
+    Fault(NEGATIVE_SIZE, "pfn", "a negative size", "a size of {pfn} pages"),
+)  # fmt: skip
 
 
 def faults_of(events: Events) -> NDArray[np.int8]:

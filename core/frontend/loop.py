@@ -52,6 +52,7 @@ from core.jit import entry, kernel, loop, naming, wide
 
 @kernel
 def _end_task(node: Node, accesses: NumberedAccesses, task: int) -> None:
+    """Undo the mappings of a task, from the last to the first."""
     at = wide(accesses.holder[task])
     while at >= 0:
         page = wide(accesses.page[at])
@@ -65,6 +66,7 @@ def _end_task(node: Node, accesses: NumberedAccesses, task: int) -> None:
 
 @kernel
 def _take_other(node: Node, accesses: NumberedAccesses, handle: int, order: int, flags: int) -> int:
+    """Allocate other memory than pages of files and programs; return its frame, or NONE."""
     kind = MOVABLE if flags & MOVABLE_FLAG else UNMOVABLE
     frame = take(node, kind, order, flags & TAGGED != 0)
     accesses.holder[handle] = 0
@@ -77,6 +79,7 @@ def _take_other(node: Node, accesses: NumberedAccesses, handle: int, order: int,
 
 @kernel
 def _give_other(node: Node, accesses: NumberedAccesses, handle: int, order: int) -> None:
+    """Free what `_take_other` allocated."""
     held = wide(accesses.holder[handle])
     frame = abs(held) - 1 if held != 0 else NONE
     if held < 0:
@@ -89,8 +92,8 @@ def _give_other(node: Node, accesses: NumberedAccesses, handle: int, order: int)
 def loop_over(hooks: ModuleType) -> Callable[..., int]:
     """Return the loop over accesses, under the hooks of a way of reclaim.
 
-    The loop takes (accesses, node, first access to read). It returns the next access to read, which
-    is their number when all are read, and otherwise one at which the room for rows was used up.
+    The loop takes (accesses, node, first access to read). It stops early when the output has no
+    more room for rows. It returns the access to go on with, or their number when all are read.
     """
     named = naming(hooks.__name__.rpartition(".")[2])
     reserve = reserve_over(hooks)

@@ -1,4 +1,4 @@
-"""Repair: a table without the rows that no kernel could have produced."""
+"""Repairs an event table: drops the rows that no kernel could have produced."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from core.events import FAULTS, NO_FAULT, Events, faults_of, make_events
 
 
 def repair(events: Events) -> tuple[Events, dict[str, int]]:
-    """Return the table without its bad rows, and how many were dropped, by what was wrong.
+    """Return the table without its bad rows, and how many rows were dropped by fault.
 
-    `events` is as `read_events` with ``check=False`` gives it. A dropped row changes nothing: a
-    free of an allocation that was dropped is dropped too.
+    `events` is a table that `read_events` returned with ``check=False``. Other rows are checked as
+    if a dropped row were not there, so a free is dropped too when its allocation was dropped.
     """
     faults = faults_of(events)
     good = faults == NO_FAULT

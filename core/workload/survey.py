@@ -25,9 +25,9 @@ from core.jit import entry, wide
 from core.machine import Machine
 from core.timeline.prepare import distinct_pages, folio_pages, prepare
 
-#: Points of the series over time.
+#: Equal parts of the time that the series has a point for.
 POINTS = 60
-#: Tag pages of a block that amplification is told for.
+#: Sizes of a block, in tag pages, that figures are given for.
 BLOCK_PAGES = (1, 2, 4, 8)
 
 

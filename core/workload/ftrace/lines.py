@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.jit import entry, kernel, wide
+from core.machine import MAX_ORDER
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
@@ -24,6 +25,7 @@ from core.workload.ftrace.words import (
     FLAG_TABLE,
     FLAGS,
     HASH_BITS,
+    HASH_FACTOR,
     INO,
     KEY_TABLE,
     KSWAPD_WORD,
@@ -35,6 +37,8 @@ from core.workload.ftrace.words import (
 
 _SPACE, _TAB, _NEWLINE = ord(" "), ord("\t"), ord("\n")
 _ZERO, _NINE, _COLON, _DOT, _EQUALS, _BAR = (ord(sign) for sign in "09:.=|")
+_OPEN_BRACKET, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS = (ord(sign) for sign in "[()")
+_LETTER_A, _LETTER_F, _LETTER_X, _HYPHEN, _HASH_SIGN = (ord(sign) for sign in "afx-#")
 
 #: So many events that an import does not use are counted by name.
 OTHERS = 256
@@ -150,13 +154,13 @@ def _nanoseconds(signs: NDArray[np.uint8], colon: int) -> int:
 def _pid(signs: NDArray[np.uint8], first: int, colon: int) -> int:
     """Return the task's number, which stands before the last ``[cpu]`` and any ``(tgid)``."""
     at = colon
-    while at > first and wide(signs[at]) != 91:  # [
+    while at > first and wide(signs[at]) != _OPEN_BRACKET:
         at -= 1
     at -= 1
     while at > first and wide(signs[at]) in (_SPACE, _TAB):
         at -= 1
-    if wide(signs[at]) == 41:  # )
-        while at > first and wide(signs[at]) != 40:
+    if wide(signs[at]) == _CLOSE_PARENTHESIS:
+        while at > first and wide(signs[at]) != _OPEN_PARENTHESIS:
             at -= 1
         at -= 1
         while at > first and wide(signs[at]) in (_SPACE, _TAB):
@@ -185,7 +189,7 @@ def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -
     """Return a number, which is hexadecimal if it begins with 0x too, or ABSENT if it is none."""
     at = first
     base = 16 if hexadecimal else 10
-    if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) == 120:
+    if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) == _LETTER_X:
         base = 16
         at += 2
     if at == end:
@@ -195,11 +199,11 @@ def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -
         sign = wide(signs[place])
         if _is_digit(sign):
             digit = sign - _ZERO
-        elif base == 16 and 97 <= sign <= 102:
-            digit = sign - 87
+        elif base == 16 and _LETTER_A <= sign <= _LETTER_F:
+            digit = sign - _LETTER_A + 10
         else:
             # Of a range such as 0-4095 the first number counts; anything else is no number.
-            return value if sign == 45 and place > at else ABSENT
+            return value if sign == _HYPHEN and place > at else ABSENT
         # A pointer keeps its lower 63 bits.
         if base == 16:
             value = (value & 0x07FF_FFFF_FFFF_FFFF) << 4 | digit
@@ -231,7 +235,7 @@ def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64
                 bits |= bit
             value = wide(0)
         else:
-            value = value * 131 + wide(signs[at]) & HASH_BITS
+            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
     return bits
 
 
@@ -255,7 +259,7 @@ def _fill(
         start = at
         value = wide(0)
         while at < end and wide(signs[at]) not in (_SPACE, _TAB, _EQUALS):
-            value = value * 131 + wide(signs[at]) & HASH_BITS
+            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
             at += 1
         key = waiting
         if at < end and wide(signs[at]) == _EQUALS:
@@ -316,7 +320,7 @@ def _note_no_event(
                     break
             counts[LOST_EVENTS] += max(1, number)
             return
-    if first == end or wide(signs[first]) == 35:  # #
+    if first == end or wide(signs[first]) == _HASH_SIGN:
         return
     counts[GARBAGE] += 1
     if counts[FIRST_GARBAGE] == 0:
@@ -361,14 +365,14 @@ def _parse(
         name = at
         value = wide(0)
         while at < end and not (wide(signs[at]) == _COLON and wide(signs[at - 1]) != _COLON):
-            value = value * 131 + wide(signs[at]) & HASH_BITS
+            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
             at += 1
         if at + 1 < end and wide(signs[at + 1]) not in (_SPACE, _TAB):  # perf's system:event
             at += 1
             name = at
             value = wide(0)
             while at < end and wide(signs[at]) != _COLON:
-                value = value * 131 + wide(signs[at]) & HASH_BITS
+                value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
                 at += 1
         kind = _find(events, value)
         if kind == ABSENT:
@@ -378,7 +382,7 @@ def _parse(
         _fill(signs, at + 1, end, kind, keys, flags, fields[record])
         if kind in (ADD, DELETE) and fields[record, ORDER] == ABSENT:
             fields[record, ORDER] = 0  # kernels before large folios
-        complete = fields[record, ORDER] <= 13 or kind == REFAULT
+        complete = fields[record, ORDER] <= MAX_ORDER or kind == REFAULT
         for field in range(FIELDS):
             complete = complete and (not needed[kind, field] or fields[record, field] != ABSENT)
         if not complete:

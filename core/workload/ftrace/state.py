@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from core.events import INVALIDATE, RESTORE, STORE, WORKINGSET
 from core.jit import entry, kernel, wide
+from core.machine import MAX_ORDER
 from core.workload.ftrace.frames import (
     CLOCK_STEPS,
     COLUMNS,
@@ -96,6 +97,8 @@ from core.workload.ftrace.words import (
 #: The buffers of several CPUs are merged with an error of so much; a longer step back is the
 #: clock's.
 JITTER_NS = 1_000_000
+#: The most pages that one mte_sync_tags is taken to name.
+_MOST_SYNCED_PAGES = 1 << MAX_ORDER
 
 
 class KernelState:
@@ -124,7 +127,7 @@ class KernelState:
         large = np.isin(records.kind, (PAGE_ALLOC, PAGE_FREE)) & (records.fields[:, ORDER] > 0)
         parts = int((1 << records.fields[large, ORDER]).sum())
         synced = records.fields[records.kind == SYNC_TAGS, PTES]
-        parts += int(np.clip(synced, 0, 1 << 13).sum())
+        parts += int(np.clip(synced, 0, _MOST_SYNCED_PAGES).sum())
         rows = np.zeros((2 * records.kind.size + 2 * parts, COLUMNS), dtype=np.int64)
         known = np.empty((records.kind.size, 2), dtype=np.int64)
         before = int(self.numbers[ROWS])
@@ -296,7 +299,7 @@ def _advance(
                 row = allocate(frame, order, flags, rows, row, frames, groups, numbers)
         elif kind == SYNC_TAGS:
             first = ((wide(field[PTE]) & 0xFFFF_FFFF_FFFF) >> page_shift) - first_frame
-            pages = min(1 << 13, max(1, wide(field[PTES])))
+            pages = min(_MOST_SYNCED_PAGES, max(1, wide(field[PTES])))
             row = map_tagged(first, pages, rows, row, frames, groups, numbers)
         elif kind == COPY_PAGE and numbers[VMEMMAP] == 0:
             numbers[NO_BASE] += 1

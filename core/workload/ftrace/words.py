@@ -104,6 +104,8 @@ _FLAG_WORDS = {
     "__GFP_MOVABLE": GFP_MOVABLE,
 }
 
+#: A word's hash is computed sign by sign: hash * HASH_FACTOR + sign, of which these bits are kept.
+HASH_FACTOR = 131
 HASH_BITS = (1 << 48) - 1
 
 
@@ -111,7 +113,7 @@ def word_hash(word: str) -> int:
     """Return the hash by which compiled functions know a word, in 48 bits."""
     value = 0
     for sign in word.encode():
-        value = value * 131 + sign & HASH_BITS
+        value = value * HASH_FACTOR + sign & HASH_BITS
     return value
 
 

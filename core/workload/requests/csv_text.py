@@ -1,4 +1,4 @@
-"""A trace in comma-separated values: columns by name, or those of MSR Cambridge."""
+"""Imports traces in comma-separated values, with a header or in the form of MSR Cambridge."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ def _closest(word: str, known: Sequence[str]) -> str | None:
 
 
 class _Chunk(NamedTuple):
-    """Rows of a file, and where they are in it."""
+    """Some rows of a file, and where they are in it."""
 
     name: str
     text: bytes
     line: int  # of the text's first line
     header: tuple[str, ...]
-    places: dict[str, int]  # in the header, of each plain column that is there
-    columns: dict[int, pa.StringArray]  # by place
+    places: dict[str, int]  # plain column → its place in the header
+    columns: dict[int, pa.StringArray]  # place in the header → column
 
     def error_at(self, row: int, what: str) -> TraceError:
         """Return the error for a row; blank lines are no rows."""
@@ -153,6 +153,7 @@ def _import(
     source: str,
     progress: Progress | None,
 ) -> ImportedRequests:
+    """Return the requests of all parts; their header is `fixed`, or, without it, their own."""
     keys = TextKeys()
     begin: int | None = None
     current, line, lines = "", 1, 0
@@ -193,7 +194,10 @@ def _places(
     named: bool,
     collector: Collector,
 ) -> dict[str, int]:
-    """Return the place in the header of each plain column that is there."""
+    """Return the place in the header of each plain column that is there.
+
+    `line` is the line after the header. The columns of a header that is not `named` are fixed.
+    """
     if not named:
         places = {plain: header.index(word) for plain, word in columns.items()}
         return places | {"file": header.index("Hostname")}
@@ -222,7 +226,7 @@ def _places(
 
 
 def _parse(chunk: _Chunk) -> _Chunk:
-    """Return a chunk with the columns that are wanted, as text."""
+    """Return a chunk with the columns that are needed, as text."""
     wanted = sorted({*chunk.places.values(), *_disk(chunk)})
     bad: list[arrow_csv.InvalidRow] = []
 
@@ -265,7 +269,7 @@ def _check_quotes(chunk: _Chunk, rows: int) -> None:
 
 
 def _disk(chunk: _Chunk) -> list[int]:
-    """Return the place of the second half of a file's name, if there is one."""
+    """Return the place of the column that ends a file's name, if the header is that of MSR."""
     return [chunk.header.index("DiskNumber")] if chunk.header is MSR_HEADER else []
 
 
@@ -310,6 +314,7 @@ def _numbers(chunk: _Chunk, plain: str, digits: int) -> tuple[NDArray[np.int64],
 
 
 def _writes(chunk: _Chunk) -> NDArray[np.bool_]:
+    """Return which requests write."""
     encoded = chunk.columns[chunk.places["op"]].cast(pa.binary()).dictionary_encode()
     words = [word.decode(errors="replace") for word in encoded.dictionary.to_pylist()]
     meanings = [_WRITES.get(word.strip().lower()) for word in words]

@@ -1,4 +1,4 @@
-"""Requests to block devices and files as text: what blkparse prints, and fio's logs."""
+"""Imports the text of requests to block devices and files: blkparse's output, and fio's logs."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def import_blkparse(
     source: str = "",
     progress: Progress | None = None,
 ) -> ImportedRequests:
-    """Return the requests in the text that blkparse prints by default: what was queued.
+    """Return the requests that were queued (Q), from the text that blkparse prints by default.
 
-    A device is a file. Discards, and flushes without data, ask for no page.
+    Each device becomes a file. Discards, and flushes without data, are no requests for pages.
 
     Parameters
     ----------
