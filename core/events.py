@@ -103,7 +103,7 @@ def make_events(
         if array.shape != (len(columns["op"]),) or (array != given).any():
             what = f"column {field.name}: of another length, or not {field.type}"
             raise EventsError(what, file=name)
-        # Arrays from Ray are read-only. All are made so, so that each loop is compiled once.
+        # Arrays from Ray are read-only. All are made so: each loop is then compiled once.
         array = array.view()
         array.flags.writeable = False
         arrays[field.name] = array
@@ -159,10 +159,7 @@ FAULTS = (
 
 
 def faults_of(events: Events) -> NDArray[np.int8]:
-    """Return each row's fault, a number of `FAULTS`, or `NO_FAULT`.
-
-    A row with a fault changes nothing: the rows after it are checked as if it were not there.
-    """
+    """Return each row's fault, or `NO_FAULT`; rows are checked as if bad ones before were absent."""
     faults = np.empty(events.op.size, dtype=np.int8)
     _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
@@ -328,7 +325,10 @@ def read_events(
 
 
 def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return (page_size, data_pages) of the machine that a Parquet file was captured on."""
+    """Return (page_size, data_pages) of the machine that a Parquet file was captured on.
+
+    It raises `EventsError` as `read_events` does.
+    """
     name = os.fspath(path)
     try:
         schema = parquet.read_schema(name)

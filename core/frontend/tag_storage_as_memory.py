@@ -115,7 +115,11 @@ def make_slots(memory: TagMemory | None) -> NDArray[np.int64]:
 
 
 def begin(node: Node, memory: TagMemory, data_frames: int, start_ns: int, span_ns: int) -> None:
-    """Give a node its tag storage, all of it free."""
+    """Give a node its tag storage, all of it free.
+
+    Its frames come after the `data_frames` of data memory. The accesses begin at `start_ns` and go
+    on for `span_ns`.
+    """
     register = node.register
     slots = memory.tag_blocks * memory.tag_block_pages
     register[FREE_PAGES] += slots

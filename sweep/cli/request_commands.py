@@ -39,7 +39,13 @@ class RequestOptions(NamedTuple):
 
 
 def find_format(paths: Sequence[Path], name: str | None) -> formats.Format:
-    """Return the format called `name`, or, without a name, that of the first part's content."""
+    """Return the format called `name`, or, without a name, that of the first part's content.
+
+    Raises
+    ------
+    TraceError
+        When there is no format of this name, or the first part cannot be read.
+    """
     if name is None:
         return formats.detect(paths[0])
     rows = {row.name: row for row in formats.FORMATS}
@@ -95,7 +101,26 @@ def import_requests(
     source: str | None,
     as_json: bool,
 ) -> None:
-    """Import a trace of requests, write accesses or mm events, and say what was in it."""
+    """Import a trace of requests, write accesses or mm events, and say what was in it.
+
+    Parameters
+    ----------
+    paths
+        The parts of the trace, in the order of time.
+    output
+        Where the access trace goes, or with ``--plain`` the mm events.
+    trace_format, options
+        The format of the parts, and the options that were typed; they fit each other.
+    source
+        What the output says of where it comes from; by default the names of the parts.
+    as_json
+        Whether what was in the trace is printed as JSON.
+
+    Raises
+    ------
+    TraceError
+        When the trace cannot be imported, or an option has no usable value.
+    """
     trace.check_output(output)
     page_size, data_pages = _machine(options)
     arguments = _arguments(options)

@@ -41,7 +41,30 @@ def import_command(
     accesses: Path | None,
     as_json: bool,
 ) -> None:
-    """Import a capture of a kernel, write its mm events, and say what was in it."""
+    """Import a capture of a kernel, write its mm events, and say what was in it.
+
+    Parameters
+    ----------
+    paths
+        The parts of the trace, in the order of time.
+    output, accesses
+        Where the mm events go, and, if it is wanted, the access trace.
+    trace_format
+        The format of the parts.
+    meta
+        The archive of the recording; by default the one beside the first part, if it is there.
+    memory, memory_start
+        The size of the traced machine's memory and its first address, in place of the archive's.
+    source
+        What the table says of where it comes from; by default the names of the parts.
+    as_json
+        Whether what was in the trace is printed as JSON.
+
+    Raises
+    ------
+    TraceError
+        When the trace cannot be imported.
+    """
     for written in (output, accesses):
         if written is not None:
             check_output(written)
@@ -85,7 +108,7 @@ def check_output(output: Path) -> None:
 
 
 def progress_bar() -> Progress:
-    """Return a bar of bytes read, on stderr while it is needed."""
+    """Return a progress bar of the bytes read, which is on stderr while the import runs."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -158,7 +181,28 @@ def reclaim_command(
     changed: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Run an access trace through a front end, and write the mm events that it causes."""
+    """Run an access trace through the front end, and write the mm events that it causes.
+
+    Parameters
+    ----------
+    path
+        The access trace.
+    output
+        Where the mm events go.
+    reclaim
+        The way of reclaim: a value of `Reclaim`.
+    memory
+        The size of the machine's memory, if it is not that of the trace's own machine.
+    changed
+        Settings of the kernel, such as ``swap_size=1GiB``.
+    as_json
+        Whether what the front end counted is printed as JSON.
+
+    Raises
+    ------
+    TraceError
+        When a setting is wrong, or the trace is of no machine and `memory` is not given.
+    """
     check_output(output)
     known = {name: bounds for name, bounds in SETTINGS.items() if bounds is not None}
     settings: dict[str, Any] = changed_values(known, changed, "a kernel has no setting")

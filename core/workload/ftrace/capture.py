@@ -95,7 +95,7 @@ def import_ftrace(
     names = ", ".join(os.fspath(path) for path in paths)
     numbers = kernel.numbers
     if numbers[frames.ROWS] == 0:
-        raise TraceError(_nothing(names, parser))
+        raise TraceError(_nothing(parser), file=names)
     together = {name: np.concatenate(columns.pop(name)) for name in SCHEMA.names}
     learnt = np.concatenate(known)
     together["flags"][learnt[:, 0]] = learnt[:, 1]
@@ -179,16 +179,15 @@ def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, 
     return tuple(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _nothing(names: str, parser: lines.LineParser) -> str:
+def _nothing(parser: lines.LineParser) -> str:
+    """Return why a trace without a row cannot be imported."""
     if parser.others:
         seen = ", ".join(list(parser.others)[:5])
         return (
-            f"{names}: no event of the page cache or of tagged pages in it, only {seen}: "
+            f"no event of the page cache or of tagged pages in it, only {seen}: "
             "sweep trace record sets up those that are needed"
         )
-    return (
-        f"{names}: no line of it is an event: is it ftrace, trace-cmd report or perf script text?"
-    )
+    return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"
 
 
 def _warnings(names: str, parser: lines.LineParser, numbers: NDArray[np.int64]) -> list[str]:

@@ -88,6 +88,9 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
 
 
 def memory_seen(low: int, high: int, page_size: int) -> Memory:
-    """Return the memory that holds all frames of a trace, from `low` up to but not with `high`."""
+    """Return the memory that holds the frames from `low` up to but not with `high`.
+
+    It begins and ends at multiples of `ROUND_FRAMES`.
+    """
     first = low // ROUND_FRAMES * ROUND_FRAMES
     return Memory(first, -(-high // ROUND_FRAMES) * ROUND_FRAMES - first, page_size)

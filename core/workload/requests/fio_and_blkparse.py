@@ -230,7 +230,13 @@ class _Lines:
         )
 
     def finish(self, source: str, what: str) -> ImportedRequests:
-        """Return the requests; `what` ends the error if there are none."""
+        """Return the requests.
+
+        Raises
+        ------
+        TraceError
+            When there are none; `what` ends its message.
+        """
         if not self._collector.has_requests:
             what = f"no line is a read or a write {what}"
             if self._first_bad is None:

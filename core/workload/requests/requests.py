@@ -97,7 +97,7 @@ def plain_events(requests: Requests, page_size: int, data_pages: int) -> Events:
     """Return mm events with a restore and a store for each page of each request in turn.
 
     The restore and the store make a replay count in `missed` the misses of the textbook cache, in
-    which reads and writes are alike.
+    which reads and writes are alike. The machine has `data_pages` pages of `page_size` bytes.
 
     Raises
     ------

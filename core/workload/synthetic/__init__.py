@@ -72,7 +72,19 @@ def parameters_of(name: str) -> dict[str, float]:
 def synthesise(
     name: str, parameters: dict[str, float], seed: int, data_pages: int, page_size: int
 ) -> Accesses:
-    """Return the access trace of the generator `name`, on a machine of `data_pages`."""
+    """Return the access trace of the generator `name`.
+
+    Parameters
+    ----------
+    name
+        A name in `GENERATORS`.
+    parameters
+        Its parameters; those that are missing have their defaults.
+    seed
+        Seed of what is random in it.
+    data_pages, page_size
+        The machine: its pages of data memory, and the bytes of a page.
+    """
     generator = GENERATORS[name](**parameters)
     random = np.random.Generator(np.random.PCG64(seed))
     source = f"{name} {asdict(generator)} seed {seed}"

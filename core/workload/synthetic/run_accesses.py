@@ -58,7 +58,17 @@ def run_accesses(
 def accesses_of_steps(
     steps: Iterable[Iterable[RunAccesses]], data_pages: int, page_size: int, source: str
 ) -> Accesses:
-    """Return the access trace of a generator's steps, on a machine that has just been started."""
+    """Return the access trace of a generator's steps, on a machine that has just been started.
+
+    Parameters
+    ----------
+    steps
+        The accesses of each step.
+    data_pages, page_size
+        The machine: its pages of data memory, and the bytes of a page.
+    source
+        Where the trace comes from, in words.
+    """
     low, high = Memory(0, data_pages, page_size).watermarks()
     parts = [rows_of(accesses, number * STEP_NS, STEP_NS) for number, accesses in enumerate(steps)]
     columns: Any = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -74,7 +84,10 @@ def accesses_of_steps(
 
 
 def rows_of(batches: Iterable[RunAccesses], begin_ns: int, span_ns: int) -> dict[str, NDArray[Any]]:
-    """Return the columns of an access trace with the accesses of one step, in the order of time."""
+    """Return the columns of an access trace with the accesses of one step, in the order of time.
+
+    The step begins at `begin_ns` and takes `span_ns`.
+    """
     together: Any = [np.concatenate(column) for column in zip(*batches, strict=True)]
     order = np.argsort(together[0], kind="stable")
     accesses = RunAccesses(*[column[order] for column in together])
