@@ -159,7 +159,7 @@ FAULTS = (
 
 
 def faults_of(events: Events) -> NDArray[np.int8]:
-    """Return each row's fault, or `NO_FAULT`; rows are checked as if bad ones before were absent."""
+    """Return each row's fault, or `NO_FAULT`; a row with a fault changes nothing for later rows."""
     faults = np.empty(events.op.size, dtype=np.int8)
     _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
