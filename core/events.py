@@ -327,7 +327,10 @@ def read_events(
 def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return (page_size, data_pages) of the machine that a Parquet file was captured on.
 
-    It raises `EventsError` as `read_events` does.
+    Raises
+    ------
+    EventsError
+        When the file is missing or is no mm event table.
     """
     name = os.fspath(path)
     try:
@@ -336,8 +339,7 @@ def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
         raise EventsError("no such file", file=name) from None
     except _UNREADABLE as error:
         raise _unreadable(name, error) from None
-    page_size, data_pages, _ = _metadata(name, schema.metadata)
-    return page_size, data_pages
+    return _metadata(name, schema.metadata)[:2]
 
 
 # A damaged file may even have names of columns that are not UTF-8.

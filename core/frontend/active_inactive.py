@@ -51,7 +51,7 @@ from core.frontend.lists import (
 )
 from core.jit import apart, kernel, loop, wide
 
-#: The lists of a kind: `2 * kind +` one of these.
+#: A list has the number `2 * kind + INACTIVE` or `2 * kind + ACTIVE`.
 INACTIVE, ACTIVE = 0, 1
 _LISTS = 4
 _FIRST_PRIORITY = 12
@@ -70,7 +70,7 @@ def begin(pages: PageRecords, register: Register) -> None:
 
 @kernel
 def begin_run(pages: PageRecords, register: Register, target: int) -> None:
-    """Start a run of reclaim of up to `target` pages."""
+    """Start a run of reclaim that is to free `target` pages."""
     register[PRIORITY] = _FIRST_PRIORITY + 1
     for which in range(_LISTS):
         register[LEFT + which] = 0

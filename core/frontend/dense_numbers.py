@@ -96,7 +96,7 @@ def _look_up(
     upto: NDArray[np.int32],
     number: NDArray[np.int32],
 ) -> None:
-    """Write the number of each name; `upto` counts the names in use up to each, with itself."""
+    """Write the number of each name; `upto` counts the names in use up to and with each name."""
     for row in range(kind.size):
         group = group_of[kind[row]]
         if group != NAMELESS:

@@ -19,7 +19,7 @@ class RecordedReads(NamedTuple):
     """What repeats the reads that a recorded kernel did."""
 
     read: Callable[[Node, int, int, bool], None]  # (node, folio, order, by a fault)
-    access: Callable[[Node, NumberedAccesses, int, bool], None]  # (…, page, by a mapping)
+    access: Callable[[Node, NumberedAccesses, int, bool], None]  # (node, accesses, page, maps)
 
 
 def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:

@@ -45,7 +45,7 @@ from core.frontend.node import (
 )
 from core.frontend.numbered_accesses import NumberedAccesses
 from core.frontend.page_cache import page_cache_over, truncate
-from core.frontend.reclaim import reserve_over
+from core.frontend.reclaim import reclaimer_over
 from core.frontend.tag_blocks import tag_blocks_over, untag
 from core.jit import entry, kernel, loop, naming, wide
 
@@ -96,13 +96,13 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     more room for rows. It returns the access to go on with, or their number when all are read.
     """
     named = naming(hooks.__name__.rpartition(".")[2])
-    reserve = reserve_over(hooks)
-    ensure_frames = reserve.ensure_frames
-    cache = page_cache_over(hooks, reserve)
+    reclaimer = reclaimer_over(hooks)
+    ensure_frames = reclaimer.ensure_frames
+    cache = page_cache_over(hooks, reclaimer)
     write, look_up = cache.write, look_up_over(hooks, cache)
     read, access = recorded_reads_over(hooks, cache)
     tag, pass_moments = tag_blocks_over(hooks, ensure_frames)
-    touch_anonymous = touch_anonymous_over(hooks, reserve.ensure, ensure_frames, tag)
+    touch_anonymous = touch_anonymous_over(hooks, reclaimer.ensure, ensure_frames, tag)
 
     @kernel
     @named

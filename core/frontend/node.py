@@ -184,7 +184,7 @@ def take(node: Node, kind: int, order: int, tagged: bool) -> int:
 
 @kernel
 def give(node: Node, frame: int, order: int) -> None:
-    """Free an allocation; one that got NONE only counts."""
+    """Free an allocation; with NONE as its frame it only counts."""
     node.register[FREE_PAGES] += 1 << order
     if node.register[TELLS_FRAMES] and frame != NONE:
         put(node, FREE, wide(0), wide(order), frame, wide(0))

@@ -26,7 +26,7 @@ from core.frontend.lists import (
     size_of,
 )
 from core.frontend.node import DIRTIED, FREE_PAGES, NOW_NS, Node, put, take
-from core.frontend.reclaim import Reserve, flush, forget
+from core.frontend.reclaim import Reclaimer, flush, forget
 from core.frontend.tag_storage_as_memory import take_page
 from core.jit import apart, kernel, loop, naming, wide
 
@@ -78,11 +78,11 @@ def truncate(node: Node, first: int, order: int) -> None:
     put(node, INVALIDATE, first, order, 0, 0)
 
 
-def page_cache_over(hooks: ModuleType, reserve: Reserve) -> PageCache:
+def page_cache_over(hooks: ModuleType, reclaimer: Reclaimer) -> PageCache:
     """Return the page cache under the hooks of a way of reclaim."""
     named = naming(hooks.__name__.rpartition(".")[2])
     insert, touch = hooks.insert, hooks.touch
-    ensure, ensure_frames = reserve.ensure, reserve.ensure_frames
+    ensure, ensure_frames = reclaimer.ensure, reclaimer.ensure_frames
 
     @loop
     @named

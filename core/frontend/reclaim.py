@@ -54,7 +54,7 @@ _EXPIRE_NS = 30 * 10**9
 _DIRTY_DIVISOR = 10
 
 
-class Reserve(NamedTuple):
+class Reclaimer(NamedTuple):
     """What makes room for an allocation of (node, pages), by reclaim if there is too little."""
 
     ensure: Callable[[Node, int], None]  # pages that can lie in tag storage too
@@ -89,7 +89,7 @@ def flush(node: Node) -> None:
             clean(node.pages, node.register, wide(folio))
 
 
-def reserve_over(hooks: ModuleType) -> Reserve:
+def reclaimer_over(hooks: ModuleType) -> Reclaimer:
     """Return what makes room for allocations, under the hooks of a way of reclaim."""
     named = naming(hooks.__name__.rpartition(".")[2])
     begin_run, end_run, scan = hooks.begin_run, hooks.end_run, hooks.scan
@@ -165,4 +165,4 @@ def reserve_over(hooks: ModuleType) -> Reserve:
             reclaim(node)
             register[FOR_FRAMES] = 0
 
-    return Reserve(ensure, ensure_frames)
+    return Reclaimer(ensure, ensure_frames)

@@ -17,7 +17,7 @@ from core.workload.text import read_pieces
 
 
 class Beginning(NamedTuple):
-    """What a format is recognised by: a file's path, and how its content begins."""
+    """What a format is recognised by: the path of a file, and the beginning of its content."""
 
     path: Path
     content: bytes  # decompressed
@@ -38,7 +38,8 @@ class Format(NamedTuple):
     is_recognised
         Whether a file is of this format, by how it begins.
     options
-        The options of ``sweep trace import`` that fit this format and not every other.
+        The options of ``sweep trace import`` that fit this format; those that fit every format are
+        left out.
     of_requests
         Whether the traces hold requests for bytes of files; if not, they are captures of a kernel.
     """
@@ -75,7 +76,7 @@ def _is_oracle_general(beginning: Beginning) -> bool:
 #: Options of every format of requests.
 REQUEST_OPTIONS = ("--page-size", "--plain", "--ignore-size")
 
-#: Every format. The first is taken for a file that no other one recognises.
+#: Every format. A file that is not recognised as any other is taken to be of the first.
 FORMATS: tuple[Format, ...] = (
     Format(
         "ftrace",
@@ -93,7 +94,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "csv",
         "core.workload.requests.csv_text:import_csv",
-        # A header: names, none of them with the signs that the text of an event has.
+        # A header is a list of names without the signs that the text of an event has.
         first_line_is(rb'(\xef\xbb\xbf)?["A-Za-z_][^:=\[,]*(,[^:=\[,]+)+$'),
         (*REQUEST_OPTIONS, "--columns", "--time-unit"),
     ),
@@ -119,9 +120,9 @@ FORMATS: tuple[Format, ...] = (
 
 
 def detect(path: str | os.PathLike[str]) -> Format:
-    """Return the format of a trace by how it begins, and by its name if it is oracleGeneral's.
+    """Return the format of a trace, by the beginning of its content and by its name.
 
-    Text that no format recognises is taken as ftrace.
+    A file that no other format recognises is taken to be of ftrace.
 
     Raises
     ------

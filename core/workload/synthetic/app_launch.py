@@ -28,7 +28,7 @@ from core.workload.synthetic.tagged_heaps import TaggedHeaps
 _CACHED = 8
 # The inode of the libraries, and the number of the camera's address space.
 _LIBRARIES, _CAMERA = 1 << 16, 1 << 20
-#: The share of the libraries that every app maps in all files.
+#: The size of the libraries that every app maps, as a share of all files.
 _LIBRARY_SHARE = 0.2
 #: Pages of a clustered run, as fault-around and the linker's layout make them.
 _RUN_PAGES = 8
