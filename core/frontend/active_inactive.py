@@ -26,6 +26,7 @@ from core.frontend.lists import (
     FILE,
     LAST_ACTIVATED,
     LEFT,
+    MOST_SWAPPINESS,
     PRIORITY,
     PROMOTIONS,
     REFERENCED,
@@ -57,7 +58,6 @@ _LISTS = 4
 _FIRST_PRIORITY = 12
 #: SWAP_CLUSTER_MAX: so many pages of a list are scanned before the next list has its turn.
 _CLUSTER_PAGES = 32
-_MOST_SWAPPINESS = 200
 
 # A shadow: 1 + (age << 1 | workingset), the age in 29 bits.
 _AGE_BITS = (1 << 29) - 1
@@ -223,7 +223,7 @@ def _next_round(register: Register) -> None:
     total = 3 * (anon + file) + 1
     swappiness = wide(register[SWAPPINESS])
     anon_share = swappiness * total // (2 * anon + file + 1)
-    file_share = (_MOST_SWAPPINESS - swappiness) * total // (anon + 2 * file + 1)
+    file_share = (MOST_SWAPPINESS - swappiness) * total // (anon + 2 * file + 1)
     whole = max(1, anon_share + file_share)
     for which in range(_LISTS):
         share = file_share if which // 2 == FILE else anon_share

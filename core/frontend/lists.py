@@ -17,6 +17,8 @@ from core.jit import kernel, wide
 HEADS = 8
 #: Kinds of pages, as in mm/vmscan.c.
 ANON, FILE = 0, 1
+#: The largest vm.swappiness.
+MOST_SWAPPINESS = 200
 
 #: The record of a page, 20 bytes: all in one, so that a move on a list touches few cache lines.
 #: `place` is the page's frame while it is in memory, and else its shadow entry, or 0 if it has

@@ -25,6 +25,7 @@ from core.frontend.lists import (
     HEADS,
     MAX_SEQ,
     MIN_SEQ,
+    MOST_SWAPPINESS,
     NOW_EVICTED,
     NOW_PROTECTED,
     NOW_REFAULTED,
@@ -58,7 +59,6 @@ _TIERS = 4
 _BATCH_PAGES = 64
 #: The most accesses after the first that a folio's flags count: LRU_REFS_WIDTH is 2.
 _MOST_REFS = 4
-_MOST_SWAPPINESS = 200
 
 # A shadow: 1 + (sequence << 3 | token << 1 | workingset).
 _SHADOW_SHIFT = 3
@@ -280,7 +280,7 @@ def _choose_kind(register: Register) -> None:
         register[TIER] = _tier_allowed(register, ANON)
         return
     anon_gain = wide(register[SWAPPINESS])
-    file_gain = _MOST_SWAPPINESS - anon_gain
+    file_gain = MOST_SWAPPINESS - anon_gain
     kind = FILE if _errs(register, ANON, anon_gain, FILE * _TIERS, file_gain) else ANON
     gain, other = (file_gain, anon_gain) if kind == FILE else (anon_gain, file_gain)
     allowed = _TIERS - 1

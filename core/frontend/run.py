@@ -15,7 +15,7 @@ from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages
-from core.frontend.lists import COUNTED, SWAP_FREE, SWAPPINESS
+from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
 from core.frontend.loop import read_active_inactive, read_mglru
 from core.frontend.node import (
     ATOMIC_FAILURES,
@@ -47,6 +47,7 @@ from core.frontend.node import (
 )
 from core.frontend.numbered_accesses import number_accesses
 from core.frontend.tag_storage_as_memory import (
+    FOREVER_NS,
     POINT,
     SAMPLE,
     TagMemory,
@@ -57,7 +58,6 @@ from core.frontend.tag_storage_as_memory import (
 from core.jit import entry, wide
 from core.timeline.prepare import SERIES_POINTS
 
-_FOREVER_NS = 1 << 62
 #: A step of the loop has room for the rows of a window of so many pages.
 _MOST_READAHEAD_PAGES = 4096
 TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
@@ -118,7 +118,7 @@ SETTINGS: dict[str, tuple[float, float] | None] = {
     "zram_size": (0, 1 << 44),
     "swap_size": (0, 1 << 44),
     "zram_ratio": (1.0, 100.0),
-    "swappiness": (0, 200),
+    "swappiness": (0, MOST_SWAPPINESS),
     "readahead_size": (0, 1 << 24),
     "page_cache_order": (0, 9),
 }
@@ -238,7 +238,7 @@ def _node(
     register[FOLIO_ORDER] = front_end.page_cache_order
     register[SWAP_FREE] = swap_pages
     register[SWAPPINESS] = front_end.swappiness if swap_pages else 0
-    register[NEXT_POINT_NS] = _FOREVER_NS
+    register[NEXT_POINT_NS] = FOREVER_NS
     if tag_memory and accesses.op.size:
         start, end = int(accesses.time_ns[0]), int(accesses.time_ns[-1])
         begin(node, tag_memory, accesses.data_pages, start, end - start)

@@ -55,7 +55,8 @@ _EMPTY, _WITHHELD = -1, -2
 #: Rows of output that are no events: what an allocation had to wait for, and what tag storage held
 #: at a moment.
 SAMPLE, POINT = 7, 8
-_FOREVER_NS = 1 << 62
+#: A time that never comes.
+FOREVER_NS = 1 << 62
 
 
 class TagMemory(NamedTuple):
@@ -215,10 +216,10 @@ def _pin(node: Node, slot: int) -> None:
     if register[PINS_LEFT] > 0:
         first = slot - slot % wide(register[BLOCK_PAGES])
         for block_slot in range(first, first + wide(register[BLOCK_PAGES])):
-            if node.slots[block_slot, _PINNED] == _FOREVER_NS:
+            if node.slots[block_slot, _PINNED] == FOREVER_NS:
                 return
         register[PINS_LEFT] -= 1
-        node.slots[slot, _PINNED] = _FOREVER_NS
+        node.slots[slot, _PINNED] = FOREVER_NS
 
 
 @kernel
@@ -229,7 +230,7 @@ def give_page(node: Node, frame: int, order: int) -> None:
         give(node, frame, order)
         return
     slot = frame - wide(register[DATA_FRAMES])
-    if node.slots[slot, _PINNED] == _FOREVER_NS:
+    if node.slots[slot, _PINNED] == FOREVER_NS:
         register[PINS_LEFT] += 1
     node.slots[slot, _PINNED] = 0
     register[FREE_PAGES] += 1
@@ -277,7 +278,7 @@ def withhold_slots(node: Node, block: int) -> None:
         if page >= 0:
             node.pages[page].place = take(node, MOVABLE, 0, False)
             register[MIGRATED] += 1
-            if node.slots[slot, _PINNED] == _FOREVER_NS:
+            if node.slots[slot, _PINNED] == FOREVER_NS:
                 register[PINS_LEFT] += 1
             _change_use(node, -1)
         else:

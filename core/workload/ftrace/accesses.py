@@ -42,10 +42,10 @@ from core.workload.ftrace.words import (
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
     SOURCE_POINTER,
+    TAG_CLEAR,
     TASK_EXIT,
     TOUCHED,
 )
-from core.workload.ftrace.words import TAG_CLEAR as CLEARED
 
 # Rows: time_ns, op, inode, index, order, handle, flags.
 COLUMNS = 7
@@ -247,7 +247,7 @@ def _advance(
                 kind, now, frame, order, page, task, reclaims,
                 numbers, holder, page_in, taken, rows, row, dropped, drops,
             )  # fmt: skip
-        elif kind == CLEARED:
+        elif kind == TAG_CLEAR:
             pointer = wide(field[POINTER])
         elif kind == PAGE_ALLOC and 0 <= frame <= holder.size - (1 << order):
             gfp = max(0, wide(field[FLAGS]))
