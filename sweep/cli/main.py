@@ -222,13 +222,15 @@ def trace_import(
     from sweep.cli.trace_commands import import_command
 
     options = RequestOptions(columns, time_unit, page_size, plain, ignore_size, memory)
-    row = find_format(files, format_name)
-    for option, why in misfits(row, options, meta, memory_start, accesses):
+    trace_format = find_format(files, format_name)
+    for option, why in misfits(trace_format, options, meta, memory_start, accesses):
         raise typer.BadParameter(why, param_hint=option)
-    if row.of_requests:
-        import_requests(files, output, row, options, source, as_json)
+    if trace_format.of_requests:
+        import_requests(files, output, trace_format, options, source, as_json)
     else:
-        import_command(files, output, row, meta, memory, memory_start, source, accesses, as_json)
+        import_command(
+            files, output, trace_format, meta, memory, memory_start, source, accesses, as_json
+        )
     return DONE
 
 
