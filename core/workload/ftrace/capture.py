@@ -182,9 +182,9 @@ def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, 
 def _nothing(parser: lines.LineParser) -> str:
     """Return why a trace without a row cannot be imported."""
     if parser.others:
-        seen = ", ".join(list(parser.others)[:5])
+        names = ", ".join(list(parser.others)[:5])
         return (
-            f"no event of the page cache or of tagged pages in it, only {seen}: "
+            f"no event of the page cache or of tagged pages in it, only {names}: "
             "sweep trace record sets up those that are needed"
         )
     return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"
@@ -192,17 +192,17 @@ def _nothing(parser: lines.LineParser) -> str:
 
 def _warnings(names: str, parser: lines.LineParser, numbers: NDArray[np.int64]) -> list[str]:
     """Return what is wrong with a trace: how often, and where first."""
-    seen = parser.counts
+    counts = parser.counts
     warnings = [
         (
-            seen[lines.GARBAGE],
-            f"lines are no events, the first is line {seen[lines.FIRST_GARBAGE]}",
+            counts[lines.GARBAGE],
+            f"lines are no events, the first is line {counts[lines.FIRST_GARBAGE]}",
         ),
         (
-            seen[lines.INCOMPLETE],
-            f"events lack a field, the first in line {seen[lines.FIRST_INCOMPLETE]}",
+            counts[lines.INCOMPLETE],
+            f"events lack a field, the first in line {counts[lines.FIRST_INCOMPLETE]}",
         ),
-        (seen[lines.LOST_EVENTS], "events were lost while recording: counts are too low by them"),
+        (counts[lines.LOST_EVENTS], "events were lost while recording: counts are too low by them"),
         (
             numbers[frames.CLOCK_STEPS],
             f"times the clock stepped back, by {numbers[frames.LARGEST_STEP_NS] / 1e9:.3g} s at "

@@ -79,10 +79,12 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     if not ranges:
         raise TraceError("has no /proc/zoneinfo with a populated zone", file=name)
     first = min(start for start, _ in ranges)
-    told = texts.get("page_size", texts.get("pagesize", "4096"))
-    size = int("".join(re.findall(r"\d", told)) or 0) * (1024 if "kB" in told else 1)
+    page_size_text = texts.get("page_size", texts.get("pagesize", "4096"))
+    size = int("".join(re.findall(r"\d", page_size_text)) or 0) * (
+        1024 if "kB" in page_size_text else 1
+    )
     if size < 4096 or size & (size - 1):
-        raise TraceError(f"{told.strip()!r} is no page size", file=name)
+        raise TraceError(f"{page_size_text.strip()!r} is no page size", file=name)
     free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
     return Memory(first, max(end for _, end in ranges) - first, size, free, low, high)
 

@@ -139,11 +139,6 @@ class KernelState:
         )
         return rows[: int(self.numbers[ROWS]) - before], known[:learnt]
 
-    @property
-    def files(self) -> int:
-        """Distinct files seen."""
-        return len(self._inode_of)
-
 
 @kernel
 def _note_time(time_ns: int, line: int, numbers: NDArray[np.int64]) -> None:

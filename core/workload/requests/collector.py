@@ -31,7 +31,7 @@ ErrorAt = Callable[[int, str], TraceError]
 
 
 class ImportedRequests(NamedTuple):
-    """An imported trace of requests, and what was seen on the way."""
+    """An imported trace of requests, and what its import counted and warns of."""
 
     requests: Requests
     counts: dict[str, int]  # what was imported, by name

@@ -139,8 +139,8 @@ class _Chunk(NamedTuple):
         """Raise the error for a value of the plain column `plain`."""
         place = self.places[plain]
         value = self.columns[place][row : row + 1].cast(pa.binary())[0].as_py()
-        said = value.decode(errors="replace")[:80]
-        raise self.error_at(row, f"column {self.header[place]}: {said!r} {what}")
+        text = value.decode(errors="replace")[:80]
+        raise self.error_at(row, f"column {self.header[place]}: {text!r} {what}")
 
 
 def _import(
@@ -239,7 +239,7 @@ def _parse(chunk: _Chunk) -> _Chunk:
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(chunk.text),
-            # Without threads a bad row is told by its number, and few cores parse faster.
+            # Only without threads does a bad row have its number, and few cores parse faster.
             read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names),
             parse_options=arrow_csv.ParseOptions(invalid_row_handler=note),
             convert_options=arrow_csv.ConvertOptions(
@@ -251,8 +251,8 @@ def _parse(chunk: _Chunk) -> _Chunk:
     except pa.ArrowInvalid as error:
         if not bad:
             raise chunk.error_at(0, str(error).splitlines()[0]) from None
-        row, said = bad[0].number - 1, bad[0].text[:80]
-        what = f"{bad[0].actual_columns} columns, not {bad[0].expected_columns}: {said!r}"
+        row, text = bad[0].number - 1, bad[0].text[:80]
+        what = f"{bad[0].actual_columns} columns, not {bad[0].expected_columns}: {text!r}"
         raise chunk.error_at(row, what) from None
     if table.num_rows != chunk.text.count(b"\n"):
         _check_quotes(chunk, table.num_rows)
@@ -308,8 +308,8 @@ def _numbers(chunk: _Chunk, plain: str, digits: int) -> tuple[NDArray[np.int64],
     """Return a column's whole numbers, and their fractions in units of 10**-digits."""
     whole, part, row, fault = parse_decimals(chunk.columns[chunk.places[plain]], digits)
     if row >= 0:
-        said = {NEGATIVE: "is negative", TOO_LARGE: "is too large"}
-        chunk.refuse(plain, row, said.get(fault, "is no number"))
+        words = {NEGATIVE: "is negative", TOO_LARGE: "is too large"}
+        chunk.refuse(plain, row, words.get(fault, "is no number"))
     return whole, part
 
 

@@ -125,8 +125,8 @@ def _version(name: str, text: bytes) -> tuple[int, bytes]:
     line, _, rest = text.partition(b"\n")
     header = FIO_HEADER.fullmatch(line)
     if header is None:
-        said = line[:80].decode(errors="replace")
-        raise TraceError(f"{said!r} is not 'fio version 2 iolog' (or 3)", file=name, line=1)
+        line_text = line[:80].decode(errors="replace")
+        raise TraceError(f"{line_text!r} is not 'fio version 2 iolog' (or 3)", file=name, line=1)
     return int(header.group(1)), rest
 
 
@@ -207,8 +207,8 @@ class _Lines:
         if bad.any() and self._first_bad is None:
             at = int(np.argmax(bad))
             line = self._text[self._offsets[at] : self._offsets[at + 1]]
-            said = line.decode(errors="replace").strip()[:80]
-            self._first_bad = _BadLine(self._name, self._line + at, said)
+            line_text = line.decode(errors="replace").strip()[:80]
+            self._first_bad = _BadLine(self._name, self._line + at, line_text)
         return {key: column.filter(used) for key, column in fields.items()}
 
     def add(
@@ -241,8 +241,8 @@ class _Lines:
             what = f"no line is a read or a write {what}"
             if self._first_bad is None:
                 raise TraceError(what, file=self._name)
-            name, number, said = self._first_bad
-            raise TraceError(f"{said!r}: {what}", file=name, line=number)
+            name, number, line_text = self._first_bad
+            raise TraceError(f"{line_text!r}: {what}", file=name, line=number)
         imported = self._collector.finish(source)
         counts: dict[str, Any] = {"lines": self._count} | imported.counts
         return imported._replace(counts=counts)
