@@ -18,7 +18,7 @@ from core.events import Events
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload.ftrace.capture import import_ftrace
 from core.workload.ftrace.memory import meta_beside, read_memory
-from core.workload.survey import survey
+from core.workload.survey import survey_events
 
 
 def kernel_counts(meta: Path) -> dict[str, int]:
@@ -49,7 +49,7 @@ def rows_of(path: Path) -> list[tuple[str, float, float]]:
     fronted = run_frontend(imported.accesses, FrontEnd(reclaim=reclaim))
     rate = imported.accesses.op.size / (perf_counter() - start) / 1e6
     print(f"{path.name}: {reclaim}, {rate:.1f} M accesses/s", file=sys.stderr)
-    seen, made = survey(imported.events).figures, survey(fronted.events).figures
+    seen, made = survey_events(imported.events).figures, survey_events(fronted.events).figures
     counts = fronted.counts
     cached = resident_pages(imported.events)
     mean = float(np.mean(cached[cached.size // 4 :]))

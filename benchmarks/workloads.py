@@ -12,12 +12,12 @@ import numpy as np
 
 from core.events import ALLOC, TAGGED, Events, read_events
 from core.frontend.run import FrontEnd, run_frontend
-from core.workload.survey import survey
+from core.workload.survey import survey_events
 from core.workload.synthetic import GENERATORS, parameters_of, synthesise
 
 
 def row_of(name: str, events: Events) -> str:
-    figures = survey(events).figures
+    figures = survey_events(events).figures
     tagged = events.pfn[(events.op == ALLOC) & (events.flags & TAGGED != 0)]
     block = figures["tag_blocks_by_pages"]
     one = block.get(1) or block["1"]

@@ -1,7 +1,8 @@
 """The access trace: what programs asked of the kernel's memory management, in time order.
 
-A front end turns it into mm events under a machine and a way of reclaim. A row is what would have
-happened on any machine; what depends on memory (evictions, misses, frames) is not in it.
+The front end turns an access trace into mm events, for a machine and a way of reclaim. A row says
+what would have happened on any machine, such as a read of a file page. What depends on how much
+memory there is (evictions, misses, frames) is not in it.
 """
 
 from __future__ import annotations
@@ -17,24 +18,35 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from core.events import EventsError
+from core.machine import MAX_ORDER
 
-#: What a recorded kernel was seen to do: read, a folio is brought in if it is not there (readahead
-#: or a miss); touch, a page is accessed by read or write; map, a task's fault maps a page, and it
-#: counts as young while the task lives. What programs ask for, where the front end reads ahead
-#: itself: lookup and write, of 2**order file pages in turn. truncate: file pages go. anonymous:
-#: 2**order pages of an address space (`inode`) are touched, unmap: they go. take, give: other
-#: memory, by handle. exit: a task ends, and its mappings with it.
+# What a recorded kernel was seen to do:
+#   read         a folio is brought in if it is not there, by readahead or after a miss
+#   touch        a page is accessed by a read or write of its file
+#   map          a task's fault maps a page, which then counts as young while the task lives
+# What programs ask for, where the front end simulates readahead itself:
+#   lookup       2**order file pages are read in turn
+#   write        2**order file pages are written in turn
+# And of either source:
+#   truncate     file pages go
+#   anonymous    2**order pages of an address space (its number is `inode`) are touched
+#   unmap        2**order pages of an address space go
+#   take         memory of another kind is allocated, and is known by its handle
+#   give         memory of another kind is freed, by its handle
+#   exit         a task ends, and its mappings with it
 READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP, TAKE, GIVE, EXIT = range(11)
 ACCESSES = (
     *("read", "touch", "map", "lookup", "write", "truncate"),
     *("anonymous", "unmap", "take", "give", "exit"),
 )
 
-#: Memory that was in use before the trace began is given and never taken: this and its frame.
+#: Memory that was in use before the trace began is given and never taken. Its handle is the sum
+#: of this constant and its frame.
 BOOT_HANDLE = 1 << 40
 
-# Flags: of take and anonymous those of mm events (tagged, atomic, pinned, movable); of read and
-# lookup, by a fault or a mapping; of lookup and write, the file may have large folios.
+# Flags. Rows of take and anonymous have the flags of mm events (tagged, atomic, pinned, movable).
+# Rows of read and lookup have IN_FAULT where a fault or a mapping asks. Rows of lookup and write
+# have LARGE_FOLIOS where the file may have large folios.
 IN_FAULT = 1
 LARGE_FOLIOS = 32
 
@@ -51,16 +63,19 @@ SCHEMA = pa.schema(
 )
 METADATA_KEY = b"accesses"
 METADATA_VERSION = 1
-MAX_ORDER = 13
 
 
 class Accesses(NamedTuple):
     """An access trace in memory.  # each [access]
 
-    `handle` names other memory (take, give) or a task (map, exit); of a lookup, it is the pages of
-    the request from this row on, 0 for those of the row. Of the machine that it was
-    recorded on: `free_pages` were free when it began, in the frames `free_ranges` (first, end), or
-    in the last ones if it has none; `data_pages` is 0 if it is of no machine.
+    `handle` names memory of another kind in rows of take and give, and a task in rows of map and
+    exit. In a row of lookup or write it counts the pages of the request from this row on; 0 stands
+    for the pages of the row alone. For example, a request for 12 pages is two rows: one of order 3
+    with the handle 12, and one of order 2 with the handle 4.
+
+    The other fields describe the machine that the trace was recorded on. `free_pages` pages were
+    free when the trace began: the frames of `free_ranges` (first, end), or the last frames of
+    memory if `free_ranges` is empty. `data_pages` is 0 for a trace that was recorded on no machine.
     """
 
     time_ns: NDArray[np.int64]
@@ -85,7 +100,7 @@ class Accesses(NamedTuple):
 
 
 def check_accesses(accesses: Accesses, name: str) -> None:
-    """Raise `EventsError` at the first row that is none of an access trace."""
+    """Raise `EventsError`, of the file `name`, at the first row that no access trace can have."""
     op, order = accesses.op, accesses.order.astype(np.int64)
     paged = op <= UNMAP
     beyond = accesses.index.astype(np.int64) & ((1 << np.minimum(order, MAX_ORDER)) - 1)
@@ -99,14 +114,14 @@ def check_accesses(accesses: Accesses, name: str) -> None:
     )
     for column, bad, what in faults:
         if bad.any():
-            raise EventsError(f"{name}: row {int(np.argmax(bad))}, column {column}: {what}")
-    edges = [edge for one in accesses.free_ranges for edge in one]
+            raise EventsError(f"row {int(np.argmax(bad))}, column {column}: {what}", file=name)
+    edges = [edge for frames in accesses.free_ranges for edge in frames]
     if edges != sorted(set(edges)) or (
         edges and not 0 <= edges[0] < edges[-1] <= accesses.data_pages
     ):
-        raise EventsError(f"{name}: the frames that were free are no ranges of its memory")
+        raise EventsError("the frames that were free are no ranges of its memory", file=name)
     if not 0 <= accesses.free_pages <= accesses.data_pages:
-        raise EventsError(f"{name}: more pages were free than there are")
+        raise EventsError("more pages were free than there are", file=name)
 
 
 def _is_outside(accesses: Accesses) -> NDArray[np.bool_]:
@@ -129,7 +144,9 @@ def write_accesses(path: str | os.PathLike[str], accesses: Accesses) -> None:
 
 
 def read_page_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return the page size and data pages of the machine of an access trace (0: of none).
+    """Return (page_size, data_pages) of the machine that an access trace was recorded on.
+
+    `data_pages` is 0 for a trace that was recorded on no machine.
 
     Raises
     ------
@@ -141,9 +158,9 @@ def read_page_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         about = json.loads((parquet.read_schema(name).metadata or {})[METADATA_KEY])
         return int(about["page_size"]), int(about["data_pages"])
     except FileNotFoundError:
-        raise EventsError(f"{name}: no such file") from None
+        raise EventsError("no such file", file=name) from None
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise EventsError(f"{name}: no access trace, or a damaged one ({_why(error)})") from None
+        raise EventsError(f"no access trace, or a damaged one ({_why(error)})", file=name) from None
 
 
 def _why(error: Exception) -> str:
@@ -172,8 +189,8 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
         }
         accesses = Accesses(**columns, **about)
     except FileNotFoundError:
-        raise EventsError(f"{name}: no such file") from None
+        raise EventsError("no such file", file=name) from None
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise EventsError(f"{name}: no access trace, or a damaged one ({_why(error)})") from None
+        raise EventsError(f"no access trace, or a damaged one ({_why(error)})", file=name) from None
     check_accesses(accesses, name)
     return accesses

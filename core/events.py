@@ -1,4 +1,4 @@
-"""The mm event table: what the kernel's memory management did, one row an event, in time order."""
+"""The mm event table: what the kernel's memory management did, an event a row, in time order."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from core.machine import MAX_ORDER
 STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE = range(7)
 OPS = ("store", "restore", "invalidate", "invalidate_inode", "alloc", "free", "resize")
 WORKINGSET, TAGGED, ATOMIC, PINNED, MOVABLE = 1, 2, 4, 8, 16
-#: Of a store, restore or invalidate, beside workingset alone: a page of a swap device, of an inode
-#: that no file has.
+#: The page belongs to a swap device, and its inode is no file's: a flag of stores, restores and
+#: invalidates, which may have `WORKINGSET` beside it and no other flag.
 ANONYMOUS = 32
 
 SCHEMA = pa.schema(
@@ -74,7 +74,22 @@ def make_events(
     name: str = "events",
     check: bool = True,
 ) -> Events:
-    """Return the event table of `columns`, checked row by row (unless it is to be repaired).
+    """Return the event table of `columns`, checked row by row.
+
+    Parameters
+    ----------
+    columns
+        The columns of `SCHEMA` by name, all of one length.
+    page_size
+        Bytes of a page.
+    data_pages
+        Pages of data memory, in which all frames lie.
+    source
+        Where the table comes from, in words.
+    name
+        The file that an error names.
+    check
+        Whether rows are checked; not for a table that is to be repaired, or is known to be good.
 
     Raises
     ------
@@ -86,10 +101,9 @@ def make_events(
         given = np.asarray(columns[field.name])
         array = np.ascontiguousarray(given, dtype=field.type.to_pandas_dtype())
         if array.shape != (len(columns["op"]),) or (array != given).any():
-            raise EventsError(
-                f"{name}: column {field.name}: of another length, or not {field.type}"
-            )
-        # One array type everywhere (those from Ray are read-only) is one compiled signature.
+            what = f"column {field.name}: of another length, or not {field.type}"
+            raise EventsError(what, file=name)
+        # Arrays from Ray are read-only. All are made so: each loop is then compiled once.
         array = array.view()
         array.flags.writeable = False
         arrays[field.name] = array
@@ -100,45 +114,52 @@ def make_events(
 
 
 def check_events(events: Events, data_pages: int, name: str) -> None:
-    """Raise `EventsError` at the first row that a machine of `data_pages` could not have had."""
-    row, fault = _find_faults(
+    """Raise `EventsError`, of the file `name`, at the first row that has one of `FAULTS`."""
+    row, number = _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
         *(data_pages, np.empty(0, dtype=np.int8)),
     )
     if row >= 0:
-        column, what = _FAULTS[fault]
+        fault = FAULTS[number]
         values = {key: int(array[row]) for key, array in events.columns.items()}
-        text = what.format(**values, data_pages=data_pages, max_order=MAX_ORDER)
-        raise EventsError(f"{name}: row {row}, column {column}: {text}")
+        text = fault.message.format(**values, data_pages=data_pages, max_order=MAX_ORDER)
+        raise EventsError(f"row {row}, column {fault.column}: {text}", file=name)
 
 
-_FAULTS = (
-    ("op", "unknown op {op}; ops are 0 to 6"),
-    ("time_ns", "time goes backwards to {time_ns}"),
-    ("order", "order {order} is above {max_order}, the largest a kernel forms"),
-    ("index", "index {index} is not aligned to an order-{order} folio"),
-    ("pfn", "frame {pfn} (order {order}) is outside the {data_pages} data pages"),
-    ("pfn", "untagged allocation of a frame in {pfn} (order {order}) that is allocated"),
-    ("pfn", "free of a frame in {pfn} (order {order}) that is not allocated"),
-    ("pfn", "a size of {pfn} pages"),
-)
+# What can be wrong with a row: each number is the place of its row in `FAULTS`.
+NO_FAULT = -1
+UNKNOWN_OP, TIME_BACKWARDS, ORDER_TOO_LARGE, INDEX_NOT_ALIGNED = range(4)
+FRAME_OUTSIDE_MEMORY, FRAME_ALREADY_ALLOCATED, FRAME_NOT_ALLOCATED, NEGATIVE_SIZE = range(4, 8)
 
 
-#: What can be wrong with a row, by number, in a few words.
+class Fault(NamedTuple):
+    """A fault that a row can have."""
+
+    number: int
+    column: str
+    summary: str  # a few words
+    message: str  # a format of the row's columns, `data_pages` and `max_order`
+
+
 FAULTS = (
-    "an unknown op",
-    "time going backwards",
-    "an order above the largest",
-    "an index that is not aligned",
-    "a frame outside memory",
-    "an untagged allocation of an allocated frame",
-    "a free of a frame that is not allocated",
-    "a negative size",
-)
+    Fault(UNKNOWN_OP, "op", "an unknown op", "unknown op {op}; ops are 0 to 6"),
+    Fault(TIME_BACKWARDS, "time_ns", "time going backwards", "time goes backwards to {time_ns}"),
+    Fault(ORDER_TOO_LARGE, "order", "an order above the largest",
+          "order {order} is above {max_order}, the largest a kernel forms"),
+    Fault(INDEX_NOT_ALIGNED, "index", "an index that is not aligned",
+          "index {index} is not aligned to an order-{order} folio"),
+    Fault(FRAME_OUTSIDE_MEMORY, "pfn", "a frame outside memory",
+          "frame {pfn} (order {order}) is outside the {data_pages} data pages"),
+    Fault(FRAME_ALREADY_ALLOCATED, "pfn", "an untagged allocation of an allocated frame",
+          "untagged allocation of a frame in {pfn} (order {order}) that is allocated"),
+    Fault(FRAME_NOT_ALLOCATED, "pfn", "a free of a frame that is not allocated",
+          "free of a frame in {pfn} (order {order}) that is not allocated"),
+    Fault(NEGATIVE_SIZE, "pfn", "a negative size", "a size of {pfn} pages"),
+)  # fmt: skip
 
 
 def faults_of(events: Events) -> NDArray[np.int8]:
-    """Return each row's fault, a place in `FAULTS`, or -1; a bad row changes nothing."""
+    """Return each row's fault, or `NO_FAULT`; a row with a fault changes nothing for later rows."""
     faults = np.empty(events.op.size, dtype=np.int8)
     _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
@@ -158,7 +179,10 @@ def _find_faults(
     data_pages: int,
     faults: NDArray[np.int8],
 ) -> tuple[int, int]:
-    """Return (row, fault) of the first bad row, or (-1, 0); with room in `faults`, note all."""
+    """Return (row, fault) of the first row with a fault, or (-1, `NO_FAULT`).
+
+    Where `faults` is not empty, it gets the fault of every row instead.
+    """
     frames = np.zeros(data_pages, dtype=np.uint8)
     last_ns = np.int64(-(2**63))
     for row in range(op.size):
@@ -171,41 +195,41 @@ def _find_faults(
             frames,
         )
         if wide(op[row]) <= RESIZE and time_ns[row] < last_ns:
-            fault = 1
-        if faults.size == 0 and fault >= 0:
+            fault = TIME_BACKWARDS
+        if faults.size == 0 and fault != NO_FAULT:
             return row, fault
         if faults.size:
             faults[row] = fault
-        if fault < 0:
+        if fault == NO_FAULT:
             last_ns = time_ns[row]
             _apply(wide(op[row]), wide(order[row]), wide(pfn[row]), wide(flags[row]), frames)
-    return -1, 0
+    return -1, NO_FAULT
 
 
 @kernel
 def _fault(
     kind: int, order: int, index: int, first: int, flags: int, frames: NDArray[np.uint8]
 ) -> int:
-    """Return what is wrong with a row but for its time, or -1."""
+    """Return the fault of a row, whatever its time is, or `NO_FAULT`."""
     if kind > RESIZE:
-        return 0
+        return UNKNOWN_OP
     if kind == INVALIDATE_INODE:
-        return -1
+        return NO_FAULT
     if kind == RESIZE:
-        return 7 if first < 0 else -1
+        return NEGATIVE_SIZE if first < 0 else NO_FAULT
     if order > MAX_ORDER:
-        return 2
+        return ORDER_TOO_LARGE
     pages = 1 << order
     if kind < INVALIDATE_INODE:
-        return 3 if index & (pages - 1) else -1
+        return INDEX_NOT_ALIGNED if index & (pages - 1) else NO_FAULT
     if first < 0 or first > frames.size - pages:
-        return 4
+        return FRAME_OUTSIDE_MEMORY
     for frame in range(first, first + pages):
         if kind == ALLOC and not flags & TAGGED and frames[frame] != FRAME_FREE:
-            return 5
+            return FRAME_ALREADY_ALLOCATED
         if kind == FREE and frames[frame] == FRAME_FREE:
-            return 6
-    return -1
+            return FRAME_NOT_ALLOCATED
+    return NO_FAULT
 
 
 @kernel
@@ -222,7 +246,7 @@ def _apply(kind: int, order: int, first: int, flags: int, frames: NDArray[np.uin
 
 
 def is_anonymous(events: Events) -> NDArray[np.bool_]:
-    """Return which rows are of pages of a swap device.  # [event]"""
+    """Return, for each row, whether its page belongs to a swap device.  # [event]"""
     marked: NDArray[np.bool_] = events.flags & ~np.uint8(WORKINGSET) == ANONYMOUS
     return marked & (events.op <= INVALIDATE)
 
@@ -233,12 +257,12 @@ def has_anonymous(events: Events) -> bool:
 
 
 def without_anonymous(events: Events) -> Events:
-    """Return a table without the pages that a swap device holds; its time stays."""
+    """Return a table without the pages of swap devices; it begins and ends at the same times."""
     anonymous = is_anonymous(events)
     if not anonymous.any():
         return events
     keep = ~anonymous
-    # The ends stay, as what names no page: the table's time is theirs.
+    # The first and the last row stay, as rows that name no page: they say how long the table is.
     keep[[0, -1]] = True
     columns: dict[str, Any] = {name: column[keep] for name, column in events.columns.items()}
     columns["op"] = np.where(anonymous, INVALIDATE_INODE, events.op).astype(np.uint8)[keep]
@@ -266,9 +290,9 @@ def read_events(
     path
         A Parquet file with the columns of `SCHEMA` and the metadata key ``mm_events``.
     data_pages
-        Memory to hold the frames against; by default what the file's metadata says.
+        Pages of memory that all frames must lie in; by default what the file's metadata says.
     check
-        Whether bad rows are refused; those that are let in are for `core.workload.repair` alone.
+        Whether bad rows are refused. Only `core.workload.repair` reads a table without this check.
 
     Raises
     ------
@@ -278,12 +302,12 @@ def read_events(
     name = os.fspath(path)
     try:
         with parquet.ParquetFile(name) as file:
-            found = file.schema_arrow
-            page_size, pages, source = _metadata(name, found.metadata)
-            _check_schema(name, found)
+            schema = file.schema_arrow
+            page_size, pages, source = _metadata(name, schema.metadata)
+            _check_schema(name, schema)
             table = file.read(columns=SCHEMA.names, use_threads=False)
     except FileNotFoundError:
-        raise EventsError(f"{name}: no such file") from None
+        raise EventsError("no such file", file=name) from None
     except _UNREADABLE as error:
         raise _unreadable(name, error) from None
     columns = {}
@@ -291,7 +315,7 @@ def read_events(
         values = table.column(column)
         if values.null_count:
             row = next(i for i, value in enumerate(values.is_null()) if value.as_py())
-            raise EventsError(f"{name}: row {row}, column {column}: no value")
+            raise EventsError(f"row {row}, column {column}: no value", file=name)
         columns[column] = values.to_numpy()
     about = {"page_size": page_size, "data_pages": pages}
     events = make_events(columns, **about, source=source, name=name, check=check)
@@ -301,57 +325,62 @@ def read_events(
 
 
 def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return (page_size, data_pages) of the machine that a Parquet file was captured on."""
+    """Return (page_size, data_pages) of the machine that a Parquet file was captured on.
+
+    Raises
+    ------
+    EventsError
+        When the file is missing or is no mm event table.
+    """
     name = os.fspath(path)
     try:
-        found = parquet.read_schema(name)
+        schema = parquet.read_schema(name)
     except FileNotFoundError:
-        raise EventsError(f"{name}: no such file") from None
+        raise EventsError("no such file", file=name) from None
     except _UNREADABLE as error:
         raise _unreadable(name, error) from None
-    page_size, data_pages, _ = _metadata(name, found.metadata)
-    return page_size, data_pages
+    return _metadata(name, schema.metadata)[:2]
 
 
-# A damaged file may even yield text that is no text.
+# A damaged file may even have names of columns that are not UTF-8.
 _UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, OverflowError)
 
 
 def _unreadable(name: str, error: Exception) -> EventsError:
     if os.path.isdir(name):
-        return EventsError(f"{name}: a folder, not a Parquet file")
+        return EventsError("a folder, not a Parquet file", file=name)
     reason = str(error).splitlines()[0].rstrip(".")
-    return EventsError(f"{name}: truncated, corrupt, or not a Parquet file ({reason})")
+    return EventsError(f"truncated, corrupt, or not a Parquet file ({reason})", file=name)
 
 
-def _check_schema(name: str, found: pa.Schema) -> None:
+def _check_schema(name: str, schema: pa.Schema) -> None:
     for field in SCHEMA:
-        places = found.get_all_field_indices(field.name)
+        places = schema.get_all_field_indices(field.name)
         if not places:
-            raise EventsError(f"{name}: column {field.name}: missing")
+            raise EventsError(f"column {field.name}: missing", file=name)
         if len(places) > 1:
-            raise EventsError(f"{name}: column {field.name}: there are {len(places)} of it")
-        if found.field(places[0]).type != field.type:
-            kind = found.field(places[0]).type
-            raise EventsError(f"{name}: column {field.name}: of type {kind}, not {field.type}")
+            raise EventsError(f"column {field.name}: there are {len(places)} of it", file=name)
+        if schema.field(places[0]).type != field.type:
+            kind = schema.field(places[0]).type
+            raise EventsError(f"column {field.name}: of type {kind}, not {field.type}", file=name)
 
 
 def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> tuple[int, int, str]:
     text = (metadata or {}).get(METADATA_KEY)
     if text is None:
-        raise EventsError(f"{name}: no metadata mm_events: not an mm event table")
+        raise EventsError("no metadata mm_events: not an mm event table", file=name)
     try:
         values = json.loads(text)
         version = values["version"]
         page_size, data_pages = values["page_size"], values["data_pages"]
         source = str(values.get("source", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EventsError(f"{name}: metadata mm_events cannot be read ({error!r})") from None
+        raise EventsError(f"metadata mm_events cannot be read ({error!r})", file=name) from None
     if version != METADATA_VERSION:
-        raise EventsError(f"{name}: metadata mm_events of version {version}, not 1")
+        raise EventsError(f"metadata mm_events of version {version}, not 1", file=name)
     for key, value in (("page_size", page_size), ("data_pages", data_pages)):
         if type(value) is not int or value < 1:
-            raise EventsError(f"{name}: metadata mm_events: {key} is {value!r}")
+            raise EventsError(f"metadata mm_events: {key} is {value!r}", file=name)
     return page_size, data_pages, source
 
 

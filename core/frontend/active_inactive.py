@@ -1,11 +1,15 @@
 """The classic active and inactive lists of Linux, and refault distances.
 
-mm/vmscan.c, mm/swap.c and mm/workingset.c of 6.12 with ``lru_gen`` off and one memory cgroup. A
-page enters the inactive list; its second access there activates it. A refault whose distance, in
-pages aged, is within the lists that could have held it enters the active one at once (Johannes
-Weiner, "Refault distance"). Reclaim scans a share of the lists that doubles with each round: the
-active ones only while they are the larger or refaults are activated, anonymous ones only where file
-pages alone do not do, and by what each kind's refaults cost.
+It follows mm/vmscan.c, mm/swap.c and mm/workingset.c of 6.12, with ``lru_gen`` off and one memory
+cgroup. A page enters the inactive list, and its second access there activates it. A page that
+refaults enters the active list at once if its refault distance (how many pages aged since its
+eviction) is not larger than the lists that could have held it (Johannes Weiner, "Refault
+distance").
+
+Reclaim scans a share of each list, which doubles with each round. It scans an active list only
+while that is larger than the inactive one or refaults are being activated. It scans anonymous lists
+only where file pages do not suffice, and divides the scan between the kinds by the cost of their
+refaults.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from core.frontend.lists import (
     FILE,
     LAST_ACTIVATED,
     LEFT,
+    MOST_SWAPPINESS,
     PRIORITY,
     PROMOTIONS,
     REFERENCED,
@@ -33,7 +38,7 @@ from core.frontend.lists import (
     TURN,
     WORKINGSET,
     YOUNG,
-    Pages,
+    PageRecords,
     Register,
     can_swap,
     clean,
@@ -47,26 +52,25 @@ from core.frontend.lists import (
 )
 from core.jit import apart, kernel, loop, wide
 
-#: The lists of a kind: `2 * kind +` one of these.
+#: A list has the number `2 * kind + INACTIVE` or `2 * kind + ACTIVE`.
 INACTIVE, ACTIVE = 0, 1
 _LISTS = 4
 _FIRST_PRIORITY = 12
-#: SWAP_CLUSTER_MAX: the lists take turns by so many pages.
+#: SWAP_CLUSTER_MAX: so many pages of a list are scanned before the next list has its turn.
 _CLUSTER_PAGES = 32
-_MOST_SWAPPINESS = 200
 
 # A shadow: 1 + (age << 1 | workingset), the age in 29 bits.
 _AGE_BITS = (1 << 29) - 1
 
 
 @kernel
-def begin(pages: Pages, register: Register) -> None:
-    """Start: the lists are empty."""
+def begin(pages: PageRecords, register: Register) -> None:
+    """Do nothing: the lists begin empty."""
 
 
 @kernel
-def begin_run(pages: Pages, register: Register, target: int) -> None:
-    """Start a run of reclaim of up to `target` pages."""
+def begin_run(pages: PageRecords, register: Register, target: int) -> None:
+    """Start a run of reclaim that is to free `target` pages."""
     register[PRIORITY] = _FIRST_PRIORITY + 1
     for which in range(_LISTS):
         register[LEFT + which] = 0
@@ -76,15 +80,15 @@ def begin_run(pages: Pages, register: Register, target: int) -> None:
 
 
 @kernel
-def end_run(pages: Pages, register: Register) -> None:
-    """End a run of reclaim: what refaults now counts for the next one."""
+def end_run(pages: PageRecords, register: Register) -> None:
+    """End a run of reclaim; refaults from now on count for the next run."""
     for kind in range(FILE + 1):
         register[LAST_ACTIVATED + kind] = register[ACTIVATED + kind]
 
 
 @kernel
 def _note_cost(register: Register, kind: int, cost: int) -> None:
-    """Remember what a kind cost; both are halved as they grow: lru_note_cost."""
+    """Add to the cost of a kind; when they grow large, both costs are halved: lru_note_cost."""
     register[COST + kind] += cost
     pages = wide(0)
     for which in range(_LISTS):
@@ -96,7 +100,7 @@ def _note_cost(register: Register, kind: int, cost: int) -> None:
 
 @kernel
 def _holding(register: Register, kind: int) -> int:
-    """Return the pages that a refault of a kind competes with: workingset_test_recent."""
+    """Return how many pages a refault of a kind competes with: workingset_test_recent."""
     pages = wide(register[SIZES + 2 * FILE + ACTIVE])
     if kind == ANON:
         pages += wide(register[SIZES + 2 * FILE + INACTIVE])
@@ -108,8 +112,8 @@ def _holding(register: Register, kind: int) -> int:
 
 
 @loop
-def insert(pages: Pages, register: Register, folio: int, shadow: int, in_fault: bool) -> None:
-    """Put a folio that is new in memory on its list; its shadow tells how far away it was."""
+def insert(pages: PageRecords, register: Register, folio: int, shadow: int, in_fault: bool) -> None:
+    """Put a folio that came into memory on its list; its shadow tells its refault distance."""
     apart()
     pages[folio].refs = 0
     size = size_of(pages, folio)
@@ -130,14 +134,14 @@ def insert(pages: Pages, register: Register, folio: int, shadow: int, in_fault: 
 
 
 @kernel
-def put_back(pages: Pages, register: Register, folio: int) -> None:
-    """Keep a folio that is pinned: shrink_folio_list activates one of a file, rotates the rest."""
+def put_back(pages: PageRecords, register: Register, folio: int) -> None:
+    """Keep a folio that is pinned: shrink_folio_list activates file folios and rotates others."""
     kind = kind_of(register, folio)
     enter(pages, register, folio, 2 * kind + (ACTIVE if kind == FILE else INACTIVE), True)
 
 
 @kernel
-def touch(pages: Pages, register: Register, folio: int) -> None:
+def touch(pages: PageRecords, register: Register, folio: int) -> None:
     """Count an access: folio_mark_accessed."""
     refs = wide(pages[folio].refs)
     which = wide(pages[folio].list)
@@ -150,20 +154,20 @@ def touch(pages: Pages, register: Register, folio: int) -> None:
 
 
 @kernel
-def _activate(pages: Pages, register: Register, folio: int, which: int) -> None:
+def _activate(pages: PageRecords, register: Register, folio: int, which: int) -> None:
     enter(pages, register, folio, which, True)
     register[PROMOTIONS] += size_of(pages, folio)
     register[AGE] += size_of(pages, folio)
 
 
 @kernel
-def is_workingset(pages: Pages, folio: int) -> bool:
+def is_workingset(pages: PageRecords, folio: int) -> bool:
     """Return whether a folio that is evicted now counts as workingset."""
     return wide(pages[folio].refs) & WORKINGSET != 0
 
 
 @kernel
-def remember(pages: Pages, register: Register, folio: int) -> int:
+def remember(pages: PageRecords, register: Register, folio: int) -> int:
     """Return the shadow of a folio that is evicted now."""
     register[AGE] += size_of(pages, folio)
     if kind_of(register, folio) == ANON:
@@ -172,15 +176,15 @@ def remember(pages: Pages, register: Register, folio: int) -> int:
 
 
 @loop
-def scan(pages: Pages, register: Register) -> int:
-    """Look at one folio of a list; return it off its list if it is to be evicted."""
+def scan(pages: PageRecords, register: Register) -> int:
+    """Look at one folio; take it off its list and return it if it is to be evicted, else ABSENT."""
     apart()
     left = wide(0)
     for which in range(_LISTS):
         left += max(0, wide(register[LEFT + which]))
     if left == 0:
         _next_round(register)
-    # Inactive and active lists in turn; those of a kind that nothing is scanned of are passed by.
+    # The lists take turns; a list that has nothing left to scan is passed over.
     turn = wide(register[TURN])
     which = turn // _CLUSTER_PAGES
     if register[LEFT + which] <= 0:
@@ -195,7 +199,7 @@ def scan(pages: Pages, register: Register) -> int:
 
 @kernel
 def _next_round(register: Register) -> None:
-    """Choose how much to scan: a share of each list, larger if the last round was too little."""
+    """Choose how much of each list to scan: a larger share if the last round was not enough."""
     if register[SCANNED] < register[TARGET] or register[PRIORITY] > _FIRST_PRIORITY:
         register[PRIORITY] = max(1, register[PRIORITY] - 1)
     register[SCANNED] = 0
@@ -211,7 +215,7 @@ def _next_round(register: Register) -> None:
         register[LEFT + 2 * kind + INACTIVE] = inactive >> priority
         register[LEFT + 2 * kind + ACTIVE] = active >> priority if deactivates else 0
     if not swaps or (register[LEFT + 2 * FILE + INACTIVE] > 0 and not deactivates_file):
-        # cache_trim_mode: there are file pages enough that nothing uses.
+        # cache_trim_mode: there are enough file pages that are not in use.
         register[LEFT + 2 * ANON + INACTIVE] = 0
         register[LEFT + 2 * ANON + ACTIVE] = 0
         return
@@ -219,7 +223,7 @@ def _next_round(register: Register) -> None:
     total = 3 * (anon + file) + 1
     swappiness = wide(register[SWAPPINESS])
     anon_share = swappiness * total // (2 * anon + file + 1)
-    file_share = (_MOST_SWAPPINESS - swappiness) * total // (anon + 2 * file + 1)
+    file_share = (MOST_SWAPPINESS - swappiness) * total // (anon + 2 * file + 1)
     whole = max(1, anon_share + file_share)
     for which in range(_LISTS):
         share = file_share if which // 2 == FILE else anon_share
@@ -227,7 +231,7 @@ def _next_round(register: Register) -> None:
 
 
 @kernel
-def _scan_inactive(pages: Pages, register: Register, which: int) -> int:
+def _scan_inactive(pages: PageRecords, register: Register, which: int) -> int:
     folio = oldest(pages, which)
     if folio == ABSENT:
         register[LEFT + which] = 0
@@ -240,7 +244,8 @@ def _scan_inactive(pages: Pages, register: Register, which: int) -> int:
         _activate(pages, register, folio, which + 1)
         return ABSENT
     if is_in_use(pages, folio):
-        # A page that was young once is kept, twice it is activated: folio_check_references.
+        # A folio is kept the first time that it is found young, and activated the second time:
+        # folio_check_references.
         clear(pages, folio, YOUNG)
         refs = wide(pages[folio].refs)
         pages[folio].refs = refs | REFERENCED
@@ -251,7 +256,7 @@ def _scan_inactive(pages: Pages, register: Register, which: int) -> int:
         _note_cost(register, which // 2, size)
         return ABSENT
     if wide(pages[folio].bits) & DIRTY and which // 2 == FILE:
-        # It goes round once more, while the flusher writes it.
+        # The folio goes round once more, while the flusher writes it.
         clean(pages, register, folio)
         enter(pages, register, folio, which, True)
         return ABSENT
@@ -259,7 +264,7 @@ def _scan_inactive(pages: Pages, register: Register, which: int) -> int:
 
 
 @kernel
-def _scan_active(pages: Pages, register: Register, which: int) -> None:
+def _scan_active(pages: PageRecords, register: Register, which: int) -> None:
     folio = oldest(pages, which)
     if folio == ABSENT:
         register[LEFT + which] = 0

@@ -1,8 +1,9 @@
-"""The page allocator: which frames an allocation gets, so that tagged ones scatter as in life.
+"""The page allocator: which frames an allocation gets, so that tagged frames scatter as in Linux.
 
-mm/page_alloc.c of Linux 6.12, one zone on one CPU: buddies of orders 0 to 10, lists that give the
-last freed first, page blocks of order 9 that are movable or not, a stolen block where one kind runs
-out, and a per-CPU cache of order 0 that is filled and drained by batches.
+It follows mm/page_alloc.c of Linux 6.12 for one zone and one CPU. Free blocks of orders 0 to 10
+are merged with their buddies, and the block that was freed last is taken first. Page blocks of
+order 9 are movable or unmovable; where one kind runs out, a block of the other is stolen. A per-CPU
+cache of single frames is filled and drained in batches.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ ORDERS = 11
 _BLOCK_ORDER = 9
 MOVABLE, UNMOVABLE = 0, 1
 KINDS = 2
-#: Batches that the per-CPU cache keeps (Linux: 4 while reclaim runs, else up to the low watermark;
-#: by benchmarks/fidelity.py 10 fit both database captures), and its room.
+#: Batches that the per-CPU cache keeps. Linux keeps 4 while reclaim runs, and else as much as the
+#: low watermark; 10 fit both database captures (benchmarks/fidelity.py).
 _CACHED_BATCHES = 10
+#: Frames that the per-CPU cache has room for.
 _RING = 4096
 NONE = -1
 
-# Columns of `frames`: links of the free lists, and 1 + the order of a free block's first frame.
+# Columns of `frames`: links of the free lists; and, in the first frame of a free block, 1 + the
+# block's order.
 _PREV, _NEXT, _FREE_ORDER = range(3)
-# After the frames come the heads of the free lists, by kind and order; of each kind the per-CPU
-# cache, a ring, with its first place and its length; the kinds of page blocks; and the number of
-# frames, the pages of a batch, and how many the cache keeps.
+# After the rows of the frames come those of
+# - the heads of the free lists, by kind and order;
+# - the per-CPU cache of each kind: a row with its first place and its length, then its ring;
+# - the kinds of the page blocks;
+# - the numbers of all frames, of the pages of a batch, and of the pages that the cache keeps.
 _RINGS = KINDS * ORDERS
 _RING_ROWS = _RING + 1
 _BLOCKS = _RINGS + KINDS * _RING_ROWS
@@ -35,12 +40,12 @@ Frames = NDArray[np.int32]
 
 
 def make_frames(data_pages: int) -> Frames:
-    """Return frames of which none is free: 12 bytes each."""
+    """Return an allocator of `data_pages` frames, none of them free: 12 bytes for each frame."""
     blocks = (data_pages >> _BLOCK_ORDER) + 1
     frames = np.zeros((data_pages + _BLOCKS + blocks + 1, 3), dtype=np.int32)
     for head in range(data_pages, data_pages + _RINGS):
         frames[head, _PREV] = frames[head, _NEXT] = head
-    # zone_batchsize: a 4096th of memory, less one than a power of two.
+    # zone_batchsize: about a 4096th of memory, and a power of two minus 1.
     batch = min(data_pages >> 12, 64)
     batch = 1 if batch <= 1 else (1 << ((batch + batch // 2).bit_length() - 1)) - 1
     frames[-1] = data_pages, batch, min(_CACHED_BATCHES * batch, _RING // 2)
@@ -86,7 +91,7 @@ def _unlink(frames: Frames, frame: int) -> None:
 
 @loop
 def release(frames: Frames, frame: int, order: int) -> None:
-    """Give a block back to the buddies: merged with its free neighbours."""
+    """Free a block: merge it with its free buddies, and put it on a free list."""
     apart()
     kind = wide(frames[_kind_place(frames, frame), 0])
     pages = _pages(frames)
@@ -102,7 +107,7 @@ def release(frames: Frames, frame: int, order: int) -> None:
 
 @kernel
 def _split(frames: Frames, frame: int, kind: int, have: int, order: int) -> int:
-    """Take the lower part of a block of order `have`; the rest goes back, largest first."""
+    """Take the lower part of a free block of order `have`; free the rest, largest part first."""
     _unlink(frames, frame)
     while have > order:
         have -= 1
@@ -112,7 +117,7 @@ def _split(frames: Frames, frame: int, kind: int, have: int, order: int) -> int:
 
 @kernel
 def _steal(frames: Frames, kind: int, order: int) -> int:
-    """Take from the other kind, its largest block; a page block of it changes kind with it."""
+    """Take from the largest free block of the other kind; its page blocks then change kind."""
     other = 1 - kind
     for have in range(ORDERS - 1, order - 1, -1):
         frame = wide(frames[_head(frames, other, have), _NEXT])
@@ -139,7 +144,7 @@ def _steal(frames: Frames, kind: int, order: int) -> int:
 
 @loop
 def take_block(frames: Frames, kind: int, order: int) -> int:
-    """Return the first frame of a block from the buddies, or NONE."""
+    """Return the first frame of a block of `order` that is taken, or NONE if there is none."""
     apart()
     for have in range(order, ORDERS):
         frame = wide(frames[_head(frames, kind, have), _NEXT])
@@ -150,13 +155,13 @@ def take_block(frames: Frames, kind: int, order: int) -> int:
 
 @kernel
 def _ring(frames: Frames, kind: int) -> int:
-    """Return the row of a ring's first place and length; the ring's own rows follow."""
+    """Return the row that holds a ring's first place and length; the rows after it are the ring."""
     return _pages(frames) + _RINGS + kind * _RING_ROWS
 
 
 @kernel
 def _append(frames: Frames, kind: int, frame: int) -> None:
-    """Put a frame into the per-CPU cache, the last to go out."""
+    """Put a frame into the per-CPU cache, where it is the last to be taken."""
     ring = _ring(frames, kind)
     frames[ring + 1 + (frames[ring, 0] + frames[ring, 1]) % _RING, 0] = frame
     frames[ring, 1] += 1
@@ -164,7 +169,7 @@ def _append(frames: Frames, kind: int, frame: int) -> None:
 
 @kernel
 def _drop_oldest(frames: Frames, kind: int) -> None:
-    """Give the frame that would go out last back to the buddies."""
+    """Free the frame of the per-CPU cache that would be taken last."""
     ring = _ring(frames, kind)
     frames[ring, 1] -= 1
     oldest = wide(frames[ring + 1 + (frames[ring, 0] + frames[ring, 1]) % _RING, 0])
@@ -173,10 +178,10 @@ def _drop_oldest(frames: Frames, kind: int) -> None:
 
 @loop
 def _fill(frames: Frames, kind: int) -> None:
-    """Fill the per-CPU cache, which is empty, by a batch.
+    """Fill the per-CPU cache, which is empty, with a batch.
 
-    This and `_drain` are kept apart, what takes and gives a frame is inlined: 3 % of the loop on
-    database-xfs.
+    This function and `_drain` are not inlined, unlike those that take and give a frame: it makes
+    the loop on database-xfs 3 % faster.
     """
     apart()
     ring = _ring(frames, kind)
@@ -193,7 +198,7 @@ def _fill(frames: Frames, kind: int) -> None:
 
 @kernel
 def take_frame(frames: Frames, kind: int) -> int:
-    """Return a frame from the per-CPU cache, filled by a batch if it is empty, or NONE."""
+    """Return a frame from the per-CPU cache, which is filled if it is empty, or NONE."""
     ring = _ring(frames, kind)
     if frames[ring, 1] == 0:
         _fill(frames, kind)
@@ -207,7 +212,7 @@ def take_frame(frames: Frames, kind: int) -> int:
 
 @loop
 def _drain(frames: Frames, kind: int) -> None:
-    """Drain a batch of the per-CPU cache."""
+    """Free a batch of frames of the per-CPU cache."""
     apart()
     for _ in range(frames[frames.shape[0] - 1, 1]):
         _drop_oldest(frames, kind)
@@ -215,7 +220,7 @@ def _drain(frames: Frames, kind: int) -> None:
 
 @kernel
 def give_frame(frames: Frames, frame: int) -> None:
-    """Give a frame to the per-CPU cache, the next to go out; beyond its size a batch is drained."""
+    """Give a frame to the per-CPU cache, where it is taken next; drain a full cache by a batch."""
     kind = wide(frames[_kind_place(frames, frame), 0])
     ring = _ring(frames, kind)
     frames[ring, 0] = (frames[ring, 0] - 1) % _RING
@@ -227,18 +232,18 @@ def give_frame(frames: Frames, frame: int) -> None:
 
 @kernel
 def stack(frames: Frames, frame: int, below: int) -> None:
-    """Link a frame that is in use to another, or to NONE: its links are free to be used."""
+    """Link a frame that is in use to another one, or to NONE: its links have no other use then."""
     frames[frame, _NEXT] = below
 
 
 @kernel
 def below(frames: Frames, frame: int) -> int:
-    """Return the frame that one was linked to."""
+    """Return the frame that `frame` was linked to."""
     return wide(frames[frame, _NEXT])
 
 
 @entry
 def free_frames(frames: Frames, first: int, end: int) -> None:
-    """Free frames, ascending."""
+    """Free the frames from `first` up to but not with `end`, in this order."""
     for frame in range(first, end):
         release(frames, wide(frame), wide(0))

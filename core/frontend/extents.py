@@ -1,7 +1,8 @@
-"""The numbers of pages: extents of consecutive pages of a file, or of an address space.
+"""Numbers the pages of an access trace, by extents of consecutive pages of a file.
 
-A table of what every row of an access trace names is as small as the trace's own pages, whatever
-holes its files have, and neighbours in a file are neighbours in it: readahead needs that.
+A page's number is its place in the tables of the front end. Holes in files have no numbers, so the
+tables are about as large as the pages that the trace names. Neighbours in a file have neighbouring
+numbers, which readahead needs. Address spaces of anonymous memory are numbered like files.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from core.accesses import (
 from core.frontend.dense_numbers import NAMELESS, number_names
 from core.jit import entry, wide
 
-#: An extent has whole chunks of 2**order pages: the largest order that does not make the table so
-#: many times larger than chunks of a page would. Random accesses find pages to read ahead so.
+#: An extent is made of whole chunks of 2**order pages. Of these orders the largest is chosen that
+#: gives no more than `_MOST_GROWTH` times the pages that the smallest gives, plus `_SPARE_PAGES`:
+#: with large chunks random accesses, too, have neighbours that can be read ahead.
 _CHUNK_ORDERS = (9, 5, 0)
-_WASTE = 4
-_SMALL = 1 << 20
-#: Chunks of all files to their last pages; where there are more, only larger chunks are tried.
+_MOST_GROWTH = 4
+_SPARE_PAGES = 1 << 20
+#: An order is tried only if all files together have no more chunks of it, up to their last pages.
 _MOST_CHUNKS = 1 << 28
 # Files and address spaces are numbered apart.
 _GROUP_OF = np.full(len(ACCESSES), NAMELESS, dtype=np.uint8)
@@ -38,33 +40,29 @@ _GROUP_OF[[ANONYMOUS, UNMAP]] = 1
 
 
 class Extents(NamedTuple):
-    """Where the pages that an access trace names are numbered.
+    """The numbers of the pages that an access trace names; those of files come first."""
 
-    Those of files come first. `page` is the number of the first page of each row that names one,
-    `extent` the extent it lies in, for rows that look a page up.
-    """
-
-    page: NDArray[np.int32]  # [access]
-    extent: NDArray[np.int32]  # [access]
+    page: NDArray[np.int32]  # [access] number of its first page, if it names one
+    extent: NDArray[np.int32]  # [access] extent of this page; empty if nothing is looked up
     first: NDArray[np.int64]  # [extent + 1] number of its first page
-    end: NDArray[
-        np.int64
-    ]  # [extent] beyond its last one: where the file ends, or what is named of it
+    # [extent] number of the page after its last one, or after the last one that the trace names
+    end: NDArray[np.int64]
     inode: NDArray[np.uint32]  # [extent]
     index: NDArray[np.uint32]  # type: ignore[assignment]  # [extent] its first page in the file
-    pages: int
-    first_anonymous: int
+    pages: int  # numbers given
+    first_anonymous: int  # number of the first page of an address space
     chunk_order: int
     extent_of: NDArray[np.int32]  # [chunk] of `2**chunk_order` pages
 
 
 def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
-    """Return the numbers of the pages that `accesses` name; folios lie at multiples of their size.
+    """Return the numbers of the pages that `accesses` name.
 
-    `largest_folio_order` is that of folios that a front end makes itself.
+    The first page of a folio gets a multiple of the folio's size as its number, both for the folios
+    that the trace names and for those that the front end makes, of up to `largest_folio_order`.
     """
     op = accesses.op
-    asks = bool(((op == LOOKUP) | (op == WRITE)).any())
+    looks_up = bool(((op == LOOKUP) | (op == WRITE)).any())
     space, (inodes, spaces) = number_names(op, _GROUP_OF, accesses.inode, 2)
     last = np.zeros(inodes.size + spaces.size, dtype=np.int64)
     least, makes_large = _ends(op, space, accesses.index, accesses.order, accesses.flags, last)
@@ -74,7 +72,7 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
     number = np.cumsum(used, dtype=np.int32) - 1
     starts, extent_of = _extents(used, first_chunk)
     page = np.zeros(op.size, dtype=np.int32)
-    extent = np.zeros(op.size if asks else 0, dtype=np.int32)
+    extent = np.zeros(op.size if looks_up else 0, dtype=np.int32)
     _number(*(op, space, accesses.index, order, first_chunk, number, extent_of, page, extent))
     owner = np.searchsorted(first_chunk, starts, side="right") - 1
     first = number[starts].astype(np.int64) << order
@@ -97,7 +95,7 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
 
 
 def _free_inodes(inodes: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
-    """Return inodes that no file has, for address spaces: events tell their pages so."""
+    """Return inodes that no file has: in mm events they stand for address spaces."""
     candidates = np.arange(inodes.size + wanted, dtype=np.int64)
     return np.setdiff1d(candidates, inodes, assume_unique=True)[:wanted]
 
@@ -106,13 +104,13 @@ def _chunks(
     accesses: Accesses, space: NDArray[np.int32], last: NDArray[np.int64], least: int
 ) -> tuple[int, NDArray[np.int64], NDArray[np.bool_]]:
     """Return the order of chunks, the first chunk of each file, and which chunks are used."""
-    orders = [*(one for one in _CHUNK_ORDERS if one > least), least]
+    orders = [*(order for order in _CHUNK_ORDERS if order > least), least]
     chunks = [(last + (1 << order) - 1) >> order for order in orders]
     while len(orders) > 1 and chunks[-1].sum() > _MOST_CHUNKS:
         orders.pop()
         chunks.pop()
-    used = [np.zeros(int(one.sum()), dtype=np.bool_) for one in chunks]
-    first_chunk = [np.cumsum(one) - one for one in chunks]
+    used = [np.zeros(int(counts.sum()), dtype=np.bool_) for counts in chunks]
+    first_chunk = [np.cumsum(counts) - counts for counts in chunks]
     _use(accesses.op, space, accesses.index, accesses.order, orders[-1], first_chunk[-1], used[-1])
     for coarse in range(len(orders) - 2, -1, -1):
         fine = coarse + 1
@@ -120,15 +118,22 @@ def _chunks(
         _coarsen(
             chunks[fine], first_chunk[fine], used[fine], shift, first_chunk[coarse], used[coarse]
         )
-    pages = [int(one.sum()) << order for one, order in zip(used, orders, strict=True)]
-    best = next(at for at, one in enumerate(pages) if one <= _WASTE * min(pages) + _SMALL)
+    pages = [int(marks.sum()) << order for marks, order in zip(used, orders, strict=True)]
+    best = next(
+        place
+        for place, count in enumerate(pages)
+        if count <= _MOST_GROWTH * min(pages) + _SPARE_PAGES
+    )
     return orders[best], first_chunk[best], used[best]
 
 
 def _extents(
     used: NDArray[np.bool_], first_chunk: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the first chunk of each extent, a run of used chunks, and each chunk's extent."""
+    """Return the first chunk of each extent, and the extent of each chunk.
+
+    An extent is a run of used chunks of one file.
+    """
     begins = used.copy()
     begins[1:] &= ~used[:-1]
     files = first_chunk[first_chunk < used.size]
@@ -145,7 +150,10 @@ def _ends(
     flags: NDArray[np.uint8],
     last: NDArray[np.int64],
 ) -> tuple[int, bool]:
-    """Write where files end; return the largest order of a folio, and whether more are made."""
+    """Write where files end; return the largest order of the trace's folios.
+
+    Also return whether the front end may make larger ones.
+    """
     largest, makes_large = wide(0), False
     for row in range(op.size):
         if op[row] <= UNMAP:
@@ -174,8 +182,8 @@ def _use(
             chunk = wide(first_chunk[space[row]])
             first = wide(index[row])
             end = first + (1 << wide(orders[row])) - 1
-            for one in range(first >> chunk_order, (end >> chunk_order) + 1):
-                used[chunk + one] = True
+            for place in range(first >> chunk_order, (end >> chunk_order) + 1):
+                used[chunk + place] = True
 
 
 @entry

@@ -1,8 +1,9 @@
-"""The state of a front end's lists: a record for each page, and registers.
+"""The lists of folios that reclaim works on: a record for each page, and registers.
 
-A node of the lists is a folio's first page; the last nodes are the heads. A list runs from its
-head's `next` (newest) to its head's `prev` (oldest). File pages are numbered first, then anonymous
-ones; a folio lies at a multiple of its size.
+A folio is on a list by the record of its first page. After the records of all pages come the heads
+of the lists. A list runs from the `next` of its head (the newest folio) to the `prev` of its head
+(the oldest). File pages are numbered first and anonymous pages after them; the number of a folio's
+first page is a multiple of the folio's size.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from core.jit import kernel, wide
 HEADS = 8
 #: Kinds of pages, as in mm/vmscan.c.
 ANON, FILE = 0, 1
+#: The largest vm.swappiness.
+MOST_SWAPPINESS = 200
 
-#: A page, 20 bytes: in one record, so that a move on a list touches few cache lines.
-#: `place`: its frame while it is in memory, else its shadow entry (0: none). `list` is off by
-#: none: ABSENT. `maps`: mappings by tasks that live.
+#: The record of a page, 20 bytes: all in one, so that a move on a list touches few cache lines.
+#: `place` is the page's frame while it is in memory, and else its shadow entry, or 0 if it has
+#: none. `list` is ABSENT while the page is on no list. `maps` counts the mappings by live tasks.
 PAGE = np.dtype(
     [
         *(("prev", "i4"), ("next", "i4"), ("place", "i4"), ("maps", "i2")),
@@ -28,12 +31,12 @@ PAGE = np.dtype(
     align=True,
 )
 ABSENT = -1
-# refs: accesses beyond the first (0-4), and flags.
+# Bits of `refs`: how many accesses followed the first (0 to 4), and two flags.
 COUNT, REFERENCED, WORKINGSET = 7, 8, 16
-# bits. A young page was accessed through a mapping since reclaim looked.
+# Bits of `bits`. A young page was accessed through a mapping since reclaim last looked at it.
 PRESENT, YOUNG, DIRTY, READAHEAD, TAGGED_PAGE, SWAPPED = 1, 2, 4, 8, 16, 32
 
-# Elements of `register`: what a front end counts comes first.
+# Elements of `register`. First come the counts that `run_frontend` returns, by these names.
 COUNTED = (
     *("insertions", "inserted_pages", "evictions", "evicted_pages", "refaults", "activations"),
     *("restored_workingset", "promotions", "deactivations", "protections", "agings"),
@@ -59,7 +62,7 @@ COUNTED = (
     SWAPPED_IN,
     RESIDENT,
     DIRTY_PAGES,
-    # What reclaim is told: the first anonymous page, pages that swap can take, and its leaning.
+    # Settings: the first anonymous page, how many pages swap can still take, and vm.swappiness.
     FIRST_ANONYMOUS,
     SWAP_FREE,
     SWAPPINESS,
@@ -74,26 +77,26 @@ COUNTED = (
     SCANNED,
     TURN,
     TARGET,
-    MIN_SEQ,  # of each kind, as the next three
+    MIN_SEQ,  # of each kind, like the next three
 ) = range(31)
 COST = MIN_SEQ + 2
 ACTIVATED = COST + 2
 LAST_ACTIVATED = ACTIVATED + 2
-SIZES = LAST_ACTIVATED + 2  # of the lists, in pages
-LEFT = SIZES + HEADS  # of each list, what is left to scan
-AVERAGE_REFAULTED = LEFT + HEADS  # [kind, tier], as the rest
+SIZES = LAST_ACTIVATED + 2  # of each list, in pages
+LEFT = SIZES + HEADS  # of each list, the pages left to scan
+AVERAGE_REFAULTED = LEFT + HEADS  # [kind, tier], like the next ones
 AVERAGE_TOTAL = AVERAGE_REFAULTED + 8
 NOW_REFAULTED = AVERAGE_TOTAL + 8
 NOW_EVICTED = NOW_REFAULTED + 8
 NOW_PROTECTED = NOW_EVICTED + 8
 REGISTERS = NOW_PROTECTED + 8
 
-Pages = np.recarray
+PageRecords = np.recarray
 Register = NDArray[np.int64]
 
 
-def make_pages(pages: int) -> Pages:
-    """Return empty lists of a memory that knows so many distinct pages."""
+def make_pages(pages: int) -> PageRecords:
+    """Return the records of `pages` pages, none of them in memory, and empty lists."""
     table = np.zeros(pages + HEADS, dtype=PAGE)
     table["list"] = ABSENT
     table["prev"][pages:] = table["next"][pages:] = np.arange(pages, pages + HEADS)
@@ -102,31 +105,31 @@ def make_pages(pages: int) -> Pages:
 
 @kernel
 def kind_of(register: Register, page: int) -> int:
-    """Return whether a page is anonymous or of a file."""
+    """Return the kind of a page: ANON or FILE."""
     return ANON if page >= register[FIRST_ANONYMOUS] else FILE
 
 
 @kernel
-def size_of(pages: Pages, folio: int) -> int:
-    """Return the pages of a folio."""
+def size_of(pages: PageRecords, folio: int) -> int:
+    """Return how many pages a folio has."""
     return 1 << wide(pages[folio].order)
 
 
 @kernel
-def folio_of(pages: Pages, page: int) -> int:
+def folio_of(pages: PageRecords, page: int) -> int:
     """Return the first page of the folio that a page in memory belongs to."""
     order = wide(pages[page].order)
     return page >> order << order
 
 
 @kernel
-def is_present(pages: Pages, page: int) -> bool:
+def is_present(pages: PageRecords, page: int) -> bool:
     """Return whether a page is in memory."""
     return bool(wide(pages[page].bits) & PRESENT)
 
 
 @kernel
-def is_in_use(pages: Pages, folio: int) -> bool:
+def is_in_use(pages: PageRecords, folio: int) -> bool:
     """Return whether a folio is mapped by a live task, or was accessed through a mapping."""
     return bool(pages[folio].maps > 0 or wide(pages[folio].bits) & YOUNG != 0)
 
@@ -138,7 +141,7 @@ def can_swap(register: Register) -> bool:
 
 
 @kernel
-def oldest(pages: Pages, which: int) -> int:
+def oldest(pages: PageRecords, which: int) -> int:
     """Return the oldest folio of a list, or ABSENT if it is empty."""
     head = wide(pages.shape[0]) - HEADS + which
     last = wide(pages[head].prev)
@@ -146,7 +149,7 @@ def oldest(pages: Pages, which: int) -> int:
 
 
 @kernel
-def leave(pages: Pages, register: Register, folio: int) -> None:
+def leave(pages: PageRecords, register: Register, folio: int) -> None:
     """Take a folio off its list."""
     before, after = wide(pages[folio].prev), wide(pages[folio].next)
     pages[before].next = after
@@ -156,7 +159,7 @@ def leave(pages: Pages, register: Register, folio: int) -> None:
 
 
 @kernel
-def enter(pages: Pages, register: Register, folio: int, which: int, new: bool) -> None:
+def enter(pages: PageRecords, register: Register, folio: int, which: int, new: bool) -> None:
     """Put a folio at the new end of a list, or at its old end."""
     head = wide(pages.shape[0]) - HEADS + which
     if new:
@@ -172,13 +175,13 @@ def enter(pages: Pages, register: Register, folio: int, which: int, new: bool) -
 
 
 @kernel
-def clear(pages: Pages, folio: int, bit: int) -> None:
-    """Clear a bit of a folio."""
+def clear(pages: PageRecords, folio: int, bit: int) -> None:
+    """Clear one of the `bits` of a folio."""
     pages[folio].bits = wide(pages[folio].bits) & ~bit
 
 
 @kernel
-def clean(pages: Pages, register: Register, folio: int) -> None:
+def clean(pages: PageRecords, register: Register, folio: int) -> None:
     """Write a dirty folio to its file."""
     clear(pages, folio, DIRTY)
     register[WRITTEN] += size_of(pages, folio)

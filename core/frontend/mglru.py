@@ -1,11 +1,12 @@
 """The multi-generational LRU of Linux 6.12: generations, tiers and their feedback.
 
-mm/vmscan.c and mm/workingset.c, with ``CONFIG_LRU_GEN`` and one memory cgroup. The four
-generations of a kind (anonymous, file) are its four lists, a sequence number modulo four. A page
-that is read by file descriptor enters the oldest or second oldest generation, one of a fault the
-youngest. Reclaim takes the oldest one's tail: of the kind whose pages refault less for its share of
-swappiness. A folio there of a tier above what the feedback allows moves on a generation (it is
-*protected*), one that is young or that a live task maps goes to the youngest.
+It follows mm/vmscan.c and mm/workingset.c, with ``CONFIG_LRU_GEN`` and one memory cgroup. Each kind
+of pages (anonymous, file) has four lists, which hold its generations: the list of a generation is
+its sequence number modulo four. A page that is read by file descriptor enters the oldest or second
+oldest generation, and one that is read by a fault the youngest. Reclaim looks at the oldest folio
+of the oldest generation, of the kind whose pages refault less for its share of swappiness. If that
+folio is young or a live task maps it, it goes to the youngest generation. If its tier is above the
+one that the feedback allows, it goes to the next generation: it is *protected*. Else it is evicted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from core.frontend.lists import (
     HEADS,
     MAX_SEQ,
     MIN_SEQ,
+    MOST_SWAPPINESS,
     NOW_EVICTED,
     NOW_PROTECTED,
     NOW_REFAULTED,
@@ -36,7 +38,7 @@ from core.frontend.lists import (
     SWAPPINESS,
     TIER,
     YOUNG,
-    Pages,
+    PageRecords,
     Register,
     can_swap,
     clean,
@@ -55,9 +57,8 @@ _LEAST_GENERATIONS = 2
 _TIERS = 4
 #: MIN_LRU_BATCH and MAX_LRU_BATCH.
 _BATCH_PAGES = 64
-#: Accesses that an eviction's shadow holds beyond the first: LRU_REFS_WIDTH is 2.
+#: The most accesses after the first that a folio's flags count: LRU_REFS_WIDTH is 2.
 _MOST_REFS = 4
-_MOST_SWAPPINESS = 200
 
 # A shadow: 1 + (sequence << 3 | token << 1 | workingset).
 _SHADOW_SHIFT = 3
@@ -77,30 +78,30 @@ def _list(kind: int, sequence: int) -> int:
 
 
 @kernel
-def begin(pages: Pages, register: Register) -> None:
-    """Start: three generations beyond the first."""
+def begin(pages: PageRecords, register: Register) -> None:
+    """Start with as many generations as there are lists."""
     register[MAX_SEQ] = _LEAST_GENERATIONS + 1
 
 
 @kernel
-def begin_run(pages: Pages, register: Register, target: int) -> None:
+def begin_run(pages: PageRecords, register: Register, target: int) -> None:
     """Start a run of reclaim."""
     register[BATCH] = 0
 
 
 @kernel
-def end_run(pages: Pages, register: Register) -> None:
+def end_run(pages: PageRecords, register: Register) -> None:
     """End a run of reclaim."""
 
 
 @loop
-def insert(pages: Pages, register: Register, folio: int, shadow: int, in_fault: bool) -> None:
-    """Put a folio that is new in memory on its generation; its shadow tells whether it refaults."""
+def insert(pages: PageRecords, register: Register, folio: int, shadow: int, in_fault: bool) -> None:
+    """Put a folio that came into memory into its generation; its shadow tells if it refaults."""
     apart()
     pages[folio].refs = 0
     size = size_of(pages, folio)
     kind = kind_of(register, folio)
-    # Of a sequence 28 bits are kept: no trace ages that often.
+    # A shadow keeps 28 bits of the sequence number, more than any trace needs.
     if shadow > 0 and register[MAX_SEQ] - (shadow - 1 >> _SHADOW_SHIFT) < GENERATIONS:
         register[ACTIVATIONS] += size
         refs = (shadow - 1 >> 1 & 3) + (shadow - 1 & 1)
@@ -118,7 +119,7 @@ def insert(pages: Pages, register: Register, folio: int, shadow: int, in_fault: 
 
 
 @kernel
-def touch(pages: Pages, register: Register, folio: int) -> None:
+def touch(pages: PageRecords, register: Register, folio: int) -> None:
     """Count an access by file descriptor: folio_inc_refs."""
     refs = wide(pages[folio].refs)
     if not refs & REFERENCED:
@@ -128,14 +129,14 @@ def touch(pages: Pages, register: Register, folio: int) -> None:
 
 
 @kernel
-def is_workingset(pages: Pages, folio: int) -> bool:
+def is_workingset(pages: PageRecords, folio: int) -> bool:
     """Return whether a folio that is evicted now counts as workingset."""
     refs = wide(pages[folio].refs)
     return bool(refs & REFERENCED and refs & COUNT > 0)
 
 
 @kernel
-def remember(pages: Pages, register: Register, folio: int) -> int:
+def remember(pages: PageRecords, register: Register, folio: int) -> int:
     """Return the shadow of a folio that is evicted now."""
     refs = wide(pages[folio].refs)
     refs = refs & COUNT if refs & REFERENCED else 0
@@ -147,8 +148,11 @@ def remember(pages: Pages, register: Register, folio: int) -> int:
 
 
 @loop
-def scan(pages: Pages, register: Register) -> int:
-    """Look at the oldest folio; return it off its list if it is to be evicted, else ABSENT."""
+def scan(pages: PageRecords, register: Register) -> int:
+    """Look at the oldest folio; take it off its list and return it if it is to be evicted.
+
+    Otherwise keep it, and return ABSENT.
+    """
     apart()
     if register[BATCH] <= 0:
         _next_generation(pages, register)
@@ -159,7 +163,7 @@ def scan(pages: Pages, register: Register) -> int:
     kind = wide(register[SCANNED_KIND])
     folio = oldest(pages, _list(kind, wide(register[MIN_SEQ + kind])))
     if folio == ABSENT and can_swap(register):
-        # The other kind, if this one has nothing to look at.
+        # This kind has no folio to look at, so the other kind is scanned.
         kind = 1 - kind
         register[SCANNED_KIND] = kind
         register[TIER] = _tier_allowed(register, kind)
@@ -171,7 +175,7 @@ def scan(pages: Pages, register: Register) -> int:
 
 
 @kernel
-def put_back(pages: Pages, register: Register, folio: int) -> None:
+def put_back(pages: PageRecords, register: Register, folio: int) -> None:
     """Keep a folio that could not be evicted: evict_folios puts it into the youngest generation."""
     pages[folio].refs = 0
     kind = kind_of(register, folio)
@@ -179,8 +183,8 @@ def put_back(pages: Pages, register: Register, folio: int) -> None:
 
 
 @kernel
-def _sort(pages: Pages, register: Register, folio: int, kind: int) -> int:
-    """Return a folio off its list, or move it to where it is kept: sort_folio."""
+def _sort(pages: PageRecords, register: Register, folio: int, kind: int) -> int:
+    """Take a folio off its list and return it, or move it to where it is kept: sort_folio."""
     size = size_of(pages, folio)
     register[BATCH] -= size
     refs = wide(pages[folio].refs) & COUNT
@@ -199,7 +203,7 @@ def _sort(pages: Pages, register: Register, folio: int, kind: int) -> int:
         register[PROTECTIONS] += size
         return ABSENT
     if wide(pages[folio].bits) & DIRTY and kind == FILE:
-        # It waits a generation for the flusher.
+        # The folio stays for one generation more, while the flusher writes it.
         clean(pages, register, folio)
         enter(pages, register, folio, following, True)
         return ABSENT
@@ -207,14 +211,14 @@ def _sort(pages: Pages, register: Register, folio: int, kind: int) -> int:
 
 
 @kernel
-def _next_generation(pages: Pages, register: Register) -> None:
-    """Go on to the oldest generations that have a folio: try_to_inc_min_seq."""
+def _next_generation(pages: PageRecords, register: Register) -> None:
+    """Retire the oldest generations while they are empty: try_to_inc_min_seq."""
     swaps = can_swap(register)
     for kind in range(FILE, ANON - 1 if swaps else ANON, -1):
         while (
             register[MIN_SEQ + kind] + _LEAST_GENERATIONS <= register[MAX_SEQ]
             and register[SIZES + _list(kind, wide(register[MIN_SEQ + kind]))] == 0
-            # File pages are never of an older generation than anonymous ones.
+            # The oldest generation of anonymous pages is never younger than that of file pages.
             and (kind == FILE or register[MIN_SEQ] < register[MIN_SEQ + FILE])
         ):
             register[MIN_SEQ + kind] += 1
@@ -225,7 +229,7 @@ def _next_generation(pages: Pages, register: Register) -> None:
 
 @kernel
 def _carry_over(register: Register, kind: int) -> None:
-    """Halve what is remembered of a generation's tiers: reset_ctrl_pos."""
+    """Start the counts of a new oldest generation from half of the sums so far: reset_ctrl_pos."""
     for tier in range(kind * _TIERS, (kind + 1) * _TIERS):
         refaulted = register[AVERAGE_REFAULTED + tier] + register[NOW_REFAULTED + tier]
         total = register[AVERAGE_TOTAL + tier] + register[NOW_EVICTED + tier]
@@ -239,9 +243,10 @@ def _carry_over(register: Register, kind: int) -> None:
 
 @kernel
 def _errs(register: Register, base: int, base_gain: int, tier: int, gain: int) -> bool:
-    """Return whether a tier refaults less than another: positive_ctrl_err.
+    """Return whether a tier refaults less than the tier `base`: positive_ctrl_err.
 
-    Tiers are places in [kind, tier]; what the first tier of a kind protected does not count.
+    Both tiers are places in [kind, tier]. The gains weigh their refaults. Pages that were protected
+    in the first tier of a kind do not count.
     """
     refaulted = register[AVERAGE_REFAULTED + tier] + register[NOW_REFAULTED + tier]
     total = register[AVERAGE_TOTAL + tier] + register[NOW_EVICTED + tier]
@@ -275,7 +280,7 @@ def _choose_kind(register: Register) -> None:
         register[TIER] = _tier_allowed(register, ANON)
         return
     anon_gain = wide(register[SWAPPINESS])
-    file_gain = _MOST_SWAPPINESS - anon_gain
+    file_gain = MOST_SWAPPINESS - anon_gain
     kind = FILE if _errs(register, ANON, anon_gain, FILE * _TIERS, file_gain) else ANON
     gain, other = (file_gain, anon_gain) if kind == FILE else (anon_gain, file_gain)
     allowed = _TIERS - 1
@@ -307,13 +312,13 @@ def _is_due(register: Register) -> bool:
 
 
 @loop
-def _age(pages: Pages, register: Register) -> None:
-    """Add a generation; what was accessed through mappings joins it: try_to_inc_max_seq."""
+def _age(pages: PageRecords, register: Register) -> None:
+    """Add a generation, and put folios that are in use by mappings into it: try_to_inc_max_seq."""
     apart()
     register[AGINGS] += 1
     for kind in range(FILE + 1):
         if register[MAX_SEQ] - register[MIN_SEQ + kind] == GENERATIONS - 1:
-            # Anonymous pages that cannot be swapped: their oldest list becomes the youngest.
+            # Without swap no anonymous page is evicted: their oldest list becomes the youngest.
             register[MIN_SEQ + kind] += 1
             _carry_over(register, kind)
     register[MAX_SEQ] += 1

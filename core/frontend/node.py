@@ -1,4 +1,4 @@
-"""A memory node: the pages, frames and files that a front end works on, and what it was told.
+"""A memory node: the pages, frames and files that the front end works on, and its settings.
 
 In Linux a node (``struct pglist_data``) has the zones, lists and watermarks of one memory.
 """
@@ -24,33 +24,38 @@ from core.frontend.allocator import (
     take_frame,
 )
 from core.frontend.extents import Extents
-from core.frontend.lists import FIRST_ANONYMOUS, REGISTERS, Pages, Register, make_pages
+from core.frontend.lists import FIRST_ANONYMOUS, REGISTERS, PageRecords, Register, make_pages
 from core.jit import kernel, wide
 
-# Elements of `register` beyond those of the lists: free pages and watermarks; the row that is being
-# read, its time, and how much of it is done; rows written; the queue of dirtied folios; zram's
-# pages, in 256ths of one, and the last of its frames; runs of reclaim that are skipped since the
-# last one failed; and what the kernel is set to.
+# Elements of `register` after those of the lists.
 (
+    # Free pages, and the watermarks in pages.
     FREE_PAGES,
     LOW,
     HIGH,
+    # The access that is being read, its time, and how many of its pages are done; rows written.
     AT,
     NOW_NS,
     DONE,
     ROWS,
+    # The queue of dirtied folios: how many have left it, and how many have entered it.
     FLUSHED,
     DIRTIED,
+    # zram: the size of what it holds, in 256ths of a page; its frames, and the last of them.
     POOL,
     POOL_PAGES,
     POOL_FRAME,
+    # How many runs of reclaim are still to be skipped.
     SKIPPED,
+    # Settings: the size of a page in zram, in 256ths of a page; the largest readahead window; the
+    # largest order of a folio.
     ZRAM_SHARE,
     READAHEAD_PAGES,
     FOLIO_ORDER,
-    # Tag storage as memory: tag pages a block (0: it is none) and data pages covered by one, free
-    # and used slots and reserved blocks, and integrals of these two; what pins pages; whether
-    # reclaim is for pages that cannot lie there; when the next moment of a series is.
+    # Tag storage as memory: tag pages of a block (0: it is not memory), and the data pages whose
+    # tags they hold; free slots, used slots and reserved blocks, and the integrals over time of the
+    # last two; what pins pages; whether reclaim is for pages that need frames of data memory; and
+    # when the next point of the series is.
     BLOCK_PAGES,
     COVERED,
     DATA_FRAMES,
@@ -75,40 +80,40 @@ from core.jit import kernel, wide
     FOR_FRAMES,
     NEXT_POINT_NS,
     POINT_NS,
-    # Guests' blocks that are not reserved yet, when the next one is, and how long after it another.
+    # The next block of guests that is to be reserved, and the end of them; when that is, and how
+    # long after it the next one is.
     GUEST_BLOCK,
     GUEST_END,
     GUEST_NS,
     GUEST_STEP_NS,
-    # Whether every allocation is told, or those of tagged memory alone.
+    # Whether all allocations are written as rows, or only tagged ones.
     TELLS_FRAMES,
-    # Whether swap is a device, whose pages are told, or zram.
+    # Whether swap is a device, whose traffic is written as rows, or zram.
     TELLS_SWAP,
     NODE_REGISTERS,
 ) = range(REGISTERS, REGISTERS + 47)
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
-# Columns of `files`, of an extent: the number of its first page, and beyond its last; then, in
-# pages from the first, Linux's file_ra_state.
+# Columns of `files`, which has a row for each extent: the number of its first page, and of the page
+# after its last; then Linux's file_ra_state, in pages from the first.
 FIRST, END, START, SIZE, ASYNC_SIZE, PREVIOUS, MMAP_MISSES = range(7)
 _NEVER = -(1 << 30)
 
-#: Rows of output that are written before they are collected, and that a step may write.
+#: Rows that the output has room for, and rows that one step of the loop may write.
 ROOM = 1 << 18
 STEP_ROOM = 1 << 15
 
 
 class Node(NamedTuple):
-    """All that a front end works on."""
+    """All that the front end works on."""
 
-    pages: Pages  # [page + HEADS] of lists.PAGE
+    pages: PageRecords  # [page + HEADS] of lists.PAGE
     register: Register
     frames: Frames
     files: NDArray[np.int64]  # [extent, 7]
     dirtied: NDArray[np.int64]  # [dirtying, (folio, time_ns)]
     rows: NDArray[np.int32]  # [row, (access, op, page, order, pfn, flags)]
-    # Tag storage as memory: see core.frontend.tag_memory.
-    slots: NDArray[np.int64]  # [slot + block + 1, 4]
+    slots: NDArray[np.int64]  # [slot + block + 1, 4] of core.frontend.tag_storage_as_memory
 
 
 def make_node(
@@ -117,7 +122,19 @@ def make_node(
     dirtyings: int,
     slots: NDArray[np.int64],
 ) -> Node:
-    """Return a node without a free frame and with nothing in memory."""
+    """Return a node with no page in memory and no free frame.
+
+    Parameters
+    ----------
+    extents
+        The pages that accesses name.
+    data_pages
+        Frames of data memory.
+    dirtyings
+        How often at most a page is written.
+    slots
+        Slots of tag storage, as `core.frontend.tag_storage_as_memory.make_slots` returns them.
+    """
     files = np.zeros((extents.end.size, 7), dtype=np.int64)
     files[:, FIRST] = extents.first[:-1]
     files[:, END] = extents.end
@@ -138,7 +155,7 @@ def make_node(
 
 @kernel
 def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> None:
-    """Write a row: an mm event of the access that is being read."""
+    """Write a row of output: an mm event that the current access causes."""
     row = wide(node.register[ROWS])
     node.rows[row, 0] = node.register[AT]
     node.rows[row, 1] = op
@@ -153,7 +170,7 @@ def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> Non
 def take(node: Node, kind: int, order: int, tagged: bool) -> int:
     """Return the first frame of an allocation, or NONE where memory has run out.
 
-    That pages are allocated tagged is told by who does it.
+    A `tagged` allocation is written as a row by the caller, and any other one here.
     """
     node.register[FREE_PAGES] -= 1 << order
     if order > 0:
@@ -167,7 +184,7 @@ def take(node: Node, kind: int, order: int, tagged: bool) -> int:
 
 @kernel
 def give(node: Node, frame: int, order: int) -> None:
-    """Give an allocation back; NONE was none."""
+    """Free an allocation; with NONE as its frame it only counts."""
     node.register[FREE_PAGES] += 1 << order
     if node.register[TELLS_FRAMES] and frame != NONE:
         put(node, FREE, wide(0), wide(order), frame, wide(0))
@@ -179,14 +196,14 @@ def give(node: Node, frame: int, order: int) -> None:
 
 @kernel
 def tell_untagged(node: Node, frame: int, order: int) -> None:
-    """Write that tagged frames are free, if that is not written of every frame that is given."""
+    """Write that tagged frames are freed, unless `give` writes that of all frames."""
     if not node.register[TELLS_FRAMES]:
         put(node, FREE, wide(0), wide(order), frame, wide(0))
 
 
 @kernel
 def fill_pool(node: Node) -> None:
-    """Compress a page into zram."""
+    """Put a page into zram, which takes a frame when its last one is full."""
     frames, register = node.frames, node.register
     register[POOL] += register[ZRAM_SHARE]
     if register[POOL_PAGES] * WHOLE_PAGE < register[POOL]:
@@ -199,7 +216,7 @@ def fill_pool(node: Node) -> None:
 
 @kernel
 def drain_pool(node: Node) -> None:
-    """Take a page out of zram."""
+    """Take a page out of zram, which frees a frame when one is no longer needed."""
     frames, register = node.frames, node.register
     register[POOL] -= register[ZRAM_SHARE]
     if (register[POOL_PAGES] - 1) * WHOLE_PAGE >= register[POOL]:

@@ -1,8 +1,9 @@
 """Readahead: which pages beside the one that is wanted are read with it.
 
-mm/readahead.c and mm/filemap.c of Linux 6.12: a window a file that grows while it is read in
-sequence, its next part read when a marked page is met; around a fault, a window of its own. Folios
-of a file that may have large ones grow by two orders a window (``page_cache_ra_order``).
+As in mm/readahead.c and mm/filemap.c of Linux 6.12, each file has a window, which grows while the
+file is read in sequence. When a page that readahead marked is met, the window moves on and is read.
+A fault reads a window around its page. In a file that may have large folios, the folios of each
+window are two orders larger than those of the one before (``page_cache_ra_order``).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from core.jit import apart, kernel, loop, naming, wide
 _MANY_MISSES = 100
 _MOST_MISSES = 10 * _MANY_MISSES
 
-#: (node, extent, page, pages wanted, large folios, by a fault): a page is missing, or was met.
+#: Arguments: node, extent, page, pages wanted from it on, whether folios may be large, by a fault.
 ReadAhead = Callable[[Node, int, int, int, bool, bool], None]
 
 
@@ -47,7 +48,7 @@ def _first_size(wanted: int, most: int) -> int:
 
 @kernel
 def _next_size(size: int, most: int) -> int:
-    """Return the size of the window after one: get_next_ra_size."""
+    """Return the size of the window that follows one of `size` pages: get_next_ra_size."""
     if size < most // 16:
         return 4 * size
     return 2 * size if size <= most // 2 else most
@@ -63,13 +64,15 @@ def _log2(pages: int) -> int:
 
 @kernel
 def note_hit(node: Node, extent: int) -> None:
-    """A fault found its page: reading around faults pays."""
+    """Note that a fault found its page in memory, a sign that reading around faults pays."""
     if node.files[extent, MMAP_MISSES] > 0:
         node.files[extent, MMAP_MISSES] -= 1
 
 
-def read_ahead_over(cache: PageCache, hooks: ModuleType) -> tuple[ReadAhead, ReadAhead]:
-    """Return what reads on a miss, and what reads on when a marked page is met."""
+def _window_over(
+    hooks: ModuleType, cache: PageCache
+) -> Callable[[Node, int, int, bool, bool], None]:
+    """Return what reads a window: (node, extent, order of its folios, large folios, by a fault)."""
     named = naming(hooks.__name__.rpartition(".")[2])
     bring_in = cache.bring_in
 
@@ -91,22 +94,30 @@ def read_ahead_over(cache: PageCache, hooks: ModuleType) -> tuple[ReadAhead, Rea
             fits = order
             while at & ((1 << fits) - 1) or at + (1 << fits) > end:
                 fits -= 1
-            there = False
+            present = False
             for page in range(at, at + (1 << fits)):
-                there = there or is_present(node.pages, page)
-            if there and fits > 0:
-                order = wide(0)  # pages are there: the rest is read page by page
+                present = present or is_present(node.pages, page)
+            if present and fits > 0:
+                order = wide(0)  # from here on the window is read page by page
                 continue
-            if not there:
+            if not present:
                 bring_in(node, at, fits, in_fault)
                 if is_present(node.pages, at) and at == mark >> fits << fits:
                     node.pages[at].bits = wide(node.pages[at].bits) | READAHEAD
             at += 1 << fits
 
+    return read_window
+
+
+def read_ahead_over(hooks: ModuleType, cache: PageCache) -> tuple[ReadAhead, ReadAhead]:
+    """Return what is called when a page is missing, and when a marked page is met."""
+    named = naming(hooks.__name__.rpartition(".")[2])
+    bring_in, read_window = cache.bring_in, _window_over(hooks, cache)
+
     @loop
     @named
     def miss(node: Node, extent: int, page: int, wanted: int, large: bool, in_fault: bool) -> None:
-        """A page is not in memory: page_cache_sync_ra, or do_sync_mmap_readahead."""
+        """Read a page that is not in memory: page_cache_sync_ra, or do_sync_mmap_readahead."""
         apart()
         window = node.files[extent]
         most = wide(node.register[READAHEAD_PAGES])
@@ -134,10 +145,10 @@ def read_ahead_over(cache: PageCache, hooks: ModuleType) -> tuple[ReadAhead, Rea
             before -= 1
         run = page - 1 - before
         if run <= wanted or most == 0:
-            # A small random read: as it is, and the window stays.
-            for one in range(page, min(page + wanted, wide(node.files[extent, END]))):
-                if not is_present(node.pages, one):
-                    bring_in(node, one, 0, False)
+            # A small random read: it is read as it is, and the window stays.
+            for absent in range(page, min(page + wanted, wide(node.files[extent, END]))):
+                if not is_present(node.pages, absent):
+                    bring_in(node, absent, 0, False)
             return
         run = 2 * run if before < first else run
         window[START] = index
@@ -148,7 +159,7 @@ def read_ahead_over(cache: PageCache, hooks: ModuleType) -> tuple[ReadAhead, Rea
     @loop
     @named
     def met(node: Node, extent: int, page: int, wanted: int, large: bool, in_fault: bool) -> None:
-        """A page that was marked is used: page_cache_async_ra."""
+        """Read on, since a page that was marked is used: page_cache_async_ra."""
         apart()
         folio = folio_of(node.pages, page)
         clear(node.pages, folio, READAHEAD)

@@ -1,4 +1,4 @@
-"""Running a front end: an access trace in, mm events and counts out."""
+"""Runs the front end: an access trace goes in, and mm events and counts come out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import ACCESSES, BOOT_HANDLE, EXIT, GIVE, MAP, TAKE, WRITE, Accesses
+from core.accesses import WRITE, Accesses
 from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
 from core.frontend import mglru
 from core.frontend.allocator import free_frames
-from core.frontend.dense_numbers import NAMELESS, number_names
 from core.frontend.extents import Extents, number_pages
-from core.frontend.lists import COUNTED, SWAP_FREE, SWAPPINESS
-from core.frontend.loop import Asked, read_active_inactive, read_mglru
+from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
+from core.frontend.loop import read_active_inactive, read_mglru
 from core.frontend.node import (
     ATOMIC_FAILURES,
     FOLIO_ORDER,
@@ -46,7 +45,9 @@ from core.frontend.node import (
     Node,
     make_node,
 )
+from core.frontend.numbered_accesses import number_accesses
 from core.frontend.tag_storage_as_memory import (
+    FOREVER_NS,
     POINT,
     SAMPLE,
     TagMemory,
@@ -57,24 +58,13 @@ from core.frontend.tag_storage_as_memory import (
 from core.jit import entry, wide
 from core.lane import SERIES_POINTS
 
-_FOREVER_NS = 1 << 62
-#: What a step of the loop has room for.
+#: A step of the loop has room for the rows of a window of so many pages.
 _MOST_READAHEAD_PAGES = 4096
-#: Other memory whose handle says that it was in use before the trace, beside kinds of access.
-_BEFORE = len(ACCESSES)
-# Memory, that of before the trace, and tasks are numbered apart: each is dense, or nearly, in
-# itself.
-_GROUP_OF = np.full(_BEFORE + 1, NAMELESS, dtype=np.uint8)
-_GROUP_OF[[TAKE, GIVE]] = 0
-_GROUP_OF[_BEFORE] = 1
-_GROUP_OF[[MAP, EXIT]] = 2
-
-
 TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
 
 
 class Reclaim(StrEnum):
-    """How folios are chosen when memory is short."""
+    """The ways to choose folios to evict when memory is short."""
 
     MGLRU = "mglru"
     ACTIVE_INACTIVE = "active_inactive"
@@ -82,30 +72,31 @@ class Reclaim(StrEnum):
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """What the kernel under an access trace is set to.
+    """The settings of the kernel that an access trace runs on.
 
     Parameters
     ----------
     reclaim
         MGLRU (Android and current distributions) or the classic lists.
     zram_size
-        Bytes of memory that swap takes at most; without swap anonymous memory is not reclaimed.
+        Bytes of pages that swap to zram can take; 0: there is no zram. Without any swap, anonymous
+        memory is not reclaimed.
     swap_size
-        Bytes of a swap device, in place of zram; 0: there is none. What goes there and comes back
-        is told, as anonymous pages stored and restored.
+        Bytes of a swap device, in place of zram; 0: there is none. Pages that go there and come
+        back are stores and restores of anonymous pages in the mm events.
     zram_ratio
-        Pages of swap that zram packs into one page.
+        Pages that zram packs into one page of memory.
     swappiness
         As ``vm.swappiness``, 0 to 200.
     readahead_size
-        Bytes of the largest window, ``read_ahead_kb``.
+        Bytes of the largest readahead window, as ``read_ahead_kb``.
     page_cache_order
-        The largest folio of the page cache, in files that may have large ones.
+        The order of the largest folio of the page cache, in files that may have large folios.
 
     Raises
     ------
     ValueError
-        When there are zram and a swap device.
+        When there is both zram and a swap device.
     """
 
     reclaim: Reclaim = Reclaim.MGLRU
@@ -121,23 +112,24 @@ class FrontEnd:
             raise ValueError(TWO_SWAPS)
 
 
-#: The settings, and (least, most) of those that are numbers.
+#: The settings by name, with the (least, most) of those that are numbers.
 SETTINGS: dict[str, tuple[float, float] | None] = {
     "reclaim": None,
     "zram_size": (0, 1 << 44),
     "swap_size": (0, 1 << 44),
     "zram_ratio": (1.0, 100.0),
-    "swappiness": (0, 200),
+    "swappiness": (0, MOST_SWAPPINESS),
     "readahead_size": (0, 1 << 24),
     "page_cache_order": (0, 9),
 }
 
 
 class Fronted(NamedTuple):
-    """The events of a front end, and what it counted.
+    """The mm events that a front end made, and what it counted.
 
-    Of tag storage as memory: `samples` tells how often tags had to wait for (atomic, blocks, pages
-    migrated), `series` the slots in use and the blocks reserved at 64 moments.
+    `samples` and `series` are of tag storage that is memory. `samples` says how often an allocation
+    waited until blocks were emptied, by (whether it was atomic, blocks, pages migrated). `series`
+    has the slots in use and the blocks reserved at equally spaced moments.
     """
 
     events: Events
@@ -152,7 +144,7 @@ _ENTRIES: dict[Reclaim, Callable[..., int]] = {
 }
 
 
-#: What tag storage as memory counts, beside what every front end does.
+#: The counts of tag storage as memory, by name.
 _TAG_COUNTS = {
     "migrated_pages": MIGRATED,
     "failed_pinned": PINNED_FAILURES,
@@ -171,22 +163,33 @@ def run_frontend(
     tag_memory: TagMemory | None = None,
     every_frame: bool = False,
 ) -> Fronted:
-    """Return the mm events that `accesses` cause on their machine under a kernel's settings.
+    """Return the mm events that `accesses` cause on their machine, and counts.
 
-    With `tag_memory`, its tag storage is memory too. With `every_frame`, untagged allocations are
-    told as well, beginning with what was in use before.
+    Parameters
+    ----------
+    accesses
+        An access trace of a machine: its `data_pages` is not 0.
+    front_end
+        The settings of the kernel.
+    tag_memory
+        Tag storage that is memory too, if there is any.
+    every_frame
+        Whether the mm events have untagged allocations as well. They then begin with the frames
+        that were in use before the trace.
     """
-    # Read-only, as they come from Parquet: one type is compiled once.
-    accesses = accesses._replace(**{name: _frozen(one) for name, one in accesses.columns.items()})
+    # All columns are made read-only, as those from Parquet are, so that the loop is compiled for
+    # one type of array.
+    columns = {name: _frozen(column) for name, column in accesses.columns.items()}
+    accesses = accesses._replace(**columns)
     extents = number_pages(accesses, front_end.page_cache_order)
-    asked = _asked(accesses, extents)
+    numbered = number_accesses(accesses, extents)
     node = _node(accesses, extents, front_end, tag_memory)
     node.register[TELLS_FRAMES] = every_frame
     parts = [_in_use(accesses)] if every_frame and accesses.op.size else []
     at = 0
     while at < accesses.op.size:
         node.register[ROWS] = 0
-        at = _ENTRIES[front_end.reclaim](asked, node, at)
+        at = _ENTRIES[front_end.reclaim](numbered, node, at)
         parts.append(node.rows[: int(node.register[ROWS])].copy())
     register = node.register
     counts = dict(zip(COUNTED, register.tolist(), strict=False))
@@ -195,10 +198,10 @@ def run_frontend(
     pass_time(register)
     counts |= {name: int(register[place]) for name, place in _TAG_COUNTS.items()}
     counts["span_ns"] = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
-    told = [part[part[:, 1] >= SAMPLE] for part in parts]
+    notes = [part[part[:, 1] >= SAMPLE] for part in parts]
     samples: dict[tuple[int, int, int], int] = {}
     series: list[tuple[int, int]] = []
-    for _, op, value, _, other, flags in np.concatenate(told).tolist() if told else ():
+    for _, op, value, _, other, flags in np.concatenate(notes).tolist() if notes else ():
         if op == POINT:
             series.append((value, other))
         else:
@@ -214,48 +217,6 @@ def _frozen(column: NDArray[Any]) -> Any:
     view = column.view()
     view.flags.writeable = False
     return view
-
-
-def _asked(accesses: Accesses, extents: Extents) -> Asked:
-    """Return the accesses as the loop reads them: handles are dense."""
-    op = accesses.op
-    kind, name = np.empty_like(op), np.empty(op.size, dtype=np.int64)
-    _tell_before(op, accesses.handle, kind, name)
-    handle, (taken, before, tasks) = number_names(kind, _GROUP_OF, name, 3)
-    holder = np.zeros(taken.size + before.size + tasks.size, dtype=np.int32)
-    # Where it is not known which frames were free, memory of before has no frame.
-    if accesses.free_ranges:
-        holder[taken.size :][: before.size] = before + 1
-    holder[taken.size + before.size :] = -1
-    next_map = np.empty(op.size if tasks.size else 0, dtype=np.int32)
-    return Asked(
-        accesses.time_ns,
-        op,
-        extents.page,
-        extents.extent,
-        accesses.order,
-        accesses.flags,
-        accesses.handle,
-        handle,
-        holder,
-        next_map,
-    )
-
-
-@entry
-def _tell_before(
-    op: NDArray[np.uint8],
-    handle: NDArray[np.int64],
-    kind: NDArray[np.uint8],
-    name: NDArray[np.int64],
-) -> None:
-    """Write the kind and the name of each handle: memory of before the trace is a kind apart."""
-    for row in range(op.size):
-        kind[row] = op[row]
-        name[row] = handle[row]
-        if (op[row] == TAKE or op[row] == GIVE) and handle[row] >= BOOT_HANDLE:
-            kind[row] = _BEFORE
-            name[row] = handle[row] - BOOT_HANDLE
 
 
 def _node(
@@ -277,7 +238,7 @@ def _node(
     register[FOLIO_ORDER] = front_end.page_cache_order
     register[SWAP_FREE] = swap_pages
     register[SWAPPINESS] = front_end.swappiness if swap_pages else 0
-    register[NEXT_POINT_NS] = _FOREVER_NS
+    register[NEXT_POINT_NS] = FOREVER_NS
     if tag_memory and accesses.op.size:
         start, end = int(accesses.time_ns[0]), int(accesses.time_ns[-1])
         begin(node, tag_memory, accesses.data_pages, start, end - start)
@@ -304,7 +265,7 @@ def _in_use(accesses: Accesses) -> NDArray[np.int32]:
 
 
 def _free(accesses: Accesses) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of frames that were free: the last ones, where that is not known."""
+    """Return the ranges of frames that were free; where they are not known, the last frames."""
     top = (accesses.data_pages - accesses.free_pages, accesses.data_pages)
     return accesses.free_ranges or (top,)
 
@@ -314,7 +275,7 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
     columns = {field.name: np.zeros(rows, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
     start = 0
     for part in parts:
-        mine = (column[start : start + part.shape[0]] for column in columns.values())
+        targets = (column[start : start + part.shape[0]] for column in columns.values())
         _name(
             part,
             accesses.time_ns,
@@ -323,7 +284,7 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
             extents.first,
             extents.inode,
             extents.index,
-            *mine,
+            *targets,
         )
         start += part.shape[0]
     return make_events(
@@ -331,7 +292,7 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
         page_size=accesses.page_size,
         data_pages=accesses.data_pages,
         source=accesses.source,
-        # A front end makes no other rows: tests/core/test_frontend.py checks them.
+        # The front end makes no bad rows: tests/core/test_frontend.py checks that.
         check=False,
     )
 
@@ -353,7 +314,7 @@ def _name(
     pfn: NDArray[np.int64],
     flags: NDArray[np.uint8],
 ) -> None:
-    """Write rows out as columns, with their pages as inode and index."""
+    """Write rows of output into columns, with their pages named by inode and index."""
     for row in range(rows.shape[0]):
         time_ns[row] = access_ns[rows[row, 0]]
         op[row] = rows[row, 1]

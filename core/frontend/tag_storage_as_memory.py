@@ -1,12 +1,11 @@
-"""Tag storage as memory: what a kernel does that lets it hold pages, MIGRATE_CMA's way.
+"""Tag storage as memory: how a kernel puts pages into it, as MIGRATE_CMA does.
 
-"Add support for arm64 MTE dynamic tag storage reuse" (RFC v3): tag storage is movable memory for
-what is not tagged. Its frames come after those of data memory. The allocator takes one when more
-than half of the free pages are there (mm/page_alloc.c, ``__rmqueue`` with ``ALLOC_CMA``), or when
-no other is free; folios of order 0 of the page cache and untagged anonymous pages live there. A
-block that tags need is emptied: each page in it is copied to another frame, which reclaim frees if
-none is. That fails where a page is pinned or the allocation is atomic, and is tried again at the
-next tagged allocation in the block. Without tag storage as memory, nothing here does anything.
+In "Add support for arm64 MTE dynamic tag storage reuse" (RFC v3), tag storage is movable memory for
+pages that are not tagged. Its frames, the *slots*, come after those of data memory. The allocator
+takes a slot when more than half of the free pages are slots (mm/page_alloc.c, ``__rmqueue`` with
+``ALLOC_CMA``), or when no other frame is free. Folios of order 0 of the page cache and untagged
+anonymous pages can lie there. How blocks of slots are reserved for tags is in tag_blocks.py. Where
+tag storage is not memory, nothing here has an effect.
 """
 
 from __future__ import annotations
@@ -16,11 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import ATOMIC
 from core.frontend.allocator import MOVABLE, NONE
 from core.frontend.lists import Register
 from core.frontend.node import (
-    ATOMIC_FAILURES,
     BLOCK_PAGES,
     COVERED,
     DATA_FRAMES,
@@ -36,43 +33,53 @@ from core.frontend.node import (
     PIN_NS,
     PIN_SEED,
     PINNED_BITS,
-    PINNED_FAILURES,
     PINS_LEFT,
-    RELEASES,
-    RESERVATIONS,
     RESERVED,
     RESERVED_NS,
-    RESERVED_PEAK,
     SLOTS_FREE,
     SLOTS_USED,
     USED_NS,
     USED_SINCE_NS,
     Node,
     give,
-    put,
     take,
 )
 from core.jit import kernel, wide
 from core.random_bits import bits_of
 
-# Columns of `slots`: the free list, whose end is the last row, the page held, and until when it is
-# pinned. One array for all, since each is eight arguments to every function that is called.
+# Columns of `slots`: links of the free list, whose end is the last row; the page that a slot holds;
+# and until when that page is pinned. All are in one array, since each array is eight arguments to
+# every function that is called.
 _PREV, _NEXT, _PAGE, _PINNED = range(4)
 _EMPTY, _WITHHELD = -1, -2
-# Columns of the rows of blocks, after those of slots: tagged pages covered, whether it is reserved.
-_TAGGED, _RESERVED = range(2)
-#: Rows of output that are no events: a block emptied for tags, and slots in use at a moment.
+#: Rows of output that are no events: what an allocation had to wait for, and what tag storage held
+#: at a moment.
 SAMPLE, POINT = 7, 8
-_FOREVER_NS = 1 << 62
+#: A time that never comes.
+FOREVER_NS = 1 << 62
 
 
 class TagMemory(NamedTuple):
     """Tag storage that holds pages, and what pins some of them.
 
-    Pages put there are pinned for `pin_duration_ns` with a probability of `pinned_ratio`;
-    `pinned_on_purpose` pages at most, one a block, are pinned for good by an adversary. The ideal
-    is used first, emptied at once, whatever is pinned, and costs nothing. The last `guest_blocks`
-    cover the memory of guests: tagged from the start, or, if `guests_fill`, evenly over the trace.
+    Parameters
+    ----------
+    tag_blocks, tag_block_pages
+        The blocks of tag storage, and the pages of one.
+    pinned_ratio
+        The probability that a page is pinned when it is put into a slot.
+    pin_duration_ns
+        How long such a page stays pinned.
+    pinned_on_purpose
+        Pages that an adversary pins for good: at most so many at once, and one in a block.
+    seed
+        Of the draws of pinned pages.
+    is_ideal
+        Whether slots are used before other frames, and are emptied at no cost whatever is pinned.
+    guest_blocks
+        The last blocks, so many, cover the memory of guests, which is tagged.
+    guests_fill
+        Whether guests tag their memory evenly over the trace, instead of at its start.
     """
 
     tag_blocks: int
@@ -87,11 +94,17 @@ class TagMemory(NamedTuple):
 
 
 def make_slots(memory: TagMemory | None) -> NDArray[np.int64]:
-    """Return slots, all free, lowest first, then blocks without tagged pages."""
+    """Return the rows of slots, all of them free, and of blocks, which cover no tagged page.
+
+    Returns
+    -------
+    ndarray
+        [slot + block + 1, 4]; the last row is the end of the free list.
+    """
     blocks = memory.tag_blocks if memory else 0
     slots = blocks * memory.tag_block_pages if memory else 0
     table = np.zeros((slots + blocks + 1, 4), dtype=np.int64)
-    # The last row, the end of the list, is before the first slot and after the last one.
+    # The last row is the end of the list: its neighbours are the first and the last slot.
     table[:slots, _PREV] = np.arange(slots) - 1
     table[:slots, _NEXT] = np.arange(slots) + 1
     table[:slots, _PAGE] = _EMPTY
@@ -102,15 +115,12 @@ def make_slots(memory: TagMemory | None) -> NDArray[np.int64]:
     return table
 
 
-@kernel
-def _row_of(node: Node, block: int) -> int:
-    """Return the row of a block."""
-    pages = wide(node.register[BLOCK_PAGES])
-    return (wide(node.slots.shape[0]) - 1) // (pages + 1) * pages + block
-
-
 def begin(node: Node, memory: TagMemory, data_frames: int, start_ns: int, span_ns: int) -> None:
-    """Give a node its tag storage, all of it free."""
+    """Give a node its tag storage, all of it free.
+
+    Its frames come after the `data_frames` of data memory. The accesses begin at `start_ns` and go
+    on for `span_ns`.
+    """
     register = node.register
     slots = memory.tag_blocks * memory.tag_block_pages
     register[FREE_PAGES] += slots
@@ -158,7 +168,7 @@ def _push(node: Node, slot: int) -> None:
 
 @kernel
 def pass_time(register: Register) -> None:
-    """Add to the integrals over time what has been held since the last change."""
+    """Add the slots and blocks in use since the last change to their integrals over time."""
     elapsed = register[NOW_NS] - register[USED_SINCE_NS]
     register[USED_NS] += register[SLOTS_USED] * elapsed
     register[RESERVED_NS] += register[RESERVED] * elapsed
@@ -195,7 +205,7 @@ def take_page(node: Node, page: int) -> int:
 
 @kernel
 def _pin(node: Node, slot: int) -> None:
-    """Pin the page that was put into a slot, if one draws it or an adversary wants it."""
+    """Pin the page that was put into a slot, if a draw says so or an adversary wants it."""
     register = node.register
     node.slots[slot, _PINNED] = 0
     if register[PINNED_BITS] > 0:
@@ -205,11 +215,11 @@ def _pin(node: Node, slot: int) -> None:
             node.slots[slot, _PINNED] = register[NOW_NS] + register[PIN_NS]
     if register[PINS_LEFT] > 0:
         first = slot - slot % wide(register[BLOCK_PAGES])
-        for one in range(first, first + wide(register[BLOCK_PAGES])):
-            if node.slots[one, _PINNED] == _FOREVER_NS:
+        for block_slot in range(first, first + wide(register[BLOCK_PAGES])):
+            if node.slots[block_slot, _PINNED] == FOREVER_NS:
                 return
         register[PINS_LEFT] -= 1
-        node.slots[slot, _PINNED] = _FOREVER_NS
+        node.slots[slot, _PINNED] = FOREVER_NS
 
 
 @kernel
@@ -220,7 +230,7 @@ def give_page(node: Node, frame: int, order: int) -> None:
         give(node, frame, order)
         return
     slot = frame - wide(register[DATA_FRAMES])
-    if node.slots[slot, _PINNED] == _FOREVER_NS:
+    if node.slots[slot, _PINNED] == FOREVER_NS:
         register[PINS_LEFT] += 1
     node.slots[slot, _PINNED] = 0
     register[FREE_PAGES] += 1
@@ -230,7 +240,7 @@ def give_page(node: Node, frame: int, order: int) -> None:
 
 @kernel
 def is_pinned(node: Node, frame: int) -> bool:
-    """Return whether the page in a frame is pinned: reclaim must leave it."""
+    """Return whether the page in a frame is pinned, so that reclaim must leave it."""
     register = node.register
     if register[BLOCK_PAGES] == 0 or frame < register[DATA_FRAMES] or register[IS_IDEAL]:
         return False
@@ -249,31 +259,18 @@ def used_in(node: Node, block: int) -> int:
 
 
 @kernel
-def needs_block(node: Node, block: int) -> bool:
-    """Return whether a block that covers tagged pages is not reserved."""
-    return bool(node.slots[_row_of(node, block), _RESERVED] == 0)
-
-
-@kernel
-def can_empty(node: Node, block: int, flags: int) -> bool:
-    """Return whether what lies in a block can be moved now; else count why not."""
-    register = node.register
-    if register[IS_IDEAL]:
-        return True
-    if flags & ATOMIC:
-        register[ATOMIC_FAILURES] += 1
-        return False
-    pages = wide(register[BLOCK_PAGES])
+def has_pinned_page(node: Node, block: int) -> bool:
+    """Return whether a page that lies in a block is pinned."""
+    pages = wide(node.register[BLOCK_PAGES])
     for slot in range(block * pages, (block + 1) * pages):
-        if node.slots[slot, _PAGE] >= 0 and node.slots[slot, _PINNED] > register[NOW_NS]:
-            register[PINNED_FAILURES] += 1
-            return False
-    return True
+        if node.slots[slot, _PAGE] >= 0 and node.slots[slot, _PINNED] > node.register[NOW_NS]:
+            return True
+    return False
 
 
 @kernel
-def reserve(node: Node, block: int) -> None:
-    """Move what lies in a block to other frames, and take the block out of memory."""
+def withhold_slots(node: Node, block: int) -> None:
+    """Move the pages in a block to other frames, and take its slots out of memory."""
     register = node.register
     pages = wide(register[BLOCK_PAGES])
     for slot in range(block * pages, (block + 1) * pages):
@@ -281,7 +278,7 @@ def reserve(node: Node, block: int) -> None:
         if page >= 0:
             node.pages[page].place = take(node, MOVABLE, 0, False)
             register[MIGRATED] += 1
-            if node.slots[slot, _PINNED] == _FOREVER_NS:
+            if node.slots[slot, _PINNED] == FOREVER_NS:
                 register[PINS_LEFT] += 1
             _change_use(node, -1)
         else:
@@ -289,43 +286,12 @@ def reserve(node: Node, block: int) -> None:
             register[FREE_PAGES] -= 1
         node.slots[slot, _PAGE] = _WITHHELD
         node.slots[slot, _PINNED] = 0
-    node.slots[_row_of(node, block), _RESERVED] = 1
-    pass_time(register)
-    register[RESERVED] += 1
-    register[RESERVATIONS] += 1
-    register[RESERVED_PEAK] = max(register[RESERVED_PEAK], register[RESERVED])
 
 
 @kernel
-def count_tagged(node: Node, block: int) -> None:
-    """Count one more tagged page of a block."""
-    node.slots[_row_of(node, block), _TAGGED] += 1
-
-
-@kernel
-def untag(node: Node, frame: int, order: int) -> None:
-    """Count tagged pages that were freed; a block without any is memory again."""
-    register = node.register
-    if register[BLOCK_PAGES] == 0:
-        return
-    pages = wide(register[BLOCK_PAGES])
-    for one in range(frame, frame + (1 << order)):
-        block = one // wide(register[COVERED])
-        node.slots[_row_of(node, block), _TAGGED] -= 1
-        if (
-            node.slots[_row_of(node, block), _TAGGED] == 0
-            and node.slots[_row_of(node, block), _RESERVED] != 0
-        ):
-            node.slots[_row_of(node, block), _RESERVED] = 0
-            pass_time(register)
-            register[RESERVED] -= 1
-            register[RELEASES] += 1
-            for slot in range(block * pages, (block + 1) * pages):
-                register[FREE_PAGES] += 1
-                _push(node, wide(slot))
-
-
-@kernel
-def put_sample(node: Node, blocks: int, migrated: int, flags: int) -> None:
-    """Write what an allocation had to wait for."""
-    put(node, SAMPLE, blocks, wide(0), migrated, flags & ATOMIC)
+def return_slots(node: Node, block: int) -> None:
+    """Give the slots of a block, which hold tags no more, back to memory."""
+    pages = wide(node.register[BLOCK_PAGES])
+    for slot in range(block * pages, (block + 1) * pages):
+        node.register[FREE_PAGES] += 1
+        _push(node, wide(slot))

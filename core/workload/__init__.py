@@ -1,1 +1,1 @@
-"""Where events come from: one reader of traces a file."""
+"""Where mm events and accesses come from: importers of traces, generators, and recipes."""

@@ -1,8 +1,8 @@
-"""A recipe: all that makes a table of mm events, where it is not a capture's own.
+"""A recipe: all that makes a table of mm events which is not a capture's own.
 
-Accesses come from a generator or from an access trace, run through a front end. A table is made
-once: it is kept on disk under the digest of its recipe, and every process of the machine maps the
-same pages of it.
+Accesses come from a generator or from an access trace, and run through the front end. A table is
+made once: it is kept on disk under the digest of its recipe, and all processes of the machine map
+the same pages of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from core.jit import CORE_DIGEST, KEPT_FOLDER
 from core.workload.synthetic import synthesise
 from core.workload.tenant import on_machine, with_tenant
 
-#: Tables kept on disk, of all recipes together; the one used longest ago goes first.
+#: The most bytes of tables that are kept on disk; the table used longest ago is deleted first.
 KEPT_BYTES = 4 << 30
 
 
@@ -38,23 +38,23 @@ class Recipe:
     Parameters
     ----------
     name
-        What a user calls it.
+        The name that a study gives it.
     parameters
         (name, value) of the generator's parameters, or of the tenant laid over an access trace.
     seed
-        Of what is random in it.
+        Seed of what is random in it.
     data_pages, page_size
-        The machine.
+        The machine: its pages of data memory, and the bytes of a page.
     front_end
-        The kernel's settings.
+        The settings of the front end.
     generator
-        The generator's name; none for an access trace.
+        The name of a generator, or None for an access trace.
     accesses, accesses_digest
-        The access trace and what tells it from others.
+        The access trace, and its digest, which tells it from others.
     tag_memory
-        Tag storage, where it is memory too.
+        Tag storage that is memory too, if there is any.
     every_frame
-        Whether untagged allocations are in the table.
+        Whether untagged allocations are in the table too.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Recipe:
     every_frame: bool = False
 
     def changed(self, values: dict[str, Any]) -> Recipe:
-        """Return the recipe with those of `values` that are its own parameters or settings."""
+        """Return the recipe with the `values` of its own parameters and settings; ignore others."""
         parameters = tuple((name, values.get(name, old)) for name, old in self.parameters)
         settings = {name: values[name] for name in vars(self.front_end) if name in values}
         if "reclaim" in settings:
@@ -79,7 +79,7 @@ class Recipe:
         return replace(self, parameters=parameters, front_end=front_end)
 
     def digest(self) -> str:
-        """Return what tells the recipe's table from those of other recipes."""
+        """Return the digest of the recipe, by which its table is kept."""
         content = [
             *(self.generator, self.accesses_digest),
             *(self.parameters, self.seed, self.data_pages, self.page_size, vars(self.front_end)),
@@ -88,12 +88,12 @@ class Recipe:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
     def cook(self) -> Fronted:
-        """Return the table and what the front end counted, made anew.
+        """Make the table, and return it with what the front end counted.
 
         Raises
         ------
         EventsError
-            When the machine's memory does not do.
+            When the machine has too little memory.
         """
         parameters = dict(self.parameters)
         if self.accesses is None:
@@ -115,13 +115,14 @@ class Recipe:
         return fronted
 
     def events(self) -> Events:
-        """Return the table as it is kept on disk, made if it is not there."""
+        """Return the table that is kept on disk; make it first if it is not there."""
         return self.fronted().events
 
     def fronted(self) -> Fronted:
-        """Return the table and what the front end counted, as kept on disk; made if not there.
+        """Return the table that is kept on disk, with what the front end counted.
 
-        Processes that want the same table at once wait for the one that makes it.
+        If it is not there it is made. Processes that need the same table at the same time wait for
+        the first one, which makes it.
         """
         folder = Path(KEPT_FOLDER)
         path = folder / f"{CORE_DIGEST}-{self.digest()}.arrow"
@@ -143,22 +144,22 @@ def _keep(path: Path, fronted: Fronted) -> None:
     about: dict[str, Any] = {"page_size": events.page_size, "data_pages": events.data_pages}
     about |= {"source": events.source}
     samples = [[*sample, count] for sample, count in fronted.samples.items()]
-    told = {"events": about, "counts": fronted.counts}
-    metadata = json.dumps(told | {"samples": samples, "series": fronted.series}).encode()
+    described = {"events": about, "counts": fronted.counts}
+    metadata = json.dumps(described | {"samples": samples, "series": fronted.series}).encode()
     table = pa.table(
         [pa.array(column) for column in events.columns.values()],
         schema=SCHEMA.with_metadata({b"fronted": metadata}),
     )
     partial = path.with_name(f"{path.name}.partial")
     with ipc.new_file(str(partial), table.schema) as writer:
-        # In one batch: its columns are then mapped, not copied.
+        # A table of one batch can be mapped into memory without a copy of its columns.
         writer.write_table(table, max_chunksize=max(1, table.num_rows))
     _make_room(path.parent, partial.stat().st_size)
     partial.replace(path)
 
 
 def _make_room(folder: Path, wanted_bytes: int) -> None:
-    """Delete the tables used longest ago; who has one mapped keeps it."""
+    """Delete the tables used longest ago; a process that has mapped one still has it."""
     tables = []
     for path in folder.glob("*.arrow"):
         with contextlib.suppress(OSError):
@@ -174,8 +175,12 @@ def _make_room(folder: Path, wanted_bytes: int) -> None:
 
 def _kept(path: Path) -> Fronted:
     table = ipc.open_file(pa.memory_map(str(path))).read_all()
-    told = json.loads(table.schema.metadata[b"fronted"])
+    described = json.loads(table.schema.metadata[b"fronted"])
     columns = {name: table.column(name).combine_chunks().to_numpy() for name in SCHEMA.names}
-    samples = {(atomic, blocks, moved): count for atomic, blocks, moved, count in told["samples"]}
-    events = Events(**columns, **told["events"])
-    return Fronted(events, told["counts"], samples, [tuple(point) for point in told["series"]])
+    samples = {
+        (atomic, blocks, moved): count for atomic, blocks, moved, count in described["samples"]
+    }
+    events = Events(**columns, **described["events"])
+    return Fronted(
+        events, described["counts"], samples, [tuple(point) for point in described["series"]]
+    )

@@ -1,4 +1,4 @@
-"""What an mm event table holds: the figures to know before one believes a study of it."""
+"""What a table holds: the figures to know before one believes a study of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.accesses import ACCESSES, TRUNCATE, Accesses
 from core.events import (
     ALLOC,
     FREE,
@@ -22,23 +23,23 @@ from core.events import (
 )
 from core.jit import entry, wide
 from core.machine import Machine
-from core.timeline.prepare import distinct_pages, prepare
+from core.timeline.prepare import distinct_pages, folio_pages, prepare
 
-#: Points of the series over time.
+#: Equal parts of the time that the series has a point for.
 POINTS = 60
-#: Tag pages of a block that amplification is told for.
+#: Sizes of a block, in tag pages, that figures are given for.
 BLOCK_PAGES = (1, 2, 4, 8)
 
 
 class Survey(NamedTuple):
-    """Figures of a table, and tagged pages over time."""
+    """Figures of an mm event table, and its tagged pages over time."""
 
     figures: dict[str, Any]
-    tagged_pages: NDArray[np.int64]  # [POINTS] live at equal steps of time
+    tagged_pages: NDArray[np.int64]  # [POINTS] the most at once in each of equal parts of the time
 
 
-def survey(events: Events) -> Survey:
-    """Return what a table holds, in the words of docs/model.md."""
+def survey_events(events: Events) -> Survey:
+    """Return what an mm event table holds, in the words of docs/model.md."""
     of_swap = is_anonymous(events)
     sizes = 1 << events.order.astype(np.int64)
     whole, events = events, without_anonymous(events)
@@ -81,6 +82,26 @@ def survey(events: Events) -> Survey:
     return Survey(figures, tagged)
 
 
+def survey_accesses(accesses: Accesses) -> dict[str, Any]:
+    """Return what an access trace holds: figures of its machine, its accesses and its pages."""
+    of_files = accesses.op < TRUNCATE
+    keys = accesses.inode[of_files].astype(np.uint64) << np.uint64(32) | accesses.index[of_files]
+    order = accesses.order[of_files]
+    span_ns = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
+    return {
+        "source": accesses.source,
+        "page_size": accesses.page_size,
+        "data_pages": accesses.data_pages,
+        "free_pages": accesses.free_pages,
+        "rows": int(accesses.op.size),
+        "span_s": round(span_ns / 1e9, 3),
+        "accesses": {name: int((accesses.op == op).sum()) for op, name in enumerate(ACCESSES)},
+        "files": int(np.unique(accesses.inode[of_files]).size),
+        "requested_pages": int((1 << order.astype(np.int64)).sum()),
+        "distinct_pages": int(folio_pages(keys, order).size),
+    }
+
+
 def _tagged_over_time(events: Events) -> NDArray[np.int64]:
     peaks = np.zeros(POINTS, dtype=np.int64)
     if events.op.size:
@@ -101,7 +122,7 @@ def _tagged_peaks(
     tagged: NDArray[np.bool_],
     peaks: NDArray[np.int64],
 ) -> None:
-    """Note the most pages that are tagged at once in each of equal parts of the time."""
+    """Fill `peaks` with the most pages tagged at once in each of equal parts of the time."""
     first_ns = wide(time_ns[0])
     part_ns = max(1, (wide(time_ns[time_ns.size - 1]) - first_ns) // peaks.size + 1)
     live = 0

@@ -1,4 +1,4 @@
-"""A tagged tenant beside an access trace that has no tagged memory, and a machine under it."""
+"""Access traces on another machine, and with a tenant that has tagged memory."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import numpy as np
 
 from core.accesses import ANONYMOUS, UNMAP, Accesses
 from core.workload.ftrace.memory import Memory
-from core.workload.synthetic.asks import BOOT_RATIO, STEP_ASKS, rows_of
-from core.workload.synthetic.heaps import Heaps
+from core.workload.synthetic.run_accesses import BOOT_RATIO, STEP_ACCESSES, rows_of
+from core.workload.synthetic.tagged_heaps import TaggedHeaps
 from core.workload.text import TraceError
 
 
 def on_machine(accesses: Accesses, data_pages: int) -> Accesses:
-    """Return the same accesses on a machine with so much memory.
+    """Return the same accesses on a machine of `data_pages`.
 
-    What was in use when the trace began still is; a trace of no machine meets one just started.
+    As many pages are in use when the trace begins as on its own machine. A trace that was recorded
+    on no machine begins on a machine that has just been started.
 
     Raises
     ------
     TraceError
-        When less is left than the trace began with.
+        When `data_pages` are not more than the pages in use when the trace begins.
     """
     if data_pages == accesses.data_pages:
         return accesses
@@ -44,9 +45,22 @@ def on_machine(accesses: Accesses, data_pages: int) -> Accesses:
 
 
 def with_tenant(accesses: Accesses, tagged_ratio: float, burstiness: float, seed: int) -> Accesses:
-    """Return the accesses with tagged heaps laid over them, as `core.workload.synthetic.heaps`.
+    """Return the accesses with those of tagged heaps among them.
 
-    The heaps live by accesses, a step for each 1000 rows, whatever the trace's clock says.
+    The heaps are those of `core.workload.synthetic.tagged_heaps`. Their time is counted in accesses
+    of the trace, a step for each 1000 rows, so that they live as long in a slow trace as in a fast
+    one.
+
+    Parameters
+    ----------
+    accesses
+        An access trace of a machine.
+    tagged_ratio
+        The share of data memory that the heaps take while a burst is on; 0 for no heaps.
+    burstiness
+        The share of it that comes in bursts.
+    seed
+        Of what is random in them.
     """
     rows = accesses.op.size
     if tagged_ratio <= 0 or rows == 0:
@@ -54,23 +68,23 @@ def with_tenant(accesses: Accesses, tagged_ratio: float, burstiness: float, seed
     random = np.random.Generator(np.random.PCG64(seed))
     anonymous = (accesses.op == ANONYMOUS) | (accesses.op == UNMAP)
     space = int(accesses.inode[anonymous].max()) + 1 if anonymous.any() else 0
-    heaps = Heaps(random, accesses.data_pages, tagged_ratio, burstiness, space)
+    heaps = TaggedHeaps(random, accesses.data_pages, tagged_ratio, burstiness, space)
     parts = []
-    for first in range(0, rows, STEP_ASKS):
+    for first in range(0, rows, STEP_ACCESSES):
         begin_ns = int(accesses.time_ns[first])
-        span_ns = int(accesses.time_ns[min(first + STEP_ASKS, rows) - 1]) - begin_ns
-        asks = heaps.step()
-        if asks:
-            parts.append((first, rows_of(asks, begin_ns, span_ns)))
+        span_ns = int(accesses.time_ns[min(first + STEP_ACCESSES, rows) - 1]) - begin_ns
+        heap_accesses = heaps.step()
+        if heap_accesses:
+            parts.append((first, rows_of(heap_accesses, begin_ns, span_ns)))
     tenant = {name: np.concatenate([part[name] for _, part in parts]) for name in accesses.columns}
-    # Where many accesses have one time, a tenant's row stands among them as in their number.
-    place = np.concatenate(
+    # Many accesses may have one time, so rows are merged by their numbers and not by their times.
+    positions = np.concatenate(
         [
-            first + np.linspace(0, STEP_ASKS, part["op"].size, endpoint=False)
+            first + np.linspace(0, STEP_ACCESSES, part["op"].size, endpoint=False)
             for first, part in parts
         ]
     )
-    order = np.argsort(np.concatenate([np.arange(rows), place]), kind="stable")
+    order = np.argsort(np.concatenate([np.arange(rows), positions]), kind="stable")
     columns: dict[str, Any] = {
         name: np.concatenate([column, tenant[name]])[order]
         for name, column in accesses.columns.items()

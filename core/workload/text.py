@@ -1,4 +1,4 @@
-"""Text of a trace as chunks of whole lines, out of plain, gzip or zstd files."""
+"""Reads the text of traces in chunks of whole lines, from plain, gzip or zstd files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from core.errors import InputError
 
-#: Bytes read at once; a chunk also has the beginning of a line that the one before cut.
+#: Bytes read at once. A chunk begins with what the chunk before it left of its last line.
 CHUNK_BYTES = 4 << 20
-#: A line longer than this is no line of a trace.
+#: No line of a trace is longer than this.
 LONGEST_LINE_BYTES = 1 << 20
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
-#: Called with the bytes read of all files, and their size.
+#: Is called with the bytes read so far of all files together, and with the size of all files.
 Progress = Callable[[int, int], None]
 
 
@@ -44,7 +44,7 @@ def read_chunks(
             rest = b""
             continue
         if b"\0" in piece:
-            raise TraceError(f"{name}: holds binary data, not the text of a trace")
+            raise TraceError("holds binary data, not the text of a trace", file=name)
         end = piece.rfind(b"\n") + 1
         if end:
             yield name, rest + piece[:end]
@@ -52,13 +52,15 @@ def read_chunks(
         else:
             rest += piece
         if len(rest) > LONGEST_LINE_BYTES:
-            raise TraceError(f"{name}: has no lines: not the text of a trace")
+            raise TraceError("has no lines: not the text of a trace", file=name)
 
 
 def read_pieces(
     paths: Sequence[str | os.PathLike[str]], progress: Progress | None = None
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield (file, decompressed bytes of it) of one file after the other; no bytes end a file.
+    """Yield (file, decompressed bytes of it) of one file after the other.
+
+    Empty bytes mark the end of each file.
 
     Raises
     ------
@@ -82,11 +84,11 @@ def _size(name: str) -> int:
     try:
         size = os.stat(name).st_size
     except OSError as error:
-        raise TraceError(f"{name}: {error.strerror}") from None
+        raise TraceError(str(error.strerror), file=name) from None
     if os.path.isdir(name):
-        raise TraceError(f"{name}: a folder, not a trace")
+        raise TraceError("a folder, not a trace", file=name)
     if size == 0:
-        raise TraceError(f"{name}: is empty")
+        raise TraceError("is empty", file=name)
     return size
 
 
@@ -102,6 +104,5 @@ def _pieces(name: str, raw: BinaryIO) -> Iterator[bytes]:
         while piece := stream.read(CHUNK_BYTES):
             yield piece
     except (EOFError, zlib.error, OSError) as error:
-        raise TraceError(
-            f"{name}: cut off or damaged inside its compressed data: {error}"
-        ) from None
+        what = f"cut off or damaged inside its compressed data: {error}"
+        raise TraceError(what, file=name) from None

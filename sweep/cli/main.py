@@ -258,10 +258,12 @@ def trace_import(
     trace_format = find_format(files, format_name)
     for option, why in misfits(trace_format, options, meta, memory_start, accesses):
         raise typer.BadParameter(why, param_hint=option)
-    if trace_format == "ftrace":
-        import_command(files, output, meta, memory, memory_start, source, accesses, as_json)
-    else:
+    if trace_format.of_requests:
         import_requests(files, output, trace_format, options, source, as_json)
+    else:
+        import_command(
+            files, output, trace_format, meta, memory, memory_start, source, accesses, as_json
+        )
     return DONE
 
 

@@ -1,26 +1,22 @@
-"""The trace commands for requests of other formats than a kernel's, and for access traces."""
+"""The trace commands for traces of requests, and for access traces."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from core.accesses import ACCESSES, METADATA_KEY, TRUNCATE, read_accesses, write_accesses
+from core.accesses import METADATA_KEY, read_accesses, write_accesses
 from core.events import write_events
-from core.timeline.prepare import folio_pages
+from core.workload import formats
 from core.workload.requests.collector import ImportedRequests
-from core.workload.requests.csv_text import TIME_DIGITS, import_csv, import_msr, parse_columns
-from core.workload.requests.fio_and_blkparse import import_blkparse, import_fio
-from core.workload.requests.formats import Format, detect
-from core.workload.requests.oracle_general import import_oracle_general
+from core.workload.requests.csv_text import TIME_DIGITS, parse_columns
 from core.workload.requests.requests import accesses_of, plain_events
+from core.workload.survey import survey_accesses
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
 from core.workload.text import TraceError
 from sweep.cli import trace_commands as trace
@@ -28,13 +24,6 @@ from sweep.cli.terminal import note, print_json
 from sweep.study.values import size_in_bytes
 from sweep.study.wording import suggest
 
-_IMPORTS: dict[Format, Callable[..., ImportedRequests]] = {
-    Format.ORACLE_GENERAL: import_oracle_general,
-    Format.CSV: import_csv,
-    Format.MSR: import_msr,
-    Format.FIO: import_fio,
-    Format.BLKTRACE: import_blkparse,
-}
 _PAGE_SIZE = 4096
 
 
@@ -49,71 +38,102 @@ class RequestOptions(NamedTuple):
     memory: str | None
 
 
-def find_format(paths: Sequence[Path], name: str | None) -> Format:
-    """Return the format that is told, or else that of the first part's content."""
+def find_format(paths: Sequence[Path], name: str | None) -> formats.Format:
+    """Return the format called `name`, or, without a name, that of the first part's content.
+
+    Raises
+    ------
+    TraceError
+        When there is no format of this name, or the first part cannot be read.
+    """
     if name is None:
-        return detect(paths[0])
-    if name not in list(Format):
-        raise TraceError(f"--format: unknown format {name}{suggest(name, list(Format))}")
-    return Format(name)
+        return formats.detect(paths[0])
+    rows = {row.name: row for row in formats.FORMATS}
+    if name not in rows:
+        raise TraceError(f"--format: unknown format {name}{suggest(name, rows)}")
+    return rows[name]
 
 
 def misfits(
-    found: Format,
+    trace_format: formats.Format,
     options: RequestOptions,
     meta: Path | None,
     memory_start: str | None,
     accesses: Path | None,
 ) -> Iterator[tuple[str, str]]:
-    """Yield (option, why) of what was typed and does not fit the format."""
-    kernel, table = found is Format.FTRACE, found is Format.CSV
-    fits = (
-        ("--meta", meta, kernel, "of ftrace"),
-        ("--memory-start", memory_start, kernel, "of ftrace"),
-        ("--accesses", accesses, kernel, "of ftrace (an access trace is what -o gets)"),
-        ("--columns", options.columns, table, "of csv"),
-        ("--time-unit", options.time_unit, table, "of csv"),
-        ("--page-size", options.page_size, not kernel, "of requests"),
-        ("--plain", options.plain or None, not kernel, "of requests"),
-        ("--ignore-size", options.ignore_size or None, not kernel, "of requests"),
-    )
-    for option, given, fit, whose in fits:
-        if given is not None and not fit:
-            yield option, f"is {whose}, and the format is {found}"
-    if not kernel and options.plain and options.memory is None:
+    """Yield (option, why) of each option that was typed and does not fit the format."""
+    typed = {
+        "--meta": meta,
+        "--memory-start": memory_start,
+        "--accesses": accesses,
+        "--columns": options.columns,
+        "--time-unit": options.time_unit,
+        "--page-size": options.page_size,
+        "--plain": options.plain or None,
+        "--ignore-size": options.ignore_size or None,
+    }
+    for option, value in typed.items():
+        if value is not None and option not in trace_format.options:
+            why = f"is of {_takers(option)}, and the format is {trace_format.name}"
+            yield option, why
+    if not trace_format.of_requests:
+        return
+    if options.plain and options.memory is None:
         yield "--plain", "needs --memory: that of the machine"
-    if not kernel and options.memory is not None and not options.plain:
+    if options.memory is not None and not options.plain:
         yield "--memory", "needs --plain: an access trace is of no machine"
+
+
+def _takers(option: str) -> str:
+    """Return the names of the formats that take an option, or what they have in common."""
+    takers = [row for row in formats.FORMATS if option in row.options]
+    if takers == [row for row in formats.FORMATS if row.of_requests]:
+        return "requests"
+    names = ", ".join(row.name for row in takers)
+    return f"{names} (an access trace is what -o gets)" if option == "--accesses" else names
 
 
 def import_requests(
     paths: Sequence[Path],
     output: Path,
-    found: Format,
+    trace_format: formats.Format,
     options: RequestOptions,
     source: str | None,
     as_json: bool,
 ) -> None:
-    """Import a trace of requests, write accesses or mm events, and say what was in it."""
+    """Import a trace of requests, write accesses or mm events, and say what was in it.
+
+    Parameters
+    ----------
+    paths
+        The parts of the trace, in the order of time.
+    output
+        Where the access trace goes, or with ``--plain`` the mm events.
+    trace_format, options
+        The format of the parts, and the options that were typed; they fit each other.
+    source
+        What the output says of where it comes from; by default the names of the parts.
+    as_json
+        Whether what was in the trace is printed as JSON.
+
+    Raises
+    ------
+    TraceError
+        When the trace cannot be imported, or an option has no usable value.
+    """
     trace.check_output(output)
-    page_size, data_pages = _pages(options)
-    run = _IMPORTS[found]
-    if found is Format.CSV:
-        unit = options.time_unit or "s"
-        if unit not in TIME_DIGITS:
-            raise TraceError(f"--time-unit: {unit} is none of {', '.join(TIME_DIGITS)}")
-        columns = parse_columns(options.columns) if options.columns is not None else {}
-        run = partial(run, columns=columns, time_unit=unit)
-    about = source or ", ".join(path.name for path in paths)
+    page_size, data_pages = _machine(options)
+    arguments = _arguments(options)
     start = monotonic()
     with trace.progress_bar() as bar:
         task = bar.add_task("importing", total=None)
-        imported = run(
+        imported: ImportedRequests = trace_format.load_importer()(
             paths,
             page_size=page_size,
             ignore_size=options.ignore_size,
-            source=about,
+            source=source or ", ".join(path.name for path in paths),
             progress=lambda done, size: bar.update(task, completed=done, total=size),
+            **arguments,
         )
     seconds = monotonic() - start
     if options.plain:
@@ -124,11 +144,24 @@ def import_requests(
         accesses = accesses_of(imported.requests, page_size)
         write_accesses(output, accesses)
         rows = int(accesses.op.size)
-    _say_import(output, found, imported, rows, seconds, as_json)
+    _say_import(output, trace_format.name, imported, rows, seconds, as_json)
 
 
-def _pages(options: RequestOptions) -> tuple[int, int]:
-    """Return the bytes of a page, and the pages of memory if it is told."""
+def _arguments(options: RequestOptions) -> dict[str, Any]:
+    """Return the importer's arguments for those options that only some formats take."""
+    arguments: dict[str, Any] = {}
+    if options.time_unit is not None:
+        if options.time_unit not in TIME_DIGITS:
+            units = ", ".join(TIME_DIGITS)
+            raise TraceError(f"--time-unit: {options.time_unit} is none of {units}")
+        arguments["time_unit"] = options.time_unit
+    if options.columns is not None:
+        arguments["columns"] = parse_columns(options.columns)
+    return arguments
+
+
+def _machine(options: RequestOptions) -> tuple[int, int]:
+    """Return (page_size, data_pages); `data_pages` is 0 where no memory is given."""
     try:
         page_size = size_in_bytes(options.page_size or "4KiB")
     except ValueError as error:
@@ -150,7 +183,7 @@ def _pages(options: RequestOptions) -> tuple[int, int]:
 
 def _say_import(
     output: Path,
-    found: Format,
+    format_name: str,
     imported: ImportedRequests,
     rows: int,
     seconds: float,
@@ -162,7 +195,7 @@ def _say_import(
         note(f"warning: {warning}")
     if as_json:
         print_json(
-            {"output": str(output), "format": str(found), "counts": counts, "span_s": span_s}
+            {"output": str(output), "format": format_name, "counts": counts, "span_s": span_s}
             | {"unused": imported.unused, "warnings": imported.warnings}
         )
         return
@@ -174,7 +207,7 @@ def _say_import(
         print(f"not used: {unused}")
     rate = counts["requests"] / max(seconds, 1e-9) / 1e6
     print(
-        f"{output}: {found}, {seconds:.1f} s, {rate:.2g} M requests/s; "
+        f"{output}: {format_name}, {seconds:.1f} s, {rate:.2g} M requests/s; "
         "sweep trace info shows what it holds"
     )
 
@@ -204,7 +237,7 @@ def info_command(path: Path, as_json: bool) -> None:
     if not _is_accesses(path):
         trace.info_command(path, as_json)
         return
-    figures = _survey(path)
+    figures = survey_accesses(read_accesses(path))
     if as_json:
         print_json(figures)
         return
@@ -228,26 +261,5 @@ def _is_accesses(path: Path) -> bool:
     try:
         return METADATA_KEY in (parquet.read_schema(path).metadata or {})
     except (OSError, pa.ArrowException):
-        # What is wrong with the file is said by who reads it.
+        # Reading the file as a table of mm events then says what is wrong with it.
         return False
-
-
-def _survey(path: Path) -> dict[str, Any]:
-    """Return the figures of an access trace."""
-    accesses = read_accesses(path)
-    file = accesses.op < TRUNCATE
-    keys = accesses.inode[file].astype(np.uint64) << np.uint64(32) | accesses.index[file]
-    order = accesses.order[file]
-    span_ns = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
-    return {
-        "source": accesses.source,
-        "page_size": accesses.page_size,
-        "data_pages": accesses.data_pages,
-        "free_pages": accesses.free_pages,
-        "rows": int(accesses.op.size),
-        "span_s": round(span_ns / 1e9, 3),
-        "accesses": {name: int((accesses.op == op).sum()) for op, name in enumerate(ACCESSES)},
-        "files": int(np.unique(accesses.inode[file]).size),
-        "requested_pages": int((1 << order.astype(np.int64)).sum()),
-        "distinct_pages": int(folio_pages(keys, order).size),
-    }

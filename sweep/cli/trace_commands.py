@@ -16,10 +16,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.events import read_events, write_events
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
-from core.workload.ftrace.capture import import_ftrace
+from core.workload.formats import Format
+from core.workload.ftrace.capture import Imported
 from core.workload.ftrace.memory import Memory, meta_beside, read_memory
 from core.workload.repair import repair
-from core.workload.survey import survey
+from core.workload.survey import survey_events
 from core.workload.tenant import on_machine
 from core.workload.text import TraceError
 from sweep.cli.terminal import note, print_json
@@ -32,6 +33,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 def import_command(
     paths: Sequence[Path],
     output: Path,
+    trace_format: Format,
     meta: Path | None,
     memory: str | None,
     memory_start: str | None,
@@ -39,7 +41,30 @@ def import_command(
     accesses: Path | None,
     as_json: bool,
 ) -> None:
-    """Import the text of a trace, write its mm events, and say what was in it."""
+    """Import a capture of a kernel, write its mm events, and say what was in it.
+
+    Parameters
+    ----------
+    paths
+        The parts of the trace, in the order of time.
+    output, accesses
+        Where the mm events go, and, if it is wanted, the access trace.
+    trace_format
+        The format of the parts.
+    meta
+        The archive of the recording; by default the one beside the first part, if it is there.
+    memory, memory_start
+        The size of the traced machine's memory and its first address, in place of the archive's.
+    source
+        What the table says of where it comes from; by default the names of the parts.
+    as_json
+        Whether what was in the trace is printed as JSON.
+
+    Raises
+    ------
+    TraceError
+        When the trace cannot be imported.
+    """
     for written in (output, accesses):
         if written is not None:
             check_output(written)
@@ -48,7 +73,7 @@ def import_command(
     start = monotonic()
     with progress_bar() as bar:
         task = bar.add_task("importing", total=None)
-        imported = import_ftrace(
+        imported: Imported = trace_format.load_importer()(
             paths,
             machine,
             about,
@@ -79,11 +104,11 @@ def import_command(
 def check_output(output: Path) -> None:
     """Raise `TraceError` when there is no folder for what is to be written."""
     if not output.parent.is_dir():
-        raise TraceError(f"{output}: there is no folder {output.parent}")
+        raise TraceError(f"there is no folder {output.parent}", file=output)
 
 
 def progress_bar() -> Progress:
-    """Return a bar of bytes read, on stderr while it is needed."""
+    """Return a progress bar of the bytes read, which is on stderr while the import runs."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -97,7 +122,7 @@ def progress_bar() -> Progress:
 def _memory(
     paths: Sequence[Path], meta: Path | None, memory: str | None, memory_start: str | None
 ) -> Memory | None:
-    """Return the traced machine's memory: as told, or from the archive beside the trace."""
+    """Return the traced machine's memory, as typed or by the archive beside the trace, if any."""
     if memory is not None:
         try:
             size, start = size_in_bytes(memory), int(memory_start or "0", 0)
@@ -106,17 +131,32 @@ def _memory(
         if size % 4096 or start % 4096 or start < 0:
             raise TraceError("--memory / --memory-start: not whole pages of 4096 bytes")
         return Memory(start // 4096, size // 4096, 4096)
-    found = meta or meta_beside(paths[0])
-    return read_memory(found) if found else None
+    archive = meta or meta_beside(paths[0])
+    return read_memory(archive) if archive else None
 
 
 def changed_values(
     known: dict[str, tuple[float, float]], changed: Sequence[str], otherwise: str
 ) -> dict[str, float]:
-    """Return the numbers that ``--set NAME=VALUE`` gives to parameters known by their bounds."""
+    """Return the numbers that ``--set NAME=VALUE`` gives, by the parameter's name.
+
+    Parameters
+    ----------
+    known
+        The least and the most value of each parameter that there is.
+    changed
+        What was typed, such as ``skew=0.7``.
+    otherwise
+        The beginning of the error for any other name, such as ``zipf has no parameter``.
+
+    Raises
+    ------
+    TraceError
+        When a name is unknown, or a value is no number between its bounds.
+    """
     values: dict[str, float] = {}
-    for one in changed:
-        name, _, text = one.partition("=")
+    for setting in changed:
+        name, _, text = setting.partition("=")
         if name not in known:
             raise TraceError(f"--set: {otherwise} {name}{suggest(name, list(known))}")
         least, most = known[name]
@@ -141,7 +181,28 @@ def reclaim_command(
     changed: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Run an access trace through a front end, and write the mm events that it causes."""
+    """Run an access trace through the front end, and write the mm events that it causes.
+
+    Parameters
+    ----------
+    path
+        The access trace.
+    output
+        Where the mm events go.
+    reclaim
+        The way of reclaim: a value of `Reclaim`.
+    memory
+        The size of the machine's memory, if it is not that of the trace's own machine.
+    changed
+        Settings of the kernel, such as ``swap_size=1GiB``.
+    as_json
+        Whether what the front end counted is printed as JSON.
+
+    Raises
+    ------
+    TraceError
+        When a setting is wrong, or the trace is of no machine and `memory` is not given.
+    """
     check_output(output)
     known = {name: bounds for name, bounds in SETTINGS.items() if bounds is not None}
     settings: dict[str, Any] = changed_values(known, changed, "a kernel has no setting")
@@ -153,7 +214,7 @@ def reclaim_command(
     if memory is not None:
         accesses = _resized(accesses, memory)
     elif not accesses.data_pages:
-        raise TraceError(f"{path}: was recorded on no machine: say how much --memory there is")
+        raise TraceError("was recorded on no machine: say how much --memory there is", file=path)
     fronted = run_frontend(accesses, front_end)
     if fronted.counts["failures"]:
         note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
@@ -179,10 +240,9 @@ def _resized(accesses: Accesses, memory: str) -> Accesses:
 
 def info_command(path: Path, as_json: bool) -> None:
     """Show what an mm event table holds."""
-    found = survey(read_events(path))
-    figures = found.figures
+    figures, tagged_pages = survey_events(read_events(path))
     if as_json:
-        print_json(figures | {"tagged_pages": found.tagged_pages.tolist()})
+        print_json(figures | {"tagged_pages": tagged_pages.tolist()})
         return
     print(f"{path}: {figures['source']}")
     memory_mib = figures["data_pages"] * figures["page_size"] / 2**20
@@ -202,7 +262,7 @@ def info_command(path: Path, as_json: bool) -> None:
         out, back = figures["swapped_out_pages"], figures["swapped_in_pages"]
         print(f"  a swap device: {out:,} pages went out, {back:,} came back")
     most = max(1, figures["peak_tagged_pages"])
-    bars = "".join(_BARS[-(-int(live) * 8 // most)] for live in found.tagged_pages)
+    bars = "".join(_BARS[-(-int(live) * 8 // most)] for live in tagged_pages)
     print(f"  tagged pages over time, {figures['peak_tagged_pages']:,} at most: {bars}")
     for pages, block in figures["tag_blocks_by_pages"].items():
         print(

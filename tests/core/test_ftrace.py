@@ -18,7 +18,7 @@ from core.events import Events, digest_events, make_events
 from core.workload.ftrace.capture import Imported, import_ftrace
 from core.workload.ftrace.memory import Memory, meta_beside, read_memory
 from core.workload.repair import repair
-from core.workload.survey import survey
+from core.workload.survey import survey_events
 from core.workload.text import TraceError
 
 PART = Path(__file__).parent / "data" / "database-xfs-part.ftrace.txt.gz"
@@ -312,7 +312,7 @@ def test_a_part_of_a_real_capture_has_the_live_tagged_set_of_its_sample() -> Non
     assert found.unused["mm_vmscan_kswapd_wake"] == 27
     given = import_ftrace([PART], Memory(0x40000, 65536, 4096))
     assert digest_events(found.events) == digest_events(given.events)
-    figures = survey(found.events).figures
+    figures = survey_events(found.events).figures
     assert figures["peak_tagged_pages"] == 1091
     assert figures["events"]["store"] == 959
 

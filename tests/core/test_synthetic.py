@@ -16,9 +16,9 @@ from core.events import ALLOC, ATOMIC, TAGGED, Events, digest_events
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload import recipe as recipes
 from core.workload.recipe import Recipe
-from core.workload.survey import survey
+from core.workload.survey import survey_events
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
-from core.workload.synthetic.asks import scattered, zipf_ranks
+from core.workload.synthetic.popularity import scattered, zipf_ranks
 from core.workload.tenant import on_machine, with_tenant
 from core.workload.text import TraceError
 
@@ -36,7 +36,7 @@ def make(name: str, seed: int = 1, **changed: float) -> recipes.Accesses:
 
 
 def peak_tagged(events: Events) -> int:
-    return int(survey(events).figures["peak_tagged_pages"])
+    return int(survey_events(events).figures["peak_tagged_pages"])
 
 
 @pytest.mark.parametrize("name", list(GENERATORS))
@@ -82,7 +82,7 @@ def test_files_are_as_large_as_the_ratio_says() -> None:
         parameters = parameters_of(name) | {"file_ratio": 0.5}
         accesses = synthesise(name, parameters, 3, 16_384, 4096)
         events = run_frontend(accesses, FrontEnd(zram_size=64 << 20)).events
-        assert 0.3 <= survey(events).figures["distinct_pages"] / 16_384 <= 0.9, name
+        assert 0.3 <= survey_events(events).figures["distinct_pages"] / 16_384 <= 0.9, name
 
 
 def test_kasan_is_atomic_and_of_orders_to_three() -> None:

@@ -13,6 +13,7 @@ from test_cli import Said, say
 
 from core.accesses import read_accesses
 from core.events import read_events
+from core.workload import formats
 from core.workload.synthetic import parameters_of, synthesise
 from sweep.cli.main import main
 
@@ -131,6 +132,52 @@ def test_options_that_do_not_fit_the_format_are_refused(
         assert (code, out) == (2, ""), err
         assert told in err
     assert not list(tmp_path.glob("out*"))
+
+
+TOY_IMPORTER = """
+import numpy as np
+from core.workload.requests.collector import Collector
+from core.workload.text import TraceError, read_chunks
+
+def import_toy(paths, time_unit="s", page_size=4096, ignore_size=False, source="", progress=None):
+    collector = Collector(page_size, ignore_size)
+    for name, text in read_chunks(paths, progress):
+        sizes = np.array([int(size) for size in text.splitlines()[1:]])
+        zeros = np.zeros_like(sizes)
+        steps = np.arange(sizes.size) * (1000 if time_unit == "us" else 10**9)
+        collector.add(
+            steps, zeros, zeros, sizes, zeros == 1, lambda row, what: TraceError(what, file=name)
+        )
+    return collector.finish(source)
+"""
+
+
+def test_a_format_is_added_by_a_file_and_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say_here: Callable[..., Said]
+) -> None:
+    (tmp_path / "toy_format.py").write_text(TOY_IMPORTER)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = (*formats.REQUEST_OPTIONS, "--time-unit")
+    toy = formats.Format("toy", "toy_format:import_toy", formats.first_line_is(rb"toy 1$"), options)
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, toy))
+    path, out = tmp_path / "t", tmp_path / "out.parquet"
+    path.write_text("toy 1\n1\n9000\n4096\n")
+    for words in ([], ["--format", "toy"], ["--time-unit", "us"]):
+        code, said, err = say_here("trace", "import", path, "-o", out, "--json", *words)
+        assert code == 0, err
+        assert json.loads(said)["format"] == "toy"
+        assert json.loads(said)["counts"]["requested_pages"] == 5
+        step_ns = 1000 if "us" in words else 10**9
+        assert np.unique(read_accesses(out).time_ns).tolist() == [0, step_ns, 2 * step_ns]
+    for words, told in (
+        (["--columns", "time=a"], "is of csv, and the format is toy"),
+        (["--format", "msr", "--time-unit", "s"], "is of csv, toy, and the format is msr"),
+        (["--format", "ftrace", "--plain"], "is of requests"),
+        (["--format", "tyo"], "did you mean toy?"),
+    ):
+        code, _, err = say_here("trace", "import", path, "-o", out, *words)
+        assert code == 2
+        assert told in " ".join(err.replace("│", " ").split()), err
 
 
 def test_a_synthetic_workload_is_written_as_its_access_trace(

@@ -1,1 +1,1 @@
-"""Captures of a kernel: the text of ftrace becomes mm events and accesses."""
+"""Captures of a kernel: text of ftrace becomes mm events and accesses."""

@@ -1,11 +1,11 @@
-"""What a traced kernel was asked to do: records of ftrace into rows of an access trace.
+"""Turns records of ftrace into rows of an access trace: what the traced kernel was asked to do.
 
-* An insertion is a *read* of its folio: the recorded kernel needed it then, or read it ahead.
+* An insertion is a *read* of its folio: a program needed it then, or the kernel read it ahead.
 * ``folio_mark_accessed`` is a *touch* of the file page in that frame: reads and writes by file
   descriptor show there, page by page. A fault is a *map* of a page by its task.
-* An allocation that does not become page cache is a *take*, its free a *give*. Compaction copies a
-  page to a frame that was never allocated, and frees the one it came from: the page keeps its
-  handle. So the pages in use follow the kernel's own count.
+* An allocation that does not become page cache is a *take*, and its free is a *give*. Compaction
+  copies a page to a frame that was never allocated, and frees the frame it came from; the page
+  keeps its handle. The number of pages in use therefore follows the kernel's own count.
 """
 
 from __future__ import annotations
@@ -32,41 +32,45 @@ from core.workload.ftrace.words import (
     GET_PAGES,
     INO,
     MARK,
+    OFFSET_BYTES,
     ORDER,
     PAGE_ALLOC,
     PAGE_FREE,
-    PLACE,
+    POINTER,
     RECLAIM_BEGIN,
     RECLAIM_END,
+    SAMPLED_GROUPS,
+    SAMPLED_PAGES,
+    SOURCE_POINTER,
+    TAG_CLEAR,
     TASK_EXIT,
     TOUCHED,
 )
-from core.workload.ftrace.words import TAG_CLEAR as CLEARED
 
 # Rows: time_ns, op, inode, index, order, handle, flags.
 COLUMNS = 7
-# Who holds a frame, if not a handle: what ran before the trace, if anyone; the page cache; what
-# compaction moved away; nobody.
+# Who holds a frame, if it is not the memory of a handle: something from before the trace, or nobody
+# (the trace does not tell); the page cache; nobody since compaction moved the page away; nobody.
 BOOT, CACHE, MOVED, NOBODY = -1, -2, -3, -4
-#: Less a frame: what ran before the trace, in that frame until compaction moved it.
+#: This minus a frame is memory from before the trace that compaction moved from that frame.
 BOOT_FROM = -16
-# What a frame was when the trace began; 0 where nothing tells.
+# Whether a frame was free or in use when the trace began; 0 where nothing tells.
 FREE_THEN, IN_USE_THEN = 1, 2
 # Elements of `numbers`.
 VMEMMAP, ROWS, HANDLES, IN_USE, CACHED, FREE_AT_START, SAMPLED, NUMBERS = range(8)
 
 
 class AccessState:
-    """What is remembered of the traced kernel between two chunks of its trace."""
+    """What of the traced kernel's state accesses need, between two chunks of its trace."""
 
     def __init__(self, first_frame: int, frames: int, page_size: int) -> None:
         self.numbers = np.zeros(NUMBERS, dtype=np.int64)
         self._first_frame = first_frame
         self._page_shift = page_size.bit_length() - 1
-        # Of a frame: its holder, and the file page it caches.
+        # Each frame's holder, and the file page that it caches.
         self._holder = np.full(frames, BOOT, dtype=np.int64)
         self._page = np.zeros(frames, dtype=np.int64)
-        #: Of a frame: whether it was free or in use when the trace began, if that shows.
+        #: Whether each frame was free or in use when the trace began, where the trace shows it.
         self.began = np.zeros(frames, dtype=np.uint8)
         self._inode_of = Dict.empty(
             types.UniTuple(types.int64, 2),  # type: ignore[no-untyped-call]
@@ -76,17 +80,21 @@ class AccessState:
         self._taken = Dict.empty(types.int64, types.int64)
 
     def advance(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the rows of the records, and rows before that became page cache."""
+        """Return the rows of the records, and the rows that are dropped.
+
+        A row is dropped when its allocation turns out to be of a page of the page cache. Dropped
+        rows are counted from the first row of the trace; rows before these records can be dropped.
+        """
         rows = np.zeros((2 * records.kind.size, COLUMNS), dtype=np.int64)
         dropped = np.empty(records.kind.size, dtype=np.int64)
         before = int(self.numbers[ROWS])
-        found = _advance(
+        drops = _advance(
             *(records.kind, records.time_ns, records.pid, records.kswapd, records.fields),
             *(self._first_frame, self._page_shift, self.numbers, self._holder, self._page),
             self.began,
             *(self._inode_of, self._of_task, self._taken, rows, dropped),
         )
-        return rows[: int(self.numbers[ROWS]) - before], dropped[:found]
+        return rows[: int(self.numbers[ROWS]) - before], dropped[:drops]
 
 
 @kernel
@@ -118,7 +126,7 @@ def _number_of(device: int, inode: int, inode_of: Any) -> int:
     return wide(inode_of[file])
 
 
-# Of a task: whether it reclaims (bit 0) and whether its last lookup was a fault (bit 1).
+# Bits of a task: it reclaims; its last lookup was a fault.
 _RECLAIMS, _FAULTS = 1, 2
 
 
@@ -143,27 +151,27 @@ def _change_cache(
     rows: NDArray[np.int64],
     row: int,
     dropped: NDArray[np.int64],
-    found: int,
+    drops: int,
 ) -> tuple[int, int]:
-    """A folio enters or leaves the page cache; return the next row and dropped row."""
+    """Note that a folio enters or leaves the page cache; return the next row and the drops."""
     pages = 1 << order
     inside = frame >= 0 and frame + pages <= holder.size
     if kind == ADD:
         if inside and holder[frame] >= 0:
-            dropped[found] = taken[wide(holder[frame])]
-            found += 1
-        for one in range(frame, frame + pages if inside else frame):
-            holder[one] = CACHE
-            page_in[one] = page + one - frame
+            dropped[drops] = taken[wide(holder[frame])]
+            drops += 1
+        for page_frame in range(frame, frame + pages if inside else frame):
+            holder[page_frame] = CACHE
+            page_in[page_frame] = page + page_frame - frame
         numbers[CACHED] += pages
         flags = IN_FAULT if task & _FAULTS else 0
-        return _put(rows, row, now, READ, page, order, 0, flags), found
+        return _put(rows, row, now, READ, page, order, 0, flags), drops
     numbers[CACHED] -= pages
-    for one in range(frame, frame + pages if inside else frame):
-        page_in[one] = -1
+    for page_frame in range(frame, frame + pages if inside else frame):
+        page_in[page_frame] = -1
     if not reclaims:
         row = _put(rows, row, now, TRUNCATE, page, order, 0, 0)
-    return row, found
+    return row, drops
 
 
 @entry
@@ -175,9 +183,9 @@ def _move(
     page_in: NDArray[np.int64],
     began: NDArray[np.uint8],
 ) -> None:
-    """Compaction copied a page to a frame that was never allocated."""
-    target = (wide(field[FRAME]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
-    source = (wide(field[PLACE]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+    """Note that compaction copied a page to a frame that was never allocated."""
+    target = (wide(field[POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+    source = (wide(field[SOURCE_POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
     if not (0 <= target < holder.size and 0 <= source < holder.size):
         return
     if holder[target] not in (BOOT, NOBODY):
@@ -211,7 +219,7 @@ def _advance(
     rows: NDArray[np.int64],
     dropped: NDArray[np.int64],
 ) -> int:
-    row, found, first_row = wide(0), wide(0), wide(numbers[ROWS])
+    row, drops, first_row = wide(0), wide(0), wide(numbers[ROWS])
     pointer = wide(0)
     for record in range(kinds.size):
         kind, pid, now = wide(kinds[record]), wide(pids[record]), wide(times[record])
@@ -228,19 +236,19 @@ def _advance(
         elif kind == FAULT:
             of_task[pid] = _task(pid, of_task) | _FAULTS
             inode = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
-            page = inode << 32 | wide(field[PLACE]) >> page_shift
+            page = inode << 32 | wide(field[OFFSET_BYTES]) >> page_shift
             row = _put(rows, row, now, MAP, page, 0, pid, 0)
         elif kind in (ADD, DELETE):
             inode = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
-            page = inode << 32 | wide(field[PLACE]) >> page_shift
+            page = inode << 32 | wide(field[OFFSET_BYTES]) >> page_shift
             task = _task(pid, of_task)
             reclaims = bool(kswapd[record]) or task & _RECLAIMS != 0
-            row, found = _change_cache(
+            row, drops = _change_cache(
                 kind, now, frame, order, page, task, reclaims,
-                numbers, holder, page_in, taken, rows, row, dropped, found,
+                numbers, holder, page_in, taken, rows, row, dropped, drops,
             )  # fmt: skip
-        elif kind == CLEARED:
-            pointer = wide(field[FRAME])
+        elif kind == TAG_CLEAR:
+            pointer = wide(field[POINTER])
         elif kind == PAGE_ALLOC and 0 <= frame <= holder.size - (1 << order):
             gfp = max(0, wide(field[FLAGS]))
             flags = flags_of(frame, order, gfp, pointer, first_frame, numbers)
@@ -249,9 +257,9 @@ def _advance(
             numbers[HANDLES] += 1
             numbers[IN_USE] += 1 << order
             taken[handle] = first_row + row
-            for one in range(frame, frame + (1 << order)):
-                holder[one] = handle
-                began[one] = began[one] or FREE_THEN
+            for page_frame in range(frame, frame + (1 << order)):
+                holder[page_frame] = handle
+                began[page_frame] = began[page_frame] or FREE_THEN
             row = _put(rows, row, now, TAKE, 0, order, handle, flags)
         elif kind == PAGE_FREE and 0 <= frame <= holder.size - (1 << order):
             handle = wide(holder[frame])
@@ -263,18 +271,23 @@ def _advance(
                 handle = BOOT_HANDLE + BOOT_FROM - handle
             if handle >= 0:
                 row = _put(rows, row, now, GIVE, 0, order, handle, 0)
-            for one in range(frame, frame + (1 << order)):
-                holder[one] = NOBODY
-                began[one] = began[one] or IN_USE_THEN
-                page_in[one] = -1
+            for page_frame in range(frame, frame + (1 << order)):
+                holder[page_frame] = NOBODY
+                began[page_frame] = began[page_frame] or IN_USE_THEN
+                page_in[page_frame] = -1
         elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
             _move(field, first_frame, numbers, holder, page_in, began)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
-            at = (wide(field[FRAME]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
-            if 0 <= at < holder.size and holder[at] == CACHE and page_in[at] >= 0:
-                row = _put(rows, row, now, TOUCH, wide(page_in[at]), 0, 0, 0)
-        elif kind == MARK and numbers[SAMPLED] == 0 and field[FRAME] >= 0 > field[PLACE]:
-            numbers[SAMPLED] = 1  # a line of /proc/vmstat
-            numbers[FREE_AT_START] = wide(field[FRAME]) + numbers[IN_USE]
+            touched = (wide(field[POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+            is_cached = 0 <= touched < holder.size and holder[touched] == CACHE
+            if is_cached and page_in[touched] >= 0:
+                row = _put(rows, row, now, TOUCH, wide(page_in[touched]), 0, 0, 0)
+        elif (
+            kind == MARK
+            and numbers[SAMPLED] == 0
+            and field[SAMPLED_PAGES] >= 0 > field[SAMPLED_GROUPS]
+        ):
+            numbers[SAMPLED] = 1  # of /proc/vmstat: free pages, and no groups
+            numbers[FREE_AT_START] = wide(field[SAMPLED_PAGES]) + numbers[IN_USE]
     numbers[ROWS] += row
-    return found
+    return drops

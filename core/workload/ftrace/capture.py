@@ -1,7 +1,7 @@
 """A capture of a real kernel, ftrace text, as an mm event table.
 
-Chunks of text become records (`ftrace_lines`), and records rows (`ftrace_state`,
-`ftrace_frames`). A row takes 27 bytes of memory, the text none: 2 GB of it needs less than 1 GB.
+Chunks of text become records (lines.py), and records become rows (state.py, frames.py). A row takes
+27 bytes of memory, and the text is not kept: 2 GB of text need less than 1 GB of memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.workload.ftrace.memory import UNKNOWN_FRAMES, Memory, memory_seen
 from core.workload.ftrace.state import KernelState
 from core.workload.text import Progress, TraceError, read_chunks
 
-#: What an import counted, by name, where it is in the kernel's frames.
+#: The counts of an import by name: their places in the numbers of `KernelState`.
 _COUNTED = {
     "insertions": frames.INSERTIONS,
     "inserted_pages": frames.INSERTED_PAGES,
@@ -39,12 +39,12 @@ _COUNTED = {
 
 
 class Imported(NamedTuple):
-    """An imported capture, and what was seen on the way."""
+    """An imported capture, and what its import counted and warns of."""
 
     events: Events
-    accesses: Accesses | None  # if they were asked for
-    counts: dict[str, int]  # of what was used
-    unused: dict[str, int]  # events that an import has no use for, by name
+    accesses: Accesses | None  # if they are asked for
+    counts: dict[str, int]  # what was imported, by name
+    unused: dict[str, int]  # events that an import does not use, by name
     warnings: list[str]  # what the user should know
 
 
@@ -62,13 +62,13 @@ def import_ftrace(
     paths
         The parts in the order of time, each plain, gzip or zstd.
     memory
-        The traced machine's; by default 4 KiB pages around the frames that the trace names.
+        The traced machine's memory; by default 4 KiB pages around the frames that the trace names.
     source
-        What the table says of itself.
+        Where the table comes from, in words.
     progress
-        Called with the bytes read of all files, and their size.
+        Called with the bytes read so far of all files together, and with their size.
     with_accesses
-        Whether to make an access trace too, what a front end reads.
+        Whether to make an access trace too, for the front end.
 
     Raises
     ------
@@ -80,29 +80,31 @@ def import_ftrace(
     kernel = KernelState(given.first_frame, given.frames, given.page_size)
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in SCHEMA.names}
     known = []
-    asked = AccessState(given.first_frame, given.frames, given.page_size) if with_accesses else None
+    access_state = (
+        AccessState(given.first_frame, given.frames, given.page_size) if with_accesses else None
+    )
     parts = []
     for _, text in read_chunks(paths, progress):
         records = parser.parse(text)
         rows, learnt = kernel.advance(records)
-        if asked is not None:
-            parts.append(asked.advance(records))
+        if access_state is not None:
+            parts.append(access_state.advance(records))
         known.append(learnt)
         for number, field in enumerate(SCHEMA):
             columns[field.name].append(rows[:, number].astype(field.type.to_pandas_dtype()))
     names = ", ".join(os.fspath(path) for path in paths)
     numbers = kernel.numbers
     if numbers[frames.ROWS] == 0:
-        raise TraceError(_nothing(names, parser))
+        raise TraceError(_nothing(parser), file=names)
     together = {name: np.concatenate(columns.pop(name)) for name in SCHEMA.names}
     learnt = np.concatenate(known)
     together["flags"][learnt[:, 0]] = learnt[:, 1]
     warnings = _warnings(names, parser, numbers)
     if memory is None:
-        seen = numbers[frames.HIGH_FRAME] > 0
+        has_frames = numbers[frames.HIGH_FRAME] > 0
         low, high = int(numbers[frames.LOW_FRAME]), int(numbers[frames.HIGH_FRAME])
         memory = memory_seen(low, high, 4096)
-        memory = memory if seen else Memory(0, 32, 4096)
+        memory = memory if has_frames else Memory(0, 32, 4096)
         warnings.append(
             f"{names}: nothing beside it tells the memory: taken as {memory.frames} frames from "
             f"{memory.first_frame:#x} on, of 4096 bytes, which is where its frames lie"
@@ -113,7 +115,9 @@ def import_ftrace(
         together, page_size=memory.page_size, data_pages=memory.frames, source=source, name=names
     )
     shift = memory.first_frame - given.first_frame
-    accesses = None if asked is None else _accesses(asked, parts, memory, shift, source)
+    accesses = (
+        None if access_state is None else _accesses(access_state, parts, memory, shift, source)
+    )
     if accesses is not None:
         check_accesses(accesses, names)
     counts = {name: int(numbers[place]) for name, place in _COUNTED.items()}
@@ -122,15 +126,17 @@ def import_ftrace(
 
 
 def _accesses(
-    asked: AccessState,
+    access_state: AccessState,
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
     memory: Memory,
     shift: int,
     source: str,
 ) -> Accesses:
-    """Return the rows of all chunks but those of allocations that became page cache.
+    """Return the access trace: the rows of all chunks but those of allocations of page cache.
 
-    `shift` is the memory's first frame in the frames that were asked for.
+    `parts` has the rows and the dropped rows of each chunk, as `AccessState.advance` returns them.
+    `shift` is the number of the memory's first frame, counted from the first frame of
+    `access_state`.
     """
     rows = np.concatenate([rows for rows, _ in parts])
     keep = np.ones(rows.shape[0], dtype=np.bool_)
@@ -141,7 +147,7 @@ def _accesses(
         for number, field in enumerate(ACCESS_SCHEMA)
     }
     low, high = memory.watermarks()
-    free_pages = int(asked.numbers[FREE_AT_START]) or memory.free_pages or memory.frames
+    free_pages = int(access_state.numbers[FREE_AT_START]) or memory.free_pages or memory.frames
     free_pages = min(free_pages, memory.frames)
     given = (columns["op"] == GIVE) & (columns["handle"] >= BOOT_HANDLE)
     columns["handle"][given] -= shift
@@ -153,14 +159,15 @@ def _accesses(
         low_pages=low,
         high_pages=high,
         source=source,
-        free_ranges=_free_ranges(asked.began[shift : shift + memory.frames], free_pages),
+        free_ranges=_free_ranges(access_state.began[shift : shift + memory.frames], free_pages),
     )
 
 
 def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, int], ...]:
-    """Return the frames that were free when a trace began, as (first, end).
+    """Return the ranges (first, end) of the frames that were free when a trace began.
 
-    Of those that it never names, the last ones are taken as free, as many as there must be.
+    `began` says it for the frames that the trace names. Of the other frames, as many of the last
+    ones are taken as free as `free_pages` needs.
     """
     free = np.zeros(began.size + 2, dtype=np.int8)
     free[1:-1] = began == FREE_THEN
@@ -172,31 +179,30 @@ def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, 
     return tuple(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _nothing(names: str, parser: lines.LineParser) -> str:
+def _nothing(parser: lines.LineParser) -> str:
+    """Return why a trace without a row cannot be imported."""
     if parser.others:
-        seen = ", ".join(list(parser.others)[:5])
+        names = ", ".join(list(parser.others)[:5])
         return (
-            f"{names}: no event of the page cache or of tagged pages in it, only {seen}: "
+            f"no event of the page cache or of tagged pages in it, only {names}: "
             "sweep trace record sets up those that are needed"
         )
-    return (
-        f"{names}: no line of it is an event: is it ftrace, trace-cmd report or perf script text?"
-    )
+    return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"
 
 
 def _warnings(names: str, parser: lines.LineParser, numbers: NDArray[np.int64]) -> list[str]:
-    """Return what was not as it should be, with how often and where first."""
-    seen = parser.counts
-    said = [
+    """Return what is wrong with a trace: how often, and where first."""
+    counts = parser.counts
+    warnings = [
         (
-            seen[lines.GARBAGE],
-            f"lines are no events, the first is line {seen[lines.FIRST_GARBAGE]}",
+            counts[lines.GARBAGE],
+            f"lines are no events, the first is line {counts[lines.FIRST_GARBAGE]}",
         ),
         (
-            seen[lines.INCOMPLETE],
-            f"events lack a field, the first in line {seen[lines.FIRST_INCOMPLETE]}",
+            counts[lines.INCOMPLETE],
+            f"events lack a field, the first in line {counts[lines.FIRST_INCOMPLETE]}",
         ),
-        (seen[lines.LOST_EVENTS], "events were lost while recording: counts are too low by them"),
+        (counts[lines.LOST_EVENTS], "events were lost while recording: counts are too low by them"),
         (
             numbers[frames.CLOCK_STEPS],
             f"times the clock stepped back, by {numbers[frames.LARGEST_STEP_NS] / 1e9:.3g} s at "
@@ -221,4 +227,4 @@ def _warnings(names: str, parser: lines.LineParser, numbers: NDArray[np.int64]) 
             "samples of /proc/kpageflags count other tagged pages than the events",
         ),
     ]
-    return [f"{names}: {count:,} {what}" for count, what in said if count]
+    return [f"{names}: {count:,} {what}" for count, what in warnings if count]

@@ -1,7 +1,8 @@
 """Frames of a traced kernel: which are tagged, and the rows of mm events that say so.
 
-Kernels take `rows` to write to, `frames` [frame], `groups` [frame // 32] (its tagged frames) and
-`numbers`; each that writes rows returns the next one's place.
+The functions share four arrays: `rows`, which they write to; `frames` [frame], the state of each
+frame; `groups` [frame // 32], how many tagged frames each group has; and `numbers`. A function that
+writes rows takes the place of the next row, and returns it as it is after them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from core.jit import kernel, wide
 from core.workload.ftrace.words import GFP_ATOMIC, GFP_MOVABLE, GFP_TAGGED
 
 STRUCT_PAGE_BYTES = 64
-#: From here on a frame is none: an allocation that failed has -1, of which 63 bits are kept.
+#: No frame has this number or a higher one. An allocation that failed is traced with the frame
+#: number -1, of which the parser keeps 63 bits.
 NO_FRAME = 1 << 52
-# Elements of `numbers`: what is remembered, and what is counted.
+# Elements of `numbers`: first the state of the import, then its counts.
 (
     VMEMMAP,
     LAST_TIME_NS,
@@ -72,7 +74,7 @@ def put(
     flags: int,
     numbers: NDArray[np.int64],
 ) -> int:
-    """Write a row of mm events at the time it is now."""
+    """Write a row of mm events at the time of the event that is read."""
     rows[row, 0] = numbers[LAST_TIME_NS] + numbers[MOVED_NS]
     rows[row, 1] = op
     rows[row, 2] = inode
@@ -107,8 +109,8 @@ def _untag(
 @kernel
 def _count_tagged(frame: int, pages: int, frames: NDArray[np.uint8]) -> int:
     tagged = 0
-    for one in range(frame, frame + pages):
-        if frames[one] == _TAGGED:
+    for page_frame in range(frame, frame + pages):
+        if frames[page_frame] == _TAGGED:
             tagged += 1
     return tagged
 
@@ -124,15 +126,15 @@ def allocate(
     groups: NDArray[np.int32],
     numbers: NDArray[np.int64],
 ) -> int:
-    """Take frames into use; those that were tagged until now were freed unseen."""
+    """Note that frames are allocated; those that are still tagged were freed without an event."""
     row = free(frame, order, False, rows, row, frames, groups, numbers)
     if flags & TAGGED:
         numbers[TAGGED_ALLOCATIONS] += 1
         row = put(rows, row, ALLOC, 0, 0, order, frame, flags, numbers)
-    for one in range(frame, frame + (1 << order)):
-        frames[one] = _USED
+    for page_frame in range(frame, frame + (1 << order)):
+        frames[page_frame] = _USED
         if flags & TAGGED:
-            _tag(one, frames, groups, numbers)
+            _tag(page_frame, frames, groups, numbers)
     return row
 
 
@@ -147,26 +149,29 @@ def free(
     groups: NDArray[np.int32],
     numbers: NDArray[np.int64],
 ) -> int:
-    """End the tags of frames, in one row if all of them had some."""
+    """Note that frames are free, in one row if all of them were tagged, else a row for each.
+
+    `seen` says that the trace has an event of it.
+    """
     pages = 1 << order
     tagged = _count_tagged(frame, pages, frames)
     if tagged == pages:
         row = put(rows, row, FREE, 0, 0, order, frame, 0, numbers)
-    for one in range(frame, frame + pages):
-        if frames[one] == _TAGGED:
+    for page_frame in range(frame, frame + pages):
+        if frames[page_frame] == _TAGGED:
             if tagged < pages:
-                row = put(rows, row, FREE, 0, 0, 0, one, 0, numbers)
-            _untag(one, frames, groups, numbers)
-        if seen and frames[one] == _UNSEEN:
+                row = put(rows, row, FREE, 0, 0, 0, page_frame, 0, numbers)
+            _untag(page_frame, frames, groups, numbers)
+        if seen and frames[page_frame] == _UNSEEN:
             numbers[UNKNOWN_FREED] += 1
-        frames[one] = _FREED
+        frames[page_frame] = _FREED
     numbers[FREED_TAGGED if seen else MISSED_FREES] += tagged
     return row
 
 
 @kernel
 def frame_of(pointer: int, first_frame: int, numbers: NDArray[np.int64]) -> int:
-    """Return the frame of a ``struct page``, once it is known where the array of them begins."""
+    """Return the frame of a ``struct page``; `numbers` must have the start of their array."""
     return wide((pointer - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES) - first_frame
 
 
@@ -174,7 +179,11 @@ def frame_of(pointer: int, first_frame: int, numbers: NDArray[np.int64]) -> int:
 def flags_of(
     frame: int, order: int, gfp: int, pointer: int, first_frame: int, numbers: NDArray[np.int64]
 ) -> int:
-    """Return an allocation's flags; `pointer` is of the page just cleared with its tags, or 0."""
+    """Return the flags of an allocation.
+
+    `pointer` is the ``struct page`` of the page that was cleared just before together with its
+    tags, or 0 if there is none.
+    """
     flags = 0
     if pointer != 0:
         if numbers[VMEMMAP] == 0 and order == 0 and gfp & GFP_TAGGED:
@@ -202,7 +211,7 @@ def map_tagged(
     groups: NDArray[np.int32],
     numbers: NDArray[np.int64],
 ) -> int:
-    """Tag the frames that are being mapped so, if they are not tagged yet."""
+    """Tag frames that a program maps as tagged, unless they are already."""
     for frame in range(first, first + pages):
         if frame < 0 or frame >= frames.size:
             numbers[OUTSIDE] += 1
@@ -222,7 +231,7 @@ def copy_tags(
     groups: NDArray[np.int32],
     numbers: NDArray[np.int64],
 ) -> int:
-    """A page is copied: by compaction, or on write."""
+    """Note that a page is copied to a frame together with its tags."""
     if min(source, frame) < 0 or max(source, frame) >= frames.size:
         numbers[OUTSIDE] += 1
     elif frames[source] == _TAGGED and frames[frame] != _TAGGED:

@@ -1,7 +1,8 @@
-"""Lines of ftrace text as records of numbers: what each event is, when, whose, and its fields.
+"""Turns lines of ftrace text into records of numbers: an event's kind, time, task and fields.
 
-Three forms are read: tracefs's `trace` and `trace_pipe`, ``trace-cmd report`` and ``perf script``.
-All write ``task-pid [cpu] … seconds.fraction: [system:]event: fields``, and differ before it.
+Three forms of text are read: tracefs's `trace` and `trace_pipe`, ``trace-cmd report``, and
+``perf script``. A line of each is ``task-pid [cpu] … seconds.fraction: [system:]event: fields``;
+they differ in what stands between the CPU and the time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.jit import entry, kernel, wide
+from core.machine import MAX_ORDER
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
@@ -23,6 +25,7 @@ from core.workload.ftrace.words import (
     FLAG_TABLE,
     FLAGS,
     HASH_BITS,
+    HASH_FACTOR,
     INO,
     KEY_TABLE,
     KSWAPD_WORD,
@@ -34,8 +37,10 @@ from core.workload.ftrace.words import (
 
 _SPACE, _TAB, _NEWLINE = ord(" "), ord("\t"), ord("\n")
 _ZERO, _NINE, _COLON, _DOT, _EQUALS, _BAR = (ord(sign) for sign in "09:.=|")
+_OPEN_BRACKET, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS = (ord(sign) for sign in "[()")
+_LETTER_A, _LETTER_F, _LETTER_X, _HYPHEN, _HASH_SIGN = (ord(sign) for sign in "afx-#")
 
-#: Other events that are told apart, by name.
+#: So many events that an import does not use are counted by name.
 OTHERS = 256
 # Elements of `counts`.
 LINES, GARBAGE, FIRST_GARBAGE, INCOMPLETE, FIRST_INCOMPLETE, LOST_EVENTS, OTHER_NAMES, SKIPPED = (
@@ -55,7 +60,7 @@ class Records(NamedTuple):
 
 
 class LineParser:
-    """Lines into records, and counts of what could not be used."""
+    """Turns lines into records, and counts what could not be used."""
 
     def __init__(self) -> None:
         self.others: dict[str, int] = {}
@@ -73,7 +78,7 @@ class LineParser:
         kswapd = np.empty(most, dtype=np.bool_)
         fields = np.empty((most, FIELDS), dtype=np.int64)
         places = np.zeros((OTHERS, 2), dtype=np.int64)
-        found = _parse(
+        record_count = _parse(
             signs,
             *(EVENT_TABLE, KEY_TABLE, FLAG_TABLE, NEEDED_TABLE),
             kind,
@@ -88,7 +93,7 @@ class LineParser:
             first, end = places[number]
             self._names.append(text[first:end].decode(errors="replace"))
         self.others = dict(zip(self._names, self._numbers.tolist(), strict=False))
-        end = slice(found)
+        end = slice(record_count)
         return Records(kind[end], time_ns[end], pid[end], kswapd[end], line[end], fields[end])
 
 
@@ -107,7 +112,7 @@ def _is_digit(sign: int) -> bool:
 
 @kernel
 def _stamp(signs: NDArray[np.uint8], first: int, end: int) -> int:
-    """Return where the colon after the line's time is, or ABSENT."""
+    """Return the place of the colon after the line's time, or ABSENT."""
     for at in range(first + 8, end - 1):
         if wide(signs[at]) != _COLON or wide(signs[at + 1]) != _SPACE:
             continue
@@ -147,15 +152,15 @@ def _nanoseconds(signs: NDArray[np.uint8], colon: int) -> int:
 
 @kernel
 def _pid(signs: NDArray[np.uint8], first: int, colon: int) -> int:
-    """Return the task's number: before the last ``[cpu]``, and a ``(tgid)`` if there is one."""
+    """Return the task's number, which stands before the last ``[cpu]`` and any ``(tgid)``."""
     at = colon
-    while at > first and wide(signs[at]) != 91:  # [
+    while at > first and wide(signs[at]) != _OPEN_BRACKET:
         at -= 1
     at -= 1
     while at > first and wide(signs[at]) in (_SPACE, _TAB):
         at -= 1
-    if wide(signs[at]) == 41:  # )
-        while at > first and wide(signs[at]) != 40:
+    if wide(signs[at]) == _CLOSE_PARENTHESIS:
+        while at > first and wide(signs[at]) != _OPEN_PARENTHESIS:
             at -= 1
         at -= 1
         while at > first and wide(signs[at]) in (_SPACE, _TAB):
@@ -181,10 +186,10 @@ def _starts(signs: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8]
 
 @kernel
 def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -> int:
-    """Return a number, hexadecimal if it says so or is known to be; ABSENT if it is none."""
+    """Return a number, which is hexadecimal if it begins with 0x too, or ABSENT if it is none."""
     at = first
     base = 16 if hexadecimal else 10
-    if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) == 120:
+    if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) == _LETTER_X:
         base = 16
         at += 2
     if at == end:
@@ -194,11 +199,11 @@ def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -
         sign = wide(signs[place])
         if _is_digit(sign):
             digit = sign - _ZERO
-        elif base == 16 and 97 <= sign <= 102:
-            digit = sign - 87
+        elif base == 16 and _LETTER_A <= sign <= _LETTER_F:
+            digit = sign - _LETTER_A + 10
         else:
-            # A range such as 0-4095 begins where it begins; anything else is no number.
-            return value if sign == 45 and place > at else ABSENT
+            # Of a range such as 0-4095 the first number counts; anything else is no number.
+            return value if sign == _HYPHEN and place > at else ABSENT
         # A pointer keeps its lower 63 bits.
         if base == 16:
             value = (value & 0x07FF_FFFF_FFFF_FFFF) << 4 | digit
@@ -220,17 +225,17 @@ def _device(signs: NDArray[np.uint8], first: int, end: int) -> int:
 
 @kernel
 def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64]) -> int:
-    """Return the bits of ``GFP_A|__GFP_B`` that matter."""
+    """Return the bits of ``GFP_A|__GFP_B`` that an import uses."""
     bits = 0
     value = wide(0)
     for at in range(first, end + 1):
         if at == end or wide(signs[at]) == _BAR:
-            found = _find(table, value)
-            if found != ABSENT:
-                bits |= found
+            bit = _find(table, value)
+            if bit != ABSENT:
+                bits |= bit
             value = wide(0)
         else:
-            value = value * 131 + wide(signs[at]) & HASH_BITS
+            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
     return bits
 
 
@@ -247,14 +252,14 @@ def _fill(
     """Read ``key=value`` and ``key value`` pairs into `fields`."""
     hex_inode = kind in (ADD, DELETE, FAULT)
     at = first
-    waiting = ABSENT  # a key that stood alone
+    waiting = ABSENT  # the key before this word, if it had no =
     while at < end:
         while at < end and wide(signs[at]) in (_SPACE, _TAB):
             at += 1
         start = at
         value = wide(0)
         while at < end and wide(signs[at]) not in (_SPACE, _TAB, _EQUALS):
-            value = value * 131 + wide(signs[at]) & HASH_BITS
+            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
             at += 1
         key = waiting
         if at < end and wide(signs[at]) == _EQUALS:
@@ -304,7 +309,7 @@ def _note_other(
 def _note_no_event(
     signs: NDArray[np.uint8], first: int, end: int, counts: NDArray[np.int64]
 ) -> None:
-    """Count a line without a time: a comment, lost events, nothing, or garbage."""
+    """Count a line without a time: a comment, a note of lost events, a blank line, or garbage."""
     for at in range(first, end):
         if _starts(signs, at, end, LOST_WORD):
             number = wide(0)
@@ -315,7 +320,7 @@ def _note_no_event(
                     break
             counts[LOST_EVENTS] += max(1, number)
             return
-    if first == end or wide(signs[first]) == 35:  # #
+    if first == end or wide(signs[first]) == _HASH_SIGN:
         return
     counts[GARBAGE] += 1
     if counts[FIRST_GARBAGE] == 0:
@@ -360,14 +365,14 @@ def _parse(
         name = at
         value = wide(0)
         while at < end and not (wide(signs[at]) == _COLON and wide(signs[at - 1]) != _COLON):
-            value = value * 131 + wide(signs[at]) & HASH_BITS
+            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
             at += 1
         if at + 1 < end and wide(signs[at + 1]) not in (_SPACE, _TAB):  # perf's system:event
             at += 1
             name = at
             value = wide(0)
             while at < end and wide(signs[at]) != _COLON:
-                value = value * 131 + wide(signs[at]) & HASH_BITS
+                value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
                 at += 1
         kind = _find(events, value)
         if kind == ABSENT:
@@ -377,7 +382,7 @@ def _parse(
         _fill(signs, at + 1, end, kind, keys, flags, fields[record])
         if kind in (ADD, DELETE) and fields[record, ORDER] == ABSENT:
             fields[record, ORDER] = 0  # kernels before large folios
-        complete = fields[record, ORDER] <= 13 or kind == REFAULT
+        complete = fields[record, ORDER] <= MAX_ORDER or kind == REFAULT
         for field in range(FIELDS):
             complete = complete and (not needed[kind, field] or fields[record, field] != ABSENT)
         if not complete:

@@ -1,4 +1,4 @@
-"""The memory of a traced machine: what its own files say, or what its trace shows of it."""
+"""The memory of a traced machine, as its own files describe it or as its trace shows it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ from typing import NamedTuple
 from core.workload.text import TraceError
 
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
-#: Frames that are looked at where nothing says how many there are: 256 GiB of 4 KiB pages.
+#: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
 UNKNOWN_FRAMES = 1 << 26
-#: Memory begins and ends at a multiple of so many frames where only the trace tells: 128 MiB.
+#: Where only the trace tells, memory begins and ends at a multiple of so many frames: 128 MiB.
 ROUND_FRAMES = 1 << 15
 
 
 class Memory(NamedTuple):
-    """The tagged region: its first frame, its frames, the size of a page; and, in pages, what was
-    free when the recording began and the watermarks (0: not known).
-    """
+    """The memory of a machine, as a range of frames."""
 
     first_frame: int
     frames: int
-    page_size: int
-    free_pages: int = 0
-    low_pages: int = 0
+    page_size: int  # bytes
+    free_pages: int = 0  # when the recording began; 0: not known
+    low_pages: int = 0  # watermarks; 0: not known
     high_pages: int = 0
 
     def watermarks(self) -> tuple[int, int]:
-        """Return (low, high): as told, or those that Linux sets for so much memory."""
+        """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
         if self.high_pages:
             return self.low_pages, self.high_pages
         # init_per_zone_wmark_min: the root of 16 times the memory in KiB, and a quarter above.
@@ -45,19 +43,19 @@ def meta_beside(trace: str | os.PathLike[str]) -> Path | None:
     path = Path(trace)
     stem = re.sub(r"(\.ftrace)?(\.(txt|dat|trace|report))?(\.(gz|zst))?$", "", path.name)
     for suffix in _SUFFIXES:
-        found = path.with_name(stem + suffix)
-        if found.is_file():
-            return found
+        archive = path.with_name(stem + suffix)
+        if archive.is_file():
+            return archive
     return None
 
 
 def read_memory(meta: str | os.PathLike[str]) -> Memory:
-    """Return the memory that a recording's archive tells of: /proc/zoneinfo and the page size.
+    """Return the memory that a recording's archive describes by /proc/zoneinfo and its page size.
 
     Raises
     ------
     TraceError
-        When it is no such archive.
+        When the file is no archive of a recording, or lacks a populated zone.
     """
     name = os.fspath(meta)
     texts: dict[str, str] = {}
@@ -70,26 +68,31 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
                     if file is not None:
                         texts.setdefault(base, file.read().decode(errors="replace"))
     except (OSError, EOFError, tarfile.TarError) as error:
-        raise TraceError(f"{name}: no archive of a recording: {error}") from None
+        raise TraceError(f"no archive of a recording: {error}", file=name) from None
     words = ("free", "low", "high", "spanned", "present", "start_pfn:")
     zones = []
     for zone in re.split(r"\bzone\s", texts.get("zoneinfo", ""))[1:]:
-        found = [re.search(rf"\b{word}\s+(\d+)", zone) for word in words]
-        zones.append([int(one.group(1)) if one else 0 for one in found])
+        matches = [re.search(rf"\b{word}\s+(\d+)", zone) for word in words]
+        zones.append([int(match.group(1)) if match else 0 for match in matches])
     populated = [zone for zone in zones if zone[4]]
     ranges = [(zone[5], zone[5] + zone[3]) for zone in populated]
     if not ranges:
-        raise TraceError(f"{name}: has no /proc/zoneinfo with a populated zone")
+        raise TraceError("has no /proc/zoneinfo with a populated zone", file=name)
     first = min(start for start, _ in ranges)
-    told = texts.get("page_size", texts.get("pagesize", "4096"))
-    size = int("".join(re.findall(r"\d", told)) or 0) * (1024 if "kB" in told else 1)
+    page_size_text = texts.get("page_size", texts.get("pagesize", "4096"))
+    size = int("".join(re.findall(r"\d", page_size_text)) or 0) * (
+        1024 if "kB" in page_size_text else 1
+    )
     if size < 4096 or size & (size - 1):
-        raise TraceError(f"{name}: {told.strip()!r} is no page size")
+        raise TraceError(f"{page_size_text.strip()!r} is no page size", file=name)
     free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
     return Memory(first, max(end for _, end in ranges) - first, size, free, low, high)
 
 
 def memory_seen(low: int, high: int, page_size: int) -> Memory:
-    """Return the memory that the frames of a trace lie in, from the lowest to the highest."""
+    """Return the memory that holds the frames from `low` up to but not with `high`.
+
+    It begins and ends at multiples of `ROUND_FRAMES`.
+    """
     first = low // ROUND_FRAMES * ROUND_FRAMES
     return Memory(first, -(-high // ROUND_FRAMES) * ROUND_FRAMES - first, page_size)

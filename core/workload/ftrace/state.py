@@ -1,4 +1,4 @@
-"""What a kernel's events did, one after the other: records of ftrace into rows of mm events.
+"""Turns records of ftrace into rows of mm events: what the traced kernel did, event by event.
 
 The rules, each seen in captures of Linux 6.12 (a field's meaning is the tracepoint's own):
 
@@ -6,12 +6,12 @@ The rules, each seen in captures of Linux 6.12 (a field's meaning is the tracepo
   task, is a store; any other is truncation, an invalidate.
 * Tagged are the frames of a ``__GFP_ZEROTAGS`` (``__GFP_TAGGED``) allocation, those that
   ``mte_sync_tags`` names, and the target of ``copy_highpage`` from a tagged frame: compaction and
-  copy-on-write allocate without an event of their own. A free ends it.
-* A pointer to a ``struct page`` (64 bytes) becomes a frame once a ``tag_clear_highpage`` came just
-  before its ``mm_page_alloc``.
-* The workingset bit of an evicted folio is bit 1 of the shadow value that its refault shows; a
-  folio that never refaults has it if it refaulted before, in that residency, which the pages of a
-  folio that is split inherit.
+  copy-on-write allocate without an event of their own. A free ends the tags.
+* A pointer to a ``struct page`` (64 bytes) tells its frame as soon as the array of these structures
+  is located: by the first ``tag_clear_highpage`` that comes just before its ``mm_page_alloc``.
+* The workingset bit of an evicted folio is bit 1 of the shadow value that its refault shows. Where
+  an evicted folio never refaults, the bit is set if the folio came into memory by a refault; the
+  pages of a folio that is split inherit this.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from core.events import INVALIDATE, RESTORE, STORE, WORKINGSET
 from core.jit import entry, kernel, wide
+from core.machine import MAX_ORDER
 from core.workload.ftrace.frames import (
     CLOCK_STEPS,
     COLUMNS,
@@ -72,25 +73,36 @@ from core.workload.ftrace.words import (
     DEV,
     FLAGS,
     FRAME,
+    INDEX,
     INO,
     MARK,
+    OFFSET_BYTES,
     ORDER,
     PAGE_ALLOC,
     PAGE_FREE,
-    PLACE,
+    POINTER,
+    PTE,
+    PTES,
     RECLAIM_BEGIN,
     RECLAIM_END,
     REFAULT,
+    SAMPLED_GROUPS,
+    SAMPLED_PAGES,
+    SHADOW,
+    SOURCE_POINTER,
     SYNC_TAGS,
     TAG_CLEAR,
 )
 
-#: Buffers of several CPUs are merged to within so much; a longer step back is the clock's.
+#: The buffers of several CPUs are merged with an error of so much; a longer step back is the
+#: clock's.
 JITTER_NS = 1_000_000
+#: The most pages that one mte_sync_tags is taken to name.
+_MOST_SYNCED_PAGES = 1 << MAX_ORDER
 
 
 class KernelState:
-    """All that is remembered of the traced kernel between two chunks of its trace."""
+    """The state of the traced kernel between two chunks of its trace."""
 
     def __init__(self, first_frame: int, frames: int, page_size: int) -> None:
         self.first_frame = first_frame
@@ -107,34 +119,34 @@ class KernelState:
         self._cleared = Dict.empty(types.int64, types.int64)
 
     def advance(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the rows of the records, and (row, workingset) of stores known only now.
+        """Return the rows of the records, and (row, workingset) of earlier stores.
 
-        The times of the records are put right.
+        Only these records show whether the folios of those stores were workingset. The times of
+        the records are changed in place so that time never goes backwards.
         """
         large = np.isin(records.kind, (PAGE_ALLOC, PAGE_FREE)) & (records.fields[:, ORDER] > 0)
         parts = int((1 << records.fields[large, ORDER]).sum())
-        synced = records.fields[records.kind == SYNC_TAGS, PLACE]
-        parts += int(np.clip(synced, 0, 1 << 13).sum())
+        synced = records.fields[records.kind == SYNC_TAGS, PTES]
+        parts += int(np.clip(synced, 0, _MOST_SYNCED_PAGES).sum())
         rows = np.zeros((2 * records.kind.size + 2 * parts, COLUMNS), dtype=np.int64)
         known = np.empty((records.kind.size, 2), dtype=np.int64)
         before = int(self.numbers[ROWS])
-        found = _advance(
+        learnt = _advance(
             *records,
             *(self.first_frame, self.page_shift, self.numbers, self._frames, self._groups),
             *(self._inode_of, self._pages, self._reclaims, self._added, self._cleared),
             *(rows, known),
         )
-        return rows[: int(self.numbers[ROWS]) - before], known[:found]
-
-    @property
-    def files(self) -> int:
-        """Distinct files seen."""
-        return len(self._inode_of)
+        return rows[: int(self.numbers[ROWS]) - before], known[:learnt]
 
 
 @kernel
 def _note_time(time_ns: int, line: int, numbers: NDArray[np.int64]) -> None:
-    """Keep time from going backwards: a little by standing still, a clock's step by moving on."""
+    """Take in an event's time without letting time go backwards.
+
+    An event that is a little older than the one before it gets that one's time. After a longer step
+    back, which is the clock's, all times are moved on by as much.
+    """
     behind = numbers[LAST_TIME_NS] - time_ns
     if behind <= 0 or numbers[LAST_TIME_NS] == 0:
         numbers[LAST_TIME_NS] = time_ns
@@ -163,9 +175,10 @@ def _change_cache(
     pages_of: Any,
     added: Any,
 ) -> int:
-    """A folio enters the page cache, or leaves it; return the next row.
+    """Note that a folio enters or leaves the page cache; return the next row.
 
-    `pages_of` has for a page 1 + the row of its last store, and whether it refaulted since then.
+    `pages_of` holds two numbers for a page: in bit 0 whether it refaulted since its last store, and
+    above it 1 + the row of that store.
     """
     inode, index, end = page >> 32, page & 0xFFFF_FFFF, page + (1 << order)
     if kind == ADD:
@@ -175,15 +188,15 @@ def _change_cache(
         return put(rows, row, RESTORE, inode, index, order, 0, 0, numbers)
     if not reclaim:
         numbers[TRUNCATED_FOLIOS] += 1
-        for one in range(page, end):
-            if one in pages_of:
-                del pages_of[one]
+        for folio_page in range(page, end):
+            if folio_page in pages_of:
+                del pages_of[folio_page]
         return put(rows, row, INVALIDATE, inode, index, order, 0, 0, numbers)
     numbers[RECLAIMED_FOLIOS] += 1
     numbers[RECLAIMED_PAGES] += 1 << order
     flags = WORKINGSET if page in pages_of and pages_of[page] & 1 else 0
-    for one in range(page, end):
-        pages_of[one] = wide((first_row + row + 1) << 1)
+    for folio_page in range(page, end):
+        pages_of[folio_page] = wide((first_row + row + 1) << 1)
     return put(rows, row, STORE, inode, index, order, 0, flags, numbers)
 
 
@@ -191,16 +204,16 @@ def _change_cache(
 def _refault(
     page: int, order: int, shadow: int, known: NDArray[np.int64], learnt: int, pages_of: Any
 ) -> int:
-    """A folio that was just inserted refaults: its last store's workingset bit is known now."""
-    for one in range(page, page + (1 << order)):
+    """Note that the folio just inserted refaults, which tells its last store's workingset bit."""
+    for folio_page in range(page, page + (1 << order)):
         before = wide(0)
-        if one in pages_of:
-            before = wide(pages_of[one])
-        if one == page and before > 1:
+        if folio_page in pages_of:
+            before = wide(pages_of[folio_page])
+        if folio_page == page and before > 1:
             known[learnt, 0] = (before >> 1) - 1
             known[learnt, 1] = shadow >> 1 & 1
             learnt += 1
-        pages_of[one] = before | 1
+        pages_of[folio_page] = before | 1
     return learnt
 
 
@@ -235,7 +248,7 @@ def _advance(
         if kind in (RECLAIM_BEGIN, RECLAIM_END):
             reclaims[pid] = wide(kind == RECLAIM_BEGIN)
         elif kind in (ADD, DELETE):
-            index = wide(field[PLACE]) >> page_shift
+            index = wide(field[OFFSET_BYTES]) >> page_shift
             if index & ((1 << order) - 1) or index >= 1 << 32:
                 numbers[MISALIGNED] += 1
                 continue
@@ -252,12 +265,13 @@ def _advance(
             page = wide(-1)
             if pid in added:
                 page = wide(added[pid]) >> 4
-            if page < 0 or page & 0xFFFF_FFFF != field[PLACE]:
+            if page < 0 or page & 0xFFFF_FFFF != field[INDEX]:
                 numbers[UNMATCHED_REFAULTS] += 1
                 continue
-            learnt = _refault(page, wide(added[pid]) & 15, order, known, learnt, pages_of)
+            folio_order, shadow = wide(added[pid]) & 15, wide(field[SHADOW])
+            learnt = _refault(page, folio_order, shadow, known, learnt, pages_of)
         elif kind == TAG_CLEAR:
-            cleared[pid] = wide(field[FRAME])
+            cleared[pid] = wide(field[POINTER])
         elif kind in (PAGE_ALLOC, PAGE_FREE):
             frame = wide(field[FRAME]) - first_frame
             if wide(field[FRAME]) >= NO_FRAME:
@@ -279,18 +293,18 @@ def _advance(
                 flags = flags_of(frame, order, gfp, pointer, first_frame, numbers)
                 row = allocate(frame, order, flags, rows, row, frames, groups, numbers)
         elif kind == SYNC_TAGS:
-            first = ((wide(field[FRAME]) & 0xFFFF_FFFF_FFFF) >> page_shift) - first_frame
-            pages = min(1 << 13, max(1, wide(field[PLACE])))
+            first = ((wide(field[PTE]) & 0xFFFF_FFFF_FFFF) >> page_shift) - first_frame
+            pages = min(_MOST_SYNCED_PAGES, max(1, wide(field[PTES])))
             row = map_tagged(first, pages, rows, row, frames, groups, numbers)
         elif kind == COPY_PAGE and numbers[VMEMMAP] == 0:
             numbers[NO_BASE] += 1
         elif kind == COPY_PAGE:
-            source = frame_of(wide(field[PLACE]), first_frame, numbers)
-            frame = frame_of(wide(field[FRAME]), first_frame, numbers)
+            source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
+            frame = frame_of(wide(field[POINTER]), first_frame, numbers)
             row = copy_tags(source, frame, rows, row, frames, groups, numbers)
-        elif kind == MARK and field[FRAME] != ABSENT and field[PLACE] != ABSENT:
+        elif kind == MARK and field[SAMPLED_PAGES] != ABSENT and field[SAMPLED_GROUPS] != ABSENT:
             numbers[SAMPLES] += 1
-            if field[FRAME] == numbers[TAGGED_NOW] and field[PLACE] == numbers[GROUPS_NOW]:
-                numbers[EQUAL_SAMPLES] += 1
+            if field[SAMPLED_PAGES] == numbers[TAGGED_NOW]:
+                numbers[EQUAL_SAMPLES] += field[SAMPLED_GROUPS] == numbers[GROUPS_NOW]
     numbers[ROWS] += row
     return learnt

@@ -1,4 +1,4 @@
-"""The words of a trace: events, fields and flags, and the numbers that stand for them."""
+"""The vocabulary of a trace: its events, fields and flags, and the numbers that stand for them."""
 
 from __future__ import annotations
 
@@ -47,41 +47,50 @@ _EVENTS = {
     "sched_process_exit": TASK_EXIT,
 }
 
-# Columns of `fields`; what an event lacks is ABSENT.
-DEV, INO, FRAME, PLACE, ORDER, FLAGS = range(6)
+# Columns of `fields`; a field that an event lacks is ABSENT. Three columns hold another thing for
+# each kind of event, and have a name for each. For example, column 2 is the FRAME of a page_alloc
+# and the POINTER to the ``struct page`` of a tag_clear.
+DEV, INO = 0, 1
+# Frame number; address of a ``struct page``; page table entry; free or tagged pages of a sample.
+FRAME = POINTER = PTE = SAMPLED_PAGES = 2
+# Place in the file in bytes, or in pages; ``struct page`` that is copied from; number of page table
+# entries; groups of 32 frames with a tagged one in a sample.
+OFFSET_BYTES = INDEX = SOURCE_POINTER = PTES = SAMPLED_GROUPS = 3
+ORDER = SHADOW = 4
+FLAGS = 5
 FIELDS = 6
 ABSENT = -1
 _KEYS = {
     "dev": DEV,
     "ino": INO,
     "pfn": FRAME,
-    "page": FRAME,
-    "folio": FRAME,
-    "nr_free_pages": FRAME,
-    "to": FRAME,
-    "pte": FRAME,
-    "tagged": FRAME,
-    "ofs": PLACE,
-    "from": PLACE,
-    "nr": PLACE,
-    "index": PLACE,
-    "g32": PLACE,
+    "page": POINTER,
+    "folio": POINTER,
+    "nr_free_pages": SAMPLED_PAGES,
+    "to": POINTER,
+    "pte": PTE,
+    "tagged": SAMPLED_PAGES,
+    "ofs": OFFSET_BYTES,
+    "from": SOURCE_POINTER,
+    "nr": PTES,
+    "index": INDEX,
+    "g32": SAMPLED_GROUPS,
     "order": ORDER,
-    "shadow": ORDER,
+    "shadow": SHADOW,
     "gfp_flags": FLAGS,
 }
 #: Fields without which an event of a kind cannot be used.
 _NEEDED = {
-    ADD: (DEV, INO, PLACE),
-    DELETE: (DEV, INO, PLACE),
+    ADD: (DEV, INO, OFFSET_BYTES),
+    DELETE: (DEV, INO, OFFSET_BYTES),
     PAGE_ALLOC: (FRAME, ORDER),
     PAGE_FREE: (FRAME, ORDER),
-    TAG_CLEAR: (FRAME,),
-    SYNC_TAGS: (FRAME,),
-    COPY_PAGE: (FRAME, PLACE),
-    REFAULT: (INO, PLACE, ORDER),
-    TOUCHED: (FRAME,),
-    FAULT: (DEV, INO, PLACE),
+    TAG_CLEAR: (POINTER,),
+    SYNC_TAGS: (PTE,),
+    COPY_PAGE: (POINTER, SOURCE_POINTER),
+    REFAULT: (INO, INDEX, SHADOW),
+    TOUCHED: (POINTER,),
+    FAULT: (DEV, INO, OFFSET_BYTES),
 }
 # Bits of the field FLAGS.
 GFP_TAGGED, GFP_ATOMIC, GFP_MOVABLE = 1, 2, 4
@@ -95,14 +104,16 @@ _FLAG_WORDS = {
     "__GFP_MOVABLE": GFP_MOVABLE,
 }
 
+#: A word's hash is computed sign by sign: hash * HASH_FACTOR + sign, of which these bits are kept.
+HASH_FACTOR = 131
 HASH_BITS = (1 << 48) - 1
 
 
 def word_hash(word: str) -> int:
-    """Return the number that stands for a word in kernels: 48 bits of it."""
+    """Return the hash by which compiled functions know a word, in 48 bits."""
     value = 0
     for sign in word.encode():
-        value = value * 131 + sign & HASH_BITS
+        value = value * HASH_FACTOR + sign & HASH_BITS
     return value
 
 

@@ -1,4 +1,8 @@
-"""What importers of requests share: files by number, bytes to pages, rows gathered in pieces."""
+"""What the importers of requests share.
+
+A `Collector` gathers requests piece by piece and turns their bytes into pages; `FileNumbers` and
+`TextKeys` number the files that they are for.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +19,28 @@ from core.jit import entry, wide
 from core.workload.requests.requests import MOST_PAGES, Requests
 from core.workload.text import TraceError
 
-#: Files are numbered in 32 bits, and a slot of the table holds the number above.
+#: Files are numbered in 32 bits, and a slot of the hash table holds the file's number plus 1.
 MOST_FILES = 2**32 - 1
-#: A number that is written as one writes it, and fits 64 bits with a sign.
+#: A number in its usual form (7, not 07 or +7) that fits 64 bits with a sign.
 _PLAIN_NUMBER = r"^(0|[1-9][0-9]{0,17})$"
 # Fibonacci hashing: the odd number nearest to 2**64 over the golden ratio.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
-#: The place of a row in its file, as an error names it.
-Where = Callable[[int], str]
+#: Returns the error for a row of a piece, by what is wrong with it; it names the row's place.
+ErrorAt = Callable[[int, str], TraceError]
 
 
 class ImportedRequests(NamedTuple):
-    """An imported trace of requests, and what was seen on the way."""
+    """An imported trace of requests, and what its import counted and warns of."""
 
     requests: Requests
-    counts: dict[str, int]  # of what was used
-    unused: dict[str, int]  # lines that an import has no use for, by kind
+    counts: dict[str, int]  # what was imported, by name
+    unused: dict[str, int]  # lines that ask for no page, by kind
     warnings: list[str]  # what the user should know
 
 
 class Collector:
-    """Requests in bytes, a piece of a file at a time, into `Requests` in pages.
+    """Gathers requests in bytes, a piece of a file at a time, and returns `Requests` in pages.
 
     Parameters
     ----------
@@ -55,8 +59,8 @@ class Collector:
         self._parts: list[tuple[NDArray[Any], ...]] = []
 
     @property
-    def found(self) -> bool:
-        """Whether there is any request yet."""
+    def has_requests(self) -> bool:
+        """Whether a request has been added."""
         return bool(self._parts)
 
     def add(
@@ -66,14 +70,22 @@ class Collector:
         offset_bytes: NDArray[np.int64],
         size_bytes: NDArray[np.int64],
         writes: NDArray[np.bool_],
-        where: Where,
+        error_at: ErrorAt,
     ) -> None:
-        """Take in requests: all [request], `file` a key of any kind, `where` for errors.
+        """Add a piece of requests.
+
+        Parameters
+        ----------
+        time_ns, file, offset_bytes, size_bytes, writes
+            Of each request [request]; `file` is any number that no other file has.
+        error_at
+            Makes the error for a request of this piece.
 
         Raises
         ------
         TraceError
-            When a request reaches beyond the pages that a file can have, or files beyond theirs.
+            When a request reaches beyond the pages that a file can have, or there are more files
+            than can be numbered.
         """
         if not time_ns.size:
             return
@@ -84,15 +96,16 @@ class Collector:
         far = (offset_bytes >= limit) | (size > limit - np.minimum(offset_bytes, limit))
         if far.any():
             row = int(np.argmax(far))
-            raise TraceError(
-                f"{where(row)}: {size_bytes[row]} bytes at {offset_bytes[row]} reach beyond "
-                f"{MOST_PAGES} pages of {self._page_size} bytes"
+            raise error_at(
+                row,
+                f"{size_bytes[row]} bytes at {offset_bytes[row]} reach beyond "
+                f"{MOST_PAGES} pages of {self._page_size} bytes",
             )
         first = offset_bytes // self._page_size
         pages = (offset_bytes + size - 1) // self._page_size - first + 1
         inode = self._files.number(file)
         if self._files.count > MOST_FILES:
-            raise TraceError(f"{where(0)}: more than {MOST_FILES} files")
+            raise error_at(0, f"more than {MOST_FILES} files")
         self._parts.append(
             (time_ns, inode, first.astype(np.uint32), pages.astype(np.uint32), writes)
         )
@@ -132,7 +145,7 @@ class FileNumbers:
 
     def number(self, keys: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Return the number of each key."""
-        # Half the slots stay free, so that a search is short: there is room before it begins.
+        # Half of the slots stay free, which keeps a search short, so the table grows before it.
         if self.count + keys.size > self._known.size:
             room = 1 << (self.count + keys.size - 1).bit_length()
             known = self._known[: self.count]
@@ -144,7 +157,8 @@ class FileNumbers:
 
     def _look_up(self, keys: NDArray[np.int64], count: int) -> tuple[NDArray[np.uint32], int]:
         numbers = np.empty(keys.size, dtype=np.uint32)
-        # Hashed here and not in the kernel: whole arrays wrap around in silence everywhere.
+        # Hashed here and not in `_number`: a product of whole arrays wraps around without a warning
+        # in plain Python too.
         mixed = keys.view(np.uint64) ^ (keys.view(np.uint64) >> np.uint64(32))
         bits = self._table.size.bit_length() - 1
         slots = ((mixed * _GOLDEN) >> np.uint64(64 - bits)).astype(np.int64)
@@ -161,7 +175,10 @@ def _number(
     count: int,
     numbers: NDArray[np.uint32],
 ) -> int:
-    """Number keys by open addressing; a slot holds a number and one, or 0. Return the count."""
+    """Fill `numbers` with the number of each key, by open addressing; return how many are known.
+
+    A slot of `table` holds a key's number plus 1, or 0 while it is free.
+    """
     last = table.size - 1
     for row in range(keys.size):
         key = wide(keys[row])
@@ -177,7 +194,7 @@ def _number(
 
 
 class TextKeys:
-    """Keys of files that are named by text: equal for equal text, and for no other."""
+    """Keys of files that are named by text: two names have one key if their text is equal."""
 
     def __init__(self) -> None:
         self._words: dict[bytes, int] = {}
@@ -193,5 +210,5 @@ class TextKeys:
         words = distinct.filter(pc.invert(plain)).to_pylist()
         known = self._words
         keys[~numeric] = [-1 - known.setdefault(word, len(known)) for word in words]
-        found: NDArray[np.int64] = keys[encoded.indices.to_numpy()]
-        return found
+        key_of_name: NDArray[np.int64] = keys[encoded.indices.to_numpy()]
+        return key_of_name

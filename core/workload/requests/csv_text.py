@@ -1,4 +1,4 @@
-"""A trace in comma-separated values: columns by name, or those of MSR Cambridge."""
+"""Imports traces in comma-separated values, with a header or in the form of MSR Cambridge."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from core.workload.requests.collector import Collector, ImportedRequests, TextKe
 from core.workload.requests.decimal_text import NEGATIVE, TOO_LARGE, parse_decimals
 from core.workload.text import Progress, TraceError, read_chunks
 
-#: What a column can be; the first two must be there.
+#: The columns that an import knows, by their plain names; the first `REQUIRED` must be there.
 PLAIN_COLUMNS = ("time", "file", "offset", "size", "op")
 REQUIRED = 2
 #: Decimal digits of a time's unit in nanoseconds.
 TIME_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0, "100ns": 2}
-#: The columns of MSR Cambridge block traces, which have no header, and what they are here.
+#: The columns of MSR Cambridge block traces, which have no header, and their plain names.
 MSR_HEADER = ("Timestamp", "Hostname", "DiskNumber", "Type", "Offset", "Size", "ResponseTime")
 MSR_COLUMNS = {"time": "Timestamp", "offset": "Offset", "size": "Size", "op": "Type"}
 _WRITES = {"read": False, "r": False, "write": True, "w": True}
@@ -45,9 +45,9 @@ def import_csv(
     paths
         The parts in the order of time, each plain, gzip or zstd, and each with its header.
     columns
-        The header's names of ``time``, ``file``, ``offset``, ``size``, ``op``, where they are not
-        these. Without an offset requests begin at 0, without a size they are a page, without an
-        op they read. A file is text or a number.
+        The header's names of ``time``, ``file``, ``offset``, ``size`` and ``op``, where they differ
+        from these. A request without an offset begins at 0, one without a size is one page, and
+        one without an op is a read. A file is named by text or by a number.
     time_unit
         ``s``, ``ms``, ``us``, ``ns`` or ``100ns``; times may have fractions of it.
     page_size
@@ -62,7 +62,7 @@ def import_csv(
     Raises
     ------
     TraceError
-        When a file cannot be read, a column is missing, or a value is none of its column.
+        When a file cannot be read, a column is missing, or a value does not fit its column.
     """
     return _import(
         paths, None, columns or {}, time_unit, Collector(page_size, ignore_size), page_size,
@@ -88,12 +88,12 @@ def import_msr(
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """Return the columns in ``time=ts,file=path``.
+    """Return the header's name of each plain column in text such as ``time=ts,file=path``.
 
     Raises
     ------
     TraceError
-        When it is not of that form, or names no column there is.
+        When the text is not of that form, or a plain column is unknown or there twice.
     """
     columns: dict[str, str] = {}
     for part in text.split(","):
@@ -110,37 +110,37 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
-    found = _closest(word, known)
-    return f"; did you mean {found}?" if found else ""
+    closest = _closest(word, known)
+    return f"; did you mean {closest}?" if closest else ""
 
 
 def _closest(word: str, known: Sequence[str]) -> str | None:
     lower = {name.lower(): name for name in reversed(known)}
-    found = get_close_matches(word.lower(), lower, n=1)
-    return lower[found[0]] if found else None
+    matches = get_close_matches(word.lower(), lower, n=1)
+    return lower[matches[0]] if matches else None
 
 
 class _Chunk(NamedTuple):
-    """Rows of a file, and where they are in it."""
+    """Some rows of a file, and where they are in it."""
 
     name: str
     text: bytes
     line: int  # of the text's first line
     header: tuple[str, ...]
-    places: dict[str, int]  # in the header, of each plain column that is there
-    columns: dict[int, pa.StringArray]  # by place
+    places: dict[str, int]  # plain column → its place in the header
+    columns: dict[int, pa.StringArray]  # place in the header → column
 
-    def where(self, row: int) -> str:
-        """Return where a row is; lines with nothing in them are no rows."""
+    def error_at(self, row: int, what: str) -> TraceError:
+        """Return the error for a row; blank lines are no rows."""
         lines = [at for at, line in enumerate(self.text.split(b"\n")) if line.strip(b"\r")]
-        return f"{self.name}:{self.line + lines[row]}"
+        return TraceError(what, file=self.name, line=self.line + lines[row])
 
     def refuse(self, plain: str, row: int, what: str) -> NoReturn:
-        """Raise what is wrong with a value."""
+        """Raise the error for a value of the plain column `plain`."""
         place = self.places[plain]
         value = self.columns[place][row : row + 1].cast(pa.binary())[0].as_py()
-        said = value.decode(errors="replace")[:80]
-        raise TraceError(f"{self.where(row)}: column {self.header[place]}: {said!r} {what}")
+        text = value.decode(errors="replace")[:80]
+        raise self.error_at(row, f"column {self.header[place]}: {text!r} {what}")
 
 
 def _import(
@@ -153,6 +153,7 @@ def _import(
     source: str,
     progress: Progress | None,
 ) -> ImportedRequests:
+    """Return the requests of all parts; their header is `fixed`, or, without it, their own."""
     keys = TextKeys()
     begin: int | None = None
     current, line, lines = "", 1, 0
@@ -170,7 +171,7 @@ def _import(
             begin = _add(chunk, collector, keys, TIME_DIGITS[time_unit], begin, page_size)
         line += text.count(b"\n")
     if begin is None:
-        raise TraceError(f"{current}: holds no request")
+        raise TraceError("holds no request", file=current)
     imported = collector.finish(source)
     return imported._replace(counts={"lines": lines} | imported.counts)
 
@@ -181,7 +182,7 @@ def _header(name: str, text: bytes) -> tuple[tuple[str, ...], bytes, int]:
     line, _, rest = text[blank:].partition(b"\n")
     names = next(csv.reader([line.decode(errors="replace").strip()]), [])
     if not names:
-        raise TraceError(f"{name}: holds no header")
+        raise TraceError("holds no header", file=name)
     return tuple(word.strip() for word in names), rest, text[:blank].count(b"\n") + 2
 
 
@@ -193,16 +194,21 @@ def _places(
     named: bool,
     collector: Collector,
 ) -> dict[str, int]:
-    """Return the place in the header of each plain column that is there."""
+    """Return the place in the header of each plain column that is there.
+
+    `line` is the line after the header. The columns of a header that is not `named` are fixed.
+    """
     if not named:
         places = {plain: header.index(word) for plain, word in columns.items()}
         return places | {"file": header.index("Hostname")}
-    where = f"{name}:{line - 1}"
+    above = line - 1
     places = {}
     for number, plain in enumerate(PLAIN_COLUMNS):
         wanted = columns.get(plain, plain)
         if header.count(wanted) > 1:
-            raise TraceError(f"{where}: there are {header.count(wanted)} columns {wanted}")
+            raise TraceError(
+                f"there are {header.count(wanted)} columns {wanted}", file=name, line=above
+            )
         if wanted in header:
             places[plain] = header.index(wanted)
             continue
@@ -211,14 +217,16 @@ def _places(
         hint = f"; did you mean --columns {plain}={close}?" if close else ""
         if number < REQUIRED or plain in columns:
             held = ", ".join(header)
-            raise TraceError(f"{where}: no column {wanted} (for {plain}) in {held}{hint}")
+            raise TraceError(
+                f"no column {wanted} (for {plain}) in {held}{hint}", file=name, line=above
+            )
         if close:
-            collector.warnings.append(f"{where}: no column {wanted}{hint}")
+            collector.warnings.append(f"{name}:{above}: no column {wanted}{hint}")
     return places
 
 
 def _parse(chunk: _Chunk) -> _Chunk:
-    """Return a chunk with the columns that are wanted, as text."""
+    """Return a chunk with the columns that are needed, as text."""
     wanted = sorted({*chunk.places.values(), *_disk(chunk)})
     bad: list[arrow_csv.InvalidRow] = []
 
@@ -226,12 +234,12 @@ def _parse(chunk: _Chunk) -> _Chunk:
         bad.append(row)
         return "error"
 
-    # Columns go by their places: a header may have a name twice.
+    # Columns are named by their places, since a header may have a name twice.
     names = [str(place) for place in range(len(chunk.header))]
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(chunk.text),
-            # Rows are numbered without threads only, and are parsed faster on few cores.
+            # Only without threads does a bad row have its number, and few cores parse faster.
             read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names),
             parse_options=arrow_csv.ParseOptions(invalid_row_handler=note),
             convert_options=arrow_csv.ConvertOptions(
@@ -242,10 +250,10 @@ def _parse(chunk: _Chunk) -> _Chunk:
         )
     except pa.ArrowInvalid as error:
         if not bad:
-            raise TraceError(f"{chunk.where(0)}: {str(error).splitlines()[0]}") from None
-        found, expected = bad[0].actual_columns, bad[0].expected_columns
-        where, said = chunk.where(bad[0].number - 1), bad[0].text[:80]
-        raise TraceError(f"{where}: {found} columns, not {expected}: {said!r}") from None
+            raise chunk.error_at(0, str(error).splitlines()[0]) from None
+        row, text = bad[0].number - 1, bad[0].text[:80]
+        what = f"{bad[0].actual_columns} columns, not {bad[0].expected_columns}: {text!r}"
+        raise chunk.error_at(row, what) from None
     if table.num_rows != chunk.text.count(b"\n"):
         _check_quotes(chunk, table.num_rows)
     columns = {place: table.column(str(place)).combine_chunks() for place in wanted}
@@ -253,15 +261,15 @@ def _parse(chunk: _Chunk) -> _Chunk:
 
 
 def _check_quotes(chunk: _Chunk, rows: int) -> None:
-    """Raise when lines are fewer as rows: a quote that is not closed takes in those after it."""
+    """Raise when there are fewer rows than lines: a quote left open takes in the lines after it."""
     lines = [line for line in chunk.text.split(b"\n") if line.strip(b"\r")]
     if rows != len(lines):
         row = next((row for row, line in enumerate(lines) if line.count(b'"') % 2), 0)
-        raise TraceError(f"{chunk.where(row)}: a quote is not closed in its line")
+        raise chunk.error_at(row, "a quote is not closed in its line")
 
 
 def _disk(chunk: _Chunk) -> list[int]:
-    """Return the place of the second half of a file's name, if there is one."""
+    """Return the place of the column that ends a file's name, if the header is that of MSR."""
     return [chunk.header.index("DiskNumber")] if chunk.header is MSR_HEADER else []
 
 
@@ -273,10 +281,10 @@ def _add(
     begin: int | None,
     page_size: int,
 ) -> int:
-    """Take in the requests of a chunk; return the whole units of the trace's first time."""
+    """Add the requests of a chunk; return the trace's first time in whole units."""
     whole, part = _numbers(chunk, "time", time_digits)
     begin = int(whole[0]) if begin is None else begin
-    # A time is told from the first one: a filetime in nanoseconds is beyond 64 bits.
+    # Times are counted from the first one: a Windows file time in nanoseconds is beyond 64 bits.
     far = np.abs(whole - begin) >= (2**63 - 1) // 10**time_digits
     if far.any():
         chunk.refuse("time", int(np.argmax(far)), "is more than 292 years from the first time")
@@ -292,7 +300,7 @@ def _add(
             if part.any():
                 chunk.refuse(plain, int(np.argmax(part != 0)), "is no whole number")
     writes = _writes(chunk) if "op" in chunk.places else np.zeros(whole.size, dtype=np.bool_)
-    collector.add(time_ns, keys.keys(names), sizes["offset"], sizes["size"], writes, chunk.where)
+    collector.add(time_ns, keys.keys(names), sizes["offset"], sizes["size"], writes, chunk.error_at)
     return begin
 
 
@@ -300,18 +308,19 @@ def _numbers(chunk: _Chunk, plain: str, digits: int) -> tuple[NDArray[np.int64],
     """Return a column's whole numbers, and their fractions in units of 10**-digits."""
     whole, part, row, fault = parse_decimals(chunk.columns[chunk.places[plain]], digits)
     if row >= 0:
-        said = {NEGATIVE: "is negative", TOO_LARGE: "is too large"}
-        chunk.refuse(plain, row, said.get(fault, "is no number"))
+        words = {NEGATIVE: "is negative", TOO_LARGE: "is too large"}
+        chunk.refuse(plain, row, words.get(fault, "is no number"))
     return whole, part
 
 
 def _writes(chunk: _Chunk) -> NDArray[np.bool_]:
+    """Return which requests write."""
     encoded = chunk.columns[chunk.places["op"]].cast(pa.binary()).dictionary_encode()
     words = [word.decode(errors="replace") for word in encoded.dictionary.to_pylist()]
-    found = [_WRITES.get(word.strip().lower()) for word in words]
+    meanings = [_WRITES.get(word.strip().lower()) for word in words]
     indices = encoded.indices.to_numpy()
-    if None in found:
-        row = int(np.argmax(indices == found.index(None)))
+    if None in meanings:
+        row = int(np.argmax(indices == meanings.index(None)))
         chunk.refuse("op", row, "is none of read, r, write, w")
-    writes: NDArray[np.bool_] = np.array(found, dtype=np.bool_)[indices]
+    writes: NDArray[np.bool_] = np.array(meanings, dtype=np.bool_)[indices]
     return writes

@@ -1,4 +1,4 @@
-"""Decimal numbers out of a column of text, exact: whole units, and a fraction of one."""
+"""Parses a column of text as exact decimal numbers: whole units, and fractions of a unit."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 from core.jit import entry, wide
 
 _ZERO, _NINE, _DOT, _SPACE = (ord(sign) for sign in "09. ")
-#: Digits that fit 64 bits with a sign, whatever they are.
+#: Any number of so many digits fits 64 bits with a sign.
 _DIGITS = 18
 
-#: What can be wrong with a number.
+# What can be wrong with a number.
 NO_NUMBER, NEGATIVE, TOO_LARGE = range(3)
 
 
 def parse_decimals(
     text: pa.StringArray, digits: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
-    """Return the numbers of a column of text, and the first that is none.
+    """Return the numbers in a column of text, and the first row that holds no usable number.
 
     Parameters
     ----------
     text
         A number a row, such as ``12``, ``1.25`` or ``1.2e-05``.
     digits
-        Digits of the fraction that count; others are cut off.
+        Digits of the fraction that are kept; the others are cut off.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def parse_decimals(
 def _parse_odd(
     word: bytes, digits: int, row: int, whole: NDArray[np.int64], part: NDArray[np.int64]
 ) -> int | None:
-    """Parse a number that is not digits and a dot, such as one with an exponent."""
+    """Parse a number of any other form, such as one with an exponent; return its fault, if any."""
     try:
         value = Decimal(word.decode("ascii").strip())
     except (InvalidOperation, UnicodeDecodeError):
@@ -79,7 +79,7 @@ def _parse(
     part: NDArray[np.int64],
     odd: NDArray[np.bool_],
 ) -> None:
-    """Parse the numbers that are at most 18 digits, a dot, and digits; note the others as odd."""
+    """Parse the numbers that are at most 18 digits, a dot, and digits; mark the others in `odd`."""
     for row in range(whole.size):
         at, end = wide(ends[row]), wide(ends[row + 1])
         while at < end and wide(signs[at]) == _SPACE:

@@ -1,11 +1,11 @@
-"""Requests to block devices and files as text: what blkparse prints, and fio's logs."""
+"""Imports the text of requests to block devices and files: blkparse's output, and fio's logs."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.workload.requests.collector import Collector, ImportedRequests, TextKeys
 from core.workload.text import Progress, TraceError, read_chunks
 
-#: What blkparse counts in, whatever the device's own sectors are.
+#: The unit of blkparse's offsets and sizes, whatever the device's own sectors are.
 SECTOR_BYTES = 512
 #: A line of blkparse, ``8,0 3 11 0.009507758 697 Q WS 223490 + 8 [proc]``; a flush has no sector.
 BLKPARSE = (
@@ -28,7 +28,7 @@ _FIO_LINE = (
     r"(?P<file>\S+)\s+(?P<action>[a-z_]+)"
     r"(?:\s+(?P<offset>\d{1,18})(?:\s+(?P<size>\d{1,18}))?)?\s*$"
 )
-#: A line of fio's log of version 2, and of 3, which begins with the time.
+#: A line of fio's log, by version; a line of version 3 begins with its time.
 FIO = {2: rf"^{_FIO_LINE}", 3: rf"^(?P<time>\d{{1,15}})\s+{_FIO_LINE}"}
 
 
@@ -39,9 +39,9 @@ def import_blkparse(
     source: str = "",
     progress: Progress | None = None,
 ) -> ImportedRequests:
-    """Return the requests in the text that blkparse prints by default: what was queued.
+    """Return the requests that were queued (Q), from the text that blkparse prints by default.
 
-    A device is a file. Discards, and flushes without data, ask for no page.
+    Each device becomes a file. Discards, and flushes without data, are no requests for pages.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def import_fio(
 ) -> ImportedRequests:
     """Return the requests in a log of fio (``write_iolog``) of version 2 or 3.
 
-    Version 3 begins each line with the microseconds since the log began; in version 2, time goes
-    on by lines that wait so many microseconds.
+    In version 3 each line begins with the microseconds since the log began. In version 2 time
+    passes only by ``wait`` lines, which say for how many microseconds.
 
     Parameters and errors are those of `import_blkparse`.
     """
@@ -101,8 +101,8 @@ def import_fio(
         fields = lines.match(name, text, FIO[version])
         action, size = fields["action"], fields["size"]
         kinds = pc.if_else(pc.match_substring_regex(size, "[1-9]"), "", "requests of no bytes")
-        asks = pc.is_in(action, value_set=pa.array(["read", "write"]))
-        kinds = pc.if_else(asks, kinds, action)
+        is_request = pc.is_in(action, value_set=pa.array(["read", "write"]))
+        kinds = pc.if_else(is_request, kinds, action)
         if version == 3:
             used = lines.use(fields, kinds)
             time_us = _whole(used["time"])
@@ -123,31 +123,39 @@ def import_fio(
 def _version(name: str, text: bytes) -> tuple[int, bytes]:
     """Return the version of a fio log, and the text after its first line."""
     line, _, rest = text.partition(b"\n")
-    found = FIO_HEADER.fullmatch(line)
-    if found is None:
-        said = line[:80].decode(errors="replace")
-        raise TraceError(f"{name}:1: {said!r} is not 'fio version 2 iolog' (or 3)")
-    return int(found.group(1)), rest
+    header = FIO_HEADER.fullmatch(line)
+    if header is None:
+        line_text = line[:80].decode(errors="replace")
+        raise TraceError(f"{line_text!r} is not 'fio version 2 iolog' (or 3)", file=name, line=1)
+    return int(header.group(1)), rest
 
 
 def _whole(numbers: pa.StringArray) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = numbers.cast(pa.int64()).to_numpy()
-    return found
+    values: NDArray[np.int64] = numbers.cast(pa.int64()).to_numpy()
+    return values
+
+
+class _BadLine(NamedTuple):
+    """A line that cannot be used."""
+
+    file: str
+    number: int  # from 1
+    text: str
 
 
 class _Lines:
-    """The lines of a trace, a chunk at a time: which can be used, and why others cannot."""
+    """The lines of a trace, taken a chunk at a time: which can be used, and why others cannot."""
 
     def __init__(self, page_size: int, ignore_size: bool) -> None:
         self.used: NDArray[np.bool_]  # [matching line]
         self._collector = Collector(page_size, ignore_size)
         self._keys = TextKeys()
         self._count = 0
-        self._first_bad = ""
+        self._first_bad: _BadLine | None = None
         self._name, self._next_line = "", 1
 
     def begin(self, name: str, line: int) -> None:
-        """Say which line of which file comes next."""
+        """Note which line of which file the next text begins with."""
         self._name, self._next_line = name, line
 
     def match(self, name: str, text: bytes, pattern: str) -> dict[str, pa.StringArray]:
@@ -162,11 +170,11 @@ class _Lines:
         self._count += ends.size
         buffers = [None, pa.py_buffer(self._offsets), pa.py_buffer(text)]
         lines = pa.Array.from_buffers(pa.binary(), ends.size, buffers)
-        found = pc.extract_regex(lines, pattern)
-        self._matching = found.is_valid().to_numpy(zero_copy_only=False)
-        found = found.filter(found.is_valid())
-        fields = dict(zip(found.type.names, found.flatten(), strict=True))
-        # All but the file is ASCII by its pattern.
+        matches = pc.extract_regex(lines, pattern)
+        self._matching = matches.is_valid().to_numpy(zero_copy_only=False)
+        matches = matches.filter(matches.is_valid())
+        fields = dict(zip(matches.type.names, matches.flatten(), strict=True))
+        # A file's name may be in any encoding; the patterns of the other fields match ASCII only.
         return {
             key: column if key == "file" else column.cast(pa.string())
             for key, column in fields.items()
@@ -175,7 +183,16 @@ class _Lines:
     def use(
         self, fields: dict[str, pa.StringArray], kinds: pa.StringArray
     ) -> dict[str, pa.StringArray]:
-        """Return the fields of lines whose kind is empty; count others by kind but for null."""
+        """Return the fields of the lines that can be used; count the others by kind.
+
+        Parameters
+        ----------
+        fields
+            As `match` returns them.
+        kinds
+            Why a line cannot be used [matching line]: empty where it can be used, and null where
+            it is neither used nor counted.
+        """
         counted = {
             entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(kinds)
         }
@@ -187,11 +204,11 @@ class _Lines:
         counted["lines of another form"] = int(bad.sum())
         self._collector.unused.update({kind: n for kind, n in counted.items() if kind and n})
         bad[matching[~self.used & kinds.is_valid().to_numpy(zero_copy_only=False)]] = True
-        if bad.any() and not self._first_bad:
+        if bad.any() and self._first_bad is None:
             at = int(np.argmax(bad))
             line = self._text[self._offsets[at] : self._offsets[at + 1]]
-            said = line.decode(errors="replace").strip()[:80]
-            self._first_bad = f"{self._name}:{self._line + at}: {said!r}: "
+            line_text = line.decode(errors="replace").strip()[:80]
+            self._first_bad = _BadLine(self._name, self._line + at, line_text)
         return {key: column.filter(used) for key, column in fields.items()}
 
     def add(
@@ -201,7 +218,7 @@ class _Lines:
         unit_bytes: int,
         writes: pa.BooleanArray,
     ) -> None:
-        """Take in the requests of the lines that are used."""
+        """Add the requests of the lines that are used; offsets and sizes are in `unit_bytes`."""
         name, line, place = self._name, self._line, self._place
         self._collector.add(
             time_ns,
@@ -209,14 +226,23 @@ class _Lines:
             _whole(used["offset"]) * unit_bytes,
             _whole(used["size"]) * unit_bytes,
             writes.to_numpy(zero_copy_only=False),
-            lambda row: f"{name}:{line + int(place[row])}",
+            lambda row, what: TraceError(what, file=name, line=line + int(place[row])),
         )
 
     def finish(self, source: str, what: str) -> ImportedRequests:
-        """Return the requests, if there are any."""
-        if not self._collector.found:
-            begin = self._first_bad or f"{self._name}: "
-            raise TraceError(f"{begin}no line is a read or a write {what}")
+        """Return the requests.
+
+        Raises
+        ------
+        TraceError
+            When there are none; `what` ends its message.
+        """
+        if not self._collector.has_requests:
+            what = f"no line is a read or a write {what}"
+            if self._first_bad is None:
+                raise TraceError(what, file=self._name)
+            name, number, line_text = self._first_bad
+            raise TraceError(f"{line_text!r}: {what}", file=name, line=number)
         imported = self._collector.finish(source)
         counts: dict[str, Any] = {"lines": self._count} | imported.counts
         return imported._replace(counts=counts)

@@ -10,7 +10,7 @@ import numpy as np
 from core.workload.requests.collector import Collector, ImportedRequests
 from core.workload.text import Progress, TraceError, read_pieces
 
-#: A request: seconds, the object and its bytes; then the next request for it, which is not used.
+#: One request. `next`, the place of the next request for the same object, is not used.
 RECORD = np.dtype([("time_s", "<u4"), ("object", "<u8"), ("bytes", "<u4"), ("next", "<i8")])
 
 
@@ -23,8 +23,8 @@ def import_oracle_general(
 ) -> ImportedRequests:
     """Return the requests of an oracleGeneral trace, in one file or in several parts.
 
-    An object is a file, and a request reads as many pages of it as the object has at the time,
-    from the first on (at least one): the file is as long as the object's largest size.
+    Each object becomes a file. A request reads the file from its first page on, as many pages as
+    the object's size in that request needs, and at least one.
 
     Parameters
     ----------
@@ -50,10 +50,10 @@ def import_oracle_general(
         if not piece:
             if rest:
                 raise TraceError(
-                    f"{name}: record {record}: cut off: {len(rest)} bytes of {RECORD.itemsize}"
+                    f"record {record}: cut off: {len(rest)} bytes of {RECORD.itemsize}", file=name
                 )
             if not record:
-                raise TraceError(f"{name}: holds no record")
+                raise TraceError("holds no record", file=name)
             record = 0
             continue
         whole = rest + piece
@@ -68,7 +68,8 @@ def import_oracle_general(
             row = int(np.argmax(back))
             before = time_s[row - 1] if row else last_s
             raise TraceError(
-                f"{name}: record {record + row}: time goes back from {before} to {time_s[row]} s"
+                f"record {record + row}: time goes back from {before} to {time_s[row]} s",
+                file=name,
             )
         last_s = int(time_s[-1])
         _add(collector, name, record, time_s, records)
@@ -89,5 +90,5 @@ def _add(
         np.zeros(records.size, dtype=np.int64),
         records["bytes"].astype(np.int64),
         np.zeros(records.size, dtype=np.bool_),
-        lambda row: f"{name}: record {first_record + row}",
+        lambda row, what: TraceError(f"record {first_record + row}: {what}", file=name),
     )

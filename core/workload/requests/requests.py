@@ -1,4 +1,7 @@
-"""Requests for bytes of files, what most caching traces are, as an access trace or as mm events."""
+"""Requests for pages of files, and the access trace or the mm events that they become.
+
+Most traces of caches are requests for bytes of files; importers turn the bytes into pages.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from core.events import RESTORE, STORE, Events, make_events
 from core.jit import entry, kernel, wide
 from core.workload.text import TraceError
 
-#: Pages of a file: what the 32 bits of an index can count.
+#: The most pages of a file: as many as the 32 bits of an index can count.
 MOST_PAGES = 2**32 - 1
-#: Rows of a table: 27 GB of memory.
+#: The most rows of a table: 27 GB of memory.
 MOST_ROWS = 1 << 30
-#: Order of the longest run of pages that is one row.
+#: The longest run of pages that becomes one row has 2**order pages.
 RUN_ORDER = 9
 
 
@@ -34,14 +37,17 @@ class Requests(NamedTuple):
 class Runs(NamedTuple):
     """Aligned runs of 2**order pages, as few as there can be up to `RUN_ORDER`."""
 
-    counts: NDArray[np.int64]  # [request] its runs
-    order: NDArray[np.uint8]  # [run], as the next ones
+    counts: NDArray[np.int64]  # [request] how many runs it has
+    order: NDArray[np.uint8]  # [run], like the next ones
     index: NDArray[np.uint32]  # type: ignore[assignment]  # hides tuple.index
     left: NDArray[np.int64]  # pages of the request from this run on
 
 
 def split_runs(first: NDArray[Any], pages: NDArray[Any]) -> Runs:
-    """Return the runs of requests for `pages` pages from `first` on, in their order."""
+    """Return the runs of requests, each of which is for `pages` pages from `first` on.
+
+    Both arrays are [request]; the runs of a request follow one another.
+    """
     counts = np.empty(first.size, dtype=np.int64)
     first, pages = first.astype(np.uint32, copy=False), pages.astype(np.uint32, copy=False)
     _count_runs(first, pages, counts)
@@ -56,9 +62,9 @@ def split_runs(first: NDArray[Any], pages: NDArray[Any]) -> Runs:
 def accesses_of(requests: Requests, page_size: int) -> Accesses:
     """Return an access trace that looks up (or writes) the pages of each request in turn.
 
-    Pages become rows of aligned runs of 2**order pages, as few as there can be up to order 9, that
-    know how much of the request is left (`handle`): the kernel reads it ahead as one. The trace was
-    recorded on no machine: it has no `data_pages`.
+    Each row is an aligned run of 2**order pages. A request has as few of these as there can be with
+    orders up to 9. `handle` says how many pages of the request are left from the row on, since the
+    kernel reads ahead for the request as a whole. `data_pages` is 0: the trace is of no machine.
 
     Raises
     ------
@@ -90,8 +96,8 @@ def accesses_of(requests: Requests, page_size: int) -> Accesses:
 def plain_events(requests: Requests, page_size: int, data_pages: int) -> Events:
     """Return mm events with a restore and a store for each page of each request in turn.
 
-    A plain cache trace is replayed as a restore and a store for each request: `missed` is then
-    the misses of the textbook cache. Reads and writes are the same in it.
+    The restore and the store make a replay count in `missed` the misses of the textbook cache, in
+    which reads and writes are alike. The machine has `data_pages` pages of `page_size` bytes.
 
     Raises
     ------

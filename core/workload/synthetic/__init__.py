@@ -1,9 +1,13 @@
 """Synthetic workloads: one generator a file, seeded, with parameters that a study can search.
 
-One word means one thing in all of them: `file_ratio`, the pages of all files, `tagged_ratio`,
-tagged pages with a burst on, and `anonymous_ratio` are of data memory; `burstiness` is the share of
-tagged memory that comes in bursts; `skew` the exponent of popularity; `write_ratio` the share of
-asks that write; `large_folio_ratio` the share of files that may have large folios.
+A parameter means the same in all of them:
+
+* `file_ratio`: the pages of all files; `tagged_ratio`: tagged pages while a burst is on;
+  `anonymous_ratio`: untagged anonymous pages. Each is divided by the pages of data memory.
+* `burstiness`: the share of tagged memory that comes in bursts.
+* `skew`: the exponent of the Zipf law of popularity.
+* `asks`: the accesses of the main load; `write_ratio`: the share of them that write.
+* `large_folio_ratio`: the share of files that may have large folios.
 """
 
 from __future__ import annotations
@@ -16,10 +20,10 @@ import numpy as np
 
 from core.accesses import Accesses
 from core.workload.synthetic.app_launch import AppLaunch
-from core.workload.synthetic.asks import Asks, Random, accesses_of_steps
 from core.workload.synthetic.build import Build
 from core.workload.synthetic.database import Database
 from core.workload.synthetic.kasan import Kasan
+from core.workload.synthetic.run_accesses import Random, RunAccesses, accesses_of_steps
 from core.workload.synthetic.scan_loop import ScanLoop
 from core.workload.synthetic.zipf import Zipf
 
@@ -27,8 +31,8 @@ from core.workload.synthetic.zipf import Zipf
 class Generator(Protocol):
     """A synthetic workload: a frozen dataclass of its parameters."""
 
-    def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
-        """Yield what each step asks for."""
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
+        """Yield the accesses of each step."""
 
 
 GENERATORS: dict[str, type[Any]] = {
@@ -40,7 +44,7 @@ GENERATORS: dict[str, type[Any]] = {
     "zipf": Zipf,
 }
 
-#: Every parameter of a generator, and (least, most) of it; a whole number where those are.
+#: Every parameter of a generator, with its (least, most); it is whole where these are integers.
 PARAMETERS: dict[str, tuple[float, float]] = {
     "asks": (1, 100_000_000),
     "compiles": (1, 1_000_000),
@@ -60,15 +64,27 @@ PARAMETERS: dict[str, tuple[float, float]] = {
 def parameters_of(name: str) -> dict[str, float]:
     """Return the parameters of a generator and their defaults."""
     parameters: dict[str, float] = {}
-    for one in fields(GENERATORS[name]):
-        parameters[one.name] = one.default  # type: ignore[assignment]
+    for field in fields(GENERATORS[name]):
+        parameters[field.name] = field.default  # type: ignore[assignment]
     return parameters
 
 
 def synthesise(
     name: str, parameters: dict[str, float], seed: int, data_pages: int, page_size: int
 ) -> Accesses:
-    """Return the access trace of a generator, on a machine of `data_pages`."""
+    """Return the access trace of the generator `name`.
+
+    Parameters
+    ----------
+    name
+        A name in `GENERATORS`.
+    parameters
+        Its parameters; those that are missing have their defaults.
+    seed
+        Seed of what is random in it.
+    data_pages, page_size
+        The machine: its pages of data memory, and the bytes of a page.
+    """
     generator = GENERATORS[name](**parameters)
     random = np.random.Generator(np.random.PCG64(seed))
     source = f"{name} {asdict(generator)} seed {seed}"

@@ -1,9 +1,10 @@
 """A database larger than memory: a B-tree index, a heap of rows, updates, and a scan now and then.
 
-A query walks the index (its root and inner pages are always hot, leaves are skewed), then reads the
-heap page of its row, which lies elsewhere; an update writes both. The `database` captures do this
-with sqlite3: 55 % of their insertions are refaults, of 68,924 distinct pages 4 % are only read
-ahead. A scan of the whole heap comes between phases, as their SCAN and GREP steps.
+A query walks the index, whose root and inner pages are always hot and whose leaves are skewed. Then
+it reads the heap page of its row, which lies elsewhere. An update writes the leaf and this page.
+The `database` captures do this with sqlite3: 55 % of their insertions are refaults, and 4 % of
+their 68,924 distinct pages are only read ahead. Now and then the whole heap is scanned, as in their
+phases SCAN and GREP.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP, WRITE
-from core.workload.synthetic.asks import Asks, Random, ask, scattered, steps_of, zipf_ranks
-from core.workload.synthetic.heaps import Heaps
+from core.workload.synthetic.popularity import scattered, zipf_ranks
+from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses, steps_of
+from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
-# The index is a file, the heap a few: tables.
+# The inode of the index; the inode of the first table, which is a part of the heap; and the tables.
 _INDEX, _HEAP, _TABLES = 0, 1, 16
-#: Of the database, what the index takes; leaves of an inner page.
+#: The share of the database that the index takes.
 _INDEX_SHARE = 0.15
+#: Leaves of an inner page of the index.
 _FAN_OUT = 200
 #: Steps from one scan to the next, and pages that a scan reads in a step.
 _SCAN_EVERY_STEPS = 150
@@ -40,9 +43,9 @@ class Database:
     tagged_ratio: float = 0.06
     burstiness: float = 0.5
 
-    def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
-        """Yield what each step asks for."""
-        heaps = Heaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
+        """Yield the accesses of each step."""
+        heaps = TaggedHeaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
         leaves = max(16, round(self.file_ratio * data_pages * _INDEX_SHARE))
         table = max(4, round(self.file_ratio * data_pages * (1 - _INDEX_SHARE) / _TABLES))
         rows = table * _TABLES
@@ -54,22 +57,24 @@ class Database:
             rank = zipf_ranks(random, queries, rows, self.skew)
             leaf = scattered(rank * leaves // rows, leaves, 3)
             row = scattered(rank, rows, 7)
-            place = random.random(queries)
+            moment = random.random(queries)
             updates = random.random(queries) < self.write_ratio
             op = np.where(updates, WRITE, LOOKUP)
-            asks = [
-                ask(place, LOOKUP, _INDEX, 0),
-                ask(place, LOOKUP, _INDEX, 1 + leaf // _FAN_OUT),
-                ask(place, op, _INDEX, 1 + inner + leaf),
-                ask(place, op, _HEAP + row // table, row % table, 1, large[row // table]),
+            accesses = [
+                run_accesses(moment, LOOKUP, _INDEX, 0),
+                run_accesses(moment, LOOKUP, _INDEX, 1 + leaf // _FAN_OUT),
+                run_accesses(moment, op, _INDEX, 1 + inner + leaf),
+                run_accesses(moment, op, _HEAP + row // table, row % table, 1, large[row // table]),
             ]
             if number % _SCAN_EVERY_STEPS == _SCAN_EVERY_STEPS - 1:
                 scanned = 0
             if scanned < rows:
                 page = np.arange(scanned, min(rows, scanned + _SCAN_PAGES), _READ_PAGES)
-                of = page // table
+                owner = page // table
                 size = np.minimum(_READ_PAGES, table - page % table)
                 when = (np.arange(page.size) + 0.5) / page.size
-                asks.append(ask(when, LOOKUP, _HEAP + of, page % table, size, large[of]))
+                accesses.append(
+                    run_accesses(when, LOOKUP, _HEAP + owner, page % table, size, large[owner])
+                )
                 scanned += _SCAN_PAGES
-            yield [*asks, *heaps.step()]
+            yield [*accesses, *heaps.step()]

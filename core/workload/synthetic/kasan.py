@@ -1,9 +1,10 @@
 """HW KASAN: the kernel's own allocations are tagged, many of them in atomic context.
 
-Packets and other short-lived buffers come in bursts and live for a moment; dentries, inodes and
-slabs live long and are freed in part, which leaves blocks with one tagged page. A reservation for
-them may neither sleep nor fail ("alternatives to MIGRATE_CMA", the thread's atomic case). Beside
-them a file load by a Zipf law keeps memory full. Orders as SLUB uses them: 0 to 3.
+Packets and other short-lived buffers come in bursts and live for a moment. Dentries, inodes and
+slabs live long, and some of them are freed earlier than others, which leaves blocks with one tagged
+page. A reservation for an allocation in atomic context may neither sleep nor fail. Beside these
+allocations, reads of a file by a Zipf law keep memory full. Allocations have orders 0 to 3, as in
+SLUB.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import numpy as np
 
 from core.accesses import GIVE, LOOKUP, TAKE
 from core.events import ATOMIC, TAGGED
-from core.workload.synthetic.asks import Asks, Random, ask, scattered, steps_of, zipf_ranks
+from core.workload.synthetic.popularity import scattered, zipf_ranks
+from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses, steps_of
 
-#: Of the tagged memory, what lives for a moment; steps that the rest lives.
+#: The share of tagged memory that lives for a moment.
 _BRIEF_SHARE = 0.2
+#: Steps that the rest lives on average.
 _LIFE_STEPS = 120
 #: Probabilities of orders 0 to 3.
 _ORDERS = (0.7, 0.15, 0.1, 0.05)
@@ -36,8 +39,8 @@ class Kasan:
     atomic_ratio: float = 0.7
     burstiness: float = 0.5
 
-    def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
-        """Yield what each step asks for."""
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
+        """Yield the accesses of each step."""
         pages = max(16, round(self.file_ratio * data_pages))
         allocations = self.tagged_ratio * data_pages / _PAGES_AN_ALLOCATION
         brief = allocations * _BRIEF_SHARE
@@ -58,11 +61,13 @@ class Kasan:
             atomic = np.where(random.random(now.shape[0]) < self.atomic_ratio, ATOMIC, 0)
             came = random.random(now.shape[0]) * 0.9
             yield [
-                ask(random.random(count), LOOKUP, 0, rank),
-                ask(came, TAKE, 0, 0, now[:, 1], TAGGED | atomic, now[:, 0]),
-                ask(came + 0.09, GIVE, 0, 0, now[:, 1], 0, now[:, 0]),
-                ask(random.random(new.shape[0]), TAKE, 0, 0, new[:, 1], TAGGED, new[:, 0]),
-                ask(random.random(int(gone.sum())), GIVE, 0, 0, live[gone, 1], 0, live[gone, 0]),
+                run_accesses(random.random(count), LOOKUP, 0, rank),
+                run_accesses(came, TAKE, 0, 0, now[:, 1], TAGGED | atomic, now[:, 0]),
+                run_accesses(came + 0.09, GIVE, 0, 0, now[:, 1], 0, now[:, 0]),
+                run_accesses(random.random(new.shape[0]), TAKE, 0, 0, new[:, 1], TAGGED, new[:, 0]),
+                run_accesses(
+                    random.random(int(gone.sum())), GIVE, 0, 0, live[gone, 1], 0, live[gone, 0]
+                ),
             ]
             live = np.concatenate([live[~gone], new])
 

@@ -1,9 +1,9 @@
 """Files that are read from end to end, again and again: a backup, a scanner, an analytics job.
 
-Where the files are larger than memory every page is evicted just before it is wanted again, under
-any list that evicts the oldest; a victim cache that keeps a part of the loop, whichever, hits
-(Belady 1966; the captures' `database` phases SCAN and GREP). Beside it a small hot set is read by a
-Zipf law, which a policy without scan resistance loses.
+Where the files are larger than memory, a list that evicts the oldest page evicts every page just
+before it is read again. A victim cache that keeps any part of the loop has hits (Belady 1966; see
+the phases SCAN and GREP of the `database` captures). Beside the loop a small hot set is read by a
+Zipf law; a policy that does not resist scans loses it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP
-from core.workload.synthetic.asks import Asks, Random, ask, scattered, steps_of, zipf_ranks
-from core.workload.synthetic.heaps import Heaps
+from core.workload.synthetic.popularity import scattered, zipf_ranks
+from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses, steps_of
+from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 _FILES = 16
 #: Pages of a read: 128 KiB, what grep, tar and cp ask for.
 _READ_PAGES = 32
-#: Asks of the hot set for one of the scan.
-_HOT_ASKS = 4
+#: Accesses to the hot set for each access of the scan.
+_HOT_ACCESSES = 4
 
 
 @dataclass(frozen=True)
@@ -35,25 +36,25 @@ class ScanLoop:
     tagged_ratio: float = 0.08
     burstiness: float = 0.3
 
-    def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
-        """Yield what each step asks for."""
-        heaps = Heaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
+        """Yield the accesses of each step."""
+        heaps = TaggedHeaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
         length = max(_READ_PAGES, round(self.file_ratio * data_pages / _FILES))
         reads = -(-length // _READ_PAGES)
         large = random.random(_FILES) < self.large_folio_ratio
         hot = max(1, data_pages // 20)
         at = 0
         for count in steps_of(self.asks):
-            scans = max(1, count // (1 + _HOT_ASKS))
+            scans = max(1, count // (1 + _HOT_ACCESSES))
             number = (at + np.arange(scans)) % (_FILES * reads)
             at += scans
             inode, page = number // reads, number % reads * _READ_PAGES
             size = np.minimum(_READ_PAGES, length - page)
             flags = np.where(large[inode], LARGE_FOLIOS, 0)
-            place = (np.arange(scans) + random.random()) / scans
+            moment = (np.arange(scans) + random.random()) / scans
             rank = scattered(zipf_ranks(random, count - scans, hot, self.skew), hot, 1)
             yield [
-                ask(place, LOOKUP, inode, page, size, flags),
-                ask(random.random(count - scans), LOOKUP, _FILES, rank),
+                run_accesses(moment, LOOKUP, inode, page, size, flags),
+                run_accesses(random.random(count - scans), LOOKUP, _FILES, rank),
                 *heaps.step(),
             ]

@@ -1,9 +1,9 @@
-"""Independent reads of one file by a Zipf law: the textbook's cache load.
+"""Independent reads of single pages by a Zipf law: the textbook's load of a cache.
 
-Real only in its skew: 0.6 to 1.0 fits what block and key-value traces show (Breslau and others,
-"Web caching and Zipf-like distributions"; Yang and others, "A large-scale analysis of hundreds of
+Only its skew is realistic: block and key-value traces show 0.6 to 1.0 (Breslau and others, "Web
+caching and Zipf-like distributions"; Yang and others, "A large-scale analysis of hundreds of
 in-memory key-value cache clusters"). It has no scans and no phases, so it favours policies that
-keep what was used often. Use it to see one thing at a time.
+keep what was used often. Use it to see the effect of one thing at a time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP, WRITE
-from core.workload.synthetic.asks import Asks, Random, ask, scattered, steps_of, zipf_ranks
-from core.workload.synthetic.heaps import Heaps
+from core.workload.synthetic.popularity import scattered, zipf_ranks
+from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses, steps_of
+from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,18 @@ class Zipf:
     tagged_ratio: float = 0.08
     burstiness: float = 0.3
 
-    def steps(self, random: Random, data_pages: int) -> Iterator[list[Asks]]:
-        """Yield what each step asks for."""
-        heaps = Heaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
+        """Yield the accesses of each step."""
+        heaps = TaggedHeaps(random, data_pages, self.tagged_ratio, self.burstiness, 0)
         pages = max(16, round(self.file_ratio * data_pages))
         large = random.random(64) < self.large_folio_ratio
         for count in steps_of(self.asks):
             page = scattered(zipf_ranks(random, count, pages, self.skew), pages, 1)
-            # 64 files of a size, so that a share of them can have large folios.
+            # The pages are in 64 files of one size, so that a share of them can have large folios.
             inode = page % 64
             op = np.where(random.random(count) < self.write_ratio, WRITE, LOOKUP)
             flags = np.where(large[inode], LARGE_FOLIOS, 0)
-            yield [ask(random.random(count), op, inode, page // 64, 1, flags), *heaps.step()]
+            yield [
+                run_accesses(random.random(count), op, inode, page // 64, 1, flags),
+                *heaps.step(),
+            ]

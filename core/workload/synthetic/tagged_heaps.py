@@ -1,9 +1,9 @@
-"""The tagged tenant: heaps of programs, mapped PROT_MTE, that grow, shrink and die.
+"""Tagged heaps of programs, mapped with PROT_MTE, which grow, shrink and die.
 
-In the captures a program's heap grows in runs of 1 to 16 pages, gives some of them back, and goes
-as a whole when the program ends, so that consecutive tagged allocations are neighbours in 30 to 65
-% of cases and what outlives a large exit lies scattered. A share of it, the bursts, comes within a
-few steps and goes at once, as a camera's buffers do.
+In the captures, a program's heap grows in runs of 1 to 16 pages, gives some of them back, and goes
+as a whole when the program ends. Consecutive tagged allocations are therefore neighbours in 30 to
+65 % of cases, and the pages that remain after a large program has ended lie scattered. A share of
+tagged memory comes in bursts: within a few steps, and gone at once, like the buffers of a camera.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import numpy as np
 
 from core.accesses import ANONYMOUS, UNMAP
 from core.events import TAGGED
-from core.workload.synthetic.asks import Asks, Random, ask
+from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses
 
-#: Heaps that live at one time, besides the burst.
+#: Heaps that live at one time, beside the burst.
 _HEAPS = 12
-#: Steps that a heap lives: at least, and at most. It grows in the first half of its life.
+#: Steps that a heap lives, at least and at most. It grows in the first half of its life.
 _LIFE_STEPS = (20, 160)
-#: Pages of a run that a heap grows by, and the share of runs that it gives back before its end.
+#: Pages of the runs that a heap grows by: 1 to 16.
 _RUN_PAGES = (1, 17)
+#: The share of runs that a heap gives back before its end.
 _GIVEN_BACK = 0.2
-#: A burst begins once in so many steps, and is held as long as said.
+#: A burst begins once in so many steps on average, and is held for at least and at most so many.
 _BURST_EVERY_STEPS = 80
 _BURST_STEPS = (10, 40)
 #: Pages of live heaps that are touched in a step.
@@ -36,8 +37,8 @@ class _Heap:
         self.grown, self.age = 0, 0
         self.runs: list[tuple[int, int]] = []
 
-    def grow(self, random: Random, pages: int, flags: int) -> Asks | None:
-        """Touch new pages, up to `pages` of them in all."""
+    def grow(self, random: Random, pages: int, flags: int) -> RunAccesses | None:
+        """Touch new pages until the heap has `pages`; return None if it has them."""
         want = min(pages, self.pages) - self.grown
         if want <= 0:
             return None
@@ -47,32 +48,46 @@ class _Heap:
         first, sizes = first[ends > first] + self.grown, (ends - first)[ends > first]
         self.runs += zip(first.tolist(), sizes.tolist(), strict=True)
         self.grown += int(sizes.sum())
-        return ask(random.random(first.size), ANONYMOUS, self.space, first, sizes, flags)
+        return run_accesses(random.random(first.size), ANONYMOUS, self.space, first, sizes, flags)
 
-    def shrink(self, random: Random) -> Asks | None:
-        """Give some runs back."""
+    def shrink(self, random: Random) -> RunAccesses | None:
+        """Give some runs back, if it is time for that."""
         count = round(len(self.runs) * _GIVEN_BACK / max(1, self.steps // 2))
         if not count:
             return None
         chosen = [self.runs.pop(int(random.integers(len(self.runs)))) for _ in range(count)]
         first, sizes = np.array(chosen).T
-        return ask(random.random(count), UNMAP, self.space, first, sizes)
+        return run_accesses(random.random(count), UNMAP, self.space, first, sizes)
 
-    def touch(self, random: Random, pages: int, flags: int) -> Asks | None:
-        """Touch pages that are held."""
+    def touch(self, random: Random, pages: int, flags: int) -> RunAccesses | None:
+        """Touch some of the pages that the heap holds."""
         if not self.runs:
             return None
         chosen = random.integers(len(self.runs), size=max(1, pages // 8))
         first, sizes = np.array(self.runs)[chosen].T
-        return ask(random.random(first.size), ANONYMOUS, self.space, first, sizes, flags)
+        return run_accesses(random.random(first.size), ANONYMOUS, self.space, first, sizes, flags)
 
-    def end(self) -> Asks:
-        """Give all back."""
-        return ask(0.999, UNMAP, self.space, 0, self.grown)
+    def end(self) -> RunAccesses:
+        """Give the whole heap back."""
+        return run_accesses(0.999, UNMAP, self.space, 0, self.grown)
 
 
-class Heaps:
-    """All heaps of a workload; `tagged_ratio` of memory is what they hold with a burst on."""
+class TaggedHeaps:
+    """All tagged heaps of a workload, step by step.
+
+    Parameters
+    ----------
+    random
+        Source of what is random in them.
+    data_pages
+        Pages of data memory.
+    tagged_ratio
+        The share of data memory that the heaps hold while a burst is on.
+    burstiness
+        The share of their memory that comes in bursts.
+    space
+        Their address spaces are numbered from the one after this.
+    """
 
     def __init__(
         self, random: Random, data_pages: int, tagged_ratio: float, burstiness: float, space: int
@@ -80,27 +95,29 @@ class Heaps:
         self._random, self._next_space = random, space
         pages = tagged_ratio * data_pages
         self._burst_pages = round(pages * burstiness)
-        # Half of its life a heap is as large as it gets, and grows to that before.
+        # A heap grows for half of its life and then has its full size, three quarters on average.
         self._mean_pages = pages * (1 - burstiness) / _HEAPS / 0.75
         self._heaps: list[_Heap] = []
         self._burst: _Heap | None = None
 
-    def step(self) -> list[Asks]:
-        """Return what the heaps ask for in one step."""
-        asks: list[Asks | None] = []
+    def step(self) -> list[RunAccesses]:
+        """Return the accesses of the heaps in one step."""
+        accesses: list[RunAccesses | None] = []
         while len(self._heaps) < _HEAPS and self._mean_pages >= 1:
             self._heaps.append(self._new_heap())
         for heap in self._heaps:
             heap.age += 1
-            asks.append(heap.grow(self._random, 2 * heap.age * heap.pages // heap.steps, TAGGED))
+            accesses.append(
+                heap.grow(self._random, 2 * heap.age * heap.pages // heap.steps, TAGGED)
+            )
             if heap.age > heap.steps // 2:
-                asks.append(heap.shrink(self._random))
-            asks.append(heap.touch(self._random, _TOUCHED_PAGES // _HEAPS, TAGGED))
+                accesses.append(heap.shrink(self._random))
+            accesses.append(heap.touch(self._random, _TOUCHED_PAGES // _HEAPS, TAGGED))
             if heap.age >= heap.steps:
-                asks.append(heap.end())
+                accesses.append(heap.end())
         self._heaps = [heap for heap in self._heaps if heap.age < heap.steps]
-        asks += self._step_burst()
-        return [one for one in asks if one is not None]
+        accesses += self._step_burst()
+        return [batch for batch in accesses if batch is not None]
 
     def _new_heap(self) -> _Heap:
         spread = self._random.lognormal(0, 0.8) / np.exp(0.32)
@@ -108,7 +125,7 @@ class Heaps:
         pages, steps = round(self._mean_pages * spread), int(self._random.integers(*_LIFE_STEPS))
         return _Heap(self._next_space, pages, steps)
 
-    def _step_burst(self) -> list[Asks | None]:
+    def _step_burst(self) -> list[RunAccesses | None]:
         burst = self._burst
         if burst is None:
             if self._burst_pages and self._random.random() < 1 / _BURST_EVERY_STEPS:
