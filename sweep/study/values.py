@@ -156,14 +156,14 @@ def word_of(registry: Registry[Any]) -> Any:
     """Return the type of a word that a registry knows, or of a user's own ``module:NAME``."""
     names = ", ".join(f"'{name}'" for name in registry)
 
-    def check(word: str) -> str:
+    def check(word: object) -> object:
         if word not in registry:
             message = "Input should be {expected}"
             raise PydanticCustomError("enum", message, {"expected": names})
         return word
 
     schema = {"anyOf": [{"enum": list(registry)}, {"type": "string", "pattern": PLUGIN_PATTERN}]}
-    return Annotated[str, Field(strict=True), AfterValidator(check), WithJsonSchema(schema)]
+    return Annotated[str, BeforeValidator(check), WithJsonSchema(schema)]
 
 
 def type_of(declared: Declaration) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import small
 
-from sweep.engine.executor import InProcess
+from sweep.engine.executor import InProcess, evaluated
 from sweep.engine.ray_cluster import RayCluster
 from sweep.engine.search import SearchError
 from sweep.results import Store, StoreError, answer_query
@@ -143,10 +143,10 @@ class _Failing(InProcess):
 
     def run(self, batches):  # type: ignore[no-untyped-def]
         for place, batch in enumerate(batches):
-            if any(tried.policy.folio_order == 3 for tried in batch):
+            if any(candidate.policy.folio_order == 3 for candidate in batch):
                 yield place, "MemoryError: no room"
             else:
-                yield place, self._evaluator.evaluate(batch)
+                yield place, evaluated(self._evaluator, batch)
 
 
 def test_a_trial_that_always_fails_is_failed_with_the_error_and_stops_no_other(

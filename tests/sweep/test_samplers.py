@@ -29,7 +29,7 @@ SAMPLERS["lowest"] = SamplerKind(
     takes_several_objectives=False, min_generation=9,
 )
 import small
-from sweep.results import ask
+from sweep.results import answer_query
 from sweep.study.read import load_study
 from sweep.study.yaml_source import SourceError
 
@@ -44,7 +44,7 @@ path = small.write_study(folder, "lowest", n_trials=3)
 path.write_text(path.read_text().replace("generation: 8", "generation: 9"))
 small.run(path, folder / "lowest.duckdb")
 sql = "SELECT restore, folio_order, headroom, state FROM trials WHERE role = 'trial'"
-print(ask(folder / "lowest.duckdb", sql).rows)
+print(answer_query(folder / "lowest.duckdb", sql).rows)
 """
 
 
