@@ -9,8 +9,8 @@ import numpy as np
 from core.events import SCHEMA, Events, make_events
 from core.lane import REGISTERS, SERIES_POINTS, TALLIES, state_bytes
 from core.machine import Machine
-from core.outcomes import Outcomes, Replayed, together
 from core.policy import Policies, Policy, as_read, pack
+from core.replayed import Outcomes, Replayed, together
 from core.system import SYSTEMS
 from core.system.contract import Larger, ReplayLoop
 from core.system.ideal import restored_by_ideal

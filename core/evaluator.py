@@ -17,8 +17,8 @@ from core.costs import Costs
 from core.events import Events
 from core.frontend.run import Fronted
 from core.machine import Machine
-from core.outcomes import Outcomes, Replayed, together
 from core.policy import Policies, Policy, as_read, pack
+from core.replayed import Outcomes, Replayed, together
 from core.system import SYSTEMS
 from core.system.contract import Larger
 from core.system.ideal import larger_view, restored_by_ideal

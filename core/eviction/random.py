@@ -17,20 +17,23 @@ _UNITS = EVICTION_REGISTERS
 @kernel
 def _insert(state: State, unit: int) -> None:
     """Append the unit to the dense array."""
-    place = state.register[_UNITS]
-    state.table[place, PREV] = unit
-    state.table[unit, NEXT] = place
-    state.register[_UNITS] = place + 1
+    table, register = state.table, state.register
+    place = wide(register[_UNITS])
+    table[place, PREV] = unit
+    table[unit, NEXT] = place
+    register[_UNITS] = place + 1
 
 
 @kernel
 def _remove(state: State, unit: int) -> None:
     """Fill the unit's place with the last one."""
-    place = state.table[unit, NEXT]
-    state.register[_UNITS] -= 1
-    last = state.table[state.register[_UNITS], PREV]
-    state.table[place, PREV] = last
-    state.table[last, NEXT] = place
+    table, register = state.table, state.register
+    units = wide(register[_UNITS]) - 1
+    register[_UNITS] = units
+    place = wide(table[unit, NEXT])
+    last = wide(table[units, PREV])
+    table[place, PREV] = last
+    table[last, NEXT] = place
 
 
 @kernel

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from core.evaluator import Batch, Candidate, Evaluator
-from core.outcomes import SERIES, Columns, Outcomes, Replayed, measure, samples_of, series_of
+from core.outcomes import Columns, measure
 from core.policy import POLICY_FIELDS
+from core.replayed import SERIES, Outcomes, Replayed, samples_of, series_of
 from sweep.results import Row
 from sweep.study.workloads import WORKLOAD_FIELDS
 

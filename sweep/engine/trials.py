@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from core.evaluator import Candidate
-from core.outcomes import SERIES
+from core.replayed import SERIES
 from sweep.engine.executor import Executor
 from sweep.engine.inputs import Inputs
 from sweep.engine.rows import Evaluated, policy_key, row_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from core.costs import DECLARED_COSTS
-from core.outcomes import SERIES, UNITS, is_double
+from core.outcomes import UNITS, is_double
 from core.policy import DECLARED
+from core.replayed import SERIES
 from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
 
 #: A row of a table or of a query's answer: values by column name.

@@ -15,7 +15,7 @@ from core.costs import COST_FIELDS, Costs
 from core.events import SCHEMA, Events, make_events
 from core.eviction import EVICTIONS
 from core.machine import Machine
-from core.outcomes import Outcomes, measure
+from core.outcomes import measure
 from core.policy import (
     Admission,
     Drop,
@@ -26,6 +26,7 @@ from core.policy import (
     Policy,
     Restore,
 )
+from core.replayed import Outcomes
 
 #: For tests of whole captures: plain Python is held to the same laws on the random streams.
 compiled = pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="takes compiled code")

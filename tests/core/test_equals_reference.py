@@ -23,8 +23,9 @@ from core.backend import replay
 from core.costs import Costs
 from core.lane import CACHED
 from core.machine import Machine
-from core.outcomes import UNITS, samples_of
+from core.outcomes import UNITS
 from core.policy import Drop, Policy
+from core.replayed import samples_of
 
 
 def long_stream(seed: int, data_pages: int) -> list[Event]:

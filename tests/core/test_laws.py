@@ -16,8 +16,9 @@ from core.events import RESTORE, STORE, read_events
 from core.eviction import EVICTIONS
 from core.lane import CACHED, PEAK_CACHED, TALLIES
 from core.machine import Machine
-from core.outcomes import Outcomes, measure
+from core.outcomes import measure
 from core.policy import Drop, Policy
+from core.replayed import Outcomes
 
 ANY = list(EVICTIONS)
 

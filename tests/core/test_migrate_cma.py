@@ -20,9 +20,10 @@ from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.lane import MISSED, RESTORED
 from core.machine import Machine
-from core.outcomes import Replayed, measure, series_of, together
+from core.outcomes import measure
 from core.policy import Policy, pack
 from core.random_bits import bits_of
+from core.replayed import Replayed, series_of, together
 from core.system import SYSTEMS
 from core.system.larger_memory import compare
 from core.timeline.prepare import prepare

@@ -42,7 +42,7 @@ from core.events import (
 from core.eviction import EVICTIONS
 from core.lane import TALLIES
 from core.machine import Machine
-from core.outcomes import UNITS, measure, samples_of
+from core.outcomes import UNITS, measure
 from core.policy import (
     Admission,
     Anonymous,
@@ -55,6 +55,7 @@ from core.policy import (
     pack,
     reads,
 )
+from core.replayed import samples_of
 from core.system.zswap.replay import compressed_sizes
 from core.timeline.occupancy import occupy
 from core.timeline.prepare import Region
