@@ -1,11 +1,11 @@
 """Ideal: the bound that results are quoted against. It knows what comes, and pays nothing.
 
-As much of the tag storage as is unreserved at a moment holds file pages, wherever they lie: a
-reservation makes room by the page that is restored last of all. It keeps what a store offers, or a
-restore read, if the next event of the page is a restore. No cleancache restores more: kept pages
-are intervals of time of which at most so many overlap as slots are unreserved, each worth a page,
-and to give up the one that ends last is then best (Belady 1966; with a capacity that changes,
-Carlisle and Lloyd 1995).
+It holds as many file pages as there are unreserved slots, wherever those lie; a reservation takes
+the page that is restored last of all. A page is kept after a store, or after a restore that missed,
+if the next event of the page is a restore. No cleancache restores more. To keep a page from one
+event to its restore takes a slot for that interval of time and saves one read; at most as many
+intervals may overlap as slots are unreserved; and to give up the interval that ends last is then
+best (Belady 1966; with a capacity that changes, Carlisle and Lloyd 1995).
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ from core.timeline.view import View, tagged_view
 
 _NEVER = -1
 _PAGE_BITS = 31
-#: Places of pages that are no longer kept stay in the heap until they are so many more than others.
+#: Entries of pages that are no longer kept stay in the heap until there are this many more of them
+#: than of others.
 _SPARE = 1024
 
 
@@ -109,9 +110,9 @@ def bound(timeline: Timeline) -> tuple[Register, NDArray[np.int64]]:
 
 @entry
 def _following(steps: Steps, pages: int, named_pages: int) -> NDArray[np.int32]:
-    """Return, of each page that a store or restore names, the step of its next event.
+    """Return when each page that a store or restore names is restored next: a step, or _NEVER.
 
-    That is, if it is a restore: to keep the page is of no use else.
+    Where the page's next event is no restore, to keep it is of no use: that is _NEVER too.
     """
     following = np.empty(named_pages, dtype=np.int32)
     upcoming = np.full(pages, _NEVER, dtype=np.int32)

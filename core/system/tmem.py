@@ -22,7 +22,7 @@ from core.system.contract import (
     Work,
     upkeep_ns,
 )
-from core.timeline.prepare import Region
+from core.timeline.changes import Region
 from core.timeline.view import View
 
 

@@ -51,7 +51,8 @@ def with_guests(events: Events, machine: Machine, ratio: float, guests: Guests) 
     span = int(events.time_ns[-1] - start) if events.time_ns.size else 0
     time_ns = np.full(pieces.size, start, dtype=np.int64)
     if guests is Guests.PKVM:
-        shares = [span * int(one - first) // (machine.data_pages - first) for one in pieces]
+        pages = machine.data_pages - first
+        shares = [span * int(piece - first) // pages for piece in pieces]
         time_ns += np.array(shares, dtype=np.int64)
     rows = np.searchsorted(recorded["time_ns"][kept], time_ns, side="left")
     added: dict[str, Any] = {

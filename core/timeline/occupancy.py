@@ -41,11 +41,21 @@ class Occupancy(NamedTuple):
     freed_tagged_pages: int
     tagged_ns: int  # time with at least one tagged page
     amplification_ns: float  # integral of the amplification over that time
-    inverse_ideal_ns: float  # the same of 1 / ceil(tagged / (32 b)): times B, the carve-out's
+    inverse_ideal_ns: float  # integral of 1 / ceil(tagged / (32 b)): B times it is a carve-out's
 
 
 def occupy(events: Events, machine: Machine, tagged: bool = True) -> Occupancy:
-    """Return the occupancy of a machine's tag storage under `events`; without tags, none."""
+    """Return the occupancy of a machine's tag storage under `events`.
+
+    Parameters
+    ----------
+    events
+        The table.
+    machine
+        The machine.
+    tagged
+        False where no tag storage is looked at: nothing is then reserved.
+    """
     rows = np.flatnonzero(((events.op == ALLOC) | (events.op == FREE)) & tagged)
     row, block, released, samples, reserved_ns, counts, ratios = _occupy(
         *(events.time_ns, events.op, events.order, events.pfn, events.flags, rows),

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events import (
-    ALLOC,
-    FREE,
     INVALIDATE_INODE,
     RESTORE,
     STORE,
@@ -24,7 +22,6 @@ from core.events import (
     is_anonymous,
     without_anonymous,
 )
-from core.events import RESIZE as RESIZE_EVENT
 from core.jit import entry, wide
 from core.lane import (
     LAST_MISSED,
@@ -35,22 +32,11 @@ from core.lane import (
     SERIES_POINTS,
     count_miss,
 )
-from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
+from core.machine import Machine
 from core.policy import MAX_FOLIO_ORDER
+from core.timeline.changes import Changes, Region, block_changes, region_changes, with_frames
 from core.timeline.occupancy import Occupancy, occupy
-from core.timeline.steps import FLAG, FRAMES, OF_SWAP, ORDER_SHIFT, RELEASE, RESERVE, RESIZE, Steps
-
-
-class Region(NamedTuple):
-    """A region of memory that is no tag storage: a hypervisor changes its size.
-
-    By the `resize` events of a table; in one without, by turns between `most_pages`, with which it
-    begins, and `least_pages`, every half `period_ns` (0: never).
-    """
-
-    most_pages: int
-    least_pages: int
-    period_ns: int
+from core.timeline.steps import FLAG, OF_SWAP, ORDER_SHIFT, Steps
 
 
 class Timeline(NamedTuple):
@@ -99,8 +85,21 @@ def prepare(
 ) -> Timeline:
     """Return the timeline of `events` on `machine`, for its tag storage or for a region.
 
-    A slot holds `pages_per_slot` pages at most; `every_frame`, if free frames are to be followed;
-    `with_swap`, if anonymous pages are, which all but a zswap leave to the swap device.
+    Parameters
+    ----------
+    events
+        The table.
+    machine
+        The machine.
+    region
+        A hypervisor's region in place of the tag storage.
+    pages_per_slot
+        Pages that a slot holds at most.
+    every_frame
+        Whether allocations and frees of frames become steps too.
+    with_swap
+        Whether the pages of a swap device are in it; all systems but a zswap leave them to the
+        device.
 
     Raises
     ------
@@ -114,32 +113,30 @@ def prepare(
     if not with_swap:
         events = without_anonymous(events)
     span_ns = int(events.time_ns[-1]) - int(events.time_ns[0]) if events.time_ns.size else 0
-    sizes = _sizes(events, region, span_ns) if region is not None else None
+    occupancy = occupy(events, machine, region is None)
     slots, block_pages = machine.slots, machine.tag_block_pages
-    if region is not None and sizes is not None:
-        slots, block_pages = max(region.most_pages, int(sizes[1].max())), 1
-        if slots >= 2**31:
-            raise ValueError(f"a region of {slots} pages is beyond 2**31")
+    if region is None:
+        changes, samples = block_changes(events, occupancy), occupancy.samples
+        if every_frame:
+            changes = with_frames(events, machine, changes)
+    else:
+        changes = region_changes(events, region, span_ns)
+        # Shrinking is one sample of latency each, of no block, and never atomic.
+        samples = np.zeros((int((changes.word & FLAG != 0).sum()), 2), dtype=np.int64)
+        slots, block_pages = max(region.most_pages, int(changes.argument.max())), 1
     if span_ns * slots >= 2**63:
         raise ValueError(f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace")
     keys = distinct_pages(events)
     page, adjacent, inode_pages = _locate(events, keys)
-    occupancy = occupy(events, machine, region is None)
-    if sizes is None:
-        changes = _transitions(events, occupancy)
-        if every_frame:
-            changes = _with_frames(events, machine, changes)
-        samples = occupancy.samples
-    else:
-        changes = _resizes(events, *sizes)
-        samples = np.zeros((int((changes[2] & FLAG != 0).sum()), 2), dtype=np.int64)
     word, argument, remaining_ns = _steps(events, page, adjacent, changes)
-    stores_and_restores = _offers(events.op, events.order, page, adjacent, inode_pages, keys.size)
+    refaults, offered, restored, sequential = _offers(
+        *(events.op, events.order, page, adjacent, inode_pages, keys.size)
+    )
     swapped = is_anonymous(events) & (events.op == STORE)
     classes, sample_class = np.unique(samples, axis=0, return_inverse=True)
     file_orders = events.order[events.op < INVALIDATE_INODE]
     max_order = int(file_orders.max()) if file_orders.size else 0
-    # A reserved slot drops its unit at most; `bins` are for 0 to that many pages dropped.
+    # A reserved slot drops the unit of its page at most; bins are for 0 to that many pages dropped.
     unit_order = min(max_order, MAX_FOLIO_ORDER)
     largest = np.minimum(classes[:, 1] * block_pages << unit_order, slots) * pages_per_slot
     bins = (largest if region is None else np.full_like(largest, slots)) + 1
@@ -152,12 +149,12 @@ def prepare(
         sample_bins=first[sample_class.reshape(-1)].astype(np.int32),
         classes=np.column_stack([classes, first, bins, np.zeros_like(bins)]).astype(np.int64),
         occupancy=occupancy,
-        refaults=int(stores_and_restores[0]),
-        offered_pages=int(stores_and_restores[1]),
+        refaults=int(refaults),
+        offered_pages=int(offered),
         offered_anonymous_pages=int((1 << events.order[swapped].astype(np.int64)).sum()),
         has_swap=with_swap,
-        restore_pages=int(stores_and_restores[2]),
-        restore_sequential_pages=int(stores_and_restores[3]),
+        restore_pages=int(restored),
+        restore_sequential_pages=int(sequential),
         page_keys=keys,
         pages=int(keys.size),
         max_order=max_order,
@@ -202,8 +199,10 @@ def _keys(events: Events) -> NDArray[np.uint64]:
 def _locate(
     events: Events, keys: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32]]:
-    """Return each event's page and whether the page before is its neighbour in the file; then
-    the page range of each invalidate_inode.
+    """Return the number of each event's first page, and what lies beside it.
+
+    That is, whether the page before it in number is its neighbour in the file, and the range of
+    pages of each invalidate_inode, whose "page" is a row of those ranges.
     """
     page = np.searchsorted(keys, _keys(events)).astype(np.int32)
     inode = keys >> np.uint64(32)
@@ -220,104 +219,6 @@ def _locate(
     return page, event_adjacent, inode_pages
 
 
-#: Changes of tag storage or of a region: each one's row of the table, argument, word, and time.
-Changes = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int16], NDArray[np.int64]]
-
-
-def _transitions(events: Events, occupancy: Occupancy) -> Changes:
-    words = np.where(occupancy.released, RELEASE, RESERVE) | np.where(occupancy.last, FLAG, 0)
-    times = events.time_ns[occupancy.row]
-    return occupancy.row, occupancy.block, words.astype(np.int16), times
-
-
-def _with_frames(events: Events, machine: Machine, transitions: Changes) -> Changes:
-    """Return transitions, and before those of their row the frames that its blocks lose or get."""
-    rows = np.flatnonzero((events.op == ALLOC) | (events.op == FREE))
-    row, block, order, freed = _frames(
-        *(events.op, events.order, events.pfn, events.flags, rows, machine.data_pages),
-        DATA_PAGES_PER_TAG_PAGE * machine.tag_block_pages,
-    )
-    words = (FRAMES | np.where(freed, FLAG, 0) | order << ORDER_SHIFT).astype(np.int16)
-    rows, blocks, all_words, times = transitions
-    merged = np.argsort(np.concatenate([row, rows]), kind="stable")
-    return (
-        np.concatenate([row, rows])[merged],
-        np.concatenate([block, blocks])[merged],
-        np.concatenate([words, all_words])[merged],
-        np.concatenate([events.time_ns[row], times])[merged],
-    )
-
-
-@entry
-def _frames(
-    op: NDArray[np.uint8],
-    orders: NDArray[np.uint8],
-    pfn: NDArray[np.int64],
-    flags: NDArray[np.uint8],
-    rows: NDArray[np.int64],
-    data_pages: int,
-    covered: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int16], NDArray[np.bool_]]:
-    """Return the changes of free frames: row, block, log2 of how many, and whether they are free.
-
-    A row has one for each piece of its frames in a block, whose size is a power of two.
-    """
-    most = 0
-    for row in rows:
-        most += 1 << wide(orders[row])
-    at = np.empty(most, dtype=np.int64)
-    blocks = np.empty(most, dtype=np.int32)
-    sizes = np.empty(most, dtype=np.int16)
-    freed = np.empty(most, dtype=np.bool_)
-    used = np.zeros(data_pages, dtype=np.bool_)
-    found = 0
-    for row in rows:
-        frees = op[row] == FREE
-        frame, end = wide(pfn[row]), wide(pfn[row]) + (1 << wide(orders[row]))
-        while frame < end:
-            block = frame // covered
-            until = min(end, (block + 1) * covered)
-            changed = 0
-            for one in range(frame, until):
-                changed += 1 if used[one] == frees else 0
-                used[one] = not frees
-            order = 0
-            while changed > 0:
-                if changed & 1:
-                    at[found], blocks[found] = row, block
-                    sizes[found], freed[found] = order, frees
-                    found += 1
-                changed >>= 1
-                order += 1
-            frame = until
-    return at[:found].copy(), blocks[:found].copy(), sizes[:found].copy(), freed[:found].copy()
-
-
-def _sizes(
-    events: Events, region: Region, span_ns: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows before which a region gets new sizes, the sizes, and when."""
-    rows = np.flatnonzero(events.op == RESIZE_EVENT)
-    start = int(events.time_ns[0]) if events.time_ns.size else 0
-    if rows.size or not region.period_ns:
-        rows = np.concatenate([[0], rows])
-        times = events.time_ns[rows] if events.time_ns.size else np.zeros(1, dtype=np.int64)
-        return rows, np.concatenate([[region.most_pages], events.pfn[rows[1:]]]), times
-    half = max(1, region.period_ns // 2)
-    times = start + half * np.arange(span_ns // half + 1)
-    rows = np.searchsorted(events.time_ns, times, side="left")
-    turns = np.arange(times.size) % 2 == 0
-    return rows, np.where(turns, region.most_pages, region.least_pages), times
-
-
-def _resizes(
-    events: Events, rows: NDArray[np.int64], sizes: NDArray[np.int64], times: NDArray[np.int64]
-) -> Changes:
-    shrinks = np.diff(sizes, prepend=sizes[:1]) < 0
-    words = RESIZE | np.where(shrinks, FLAG, 0)
-    return rows, sizes.astype(np.int32), words.astype(np.int16), times
-
-
 def _steps(
     events: Events, page: NDArray[np.int32], adjacent: NDArray[np.bool_], changes: Changes
 ) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.int64]]:
@@ -328,14 +229,13 @@ def _steps(
     flag = ((op == STORE) & (events.flags[rows] & WORKINGSET != 0)) | adjacent[rows]
     words = op | np.where(flag, FLAG, 0).astype(np.int16) | order << ORDER_SHIFT
     words |= np.where(is_anonymous(events)[rows], OF_SWAP, 0).astype(np.int16)
-    change_rows, arguments, change_words, times = changes
     # Changes come before a file event of their row; those of one row keep their order.
-    merged = np.argsort(np.concatenate([change_rows, rows]), kind="stable")
+    merged = np.argsort(np.concatenate([changes.row, rows]), kind="stable")
     end = events.time_ns[-1] if events.time_ns.size else 0
     return (
-        np.concatenate([change_words, words]).astype(np.int16)[merged],
-        np.concatenate([arguments, page[rows]]).astype(np.int32)[merged],
-        (end - np.concatenate([times, events.time_ns[rows]]))[merged],
+        np.concatenate([changes.word, words]).astype(np.int16)[merged],
+        np.concatenate([changes.argument, page[rows]]).astype(np.int32)[merged],
+        (end - np.concatenate([changes.time_ns, events.time_ns[rows]]))[merged],
     )
 
 

@@ -1,10 +1,10 @@
 """Tagged placement: other frames for the tagged pages of a table, by an allocator that knows.
 
-A page that is allocated tagged in a free frame trades places with another free frame, for as long
-as the table lasts: what the table later does in either frame it then does in the other. So no frame
-is used twice, nothing is allocated that was not, and only where tagged pages lie is changed. In a
-table of tagged allocations alone, every frame that is not tagged counts as free: such a placement
-is the best that an allocator could do, if it kept other memory out of the way.
+When a page is allocated tagged in a free frame, that frame trades places with another free frame
+for the rest of the table: what the table later does in either of them is then done in the other. So
+no frame is used twice, no more is allocated than before, and nothing changes but where tagged pages
+lie. In a table of tagged allocations alone, every frame that is not tagged counts as free: such a
+placement is the best that an allocator could do if it kept other memory out of the way.
 """
 
 from __future__ import annotations
@@ -37,11 +37,22 @@ _HEADROOM, _OTHERS, _LOWEST = range(3)
 def place_tagged(
     events: Events, machine: Machine, headroom_blocks: int, hosts: int | None = None
 ) -> Events:
-    """Return `events` with tagged pages in the lowest block that is reserved and has room.
+    """Return `events` with tagged pages where an allocator that knows would put them.
 
-    Where there is none, in a block of the headroom, or else in the block that was released last,
-    which caches least since free slots are used in the order in which they became free. The first
-    `hosts` blocks are chosen from, all of them if that is not said.
+    A page goes to the lowest block that is reserved and has a free frame; where there is none, to a
+    block of the headroom; and else to the block that was released last. That one caches least,
+    since free slots are used in the order in which they became free.
+
+    Parameters
+    ----------
+    events
+        The table.
+    machine
+        Its machine.
+    headroom_blocks
+        How many blocks, the first, are headroom.
+    hosts
+        How many blocks, the first, may be chosen; by default all of them.
     """
     frames = (events.op == ALLOC) | (events.op == FREE)
     sizes = np.where(frames, 1 << events.order.astype(np.int64), 1)
@@ -139,8 +150,8 @@ def _place(
             place += 1
             continue
         tags = kind == ALLOC and wide(flags[row]) & TAGGED != 0
-        for one in range(recorded[row], recorded[row] + (1 << wide(order[row]))):
-            frame = wide(frame_of[one])
+        for old in range(recorded[row], recorded[row] + (1 << wide(order[row]))):
+            frame = wide(frame_of[old])
             before = wide(state[frame])
             if tags and before == FRAME_FREE:
                 block = _choose_block(heads, below, tagged_in, free_in)
@@ -149,8 +160,8 @@ def _place(
                     while state[chosen] != FRAME_FREE:
                         chosen += 1
                     other = wide(recorded_of[chosen])
-                    frame_of[one], frame_of[other] = chosen, frame
-                    recorded_of[chosen], recorded_of[frame] = one, other
+                    frame_of[old], frame_of[other] = chosen, frame
+                    recorded_of[chosen], recorded_of[frame] = old, other
                     frame = chosen
             pfn[place] = frame
             place += 1

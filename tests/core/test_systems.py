@@ -57,8 +57,8 @@ from core.policy import (
 )
 from core.replayed import samples_of
 from core.system.zswap.replay import compressed_sizes
+from core.timeline.changes import Region
 from core.timeline.occupancy import occupy
-from core.timeline.prepare import Region
 from core.timeline.tagged_placement import place_tagged
 from core.timeline.view import View, prepare_view
 
