@@ -21,7 +21,7 @@ from core.policy import Policies, Policy, as_read, pack
 from core.replayed import Outcomes, Replayed, together
 from core.system import SYSTEMS
 from core.system.contract import Larger
-from core.system.ideal import larger_view, restored_by_ideal
+from core.system.ideal import ideal_beside, larger_view, restored_by_ideal
 from core.system.larger_memory import compare
 from core.timeline.prepare import Timeline
 from core.timeline.view import View, prepare_view
@@ -147,7 +147,7 @@ class Evaluator:
     def _replay(self, workload: int, ground: Ground, policies: Policies) -> Outcomes:
         machine = self._machine(workload, ground.tag_block_size)
         view = ground.views[workload]
-        ideal = Policy(system="ideal", guests=view.guests, guest_ratio=view.guest_ratio)
+        ideal = ideal_beside(view)
         larger = None
         if isinstance(self.workloads.sources[workload], Recipe):
             larger = self._larger_memory(workload, ground, larger_view(ideal, machine))[1]

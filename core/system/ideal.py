@@ -63,6 +63,11 @@ def _view(policy: Policy, machine: Machine) -> View:
     return tagged_view(policy, machine, static_headroom=False)
 
 
+def ideal_beside(view: View) -> Policy:
+    """Return the ideal with the guests of a view: what outcomes of that view are quoted against."""
+    return Policy(system="ideal", guests=view.guests, guest_ratio=view.guest_ratio)
+
+
 def larger_view(policy: Policy, machine: Machine) -> View:
     """Return the view of a page cache that is larger by the tag storage, emptied at no cost."""
     memory = tag_memory(machine, policy.guests, policy.guest_ratio)

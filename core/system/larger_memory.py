@@ -52,8 +52,8 @@ def compare(base: Timeline, fronted: Fronted, machine: Machine) -> tuple[Timelin
     counts = fronted.counts
     reserved = np.array([blocks for _, blocks in fronted.series], dtype=np.int64)
     seen = own._replace(
-        # What was emptied for tags, over the time of the accesses, is told as the sizes of a region:
-        # its other pages count as reserved.
+        # What was emptied for tags, over the time of the accesses, is told as sizes of a region,
+        # whose other pages count as reserved.
         word=np.full(reserved.size, RESIZE, dtype=np.int16),
         argument=(own.slots - reserved * own.block_pages).astype(np.int32),
         series_steps=np.arange(reserved.size + 1),

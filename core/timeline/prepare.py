@@ -132,26 +132,21 @@ def prepare(
     refaults, offered, restored, sequential = _offers(
         *(events.op, events.order, page, adjacent, inode_pages, keys.size)
     )
-    swapped = is_anonymous(events) & (events.op == STORE)
-    classes, sample_class = np.unique(samples, axis=0, return_inverse=True)
-    file_orders = events.order[events.op < INVALIDATE_INODE]
-    max_order = int(file_orders.max()) if file_orders.size else 0
-    # A reserved slot drops the unit of its page at most; bins are for 0 to that many pages dropped.
-    unit_order = min(max_order, MAX_FOLIO_ORDER)
-    largest = np.minimum(classes[:, 1] * block_pages << unit_order, slots) * pages_per_slot
-    bins = (largest if region is None else np.full_like(largest, slots)) + 1
-    first = np.cumsum(bins) - bins
+    max_order = int(events.order[events.op < INVALIDATE_INODE].max(initial=0))
+    # A reserved slot drops the units of its pages at most.
+    block_drops = (block_pages << min(max_order, MAX_FOLIO_ORDER)) * pages_per_slot
+    classes, sample_bins = _sample_classes(samples, block_drops, slots * pages_per_slot)
     timeline = Timeline(
         word,
         argument,
         remaining_ns,
         inode_pages,
-        sample_bins=first[sample_class.reshape(-1)].astype(np.int32),
-        classes=np.column_stack([classes, first, bins, np.zeros_like(bins)]).astype(np.int64),
+        sample_bins=sample_bins,
+        classes=classes,
         occupancy=occupancy,
         refaults=int(refaults),
         offered_pages=int(offered),
-        offered_anonymous_pages=int((1 << events.order[swapped].astype(np.int64)).sum()),
+        offered_anonymous_pages=_offered_anonymous_pages(events),
         has_swap=with_swap,
         restore_pages=int(restored),
         restore_sequential_pages=int(sequential),
@@ -159,7 +154,7 @@ def prepare(
         pages=int(keys.size),
         max_order=max_order,
         span_ns=span_ns,
-        bins=int(bins.sum()),
+        bins=int(classes[:, 3].sum()),
         slots=slots,
         pages_per_slot=pages_per_slot,
         block_pages=block_pages,
@@ -170,6 +165,28 @@ def prepare(
         if isinstance(column, np.ndarray):
             column.flags.writeable = False
     return timeline
+
+
+def _offered_anonymous_pages(events: Events) -> int:
+    swapped = is_anonymous(events) & (events.op == STORE)
+    return int((1 << events.order[swapped].astype(np.int64)).sum())
+
+
+def _sample_classes(
+    samples: NDArray[np.int64], block_drops: int, most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the classes of a latency histogram, and the first bin of each sample's class.
+
+    A class is of samples that are equal in (atomic, blocks). It has a bin for each number of pages
+    that such a sample can drop: `block_drops` for each of its blocks, and `most` at most. A sample
+    without a block is a region's, which can drop `most`.
+    """
+    pairs, class_of = np.unique(samples, axis=0, return_inverse=True)
+    drops = np.minimum(pairs[:, 1] * block_drops, most)
+    bins = np.where(pairs[:, 1] == 0, most, drops) + 1
+    first = np.cumsum(bins) - bins
+    classes = np.column_stack([pairs, first, bins, np.zeros_like(bins)]).astype(np.int64)
+    return classes, first[class_of.reshape(-1)].astype(np.int32)
 
 
 def distinct_pages(events: Events) -> NDArray[np.uint64]:
