@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from core.errors import InputError
 
@@ -38,10 +38,12 @@ class Registry(Generic[Thing]):
         What a message calls them.
     places
         Of each word the ``module:NAME`` of its thing; to add one is to add a line here.
+    class_of_things
+        The ``module:CLASS`` that each of them is of.
     """
 
-    def __init__(self, kind: str, places: dict[str, str]) -> None:
-        self.kind, self.places = kind, places
+    def __init__(self, kind: str, places: dict[str, str], class_of_things: str) -> None:
+        self.kind, self.places, self._class_of_things = kind, places, class_of_things
         self._loaded: dict[str, Thing] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -78,9 +80,15 @@ class Registry(Generic[Thing]):
             raise InputError(f"{self.kind} {word} cannot be imported: {reason}") from None
 
     def _import(self, place: str) -> Thing:
-        module, _, name = place.partition(":")
-        thing: Thing = getattr(importlib.import_module(module), name)
+        thing: Thing = _imported(place)
+        if not isinstance(thing, _imported(self._class_of_things)):
+            raise TypeError(f"it is no {self.kind}, but of type {type(thing).__name__}")
         return thing
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def plugin_digest(words: Iterable[str]) -> str:

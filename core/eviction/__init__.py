@@ -20,4 +20,5 @@ EVICTIONS: Registry[Any] = Registry(
         "random": "core.eviction.random:RANDOM",
         "none": "core.eviction.none:NONE",
     },
+    "core.eviction.queue:Eviction",
 )

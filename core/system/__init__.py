@@ -18,4 +18,5 @@ SYSTEMS: Registry[Any] = Registry(
         "migrate_cma": "core.system.migrate_cma:MIGRATE_CMA",
         "ideal": "core.system.ideal:IDEAL",
     },
+    "core.system.contract:System",
 )
