@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lint bench golden findings schema clean
+.PHONY: run test test-compiled lint bench golden findings schema clean
 
 run: $(STAMP)
 	$(BIN)/sweep run studies/quickstart.yaml
@@ -12,6 +12,12 @@ run: $(STAMP)
 test: $(STAMP) lint
 	$(BIN)/python -m pytest
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/core
+
+# What another Python could break: compiled code, Ray, plug-ins, the command line. CI runs it on the
+# newest Python that Numba supports, where the machine has one.
+test-compiled: $(STAMP)
+	$(BIN)/python -m pytest tests/core/test_golden.py tests/core/test_jit.py tests/core/test_cache.py \
+		tests/sweep/test_cli.py tests/sweep/test_run.py tests/sweep/test_plugins.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
