@@ -209,7 +209,7 @@ def read_table(
     connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = ()
 ) -> pa.Table:
     """Return the answer to one of this program's own queries as an Arrow table."""
-    table: pa.Table = connection.execute(sql, list(values)).to_arrow_table()
+    table: pa.Table = connection.sql(sql, params=list(values)).to_arrow_table()
     return table
 
 
