@@ -19,6 +19,9 @@ REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "CONTRIBUTING.md"
 DIFF = re.compile(r"^```diff\n(.*?)^```$", re.M | re.S)
 
+#: Files and folders of the project that the page names, but for those that are to be added.
+NAMED = re.compile(r"`((?:core|sweep|docs|studies|benchmarks)/[\w./-]+)`")
+
 STUDY = """\
 study: added
 workload: [{trace: part.parquet}]
@@ -101,6 +104,11 @@ def python(folder: Path) -> Python:
 @pytest.fixture(scope="module")
 def study_is_run(python: Python) -> None:
     python("-m", "sweep", "run", "added.yaml", "--executor", "in-process")
+
+
+def test_every_file_that_the_page_names_is_there() -> None:
+    named = {path for path in NAMED.findall(PAGE.read_text()) if "NAME" not in path}
+    assert not {path for path in named if not (REPOSITORY / path).exists()}
 
 
 def test_what_is_added_is_formatted_and_linted(python: Python) -> None:
