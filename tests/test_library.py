@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from core.errors import InputError
+from core.eviction import EVICTIONS
+
 PAGE = Path(__file__).parents[1] / "docs" / "library.md"
 #: A block of the page, and what is said to be printed by it.
 BLOCK = re.compile(r"^```(python|yaml)\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", re.M | re.S)
@@ -41,3 +44,16 @@ def test_the_page_of_examples_prints_what_it_says(
             with redirect_stdout(output):
                 exec(text, names)
             assert output.getvalue() == printed, text
+
+
+def test_a_module_that_was_edited_does_not_stand_for_what_was_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "edited.py"
+    module.write_text("from core.eviction.lru import LRU as MINE\n")
+    EVICTIONS.load("edited:MINE", tmp_path)
+    EVICTIONS.load("edited:MINE", tmp_path)
+    module.write_text("from core.eviction.fifo import FIFO as MINE\n")
+    with pytest.raises(InputError, match="has changed since it was imported"):
+        EVICTIONS.load("edited:MINE", tmp_path)
