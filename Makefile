@@ -29,8 +29,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/trace_import.py
 
-# Renew the golden outcomes, the findings (8 minutes) and the committed editor schema,
-# after a change that means to change them. Figures need Chrome or Chromium.
+# Renew the golden outcomes, the findings (8 minutes), and what derives from the declarations of policy
+# fields and costs (the committed editor schema, the tables in the documents), after a change that means
+# to change them. Figures need Chrome or Chromium.
 golden: $(STAMP)
 	$(BIN)/python tests/golden.py
 
@@ -40,6 +41,7 @@ findings: $(STAMP)
 
 schema: $(STAMP)
 	$(BIN)/sweep schema > studies/study.schema.json
+	$(BIN)/python tests/declared_tables.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 run")'

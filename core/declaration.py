@@ -1,7 +1,7 @@
 """How a field of `Policy` or `Costs` is declared: once, with all that anybody asks of it.
 
 From a declaration come the array that kernels read, what a study may say, the check of its values,
-the column of the database, the editor's hover text and the table in docs/fields.md.
+the column of the database, the editor's hover text and a row of the README's table.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -80,6 +81,24 @@ def loop(function: Kernel) -> Kernel:
     # Else a loop that is first met in a kernel would inherit that it is inlined.
     options: dict[str, Any] = {"nogil": True, "forceinline": False, "_nrt": False}
     return cast(Kernel, _once(numba.njit(**options)(function)))
+
+
+def _template(*arguments: Any) -> Any:
+    return _called(*arguments)  # type: ignore[name-defined]  # noqa: F821  # each copy's own
+
+
+def entry_calling(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return an entry called `name` that hands its arguments to a loop made by a factory.
+
+    Numba keeps no function on disk that was handed other functions, so a plain one stands around
+    each such loop: a copy of one template, under a name of its own, over globals that hold the
+    loop. A second process then finds each on disk.
+    """
+    own: dict[str, Any] = {"_called": function, "__name__": __name__}
+    copy = FunctionType(_template.__code__, own, name)
+    copy.__qualname__ = name
+    copy.__module__ = __name__
+    return entry(copy)
 
 
 _number: Any = types.unliteral

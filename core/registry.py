@@ -23,6 +23,9 @@ Thing = TypeVar("Thing")
 #: How a thing of a user's own is named: ``package.module:NAME``.
 PLUGIN_PATTERN = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 
+#: The digest of the source of each user's module, as it was when this process imported it.
+_IMPORTED: dict[str, str] = {}
+
 
 def is_plugin(word: str) -> bool:
     """Return whether a word names an object of a user's module: ``package.module:NAME``."""
@@ -69,7 +72,8 @@ class Registry(Generic[Thing]):
         Raises
         ------
         InputError
-            When there is no such module, or what it names is no thing of this kind.
+            When there is no such module, or it has no such name; or when its source has changed
+            since this process imported it, so that what would run is not what its file says.
         """
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
@@ -78,6 +82,12 @@ class Registry(Generic[Thing]):
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise InputError(f"{self.kind} {word} cannot be imported: {reason}") from None
+        digest = plugin_digest([word])
+        if _IMPORTED.setdefault(word.partition(":")[0], digest) != digest:
+            raise InputError(
+                f"{self.kind} {word}: its source has changed since it was imported; "
+                "run the study in a new process"
+            )
 
     def _import(self, place: str) -> Thing:
         thing: Thing = _imported(place)

@@ -1,13 +1,13 @@
 """The loop of the front end: reads accesses and writes rows of mm events.
 
-There is one loop for each way of reclaim.
+There is one loop for each way of reclaim, made when it is first used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
-from typing import Any
 
 from core.accesses import (
     ANONYMOUS,
@@ -25,7 +25,6 @@ from core.accesses import (
 )
 from core.events import ALLOC, TAGGED
 from core.events import MOVABLE as MOVABLE_FLAG
-from core.frontend import active_inactive, mglru
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.anonymous import touch_anonymous_over, unmap
 from core.frontend.file_reads import look_up_over, recorded_reads_over
@@ -47,7 +46,7 @@ from core.frontend.numbered_accesses import NumberedAccesses
 from core.frontend.page_cache import page_cache_over, truncate
 from core.frontend.reclaim import reclaimer_over
 from core.frontend.tag_blocks import tag_blocks_over, untag
-from core.jit import entry, kernel, loop, naming, wide
+from core.jit import entry_calling, kernel, loop, naming, wide
 
 
 @kernel
@@ -165,17 +164,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     return read_rows
 
 
-_mglru_loop = loop_over(mglru)
-_active_inactive_loop = loop_over(active_inactive)
-
-
-@entry
-def read_mglru(*arguments: Any) -> int:
-    """Read accesses under the multi-generational LRU."""
-    return _mglru_loop(*arguments)
-
-
-@entry
-def read_active_inactive(*arguments: Any) -> int:
-    """Read accesses under the active and inactive lists."""
-    return _active_inactive_loop(*arguments)
+@cache
+def entry_over(hooks: ModuleType) -> Callable[..., int]:
+    """Return the compiled loop over accesses, under the hooks of a way of reclaim."""
+    return entry_calling(loop_over(hooks), f"read_{hooks.__name__.rpartition('.')[2]}")

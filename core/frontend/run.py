@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +13,10 @@ from numpy.typing import NDArray
 
 from core.accesses import WRITE, Accesses
 from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
-from core.frontend import mglru
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages
 from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
-from core.frontend.loop import read_active_inactive, read_mglru
+from core.frontend.loop import entry_over
 from core.frontend.node import (
     ATOMIC_FAILURES,
     FOLIO_ORDER,
@@ -64,10 +64,15 @@ TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
 
 
 class Reclaim(StrEnum):
-    """The ways to choose folios to evict when memory is short."""
+    """The ways to choose folios to evict when memory is short: each a module of this folder."""
 
     MGLRU = "mglru"
     ACTIVE_INACTIVE = "active_inactive"
+
+
+def hooks_of(reclaim: Reclaim) -> ModuleType:
+    """Return the module of a way of reclaim."""
+    return import_module(f"core.frontend.{reclaim}")
 
 
 @dataclass(frozen=True)
@@ -138,12 +143,6 @@ class Fronted(NamedTuple):
     series: list[tuple[int, int]]
 
 
-_ENTRIES: dict[Reclaim, Callable[..., int]] = {
-    Reclaim.MGLRU: read_mglru,
-    Reclaim.ACTIVE_INACTIVE: read_active_inactive,
-}
-
-
 #: The counts of tag storage as memory, by name.
 _TAG_COUNTS = {
     "migrated_pages": MIGRATED,
@@ -183,13 +182,16 @@ def run_frontend(
     accesses = accesses._replace(**columns)
     extents = number_pages(accesses, front_end.page_cache_order)
     numbered = number_accesses(accesses, extents)
+    hooks = hooks_of(front_end.reclaim)
+    read = entry_over(hooks)
     node = _node(accesses, extents, front_end, tag_memory)
+    hooks.begin(node.pages, node.register)
     node.register[TELLS_FRAMES] = every_frame
     parts = [_in_use(accesses)] if every_frame and accesses.op.size else []
     at = 0
     while at < accesses.op.size:
         node.register[ROWS] = 0
-        at = _ENTRIES[front_end.reclaim](numbered, node, at)
+        at = read(numbered, node, at)
         parts.append(node.rows[: int(node.register[ROWS])].copy())
     register = node.register
     counts = dict(zip(COUNTED, register.tolist(), strict=False))
@@ -247,8 +249,6 @@ def _node(
         register[NEXT_POINT_NS] = start + register[POINT_NS]
     for first, end in _free(accesses):
         free_frames(node.frames, first, end)
-    if front_end.reclaim is Reclaim.MGLRU:
-        mglru.begin(node.pages, node.register)
     return node
 
 

@@ -284,10 +284,11 @@ def trace_reclaim(
     as_json: AsJson = False,
 ) -> int:
     """Run an access trace through the page cache of a kernel, into mm events."""
-    if by not in ("mglru", "active_inactive"):
-        raise typer.BadParameter(f"{by} is not mglru or active_inactive", param_hint="--by")
+    from core.frontend.run import Reclaim
     from sweep.cli.trace_commands import reclaim_command
 
+    if by not in list(Reclaim):
+        raise typer.BadParameter(f"{by} is not {' or '.join(Reclaim)}", param_hint="--by")
     reclaim_command(file, output, by, memory, changed or (), as_json)
     return DONE
 

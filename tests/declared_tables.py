@@ -1,0 +1,85 @@
+"""The tables of policy fields and of costs in the documents. `make schema` writes them anew.
+
+A table stands between ``<!-- NAME: ... -->`` and ``<!-- end of NAME -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+from core.costs import DECLARED_COSTS, Costs
+from core.declaration import BELOW_ONE, Declaration
+from core.policy import DECLARED, Policy, reads
+from core.system import SYSTEMS
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def as_text(number: float) -> str:
+    """Return a number as a table shows it: 0.03125, 10,000, 10^10, 2^31 - 1."""
+    if isinstance(number, float):
+        return f"{number:g}"
+    if number < 1_000_000:
+        return f"{number:,}"
+    zeros, bits = len(str(number)) - 1, number.bit_length()
+    powers = {
+        10**zeros: f"10^{zeros}",
+        2 ** (bits - 1): f"2^{bits - 1}",
+        2**bits - 1: f"2^{bits} - 1",
+    }
+    return powers.get(number, f"{number:,}")
+
+
+def values_of(declared: Declaration) -> str:
+    """Return the domain of a field: its words, or from where to where a number may be."""
+    if declared.words is not None:
+        return " ".join(f"`{word}`" for word in declared.words)
+    assert declared.bounds is not None
+    least, most = declared.bounds
+    end = "below 1" if most == BELOW_ONE else as_text(most)
+    return f"{as_text(least)} to {end}"
+
+
+def policy_fields() -> list[list[str]]:
+    """Return the rows of the table of policy fields, the heading first."""
+    rows = [["policy field", "values", "default", "what it is", "read by"]]
+    for name, declared in DECLARED.items():
+        default = getattr(Policy, name)
+        shown = f"`{default}`" if isinstance(default, StrEnum | str) else as_text(default)
+        readers = " ".join(f"`{system}`" for system in SYSTEMS if name in reads(system))
+        rows.append(
+            [f"`{name}`", values_of(declared), shown, declared.meaning, readers or "every study"]
+        )
+    return rows
+
+
+def costs() -> list[list[str]]:
+    """Return the rows of the table of costs, the heading first."""
+    rows = [["cost", "default", "what it pays for", "source of the default"]]
+    for name, declared in DECLARED_COSTS.items():
+        rows.append([f"`{name}`", f"{getattr(Costs, name):,}", declared.meaning, declared.source])
+    return rows
+
+
+#: Of each table the document, and what makes its rows.
+TABLES = {"policy fields": ("README.md", policy_fields), "costs": ("docs/model.md", costs)}
+
+
+def with_table(text: str, name: str, rows: list[list[str]]) -> str:
+    """Return a document with one of its tables as `rows`."""
+    head, *body = ["| " + " | ".join(row) + " |\n" for row in rows]
+    table = head + "|---" * len(rows[0]) + "|\n" + "".join(body)
+    places = rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end of {name} -->)"
+    written, places_found = re.subn(
+        places, lambda place: place[1] + table + place[2], text, flags=re.S
+    )
+    assert places_found == 1, f"{places_found} places for the table of {name}"
+    return written
+
+
+if __name__ == "__main__":
+    for table, (document, make_rows) in TABLES.items():
+        path = REPOSITORY / document
+        path.write_text(with_table(path.read_text(), table, make_rows()))

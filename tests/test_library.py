@@ -1,0 +1,59 @@
+"""The page of examples, docs/library.md: its code runs, and prints what stands there."""
+
+from __future__ import annotations
+
+import re
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import InputError
+from core.eviction import EVICTIONS
+
+PAGE = Path(__file__).parents[1] / "docs" / "library.md"
+#: A block of the page, and what is said to be printed by it.
+BLOCK = re.compile(r"^```(python|yaml)\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", re.M | re.S)
+#: A block that is a file begins with the file's name.
+FILE = re.compile(r"# (\w+\.(?:py|yaml))\n")
+#: What the page uses and this project does not need.
+OPTIONAL = ("pandas", "polars")
+
+
+def can_run(code: str) -> bool:
+    return all(find_spec(name) for name in OPTIONAL if f"import {name}" in code)
+
+
+@pytest.mark.timeout(120)  # where the kernels are not compiled yet
+def test_the_page_of_examples_prints_what_it_says(
+    tmp_path: Path, traces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "traces").symlink_to(traces)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, Any] = {}
+    for language, text, printed in BLOCK.findall(PAGE.read_text()):
+        file = FILE.match(text)
+        if file:
+            (tmp_path / file[1]).write_text(text)
+        elif language == "python" and can_run(text):
+            output = StringIO()
+            with redirect_stdout(output):
+                exec(text, names)
+            assert output.getvalue() == printed, text
+
+
+def test_a_module_that_was_edited_does_not_stand_for_what_was_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "edited.py"
+    module.write_text("from core.eviction.lru import LRU as MINE\n")
+    EVICTIONS.load("edited:MINE", tmp_path)
+    EVICTIONS.load("edited:MINE", tmp_path)
+    module.write_text("from core.eviction.fifo import FIFO as MINE\n")
+    with pytest.raises(InputError, match="has changed since it was imported"):
+        EVICTIONS.load("edited:MINE", tmp_path)
