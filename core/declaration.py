@@ -52,6 +52,8 @@ class Declaration:
         What it needs of other fields.
     source
         Where a cost comes from.
+    in_bytes
+        Whether it is a size, which a study may write as ``4MiB``.
     """
 
     meaning: str
@@ -60,6 +62,7 @@ class Declaration:
     read_by: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     source: str = ""
+    in_bytes: bool = False
 
     @property
     def is_whole(self) -> bool:

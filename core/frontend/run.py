@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.accesses import WRITE, Accesses
+from core.declaration import Declaration
 from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages
@@ -64,8 +65,9 @@ TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
 
 
 class Reclaim(StrEnum):
-    """The ways to choose folios to evict when memory is short: each a module of this folder."""
+    """The ways to choose folios to evict when memory is short."""
 
+    # Each is the name of a module of this folder, which has its hooks.
     MGLRU = "mglru"
     ACTIVE_INACTIVE = "active_inactive"
 
@@ -117,15 +119,21 @@ class FrontEnd:
             raise ValueError(TWO_SWAPS)
 
 
-#: The settings by name, with the (least, most) of those that are numbers.
-SETTINGS: dict[str, tuple[float, float] | None] = {
-    "reclaim": None,
-    "zram_size": (0, 1 << 44),
-    "swap_size": (0, 1 << 44),
-    "zram_ratio": (1.0, 100.0),
-    "swappiness": (0, MOST_SWAPPINESS),
-    "readahead_size": (0, 1 << 24),
-    "page_cache_order": (0, 9),
+#: What is declared of each setting.
+SETTINGS: dict[str, Declaration] = {
+    "reclaim": Declaration("how folios are chosen when memory is short", words=Reclaim),
+    "zram_size": Declaration(
+        "bytes of pages that swap to zram can take; 0: no zram", bounds=(0, 1 << 44), in_bytes=True
+    ),
+    "swap_size": Declaration(
+        "bytes of a swap device, in place of zram; 0: none", bounds=(0, 1 << 44), in_bytes=True
+    ),
+    "zram_ratio": Declaration("pages that zram packs into one", bounds=(1.0, 100.0)),
+    "swappiness": Declaration("as vm.swappiness", bounds=(0, MOST_SWAPPINESS)),
+    "readahead_size": Declaration(
+        "bytes of the largest readahead window", bounds=(0, 1 << 24), in_bytes=True
+    ),
+    "page_cache_order": Declaration("order of the page cache's largest folio", bounds=(0, 9)),
 }
 
 

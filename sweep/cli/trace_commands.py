@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.accesses import Accesses, read_accesses, write_accesses
+from core.declaration import Declaration
 from core.events import read_events, write_events
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.formats import Format
@@ -136,14 +137,14 @@ def _memory(
 
 
 def changed_values(
-    known: dict[str, tuple[float, float]], changed: Sequence[str], otherwise: str
+    known: dict[str, Declaration], changed: Sequence[str], otherwise: str
 ) -> dict[str, float]:
     """Return the numbers that ``--set NAME=VALUE`` gives, by the parameter's name.
 
     Parameters
     ----------
     known
-        The least and the most value of each parameter that there is.
+        What is declared of each number that there is.
     changed
         What was typed, such as ``skew=0.7``.
     otherwise
@@ -159,7 +160,9 @@ def changed_values(
         name, _, text = setting.partition("=")
         if name not in known:
             raise TraceError(f"--set: {otherwise} {name}{suggest(name, list(known))}")
-        least, most = known[name]
+        bounds = known[name].bounds
+        assert bounds is not None, f"{name} is no number"
+        least, most = bounds
         try:
             if name in SIZE_FIELDS:
                 value: float = size_in_bytes(int(text) if text.isdigit() else text, least=0)
@@ -204,7 +207,7 @@ def reclaim_command(
         When a setting is wrong, or the trace is of no machine and `memory` is not given.
     """
     check_output(output)
-    known = {name: bounds for name, bounds in SETTINGS.items() if bounds is not None}
+    known = {name: declared for name, declared in SETTINGS.items() if declared.bounds}
     settings: dict[str, Any] = changed_values(known, changed, "a kernel has no setting")
     try:
         front_end = FrontEnd(reclaim=Reclaim(reclaim), **settings)

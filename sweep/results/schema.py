@@ -8,7 +8,7 @@ from core.costs import DECLARED_COSTS
 from core.outcomes import UNITS, is_double
 from core.policy import DECLARED
 from core.replayed import SERIES
-from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
+from sweep.study.workloads import DECLARED_WORKLOAD
 
 #: A row of a table or of a query's answer: values by column name.
 Row = dict[str, Any]
@@ -21,18 +21,11 @@ class Table(NamedTuple):
     key: tuple[str, ...]
 
 
-def _workload_type(name: str) -> str:
-    """Return the DuckDB type of a parameter of a workload."""
-    if name in WORD_FIELDS:
-        return "VARCHAR"
-    return "BIGINT" if name in WHOLE_FIELDS else "DOUBLE"
-
-
 POLICY_COLUMNS: dict[str, str] = {
     **{name: declared.sql_type for name, declared in DECLARED.items()},
     "tag_block_size": "BIGINT",
     **{name: declared.sql_type for name, declared in DECLARED_COSTS.items()},
-    **{name: _workload_type(name) for name in WORKLOAD_FIELDS},
+    **{name: declared.sql_type for name, declared in DECLARED_WORKLOAD.items()},
 }
 OUTCOME_COLUMNS: dict[str, str] = {
     name: "DOUBLE" if is_double(name) else "BIGINT" for name in UNITS

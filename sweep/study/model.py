@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from core.costs import COST_PRESETS, DECLARED_COSTS, DEFAULT_PRESET, Costs
-from core.frontend.run import Reclaim
+from core.frontend.run import SETTINGS
 from core.policy import DECLARED, Policy
 from core.workload.synthetic import PARAMETERS
 from sweep.study.samplers import SAMPLERS
@@ -21,14 +21,11 @@ from sweep.study.values import (
     PageSize,
     Preset,
     Size,
-    SizeOrZero,
     TagBlockSize,
     Text,
     Whole,
-    number_of,
     type_of,
 )
-from sweep.study.workloads import bounds_of
 
 
 class _Model(BaseModel):
@@ -66,7 +63,7 @@ FileName = Annotated[Text, Field(min_length=1)]
 #: The parameters of synthetic workloads; those left out are the generator's defaults.
 WorkloadParameters: Any = _model_of(
     "WorkloadParameters",
-    {name: (number_of(*bounds) | None, None) for name, bounds in PARAMETERS.items()},
+    {name: (type_of(declared) | None, None) for name, declared in PARAMETERS.items()},
 )
 
 
@@ -85,20 +82,19 @@ class Workload(WorkloadParameters):  # type: ignore[misc]
         return given
 
 
-class MachineFields(_Model):
+#: The kernel under accesses and synthetic workloads; a trace of mm events is of its own kernel.
+KernelSettings: Any = _model_of(
+    "KernelSettings",
+    {name: (type_of(declared) | None, None) for name, declared in SETTINGS.items()},
+)
+
+
+class MachineFields(KernelSettings):  # type: ignore[misc]
     """The machine; what is left out is as the capture was recorded, or the kernel's default."""
 
     page_size: PageSize | None = None
     data_memory: Size | None = None
     tag_block_size: TagBlockSize | None = None
-    # The kernel under accesses and synthetic workloads; a trace of mm events is of its own kernel.
-    reclaim: Reclaim | None = None
-    zram_size: SizeOrZero | None = None
-    swap_size: SizeOrZero | None = None
-    zram_ratio: number_of(*bounds_of("zram_ratio")) | None = None  # type: ignore[valid-type]
-    swappiness: number_of(*bounds_of("swappiness")) | None = None  # type: ignore[valid-type]
-    readahead_size: SizeOrZero | None = None
-    page_cache_order: number_of(*bounds_of("page_cache_order")) | None = None  # type: ignore[valid-type]
 
 
 #: What each operation takes in nanoseconds, as core/costs.py declares it.

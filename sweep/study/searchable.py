@@ -8,22 +8,20 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from core.costs import COST_FIELDS, DECLARED_COSTS
+from core.declaration import Declaration
 from core.policy import DECLARED, POLICY_FIELDS
-from core.policy import WORD_FIELDS as POLICY_WORDS
-from sweep.study.model import SECTION_KEYS, MachineFields, Workload
+from sweep.study.model import SECTION_KEYS
 from sweep.study.values import TagBlockSize, type_of
 from sweep.study.wording import explain
-from sweep.study.workloads import WHOLE_FIELDS, WORD_FIELDS, WORKLOAD_FIELDS
+from sweep.study.workloads import DECLARED_WORKLOAD, WORKLOAD_FIELDS
 
 #: What may be searched: policy fields, the tag block size, costs, workload parameters, and settings
 #: of the kernel under the workloads.
 SEARCHABLE: tuple[str, ...] = (*POLICY_FIELDS, "tag_block_size", *COST_FIELDS, *WORKLOAD_FIELDS)
+_DECLARED: dict[str, Declaration] = {**DECLARED, **DECLARED_COSTS, **DECLARED_WORKLOAD}
 #: Those whose values are words, and those whose values are fractions. The others are whole numbers.
-SEARCHABLE_WORDS = (*POLICY_WORDS, *WORD_FIELDS)
-SEARCHABLE_FRACTIONS = (
-    *(name for name in DECLARED if DECLARED[name].sql_type == "DOUBLE"),
-    *(name for name in WORKLOAD_FIELDS if name not in (*WHOLE_FIELDS, *WORD_FIELDS)),
-)
+SEARCHABLE_WORDS = tuple(name for name in _DECLARED if _DECLARED[name].sql_type == "VARCHAR")
+SEARCHABLE_FRACTIONS = tuple(name for name in _DECLARED if _DECLARED[name].sql_type == "DOUBLE")
 
 
 def searched_value(name: str, raw: Any) -> Any:
@@ -43,11 +41,6 @@ def searched_value(name: str, raw: Any) -> Any:
 
 @cache
 def _type_of(name: str) -> TypeAdapter[Any]:
-    if name in COST_FIELDS:
-        return TypeAdapter(type_of(DECLARED_COSTS[name]))
     if name == "tag_block_size":
         return TypeAdapter(TagBlockSize)
-    for model in (Workload, MachineFields):
-        if name in WORKLOAD_FIELDS and name in model.model_fields:
-            return TypeAdapter(model.model_fields[name].rebuild_annotation())
-    return TypeAdapter(type_of(DECLARED[name]))
+    return TypeAdapter(type_of(_DECLARED[name]))

@@ -172,6 +172,8 @@ def type_of(declared: Declaration) -> Any:
         kind = word_of(declared.words)
     elif declared.words is not None:
         kind = declared.words
+    elif declared.in_bytes:
+        kind = SizeOrZero
     else:
         assert declared.bounds is not None
         kind = number_of(*declared.bounds)

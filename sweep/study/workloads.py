@@ -6,6 +6,7 @@ from collections.abc import Container
 from dataclasses import asdict
 from typing import Any
 
+from core.declaration import Declaration
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of
 from sweep.study.yaml_source import Section
@@ -20,19 +21,8 @@ TENANT: dict[str, float] = {"tagged_ratio": 0.0, "burstiness": 0.3}
 
 #: The parameters of workloads and the settings of the kernel under them, which a study can search.
 WORKLOAD_FIELDS: tuple[str, ...] = (*PARAMETERS, *SETTINGS)
-_BOUNDS: dict[str, tuple[float, float] | None] = {**PARAMETERS, **SETTINGS}
-#: Those of them that are whole numbers, and those that are words. The others are fractions.
-WHOLE_FIELDS = tuple(
-    name for name, bounds in _BOUNDS.items() if bounds is not None and isinstance(bounds[0], int)
-)
-WORD_FIELDS = tuple(name for name, bounds in _BOUNDS.items() if bounds is None)
-
-
-def bounds_of(name: str) -> tuple[float, float]:
-    """Return the least and the greatest value of a parameter or setting that is a number."""
-    bounds = _BOUNDS[name]
-    assert bounds is not None, f"{name} is a word"
-    return bounds
+#: What is declared of each.
+DECLARED_WORKLOAD: dict[str, Declaration] = {**PARAMETERS, **SETTINGS}
 
 
 def kind_of(workload: Section) -> str | None:

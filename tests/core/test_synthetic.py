@@ -52,7 +52,9 @@ def test_a_seed_is_a_workload(name: str) -> None:
 def test_every_parameter_is_bounded_and_changes_its_workload(name: str) -> None:
     plain = make(name)
     for parameter, default in parameters_of(name).items():
-        least, most = PARAMETERS[parameter]
+        bounds = PARAMETERS[parameter].bounds
+        assert bounds is not None
+        least, most = bounds
         assert least <= default <= most
         value = short(name)[parameter]
         changed = {parameter: value + 1 if isinstance(default, int) else value / 2 + 0.5}

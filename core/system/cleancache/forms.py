@@ -5,8 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.eviction.queue import Eviction
-from core.jit import Kernel, naming
+from core.jit import Kernel, kernel, naming, wide
 
 #: How restores find a page: it stays, it leaves, or the folio is refused.
 INCLUSIVE, EXCLUSIVE, REFUSED = range(3)
@@ -38,6 +41,23 @@ class Options(NamedTuple):
     placement: int  # a code of core.policy.Placement
     kept_blocks: int  # of a dynamic headroom
     discard_bits: int  # of 2**32 draws, those for which a hypervisor has discarded a page
+
+
+@kernel
+def read_options(options: NDArray[np.int64], lane: int) -> Options:
+    """Return the options of a lane: a row, whose columns are the fields of `Options`."""
+    return Options(
+        wide(options[lane, 0]),
+        wide(options[lane, 1]),
+        wide(options[lane, 2]),
+        wide(options[lane, 3]),
+        wide(options[lane, 4]),
+        wide(options[lane, 5]),
+        wide(options[lane, 6]),
+        wide(options[lane, 7]),
+        wide(options[lane, 8]),
+        wide(options[lane, 9]),
+    )
 
 
 class Specialised(NamedTuple):

@@ -19,7 +19,7 @@ from core.eviction.queue import Eviction
 from core.jit import kernel, loop, wide
 from core.lane import CACHED, COLLATERAL, NOWHERE, RECALLED, SEED, SKIPPED, State
 from core.system.cleancache.finding import finding_over
-from core.system.cleancache.forms import REFUSED, Form, Options, Specialised
+from core.system.cleancache.forms import REFUSED, Form, Options, Specialised, read_options
 from core.system.cleancache.leaving import Leaving, leaving_over
 from core.system.cleancache.reserving import reserve_over, withdrawing_over
 from core.system.cleancache.slots import DISCARD_BITS, DROPPED, HANDED_BACK, SAMPLES
@@ -94,27 +94,11 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
     ) -> None:
         """Replay lane after lane in the same state."""
         for lane in range(options.shape[0]):
-            replay_lane(steps, block_pages, _options_of(options, lane), state, counts, lane)
+            replay_lane(steps, block_pages, read_options(options, lane), state, counts, lane)
             for tally in range(counts.tallies.shape[1]):
                 counts.tallies[lane, tally] = state.register[tally]
 
     return replay_lanes
-
-
-@kernel
-def _options_of(options: Int64, lane: int) -> Options:
-    return Options(
-        wide(options[lane, 0]),
-        wide(options[lane, 1]),
-        wide(options[lane, 2]),
-        wide(options[lane, 3]),
-        wide(options[lane, 4]),
-        wide(options[lane, 5]),
-        wide(options[lane, 6]),
-        wide(options[lane, 7]),
-        wide(options[lane, 8]),
-        wide(options[lane, 9]),
-    )
 
 
 def _file_event_over(made_for: Specialised, leaving: Leaving) -> Loop:

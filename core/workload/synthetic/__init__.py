@@ -1,14 +1,4 @@
-"""Synthetic workloads: one generator a file, seeded, with parameters that a study can search.
-
-A parameter means the same in all of them:
-
-* `file_ratio`: the pages of all files; `tagged_ratio`: tagged pages while a burst is on;
-  `anonymous_ratio`: untagged anonymous pages. Each is divided by the pages of data memory.
-* `burstiness`: the share of tagged memory that comes in bursts.
-* `skew`: the exponent of the Zipf law of popularity.
-* `asks`: the accesses of the main load; `write_ratio`: the share of them that write.
-* `large_folio_ratio`: the share of files that may have large folios.
-"""
+"""Synthetic workloads: one generator a file, seeded, with parameters that a study can search."""
 
 from __future__ import annotations
 
@@ -19,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.accesses import Accesses
+from core.declaration import Declaration
 from core.workload.synthetic.app_launch import AppLaunch
 from core.workload.synthetic.build import Build
 from core.workload.synthetic.database import Database
@@ -44,20 +35,24 @@ GENERATORS: dict[str, type[Any]] = {
     "zipf": Zipf,
 }
 
-#: Every parameter of a generator, with its (least, most); it is whole where these are integers.
-PARAMETERS: dict[str, tuple[float, float]] = {
-    "asks": (1, 100_000_000),
-    "compiles": (1, 1_000_000),
-    "launches": (1, 1_000_000),
-    "apps": (1, 10_000),
-    "file_ratio": (0.01, 100.0),
-    "skew": (0.0, 3.0),
-    "write_ratio": (0.0, 1.0),
-    "large_folio_ratio": (0.0, 1.0),
-    "anonymous_ratio": (0.0, 0.9),
-    "tagged_ratio": (0.0, 0.9),
-    "atomic_ratio": (0.0, 1.0),
-    "burstiness": (0.0, 1.0),
+#: Every parameter of a generator; it means the same in all of them.
+PARAMETERS: dict[str, Declaration] = {
+    "asks": Declaration("accesses of the main load", bounds=(1, 100_000_000)),
+    "compiles": Declaration("files that are compiled", bounds=(1, 1_000_000)),
+    "launches": Declaration("programs launched, one after the other", bounds=(1, 1_000_000)),
+    "apps": Declaration("programs that there are to launch", bounds=(1, 10_000)),
+    "file_ratio": Declaration("pages of all files over those of data memory", bounds=(0.01, 100.0)),
+    "skew": Declaration("exponent of the Zipf law of popularity", bounds=(0.0, 3.0)),
+    "write_ratio": Declaration("share of the accesses that write", bounds=(0.0, 1.0)),
+    "large_folio_ratio": Declaration("share of files with large folios", bounds=(0.0, 1.0)),
+    "anonymous_ratio": Declaration(
+        "untagged anonymous pages over those of data memory", bounds=(0.0, 0.9)
+    ),
+    "tagged_ratio": Declaration(
+        "tagged pages, while a burst is on, over those of data memory", bounds=(0.0, 0.9)
+    ),
+    "atomic_ratio": Declaration("share of tagged allocations in atomic context", bounds=(0.0, 1.0)),
+    "burstiness": Declaration("share of tagged memory that comes in bursts", bounds=(0.0, 1.0)),
 }
 
 
