@@ -113,4 +113,4 @@ def declare(default: Any, meaning: str, **more: Any) -> Any:
 
 def declarations_of(model: type) -> dict[str, Declaration]:
     """Return the declarations of a dataclass by field name, in its order."""
-    return {one.name: one.metadata["declared"] for one in fields(model)}
+    return {column.name: column.metadata["declared"] for column in fields(model)}

@@ -109,7 +109,8 @@ def _once(dispatcher: Any) -> Any:
     ask = getattr(dispatcher, "get_call_template", None)
     if ask is not None:  # else it is plain Python
         dispatcher.get_call_template = lambda args, kws: ask(
-            tuple(_number(one) for one in args), {name: _number(kws[name]) for name in kws}
+            tuple(_number(argument) for argument in args),
+            {name: _number(kws[name]) for name in kws},
         )
     return dispatcher
 

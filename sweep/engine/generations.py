@@ -50,10 +50,21 @@ def run_study(
 ) -> None:
     """Run every trial that is not recorded yet; what was finished is recorded on any exit.
 
-    The executor is started when there is something to replay.
+    Parameters
+    ----------
+    study
+        The study.
+    inputs
+        Its workloads.
+    store
+        The database.
+    executor
+        Returns the executor, started; it is called when there is something to replay.
+    progress
+        What is told of trials as they end.
     """
     trials = Trials(study, inputs, store, executor, progress.finished)
-    # A subspace has every so many-th number, so that it can be searched further.
+    # Of S subspaces the first has the trials 0, S, 2S …, so that each can be searched further.
     spaces = [
         (study.within(subspace), _trials_within(study.within(subspace)))
         for subspace in study.subspaces
@@ -73,11 +84,12 @@ def run_study(
 
 
 def _run_baselines(study: Study, trials: Trials) -> None:
-    made = [
+    waiting = [
         trials.make("baseline", number, baseline(study, fields))
         for number, fields in enumerate(study.baselines)
+        if ("baseline", number) not in trials.recorded
     ]
-    trials.settle([one for one in made if ("baseline", one.number) not in trials.recorded])
+    trials.settle(waiting)
 
 
 def _run_generations(study: Study, trials: Trials, total: int, place: int, subspaces: int) -> None:
@@ -97,15 +109,15 @@ def _run_generations(study: Study, trials: Trials, total: int, place: int, subsp
             )
             continue
         asked = search.ask(generation, len(numbers))
-        made = [
-            trials.make("trial", place + k * subspaces, candidate(study, asks), place)
-            for k, asks in asked
+        generation_trials = [
+            trials.make("trial", place + k * subspaces, candidate(study, parameters), place)
+            for k, parameters in asked
         ]
-        for one, row in zip(made, rows, strict=True):
-            _resume(one, row)
-        trials.settle(made)
-        for (k, _), one in zip(asked, made, strict=True):
-            search.tell(k, _outcome(one.row))
+        for trial, row in zip(generation_trials, rows, strict=True):
+            _resume(trial, row)
+        trials.settle(generation_trials)
+        for (k, _), trial in zip(asked, generation_trials, strict=True):
+            search.tell(k, _outcome(trial.row))
 
 
 def _resume(trial: Trial, row: Row | None) -> None:

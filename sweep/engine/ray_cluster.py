@@ -50,8 +50,24 @@ class _Worker:
 class RayCluster:
     """One actor a core of a Ray cluster: its own local one, or the one at `address`.
 
-    `loops` are compiled here while Ray starts, the rest of them by the actors side by side; all
-    read the same folder of compiled code.
+    Parameters
+    ----------
+    workloads
+        What every actor holds.
+    workers
+        Number of actors; by default one a core.
+    address
+        A cluster that runs already.
+    loops
+        What is compiled before the first batch: here while Ray starts, and the rest of them by the
+        actors side by side. All read the same folder of compiled code.
+    plugins
+        A user's own code, which every actor imports.
+
+    Raises
+    ------
+    ClusterError
+        When the cluster cannot be started or reached.
     """
 
     def __init__(

@@ -29,13 +29,33 @@ REMEMBERED = 4096
 PLACE = "(study, role, number)"
 #: What a row of `runs` holds beside its place.
 RUN_VALUES = ("page_size", *OUTCOME_COLUMNS, "reservation_samples", *SERIES)
-#: Lanes of a task at most.
+#: Policies of a batch at most.
 TASK_LANES = 256
 
 
 @dataclass
 class Trial:
-    """A trial on its way: what it is, and what became of it."""
+    """A trial, or a baseline, on its way to its row.
+
+    Parameters
+    ----------
+    role
+        ``trial`` or ``baseline``.
+    number
+        Its number among those of its role.
+    candidate
+        What is replayed.
+    key
+        What it has in common with trials that would give the same outcomes.
+    digests
+        Of the events of each workload.
+    attempts, error
+        How often it was tried and failed, and the text of the last error.
+    row
+        Its row of `trials`, once it has one.
+    subspace
+        The place of its subspace in the study.
+    """
 
     role: str
     number: int
@@ -49,7 +69,19 @@ class Trial:
 
 
 class Trials:
-    """The trials of one run: where their rows come from and where they go."""
+    """The trials of one run: where their rows come from and where they go.
+
+    Parameters
+    ----------
+    study, inputs
+        The study and its workloads.
+    store
+        The database.
+    executor
+        Returns the executor, started; it is called when there is something to replay.
+    finished
+        What is called with each new row.
+    """
 
     def __init__(
         self,
@@ -95,7 +127,7 @@ class Trials:
         return trial
 
     def settle(self, trials: Sequence[Trial]) -> None:
-        """Give every trial that has none its row."""
+        """Give each trial that has no row its row: looked up, replayed or failed."""
         waiting = [trial for trial in trials if trial.row is None]
         self._look_up(waiting)
         alike: dict[str, list[Trial]] = {}
@@ -143,15 +175,17 @@ class Trials:
     def _read_evaluated(self, unread: dict[str, list[str]]) -> dict[str, Evaluated]:
         """Return what became of the first trial of each key, from the database."""
         keys = sorted(unread)
-        found = (
-            "WITH found AS (SELECT DISTINCT ON (policy_key) study, role, number FROM trials "
+        firsts = (
+            "WITH firsts AS (SELECT DISTINCT ON (policy_key) study, role, number FROM trials "
             "WHERE state = 'complete' AND list_contains($1, policy_key) "
             "ORDER BY policy_key, study, role, number) "
         )
         trials = self._store.rows(
-            f"{found} SELECT * FROM trials SEMI JOIN found USING {PLACE}", [keys]
+            f"{firsts} SELECT * FROM trials SEMI JOIN firsts USING {PLACE}", [keys]
         )
-        runs = self._store.rows(f"{found} SELECT * FROM runs SEMI JOIN found USING {PLACE}", [keys])
+        runs = self._store.rows(
+            f"{firsts} SELECT * FROM runs SEMI JOIN firsts USING {PLACE}", [keys]
+        )
         of_trial: dict[tuple[Any, ...], dict[str, Row]] = {}
         for run in runs:
             place = (run["study"], run["role"], run["number"])
