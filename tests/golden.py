@@ -19,7 +19,7 @@ POLICIES = {
     "carveout": Policy(system="carveout"),
     **{
         f"{eviction} folio": Policy(
-            eviction=eviction, folio_order=4, drop="folio", headroom=0.1, metadata="compact"  # type: ignore[arg-type]
+            eviction=eviction, folio_order=4, drop="folio", headroom=0.1, metadata="compact"
         )
         for eviction in EVICTIONS
     },

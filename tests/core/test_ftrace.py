@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from captures import CAPTURE_PART
 from streams import compiled
 
 from core.events import Events, digest_events, make_events
@@ -21,7 +22,6 @@ from core.workload.repair import repair
 from core.workload.survey import survey_events
 from core.workload.text import TraceError
 
-PART = Path(__file__).parent / "data" / "database-xfs-part.ftrace.txt.gz"
 MEMORY = Memory(0x40000, 1024, 4096)
 BASE = 0xFFFFC1FFC0000000 - 0x40000 * 64
 
@@ -302,7 +302,7 @@ def test_memory_is_that_of_the_archive_beside_the_trace(tmp_path: Path) -> None:
 
 @compiled
 def test_a_part_of_a_real_capture_has_the_live_tagged_set_of_its_sample() -> None:
-    found = import_ftrace([PART])
+    found = import_ftrace([CAPTURE_PART])
     assert found.counts["insertions"] == 1685
     assert found.counts["inserted_pages"] == 2628
     assert found.counts["reclaimed_pages"] == 1289
@@ -310,7 +310,7 @@ def test_a_part_of_a_real_capture_has_the_live_tagged_set_of_its_sample() -> Non
     assert found.counts["tagged_allocations"] == 1091
     assert (found.counts["tagged_samples"], found.counts["equal_tagged_samples"]) == (1, 1)
     assert found.unused["mm_vmscan_kswapd_wake"] == 27
-    given = import_ftrace([PART], Memory(0x40000, 65536, 4096))
+    given = import_ftrace([CAPTURE_PART], Memory(0x40000, 65536, 4096))
     assert digest_events(found.events) == digest_events(given.events)
     figures = survey_events(found.events).figures
     assert figures["peak_tagged_pages"] == 1091

@@ -111,7 +111,7 @@ def test_a_plain_cache_trace_has_the_misses_of_libcachesim(tmp_path: Path) -> No
     requests = import_oracle_general([path], ignore_size=True).requests
     for slots in (10, 60):
         events = plain_events(requests, 4096, 32 * slots)
-        batch = [Policy(eviction=name) for name in PEERS]  # type: ignore[arg-type]
+        batch = [Policy(eviction=name) for name in PEERS]
         outcomes = replay(events, Machine(4096, 32 * slots), batch)
         for name, missed in zip(PEERS, outcomes.tallies[:, MISSED].tolist(), strict=True):
             reader = lcs.TraceReader(
@@ -167,7 +167,7 @@ def write(path: Path, text: str) -> Path:
 
 def refused(run: object, path: Path, **options: object) -> str:
     with pytest.raises(TraceError) as caught:
-        run([path], **options)  # type: ignore[operator]
+        run([path], **options)
     return str(caught.value).removeprefix(f"{path.parent}/")
 
 

@@ -27,7 +27,7 @@ def run(machine: Machine, rows: list[tuple[int, ...]], **fields: object) -> dict
         else:
             inode, index, order = where
             events.append(Event(time_ns, op, inode, index, order, 0, 1))
-    outcomes = replay(as_events(events, machine), machine, [Policy(**fields)])  # type: ignore[arg-type]
+    outcomes = replay(as_events(events, machine), machine, [Policy(**fields)])
     return dict(zip(TALLIES, outcomes.tallies[0].tolist(), strict=True))
 
 

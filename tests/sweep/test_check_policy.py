@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_study import mistakes
+from study_mistakes import mistakes
 
 POLICIES = """\
 study: s

@@ -28,21 +28,22 @@ SAMPLERS["lowest"] = SamplerKind(
     "the first value of each parameter", "lowest:Lowest", lambda seed, _: {"seed": seed},
     takes_several_objectives=False, min_generation=9,
 )
-import small
+import small_study
 from sweep.results import answer_query
 from sweep.study.read import load_study
 from sweep.study.yaml_source import SourceError
 
 folder = Path(sys.argv[1])
-small.write_trace(folder, 5000)
-small.run(small.write_study(folder, "random", n_trials=2), folder / "random.duckdb")
+small_study.write_trace(folder, 5000)
+small_study.run(small_study.write_study(folder, "random", n_trials=2), folder / "random.duckdb")
+two = small_study.TWO_OBJECTIVES
 try:
-    load_study(small.write_study(folder, "lowest", n_trials=3, objectives=small.TWO))
+    load_study(small_study.write_study(folder, "lowest", n_trials=3, objectives=two))
 except SourceError as error:
     print([mistake.what for mistake in error.mistakes])
-path = small.write_study(folder, "lowest", n_trials=3)
+path = small_study.write_study(folder, "lowest", n_trials=3)
 path.write_text(path.read_text().replace("generation: 8", "generation: 9"))
-small.run(path, folder / "lowest.duckdb")
+small_study.run(path, folder / "lowest.duckdb")
 sql = "SELECT restore, folio_order, headroom, state FROM trials WHERE role = 'trial'"
 print(answer_query(folder / "lowest.duckdb", sql).rows)
 """
@@ -50,7 +51,7 @@ print(answer_query(folder / "lowest.duckdb", sql).rows)
 
 def run(program: str, *words: str | Path) -> list[str]:
     """Run a program in a process of its own; return the lines that it prints."""
-    folders = [*map(str, words), str(TESTS / "sweep"), str(TESTS), str(TESTS.parent)]
+    folders = [*map(str, words), str(TESTS / "inputs"), str(TESTS), str(TESTS.parent)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     command = [sys.executable, "-c", program, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, env=environment)

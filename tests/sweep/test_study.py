@@ -17,45 +17,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from study_mistakes import GOOD, STUDIES, TRACE, changed, mistakes
 
 from sweep.study.json_schema import json_schema
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study, validate_source
 from sweep.study.yaml_source import SourceError, parse_source
 
-STUDIES = Path(__file__).parents[2] / "studies"
-TRACE = "traces/database-mglru.parquet"
-GOOD = """\
-study: s
-workload: [{trace: traces/database-mglru.parquet}]
-parameters:
-  eviction: {type: categorical, choices: [fifo, lru]}
-  folio_order: {type: int, low: 0, high: 3}
-objectives:
-  - {metric: time_saved_ns, direction: maximize}
-sampler: {name: random}
-n_trials: 4
-"""
 EVICTION = "{type: categorical, choices: [fifo, lru]}"
 ORDER = "{type: int, low: 0, high: 3}"
 TOP = ", ".join(Study.model_fields)
-
-
-def changed(*changes: tuple[str, str]) -> str:
-    text = GOOD
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
-
-
-def mistakes(text: str, path: Path = STUDIES / "s.yaml") -> list[str]:
-    """Return what is wrong with a study, or nothing: ``line:column: message``."""
-    try:
-        validate_source(parse_source(path, text))
-    except SourceError as error:
-        return [line.removeprefix(f"{path}:") for line in str(error).split("\n")]
-    return []
 
 
 def test_the_study_that_the_mistakes_are_made_in_is_good() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +36,11 @@ PARAMETERS = {
     "folio_order": "{type: int, low: 0, high: 4}",
     "headroom": "{type: float, low: 0.0, high: 0.5, step: 0.125}",
 }
-ONE = "[{metric: time_saved_ns, direction: maximize}]"
-TWO = "[{metric: refault_hit_ratio, direction: maximize}, {metric: stored, direction: minimize}]"
-HIT = "[{metric: restored, lower: 280}]"
+ONE_OBJECTIVE = "[{metric: time_saved_ns, direction: maximize}]"
+TWO_OBJECTIVES = (
+    "[{metric: refault_hit_ratio, direction: maximize}, {metric: stored, direction: minimize}]"
+)
+RESTORED_BOUND = "[{metric: restored, lower: 280}]"
 
 
 def write_trace(folder: Path, rows: int = 40_000) -> None:
@@ -57,7 +57,7 @@ def write_study(
     folder: Path,
     sampler: str = "random",
     n_trials: int = 30,
-    objectives: str = ONE,
+    objectives: str = ONE_OBJECTIVE,
     constraints: str = "[]",
     without: Sequence[str] = (),
     **changed: str,
@@ -127,14 +127,3 @@ def tables(database: Path, varying: tuple[str, ...] = VARYING) -> dict[str, list
             {name: value for name, value in row.items() if name not in varying} for row in rows
         ]
     return found
-
-
-def command(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
-    """Start the real command."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweep", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
