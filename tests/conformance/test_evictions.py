@@ -188,20 +188,15 @@ def test_nothing_stays_cached_when_every_frame_is_tagged(
 
 
 @pytest.fixture(scope="module")
-def counts_by_mode() -> tuple[fixed_streams.Counts, fixed_streams.Counts]:
-    """Return what all evictions count on fixed streams, as compiled code and as plain Python."""
-    plain = fixed_streams.counts_in_plain_python("counts_of_evictions")
-    return fixed_streams.counts_of_evictions(), plain
+def modes() -> fixed_streams.Modes:
+    return fixed_streams.counts_by_mode("counts_of_evictions")
 
 
 @compiled
 @every_eviction
-def test_compiled_code_equals_plain_python(
-    eviction: str, counts_by_mode: tuple[fixed_streams.Counts, fixed_streams.Counts]
-) -> None:
-    as_compiled, as_plain = counts_by_mode
-    assert len(as_plain[eviction]) > 20
-    assert as_compiled[eviction] == as_plain[eviction]
+def test_compiled_code_equals_plain_python(eviction: str, modes: fixed_streams.Modes) -> None:
+    assert len(modes.plain[eviction]) > 20
+    assert modes.compiled[eviction] == modes.plain[eviction]
 
 
 def test_clairvoyant_eviction_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""What is counted on streams that a fixed seed gives, here and by the same code as plain Python."""
+"""What is counted on streams that a fixed seed gives, by compiled code and by plain Python."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -62,19 +63,31 @@ def counts_of_systems() -> Counts:
     return counts
 
 
-def counts_in_plain_python(function: str) -> Counts:
-    """Return what a function of this module returns in a process that compiles nothing."""
+class Modes(NamedTuple):
+    """What the same code counts."""
+
+    compiled: Counts
+    plain: Counts
+
+
+def counts_by_mode(function: str) -> Modes:
+    """Return what a function of this module returns where code is compiled, and where it is not.
+
+    Each has a process of its own: Hypothesis draws numbers that it saw in the modules loaded.
+    """
     program = f"import fixed_streams, json; print(json.dumps(fixed_streams.{function}()))"
-    environment = os.environ | {
-        "NUMBA_DISABLE_JIT": "1",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    counts: Counts = json.loads(done.stdout)
-    return counts
+    modes = []
+    for disabled in ("0", "1"):
+        environment = os.environ | {
+            "NUMBA_DISABLE_JIT": disabled,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        modes.append(json.loads(done.stdout))
+    return Modes(*modes)
 
 
 def _fixed(examples: int) -> Callable[[Callable[[], None]], Callable[[], None]]:

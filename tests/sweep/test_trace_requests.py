@@ -28,7 +28,7 @@ def say_here(
 
 @pytest.mark.parametrize("name", ["oracle_general", "blktrace"])
 def test_a_trace_of_requests_becomes_an_access_trace(tmp_path: Path, name: str) -> None:
-    requests = files.some(200)
+    requests = files.whole_files(200)
     path, out = files.write(tmp_path, name, requests, ".zst"), tmp_path / "out.parquet"
     code, said, err = say("trace", "import", path, "-o", out, "--page-size", "16KiB", "--json")
     assert code == 0, err
@@ -43,7 +43,7 @@ def test_a_trace_of_requests_becomes_an_access_trace(tmp_path: Path, name: str) 
 
 
 def test_an_access_trace_can_be_looked_at(tmp_path: Path, say_here: CommandInThisProcess) -> None:
-    path, out = files.write(tmp_path, "csv", files.some(200)), tmp_path / "out.parquet"
+    path, out = files.write(tmp_path, "csv", files.whole_files(200)), tmp_path / "out.parquet"
     code, said, err = say("trace", "import", path, "-o", out)
     assert code == 0, err
     assert "200  requests" in said
@@ -53,7 +53,7 @@ def test_an_access_trace_can_be_looked_at(tmp_path: Path, say_here: CommandInThi
     assert "lookup" in said
     code, said, err = say_here("trace", "info", out, "--json")
     figures = json.loads(said)
-    assert figures["files"] == len({request.file for request in files.some(200)})
+    assert figures["files"] == len({request.file for request in files.whole_files(200)})
     assert figures["requested_pages"] >= figures["distinct_pages"] > 0
     code, _, err = say_here("trace", "reclaim", out, "-o", tmp_path / "events.parquet")
     assert (code, "say how much --memory" in err) == (2, True)
@@ -82,7 +82,7 @@ def test_a_plain_trace_is_a_restore_and_a_store_for_each_request(
 def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(
     tmp_path: Path, say_here: CommandInThisProcess
 ) -> None:
-    whole = files.oracle_general(files.some(9000))
+    whole = files.oracle_general(files.whole_files(9000))
     traces = {
         "cut.oracleGeneral.zst": (files.packed(whole, ".zst")[:-9], "cut off or damaged"),
         "odd.oracleGeneral": (whole[:-1], "record 8999: cut off: 23 bytes of 24"),
