@@ -26,9 +26,9 @@ parameters: {parameters}
 baselines: [{{system: carveout}}, {{preset: gcma}}]
 objectives: {objectives}
 constraints: {constraints}
-sampler: {{name: {sampler}, seed: 5}}
+sampler: {{name: {sampler}, seed: {seed}}}
 n_trials: {n_trials}
-generation: 8
+generation: {generation}
 """
 PARAMETERS = {
     "restore": "{type: categorical, choices: [inclusive, exclusive]}",
@@ -60,6 +60,8 @@ def write_study(
     objectives: str = ONE_OBJECTIVE,
     constraints: str = "[]",
     without: Sequence[str] = (),
+    generation: int = 8,
+    seed: int = 5,
     **changed: str,
 ) -> Path:
     """Write a study into `folder`, whose trace must be there."""
@@ -73,6 +75,8 @@ def write_study(
             constraints=constraints,
             sampler=sampler,
             n_trials=n_trials,
+            generation=generation,
+            seed=seed,
         )
     )
     return path
@@ -120,10 +124,10 @@ VARYING = ("finished_at", "host")
 def tables(database: Path, varying: tuple[str, ...] = VARYING) -> dict[str, list[dict[str, Any]]]:
     """Return the trials and runs of a database but for what varies from run to run."""
     store = Store(database)
-    found = {}
+    rows_of = {}
     for table in ("trials", "runs"):
         rows = store.rows(f"SELECT * FROM {table} ORDER BY study, role, number")
-        found[table] = [
+        rows_of[table] = [
             {name: value for name, value in row.items() if name not in varying} for row in rows
         ]
-    return found
+    return rows_of

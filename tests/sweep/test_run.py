@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import commands
@@ -24,54 +23,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
     small_study.write_trace(made)
     return made
-
-
-# The extra gp: torch is 1 GB and more, so CI goes without.
-needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="pip install '.[gp]'")
-SAMPLERS = [
-    ("grid", {"n_trials": 100}),
-    ("random", {}),
-    ("qmc", {}),
-    ("tpe", {}),
-    ("tpe", {"objectives": small_study.TWO_OBJECTIVES, "constraints": small_study.RESTORED_BOUND}),
-    (
-        "nsga2",
-        {"objectives": small_study.TWO_OBJECTIVES, "constraints": small_study.RESTORED_BOUND},
-    ),
-    ("nsga3", {"objectives": small_study.TWO_OBJECTIVES}),
-    ("cmaes", {"without": ("restore", "drop")}),
-    pytest.param("gp", {"n_trials": 24}, marks=needs_torch),
-]
-
-
-@pytest.mark.parametrize(("sampler", "options"), SAMPLERS)
-def test_a_continued_run_equals_an_uninterrupted_one(
-    folder: Path, tmp_path: Path, sampler: str, options: dict
-) -> None:
-    path = small_study.write_study(folder, sampler, **options)
-    small_study.run(path, tmp_path / "whole.duckdb")
-    stopped = tmp_path / "stopped.duckdb"
-    # A shorter study first, then one that is stopped in the middle, then the rest.
-    small_study.write_study(folder, sampler, **(options | {"n_trials": 11}))
-    small_study.run(path, stopped)
-    small_study.write_study(folder, sampler, **options)
-    with pytest.raises(KeyboardInterrupt):
-        small_study.run(path, stopped, lambda workloads: small_study.Interrupted(workloads, 1))
-    small_study.run(path, stopped)
-    assert small_study.tables(stopped) == small_study.tables(tmp_path / "whole.duckdb")
-
-
-def test_any_number_of_workers_gives_the_tables_of_one_process(
-    folder: Path, tmp_path: Path
-) -> None:
-    path = small_study.write_study(folder, "nsga2", objectives=small_study.TWO_OBJECTIVES)
-    small_study.run(path, tmp_path / "in-process.duckdb")
-    expected = small_study.tables(tmp_path / "in-process.duckdb")
-    assert len(expected["trials"]) == 32
-    for workers in (1, 2):
-        database = tmp_path / f"{workers}.duckdb"
-        small_study.run(path, database, lambda loads, n=workers: RayCluster(loads, n, None, []))
-        assert small_study.tables(database) == expected
 
 
 def test_kill_9_in_the_middle_loses_no_acknowledged_trial(folder: Path, tmp_path: Path) -> None:
