@@ -70,5 +70,5 @@ def test_pages_restored_recalled_and_collateral_on_the_large_folio_capture(
 ) -> None:
     events = read_events(traces / "database-xfs.parquet")
     machine = Machine(events.page_size, events.data_pages)
-    found = tallies_of(replay(events, machine, [Policy(**policy)]))
-    assert (found["restored"], found["recalled"], found["collateral"]) == figures
+    counts = tallies_of(replay(events, machine, [Policy(**policy)]))
+    assert (counts["restored"], counts["recalled"], counts["collateral"]) == figures

@@ -58,10 +58,10 @@ def test_long_streams_of_mixed_orders_equal_the_reference(seed: int) -> None:
     for lane, policy in enumerate(batch):
         expected = by_reference(stream, machine, policy, Costs())
         assert outcomes.tallies[lane, CACHED] == expected.cached
-        found = lane_columns(outcomes, Costs(), lane)
+        outcome_of = lane_columns(outcomes, Costs(), lane)
         for name in ("stored", "skipped", "restored", "missed", "reclaimed", "recalled",
                      "collateral", "overwritten", "read_ns", "reservation_p99_ns"):  # fmt: skip
-            assert found[name] == expected.outcomes[name], (policy, name)
+            assert outcome_of[name] == expected.outcomes[name], (policy, name)
 
 
 @settings(max_examples=300)
@@ -74,14 +74,14 @@ def test_every_outcome_equals_the_reference(data: st.DataObject) -> None:
     outcomes = replay(as_events(stream, machine), machine, batch)
     for lane, policy in enumerate(batch):
         expected = by_reference(stream, machine, policy, table)
-        found = lane_columns(outcomes, table, lane)
-        assert list(found) == list(UNITS)
-        assert set(found) == set(expected.outcomes)
+        outcome_of = lane_columns(outcomes, table, lane)
+        assert list(outcome_of) == list(UNITS)
+        assert set(outcome_of) == set(expected.outcomes)
         for name, value in expected.outcomes.items():
             if isinstance(value, float):
-                assert found[name] == pytest.approx(value, rel=1e-12, abs=1e-15), name
+                assert outcome_of[name] == pytest.approx(value, rel=1e-12, abs=1e-15), name
             else:
-                assert found[name] == value, name
+                assert outcome_of[name] == value, name
         assert outcomes.tallies[lane, CACHED] == expected.cached
         samples = samples_of(outcomes.lane(lane))
         tallied = {

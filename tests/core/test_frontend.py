@@ -347,7 +347,7 @@ def test_no_frame_is_handed_out_twice_and_none_is_lost(
         if frame != NONE:
             assert frame % (1 << order) == 0
             held.append((int(frame), order))
-    used = [one for frame, order in held for one in range(frame, frame + (1 << order))]
+    used = [page for frame, order in held for page in range(frame, frame + (1 << order))]
     assert len(used) == len(set(used))
     for kind in range(KINDS):
         while (frame := take_frame(frames, kind)) != NONE:

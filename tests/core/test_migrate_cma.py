@@ -217,7 +217,7 @@ def test_tag_memory_equals_the_reference(
         *(columns[name].tolist() for name in reference.Event._fields), strict=True)]  # fmt: skip
     # What was in use before the trace is told first.
     events = events[data_pages - free_pages :]
-    got = {(one.time_ns, one.order) for one in events if one.op == ALLOC}
+    got = {(event.time_ns, event.order) for event in events if event.op == ALLOC}
     there: set[int] = set()
     arrivals: dict[int, reference.Page] = {}
     gone: dict[int, reference.Page] = {}

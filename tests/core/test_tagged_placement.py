@@ -44,7 +44,7 @@ from core.timeline.view import View, prepare_view
 def tagged_frames(events: Events) -> list[set[int]]:
     """Return the tagged frames after each alloc and free, folded over split rows."""
     tagged: set[int] = set()
-    found = []
+    after_each = []
     for op, order, pfn, flags in zip(
         events.op.tolist(), events.order.tolist(), events.pfn.tolist(), events.flags.tolist(),
         strict=True,
@@ -54,8 +54,8 @@ def tagged_frames(events: Events) -> list[set[int]]:
             tagged = tagged | frames if flags & TAGGED else tagged - frames
         elif op == FREE:
             tagged = tagged - frames
-        found.append(tagged)
-    return found
+        after_each.append(tagged)
+    return after_each
 
 
 @settings(max_examples=100)
@@ -69,7 +69,7 @@ def test_placed_tagged_pages_are_as_many_and_break_no_rule(data: st.DataObject) 
     sizes = np.where(events.op // 2 == 2, 1 << events.order.astype(np.int64), 1)
     last = np.cumsum(sizes) - 1
     before, after = tagged_frames(events), tagged_frames(placed)
-    assert [len(one) for one in before] == [len(after[row]) for row in last]
+    assert [len(frames) for frames in before] == [len(after[row]) for row in last]
 
 
 @compiled
@@ -120,11 +120,13 @@ def test_far_placement_equals_the_reference(data: st.DataObject) -> None:
     stream = data.draw(streams(machine.data_pages))
     policy = replace(data.draw(policies()), placement=Placement.FAR, system="cleancache")
     expected = by_reference(stream, machine, policy, Costs())
-    found = lane_columns(replay(as_events(stream, machine), machine, policy), Costs(), 0)
+    outcome_of = lane_columns(replay(as_events(stream, machine), machine, policy), Costs(), 0)
     for name in ("stored", "skipped", "restored", "missed", "reclaimed", "recalled", "collateral",
                  "reservations", "reservation_mean_ns", "headroom_share"):  # fmt: skip
         value = expected.outcomes[name]
-        assert found[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+        assert outcome_of[name] == (pytest.approx(value) if isinstance(value, float) else value), (
+            name
+        )
 
 
 def test_the_block_released_last_is_taken_first() -> None:

@@ -37,13 +37,13 @@ def resized_streams(draw: st.DrawFn, machine: Machine) -> list[reference.Event]:
     """Return a stream in which a hypervisor resizes a region now and then."""
     stream = draw(streams(machine.data_pages))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    found: list[reference.Event] = []
+    resized: list[reference.Event] = []
     for event in stream:
         if rng.random() < 0.1:
             size = int(rng.integers(0, 12))
-            found.append(reference.Event(event.time_ns, 6, 0, 0, 0, size, 0))
-        found.append(event)
-    return found
+            resized.append(reference.Event(event.time_ns, 6, 0, 0, 0, size, 0))
+        resized.append(event)
+    return resized
 
 
 @settings(max_examples=200)
@@ -58,12 +58,12 @@ def test_a_region_of_a_hypervisor_equals_the_reference(data: st.DataObject) -> N
     outcomes = replay(as_events(stream, machine), machine, policy)
     region = max(1, int(ratio * machine.data_pages))
     expected = by_reference(stream, machine, policy, Costs(), region)
-    found = lane_columns(outcomes, Costs(), 0)
+    outcome_of = lane_columns(outcomes, Costs(), 0)
     for name in ("stored", "skipped", "stale", "restored", "missed", "reclaimed", "recalled",
                  "overwritten", "invalidated", "read_ns", "reservation_max_ns",
                  "reservation_mean_ns"):  # fmt: skip
-        assert found[name] == expected.outcomes[name], name
-    assert found["reservations"] == 0
+        assert outcome_of[name] == expected.outcomes[name], name
+    assert outcome_of["reservations"] == 0
     assert tallies_of(outcomes)["restored"] <= outcomes.lane(0).ideal_restored
 
 

@@ -74,8 +74,8 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
         anonymous=policy.anonymous.value,
     )
     outcomes = replay(events, machine, policy)
-    found = tallies_of(outcomes)
-    assert {name: found[name] for name in expected} == expected
+    counts = tallies_of(outcomes)
+    assert {name: counts[name] for name in expected} == expected
     columns = lane_columns(outcomes, Costs(), 0)
     assert 0 <= (columns["cached_share"] or 0) <= 1
     seen = samples_of(outcomes.lane(0))
@@ -91,7 +91,7 @@ def test_the_ends_of_a_table_keep_its_time_without_their_pages() -> None:
     assert events.time_ns.tolist() == [3, 4, 9]
     assert events.op.tolist() == [INVALIDATE_INODE, STORE, INVALIDATE_INODE]
     # Other bits of file events mean nothing, this one beside them neither.
-    odd = as_events([one._replace(flags=0xFE) for one in stream], Machine(4096, 32))
+    odd = as_events([event._replace(flags=0xFE) for event in stream], Machine(4096, 32))
     assert without_anonymous(odd) is odd
 
 

@@ -127,13 +127,13 @@ def test_a_swap_device_is_written_at_once_late_or_by_others(tmp_path: Path) -> N
     run_study(tmp_path / "swap.yaml", tmp_path / "swap.duckdb")
     sql = (
         "SELECT swap_size, anonymous, t.swap_writes, list_sum(list_transform(reservation_samples, "
-        "lambda one: one.written * one.count)), t.recalled "
+        "lambda sample: sample.written * sample.count)), t.recalled "
         "FROM trials t JOIN runs USING (study, role, number) WHERE role = 'trial'"
     )
     rows = answer_query(tmp_path / "swap.duckdb", sql).rows
-    found = {(size, word): tuple(counts) for size, word, *counts in rows}
-    through, back = found[(64 << 20, "write_through")], found[(64 << 20, "write_back")]
+    counts_of = {(size, word): tuple(counts) for size, word, *counts in rows}
+    through, back = counts_of[(64 << 20, "write_through")], counts_of[(64 << 20, "write_back")]
     # Of a recall, those are written that the device lacks: of files none, written through none.
     assert 0 < back[1] <= min(back[0], back[2])
     assert back[0] < through[0]
-    assert found[(64 << 20, "none")][0] == through[1] == 0
+    assert counts_of[(64 << 20, "none")][0] == through[1] == 0

@@ -141,7 +141,7 @@ def test_attempts_are_counted_across_runs(folder: Path, tmp_path: Path) -> None:
 
     class Counting(_Failing):
         def run(self, batches):
-            tried.extend(one.policy.folio_order for batch in batches for one in batch)
+            tried.extend(candidate.policy.folio_order for batch in batches for candidate in batch)
             yield from super().run(batches)
 
     small_study.run(path, database, Counting)

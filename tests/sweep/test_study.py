@@ -240,10 +240,10 @@ def test_a_section_of_the_wrong_form_is_refused_at_its_place(section: str, nothi
     fine = {("study", "a"), ("question", "a"), *[(name, "{}") for name in ("machine", "costs")]}
     fine |= {("policy", "{}"), ("baselines", "[]"), ("baselines", "[{}]"), ("constraints", "[]")}
     fine |= {("policies", "[{}]")}
-    found = mistakes(text)
-    assert bool(found) == ((section, nothing) not in fine)
+    messages = mistakes(text)
+    assert bool(messages) == ((section, nothing) not in fine)
     line = next(i for i, text in enumerate(lines, 1) if text.startswith(f"{section}:"))
-    assert all(one.startswith(f"{line}:") for one in found)
+    assert all(message.startswith(f"{line}:") for message in messages)
 
 
 def test_aliases_without_end_are_refused_before_they_fill_the_memory() -> None:
