@@ -111,3 +111,11 @@ def test_policies_take_the_place_of_policy_and_parameters() -> None:
 def test_a_memory_that_no_machine_has_is_told_at_its_place(memory: str, told: str) -> None:
     text = POLICIES.replace("SYSTEM, FIELD", "ideal") + f"machine: {{data_memory: {memory}}}"
     assert mistakes(text) == [f"8:24: {told}"]
+
+
+def test_a_choice_that_is_no_word_is_refused_beside_a_seed_too() -> None:
+    text = POLICIES.replace("SYSTEM, FIELD", "cleancache, seed: 3")
+    choices = "{eviction: {type: categorical, choices: [lru, {a: b}]}}"
+    messages = mistakes(text.replace("parameters: {}", f"parameters: {choices}"))
+    assert messages
+    assert all(message.startswith("4:103: ") for message in messages)
