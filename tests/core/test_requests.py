@@ -154,6 +154,12 @@ def test_what_is_wrong_with_a_csv_is_told_with_its_line(
     assert said in refused(import_csv, write(tmp_path / "t", text))
 
 
+def test_a_row_that_is_no_utf_8_is_told_with_its_line_too(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    path.write_bytes(b"time,file\n1,caf\xe9\n2,caf\xe9,3\n")
+    assert refused(import_csv, path) == "t:3: 3 columns, not 2: '2,caf\\\\xe9,3'"
+
+
 def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
     text = "ts,x,path,len\n1500.5,,/a,5000\n1501.75,,9,1\n1500.25,,/a,0\n"
     path = write(tmp_path / "t", "\ufeff" + text)
