@@ -118,7 +118,7 @@ def test_decimals_are_exact() -> None:
 
 
 def write(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, newline="")
     return path
 
 
@@ -142,6 +142,7 @@ def refused(run: object, path: Path, **options: object) -> str:
         ("time,file,time\n1,a,1\n", "t:1: there are 2 columns time"),
         ("time,file\n", "t: holds no request"),
         ("\n\n", "t: holds no header"),
+        ("time,file\rsize\n1,a\n", "t:1: no header: new-line character seen in unquoted field"),
         ('time,file\n1,a\n\n2,"b\n3,c\n4,"d"\n', "t:4: a quote is not closed in its line"),
         ("time,file\n1,a\n9999999999999,a\n", "t:3: column time: '9999999999999' is more than 292"),
         ("time,file,offset\n1,a,17592186040320\n", "t:2: 4096 bytes at 17592186040320 reach"),

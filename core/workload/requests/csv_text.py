@@ -181,10 +181,15 @@ def _header(name: str, text: bytes) -> tuple[tuple[str, ...], bytes, int]:
     """Return a file's header, the text after it, and the line where that begins."""
     blank = len(text) - len(text.lstrip(b"\r\n\xef\xbb\xbf"))
     line, _, rest = text[blank:].partition(b"\n")
-    names = next(csv.reader([line.decode(errors="replace").strip()]), [])
+    number = text[:blank].count(b"\n") + 1
+    try:
+        names = next(csv.reader([line.decode(errors="replace").strip()]), [])
+    except csv.Error as error:
+        what = f"no header: {str(error).partition(' - ')[0]}"
+        raise TraceError(what, file=name, line=number) from None
     if not names:
         raise TraceError("holds no header", file=name)
-    return tuple(word.strip() for word in names), rest, text[:blank].count(b"\n") + 2
+    return tuple(word.strip() for word in names), rest, number + 1
 
 
 def _places(
