@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 TESTS = Path(__file__).parent
 FILES = sorted(TESTS.rglob("*.py"))
 SUITES = {path.stem for path in FILES if path.stem.startswith("test_")}
@@ -27,9 +25,15 @@ def imported_names(text: str) -> Iterator[str]:
                 yield from re.findall(r"\w+", " ".join(words))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(TESTS).as_posix())
-def test_no_test_module_is_imported(path: Path) -> None:
-    assert not SUITES & set(imported_names(path.read_text()))
+def test_no_test_module_is_imported() -> None:
+    importers = {path.name: SUITES & set(imported_names(path.read_text())) for path in FILES}
+    assert {name: suites for name, suites in importers.items() if suites} == {}
+
+
+def test_a_test_file_fits_a_room() -> None:
+    lengths = {path.name: path.read_text().count("\n") for path in FILES}
+    del lengths["reference.py"]
+    assert max(lengths.values()) <= 400, lengths
 
 
 def test_every_name_of_a_module_is_one_file() -> None:

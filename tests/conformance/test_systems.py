@@ -14,6 +14,7 @@ from streams import (
     as_events,
     compiled,
     costs,
+    lane_columns,
     machines,
     policies_read_by,
     streams,
@@ -27,7 +28,7 @@ from core.costs import Costs, pack_costs
 from core.events import ANONYMOUS, Events, without_anonymous
 from core.lane import TALLIES
 from core.machine import Machine
-from core.outcomes import UNITS, Columns, is_double, measure, samples_of, series_of
+from core.outcomes import UNITS, is_double, samples_of, series_of
 from core.policy import DECLARED, POLICY_FIELDS, Policy, reads
 from core.system import SYSTEMS
 from core.system.contract import Work
@@ -61,11 +62,6 @@ def test_one_with_a_front_end_of_its_own_refuses_mm_events(system: str) -> None:
         replay(as_events([], machine), machine, Policy(system=system))
 
 
-def values_of(columns: Columns, lane: int = 0) -> dict[str, int | float | None]:
-    """Return the outcomes of a lane; None is no value."""
-    return {name: column[lane : lane + 1].tolist()[0] for name, column in columns.items()}
-
-
 @every_system
 def test_its_traits_name_what_there_is(system: str) -> None:
     traits = SYSTEMS[system]
@@ -89,7 +85,7 @@ def test_outcomes_are_complete_and_in_their_bounds(
     system: str, case: Case, table: Costs, data: st.DataObject
 ) -> None:
     outcomes = run(case, [data.draw(policies_read_by(system))])
-    values = values_of(measure(outcomes, table))
+    values = lane_columns(outcomes, table, 0)
     assert list(values) == list(UNITS)
     for name, value in values.items():
         assert value is None or isinstance(value, float if is_double(name) else int), name
@@ -148,7 +144,7 @@ def test_a_field_that_it_does_not_read_changes_nothing(
     changed = replace(policy, **{name: getattr(other, name) for name in unread})
     assert view_of(policy, case.machine) == view_of(changed, case.machine)
     runs = [run(case, [candidate]) for candidate in (policy, changed)]
-    values = [values_of(measure(outcomes, table)) for outcomes in runs]
+    values = [lane_columns(outcomes, table, 0) for outcomes in runs]
     assert values[0] == values[1]
     samples = [samples_of(outcomes.lane(0)).counts for outcomes in runs]
     assert np.array_equal(*samples)
@@ -190,9 +186,9 @@ def test_systems_in_a_batch_are_measured_as_alone(
 ) -> None:
     others = data.draw(st.lists(st.sampled_from(REPLAYED), min_size=1, max_size=3))
     batch = [data.draw(policies_read_by(word)) for word in (*others, system)]
-    together = measure(replay(case.events, case.machine, batch), table)
-    alone = measure(replay(case.events, case.machine, batch[-1]), table)
-    assert values_of(together, len(others)) == values_of(alone)
+    together = replay(case.events, case.machine, batch)
+    alone = replay(case.events, case.machine, batch[-1])
+    assert lane_columns(together, table, len(others)) == lane_columns(alone, table, 0)
 
 
 @every_system
@@ -218,7 +214,7 @@ def test_nothing_is_gained_where_no_page_is_restored(
     keep = events.op != RESTORE
     columns = {name: column[keep] for name, column in events.columns.items()}
     case = case._replace(events=events._replace(**columns))
-    values = values_of(measure(run(case, [policy]), table))
+    values = lane_columns(run(case, [policy]), table, 0)
     if values["restored"] == 0:
         saved_ns = values["time_saved_ns"]
         assert saved_ns is not None
@@ -239,7 +235,7 @@ def test_pages_of_a_swap_device_are_nothing_to_who_does_not_take_them(
     stream = [ends[0], *stream, ends[1]]
     plain = [row for row in stream if row.op > INVALIDATE or not row.flags & ANONYMOUS]
     values = [
-        values_of(measure(replay(as_events(rows, machine), machine, policy)))
+        lane_columns(replay(as_events(rows, machine), machine, policy), Costs(), 0)
         for rows in (stream, plain)
     ]
     assert values[0] == values[1]
