@@ -140,9 +140,9 @@ def test_what_was_used_longest_ago_makes_room(
     monkeypatch.setattr(recipes, "KEPT_FOLDER", tmp_path)
     several = [recipe(skew=0.5 + i / 10) for i in range(4)]
     sizes = []
-    for recipe in several[:3]:
-        recipe.events()
-        sizes.append(next(tmp_path.glob(f"*-{recipe.digest()}.arrow")).stat().st_size)
+    for kept in several[:3]:
+        kept.events()
+        sizes.append(next(tmp_path.glob(f"*-{kept.digest()}.arrow")).stat().st_size)
     several[0].events()
     monkeypatch.setattr(recipes, "KEPT_BYTES", sum(sizes))
     several[3].events()
@@ -163,7 +163,7 @@ def test_all_that_makes_a_table_is_in_its_digest() -> None:
         base.changed({"reclaim": "active_inactive"}),
         base.changed({"zram_size": 4096}),
     ]
-    assert len({recipe.digest() for recipe in (base, *others)}) == len(others) + 1
+    assert len({other.digest() for other in (base, *others)}) == len(others) + 1
     assert replace(base, name="called otherwise").digest() == base.digest()
     assert base.changed({"launches": 5}).digest() == base.digest()
     assert base.changed({"reclaim": "active_inactive"}).front_end.reclaim is Reclaim.ACTIVE_INACTIVE
