@@ -17,6 +17,7 @@ from streams import (
     lane_columns,
     machines,
     policies_read_by,
+    samples_counted,
     streams,
     tallies_of,
     with_swap_device,
@@ -146,8 +147,7 @@ def test_a_field_that_it_does_not_read_changes_nothing(
     runs = [run(case, [candidate]) for candidate in (policy, changed)]
     values = [lane_columns(outcomes, table, 0) for outcomes in runs]
     assert values[0] == values[1]
-    samples = [samples_of(outcomes.lane(0)).counts for outcomes in runs]
-    assert np.array_equal(*samples)
+    assert samples_counted(runs[0]) == samples_counted(runs[1])
 
 
 @pytest.mark.parametrize("system", [word for word in SYSTEMS if SYSTEMS[word].draws is not None])
@@ -171,11 +171,10 @@ def test_a_lane_ignores_its_neighbours(system: str, case: Case, data: st.DataObj
     together = run(case, batch)
     for lane, policy in enumerate(batch):
         alone = run(case, [policy])
-        counted = [outcomes.lane(place).counted for outcomes, place in
-                   ((together, lane), (alone, 0))]  # fmt: skip
-        assert np.array_equal(counted[0].tallies, counted[1].tallies)
-        assert np.array_equal(counted[0].samples, counted[1].samples)
-        assert np.array_equal(counted[0].series, counted[1].series)
+        assert tallies_of(together, lane) == tallies_of(alone)
+        assert samples_counted(together, lane) == samples_counted(alone)
+        series = [together.lane(lane).counted.series, alone.lane(0).counted.series]
+        assert np.array_equal(*series)
 
 
 @pytest.mark.parametrize("system", REPLAYED)

@@ -12,6 +12,7 @@ from streams import (
     as_events,
     lane_columns,
     machines,
+    samples_counted,
     streams,
     tallies_of,
     with_swap_device,
@@ -27,7 +28,6 @@ from core.events import (
     without_anonymous,
 )
 from core.machine import Machine
-from core.outcomes import samples_of
 from core.policy import (
     Admission,
     Anonymous,
@@ -78,10 +78,7 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
     assert {name: counts[name] for name in expected} == expected
     columns = lane_columns(outcomes, Costs(), 0)
     assert 0 <= (columns["cached_share"] or 0) <= 1
-    seen = samples_of(outcomes.lane(0))
-    keys = zip(*(column.tolist() for column in seen[:4]), strict=True)
-    counts = dict(zip(keys, seen.counts[0].tolist(), strict=True))
-    assert counts == samples
+    assert samples_counted(outcomes) == samples
 
 
 def test_the_ends_of_a_table_keep_its_time_without_their_pages() -> None:

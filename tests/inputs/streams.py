@@ -16,7 +16,7 @@ from core.declaration import Declaration
 from core.events import ANONYMOUS, INVALIDATE, INVALIDATE_INODE, SCHEMA, Events, make_events
 from core.lane import TALLIES
 from core.machine import Machine
-from core.outcomes import Outcomes, measure
+from core.outcomes import Outcomes, measure, samples_of
 from core.policy import (
     DECLARED,
     Admission,
@@ -156,6 +156,13 @@ def as_events(stream: list[reference.Event], machine: Machine) -> Events:
 def tallies_of(outcomes: Outcomes, lane: int = 0) -> dict[str, int]:
     """Return what a lane counted, by name."""
     return dict(zip(TALLIES, outcomes.tallies[lane].tolist(), strict=True))
+
+
+def samples_counted(outcomes: Outcomes, lane: int = 0) -> dict[tuple[int, ...], int]:
+    """Return how often each sample (atomic, blocks, dropped, written) of latency came in a lane."""
+    samples = samples_of(outcomes.lane(lane))
+    keys = zip(*(column.tolist() for column in samples[:4]), strict=True)
+    return dict(zip(keys, samples.counts[0].tolist(), strict=True))
 
 
 def pages_of(stream: list[reference.Event], op: int) -> int:
