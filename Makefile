@@ -11,13 +11,15 @@ run: $(STAMP)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/core
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/core tests/conformance/test_evictions.py \
+		tests/conformance/test_systems.py
 
 # What another Python could break: compiled code, Ray, plug-ins, the command line. CI runs it on the
 # newest Python that Numba supports, where the machine has one.
 test-compiled: $(STAMP)
-	$(BIN)/python -m pytest tests/core/test_golden.py tests/core/test_jit.py tests/core/test_cache.py \
-		tests/sweep/test_cli.py tests/sweep/test_run.py tests/sweep/test_plugins.py
+	$(BIN)/python -m pytest tests/core/test_golden.py tests/core/test_cache.py \
+		tests/conformance/test_evictions.py tests/conformance/test_executors.py \
+		tests/sweep/test_cli.py tests/sweep/test_plugins.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

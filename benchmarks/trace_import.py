@@ -11,7 +11,7 @@ from time import perf_counter
 from core.workload.ftrace.capture import import_ftrace
 from core.workload.ftrace.memory import Memory
 
-PART = Path(__file__).parents[1] / "tests" / "core" / "data" / "database-xfs-part.ftrace.txt.gz"
+PART = Path(__file__).parents[1] / "tests" / "inputs" / "data" / "database-xfs-part.ftrace.txt.gz"
 TIMES = 200
 MEMORY = Memory(0x40000, 65536, 4096)
 

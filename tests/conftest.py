@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from captures import TRACES
 from hypothesis import settings
-
-REPOSITORY = Path(__file__).parent.parent
-TRACES = REPOSITORY / "studies" / "traces"
 
 # Seeds are fixed where tests must say the same every day; locally, search on.
 settings.register_profile("ci", derandomize=True, deadline=None)

@@ -19,7 +19,7 @@ POLICIES = {
     "carveout": Policy(system="carveout"),
     **{
         f"{eviction} folio": Policy(
-            eviction=eviction, folio_order=4, drop="folio", headroom=0.1, metadata="compact"  # type: ignore[arg-type]
+            eviction=eviction, folio_order=4, drop="folio", headroom=0.1, metadata="compact"
         )
         for eviction in EVICTIONS
     },
@@ -28,7 +28,7 @@ POLICIES = {
 
 def outcomes() -> dict[str, dict[str, dict[str, object]]]:
     """Return every outcome of every golden policy on every shipped capture."""
-    found: dict[str, dict[str, dict[str, object]]] = {}
+    outcomes_of: dict[str, dict[str, dict[str, object]]] = {}
     for path in sorted(TRACES.glob("*.parquet")):
         if path.stem.endswith(".accesses"):
             continue
@@ -36,11 +36,11 @@ def outcomes() -> dict[str, dict[str, dict[str, object]]]:
         machine = Machine(events.page_size, events.data_pages, 8192)
         columns = measure(replay(events, machine, list(POLICIES.values())))
         lists = {name: column.tolist() for name, column in columns.items()}
-        found[path.stem] = {
+        outcomes_of[path.stem] = {
             policy: {name: values[lane] for name, values in lists.items()}
             for lane, policy in enumerate(POLICIES)
         }
-    return found
+    return outcomes_of
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Oracle:
         nobody knows which frames they are, but they are not free.
         """
         moments = {event.time_ns for event in events} | arrivals.keys() | gone.keys()
-        rows_at = {ns: list(rows) for ns, rows in groupby(events, key=lambda one: one.time_ns)}
+        rows_at = {ns: list(rows) for ns, rows in groupby(events, key=lambda event: event.time_ns)}
         for now in self._moments(sorted(moments | unplaced.keys() | {end_ns})):
             self.now = now
             self.rows = rows_at.get(now, [])
@@ -122,7 +122,9 @@ class Oracle:
         self.draws += 1
         if self.pinned(self.draws - 1):
             self.pinned_until[slot] = self.now + self.pin_ns
-        held = [self.pinned_until.get(one) == FOREVER for one in self._slots(slot // self.block)]
+        held = [
+            self.pinned_until.get(other) == FOREVER for other in self._slots(slot // self.block)
+        ]
         if self.adversary > 0 and not any(held):
             self.adversary -= 1
             self.pinned_until[slot] = FOREVER
@@ -185,7 +187,7 @@ class Oracle:
                 continue
             self.tagged.remove(frame)
             number = frame // 32 // self.block
-            left = any(one // 32 // self.block == number for one in self.tagged)
+            left = any(frame // 32 // self.block == number for frame in self.tagged)
             if number in self.reserved and not left:
                 self.reserved.remove(number)
                 self.n["releases"] += 1

@@ -70,7 +70,7 @@ def replay_zswap(
             held[slot].remove(page)
         after = place(slot) if held[slot] else None
         if before != after or not held[slot]:
-            room[:] = [one for one in room if one != slot]
+            room[:] = [other for other in room if other != slot]
             if after is not None:
                 room.insert(0, slot)
         if not held[slot]:
@@ -128,7 +128,9 @@ def replay_zswap(
             number = frame // 32 // block
             mine = range(number * block, (number + 1) * block)
             tagged.symmetric_difference_update({frame})
-            others = [one for one in tagged if one // 32 // block == number and one != frame]
+            others = [
+                other for other in tagged if other // 32 // block == number and other != frame
+            ]
             if others:
                 continue
             blocks_reserved += 1

@@ -129,10 +129,10 @@ class RayCluster:
             yield place, result
 
     def close(self) -> None:
-        """Stop the actors, and the cluster if it is our own."""
+        """Stop the actors, and the cluster if it is our own; to close it again does nothing."""
         with redirect_stdout(sys.stderr):
-            for actor in self._actors:
-                self._ray.kill(actor)
+            while self._actors:
+                self._ray.kill(self._actors.pop())
             self._ray.shutdown()
 
 

@@ -76,7 +76,7 @@ def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
     given = space.choices_of("eviction")
     if evicts and (space.has("eviction") and not given):
         return  # What is wrong with the evictions is told elsewhere.
-    if evicts and any(word in drawing or word not in EVICTIONS.places for word in given):
+    if evicts and any(word in drawing or word not in list(EVICTIONS) for word in given):
         return
     fields = list(dict.fromkeys(field for traits in readers for field in traits.draws or ()))
     if any(_is_given(space, field) for field in fields):

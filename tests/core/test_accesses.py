@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from access_rows import as_accesses, read, skewed_rows
+from captures import CAPTURE_PART
 from streams import compiled
-from test_frontend import fixed_stream, make, read
 
 from core.accesses import ACCESSES, READ, TAKE, check_accesses, read_accesses, write_accesses
 from core.events import TAGGED, EventsError
@@ -15,11 +16,9 @@ from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload.ftrace.capture import import_ftrace
 from core.workload.ftrace.memory import Memory
 
-PART = Path(__file__).parent / "data" / "database-xfs-part.ftrace.txt.gz"
-
 
 def test_an_access_trace_is_read_back_and_a_bad_one_refused(tmp_path: Path) -> None:
-    accesses = make(fixed_stream())
+    accesses = as_accesses(skewed_rows())
     path = tmp_path / "x.parquet"
     write_accesses(path, accesses)
     again = read_accesses(path)
@@ -30,14 +29,14 @@ def test_an_access_trace_is_read_back_and_a_bad_one_refused(tmp_path: Path) -> N
     with pytest.raises(EventsError, match="no access trace"):
         read_accesses(path)
     with pytest.raises(EventsError, match="row 1, column op"):
-        check_accesses(make([read(0), (len(ACCESSES), 0, 0, 0, 0, 0)]), "x")
+        check_accesses(as_accesses([read(0), (len(ACCESSES), 0, 0, 0, 0, 0)]), "x")
     with pytest.raises(EventsError, match="row 0, column index"):
-        check_accesses(make([read(3, 1)]), "x")
+        check_accesses(as_accesses([read(3, 1)]), "x")
 
 
 @compiled
 def test_the_accesses_of_a_part_of_a_capture_are_those_of_its_kernel() -> None:
-    imported = import_ftrace([PART], Memory(0x40000, 65536, 4096), with_accesses=True)
+    imported = import_ftrace([CAPTURE_PART], Memory(0x40000, 65536, 4096), with_accesses=True)
     accesses = imported.accesses
     assert accesses is not None
     assert int((accesses.op == READ).sum()) == imported.counts["insertions"]

@@ -26,13 +26,13 @@ columns = dict(
     flags=np.zeros(2 * size),
 )
 events = make_events(columns, page_size=4096, data_pages=1024, source="")
-found = {}
+counts = {}
 for name in sys.argv[1:]:
     for order in (0, 1):
         policy = Policy(eviction=name, folio_order=order)
         outcomes = replay(events, Machine(4096, 1024), [policy])
-        found[f"{name} {order}"] = outcomes.tallies.tolist()
-print(json.dumps(found))
+        counts[f"{name} {order}"] = outcomes.tallies.tolist()
+print(json.dumps(counts))
 """
 EVICTIONS = ("none", "lru", "clock")
 
@@ -44,8 +44,8 @@ def tallies(cache: Path, *evictions: str) -> dict[str, list[list[int]]]:
         [sys.executable, "-c", PROGRAM, *evictions],
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    found: dict[str, list[list[int]]] = json.loads(done.stdout)
-    return found
+    counts: dict[str, list[list[int]]] = json.loads(done.stdout)
+    return counts
 
 
 @compiled

@@ -16,6 +16,7 @@ from streams import (
     lane_columns,
     machines,
     policies,
+    samples_counted,
     streams,
 )
 
@@ -25,7 +26,6 @@ from core.lane import CACHED
 from core.machine import Machine
 from core.outcomes import UNITS
 from core.policy import Drop, Policy
-from core.replayed import samples_of
 
 
 def long_stream(seed: int, data_pages: int) -> list[Event]:
@@ -59,10 +59,10 @@ def test_long_streams_of_mixed_orders_equal_the_reference(seed: int) -> None:
     for lane, policy in enumerate(batch):
         expected = by_reference(stream, machine, policy, Costs())
         assert outcomes.tallies[lane, CACHED] == expected.cached
-        found = lane_columns(outcomes, Costs(), lane)
+        outcome_of = lane_columns(outcomes, Costs(), lane)
         for name in ("stored", "skipped", "restored", "missed", "reclaimed", "recalled",
                      "collateral", "overwritten", "read_ns", "reservation_p99_ns"):  # fmt: skip
-            assert found[name] == expected.outcomes[name], (policy, name)
+            assert outcome_of[name] == expected.outcomes[name], (policy, name)
 
 
 @settings(max_examples=300)
@@ -75,21 +75,14 @@ def test_every_outcome_equals_the_reference(data: st.DataObject) -> None:
     outcomes = replay(as_events(stream, machine), machine, batch)
     for lane, policy in enumerate(batch):
         expected = by_reference(stream, machine, policy, table)
-        found = lane_columns(outcomes, table, lane)
-        assert list(found) == list(UNITS)
-        assert set(found) == set(expected.outcomes)
+        outcome_of = lane_columns(outcomes, table, lane)
+        assert list(outcome_of) == list(UNITS)
+        assert set(outcome_of) == set(expected.outcomes)
         for name, value in expected.outcomes.items():
             if isinstance(value, float):
-                assert found[name] == pytest.approx(value, rel=1e-12, abs=1e-15), name
+                assert outcome_of[name] == pytest.approx(value, rel=1e-12, abs=1e-15), name
             else:
-                assert found[name] == value, name
+                assert outcome_of[name] == value, name
         assert outcomes.tallies[lane, CACHED] == expected.cached
-        samples = samples_of(outcomes.lane(lane))
-        tallied = {
-            (bool(atomic), int(blocks), int(dropped)): int(count)
-            for atomic, blocks, dropped, count in zip(
-                samples.atomic, samples.blocks, samples.dropped, samples.counts[0], strict=True
-            )
-            if count
-        }
+        tallied = {key[:3]: count for key, count in samples_counted(outcomes, lane).items()}
         assert tallied == (expected.samples if policy.system == "cleancache" else {})

@@ -115,10 +115,10 @@ def test_the_first_fault_is_the_references(data_pages: int, rows: list[tuple[int
         return  # the reference does not judge the size of a resize
     try:
         make_events(table(rows), page_size=4096, data_pages=data_pages, source="", name="x")
-        found = None
+        refused = None
     except EventsError as error:
-        found = str(error).partition(": ")[2].partition(":")[0]
-    assert found == (expected and f"row {expected[0]}, column {expected[1]}")
+        refused = str(error).partition(": ")[2].partition(":")[0]
+    assert refused == (expected and f"row {expected[0]}, column {expected[1]}")
 
 
 def test_a_smaller_machine_is_refused_where_a_frame_falls_outside(tmp_path: Path) -> None:

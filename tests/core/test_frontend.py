@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from access_rows import Row, as_accesses, read, skewed_rows, touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,13 +20,11 @@ from core.accesses import (
     LOOKUP,
     MAP,
     READ,
-    SCHEMA,
     TAKE,
     TOUCH,
     TRUNCATE,
     UNMAP,
     WRITE,
-    Accesses,
 )
 from core.events import (
     ALLOC,
@@ -52,31 +51,6 @@ from core.frontend.allocator import (
     take_frame,
 )
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
-
-# (op, inode, index, order, handle, flags)
-Row = tuple[int, int, int, int, int, int]
-
-
-def read(index: int, order: int = 0, inode: int = 0) -> Row:
-    return (READ, inode, index, order, 0, 0)
-
-
-def touch(index: int, inode: int = 0) -> Row:
-    return (TOUCH, inode, index, 0, 0, 0)
-
-
-def make(rows: Sequence[Row], free_pages: int = 16, low: int = 2, high: int = 4) -> Accesses:
-    columns = list(zip(*rows, strict=True)) or [()] * 6
-    arrays = [np.arange(len(rows)), *map(np.array, columns)]
-    typed = {
-        field.name: array.astype(field.type.to_pandas_dtype())
-        for field, array in zip(SCHEMA, arrays, strict=True)
-    }
-    return Accesses(
-        **typed, page_size=4096, data_pages=1024, free_pages=free_pages, low_pages=low,
-        high_pages=high, source="test",
-    )  # fmt: skip
-
 
 RECORDED = [READ, READ, TOUCH, TOUCH, MAP, TRUNCATE, TAKE, GIVE, EXIT]
 ASKED = [LOOKUP, LOOKUP, ANONYMOUS, UNMAP, TRUNCATE]
@@ -117,7 +91,7 @@ def replay_pages(events: object) -> tuple[set[tuple[int, int]], int]:
     """Return the pages in the page cache after events, and the most there were at once."""
     there: set[tuple[int, int]] = set()
     most = 0
-    columns = events.columns  # type: ignore[attr-defined]
+    columns = events.columns
     for op, inode, index, order in zip(
         *(columns[name].tolist() for name in ("op", "inode", "index", "order")), strict=True
     ):
@@ -156,7 +130,9 @@ def check_frames(events: Events) -> int:
 def test_every_page_is_brought_in_before_it_goes_and_memory_is_kept(
     rows: list[Row], reclaim: Reclaim
 ) -> None:
-    fronted = run_frontend(make(rows, free_pages=64, low=4, high=8), FrontEnd(reclaim=reclaim))
+    fronted = run_frontend(
+        as_accesses(rows, free_pages=64, low=4, high=8), FrontEnd(reclaim=reclaim)
+    )
     there, most = replay_pages(fronted.events)
     assert most <= 64
     assert fronted.counts["resident_pages"] == len(there)
@@ -174,8 +150,8 @@ def test_readahead_and_swap_keep_the_memory(
     rows: list[Row], reclaim: Reclaim, swap_pages: int, to_device: bool
 ) -> None:
     size = {"swap_size" if to_device else "zram_size": 4096 * swap_pages}
-    settings = FrontEnd(reclaim, **size, readahead_size=8 * 4096, page_cache_order=2)  # type: ignore[arg-type]
-    fronted = run_frontend(make(rows, free_pages=64, low=4, high=8), settings)
+    settings = FrontEnd(reclaim, **size, readahead_size=8 * 4096, page_cache_order=2)
+    fronted = run_frontend(as_accesses(rows, free_pages=64, low=4, high=8), settings)
     there, most = replay_pages(without_anonymous(fronted.events))
     assert most <= 64
     assert fronted.counts["resident_pages"] == len(there)
@@ -185,7 +161,7 @@ def test_readahead_and_swap_keep_the_memory(
     swapped = fronted.counts["swapped_out_pages"] - fronted.counts["swapped_in_pages"]
     assert swapped <= swap_pages + unmapped
     everything = [(UNMAP, inode, 0, 6, 0, 0) for inode in (0, 1)]
-    gone = run_frontend(make([*rows, *everything], free_pages=64, low=4, high=8), settings)
+    gone = run_frontend(as_accesses([*rows, *everything], free_pages=64, low=4, high=8), settings)
     assert check_frames(gone.events) == 0 <= tagged
 
 
@@ -193,7 +169,7 @@ def test_readahead_and_swap_keep_the_memory(
 @given(access_rows([*ASKED, WRITE, WRITE]), st.sampled_from(list(Reclaim)))
 def test_what_is_written_is_never_in_a_cleancache(rows: list[Row], reclaim: Reclaim) -> None:
     settings = FrontEnd(reclaim, readahead_size=8 * 4096, page_cache_order=2)
-    accesses = make(rows, free_pages=64, low=4, high=8)
+    accesses = as_accesses(rows, free_pages=64, low=4, high=8)
     events = run_frontend(accesses, settings).events
     check_frames(events)
     copies: set[tuple[int, int]] = set()
@@ -216,22 +192,24 @@ def test_a_file_read_in_sequence_is_read_ahead_as_linux_does() -> None:
     # One page at a time: windows of 4, 8, 16 and 32 pages, each begun at the mark before it.
     for pages, read_pages in ((1, 4), (2, 12), (4, 12), (5, 28), (12, 28), (13, 60), (29, 92)):
         rows = [(LOOKUP, 0, i, 0, 0, 0) for i in range(pages)] + [(LOOKUP, 0, 199, 0, 0, 0)]
-        fronted = run_frontend(make(rows, free_pages=900), FrontEnd())
+        fronted = run_frontend(as_accesses(rows, free_pages=900), FrontEnd())
         assert fronted.counts["inserted_pages"] == read_pages + 1, pages
 
 
 def test_random_reads_are_not_read_ahead() -> None:
     asked: list[Row] = [(LOOKUP, 0, i, 2, 4, 0) for i in (60, 20, 180, 100)]
-    fronted = run_frontend(make([*asked, (LOOKUP, 0, 199, 0, 0, 0)], free_pages=900), FrontEnd())
+    fronted = run_frontend(
+        as_accesses([*asked, (LOOKUP, 0, 199, 0, 0, 0)], free_pages=900), FrontEnd()
+    )
     assert fronted.counts["inserted_pages"] == 17
 
 
 def test_large_folios_grow_with_the_window() -> None:
     rows: list[Row] = [(LOOKUP, 0, i, 0, 0, LARGE_FOLIOS) for i in range(200)]
-    orders = run_frontend(make(rows, free_pages=900), FrontEnd()).events.order.tolist()
+    orders = run_frontend(as_accesses(rows, free_pages=900), FrontEnd()).events.order.tolist()
     # Windows 0-3, 4-11, 12-27 and 28-59; a folio lies at a multiple of its size.
     assert orders[:10] == [2, 2, 2, 2, 3, 2, 2, 4, 3, 2]
-    capped = run_frontend(make(rows, free_pages=900), FrontEnd(page_cache_order=3)).events
+    capped = run_frontend(as_accesses(rows, free_pages=900), FrontEnd(page_cache_order=3)).events
     assert capped.order.max() == 3
 
 
@@ -239,13 +217,13 @@ def test_large_folios_grow_with_the_window() -> None:
 def test_tagged_heaps_are_swapped_and_come_back_tagged(reclaim: Reclaim) -> None:
     heap: list[Row] = [(ANONYMOUS, 0, i, 0, 0, TAGGED) for i in range(40)]
     swapping = FrontEnd(reclaim, zram_size=4096 * 64, zram_ratio=4)
-    fronted = run_frontend(make([*heap, heap[0]], free_pages=32), swapping)
+    fronted = run_frontend(as_accesses([*heap, heap[0]], free_pages=32), swapping)
     assert fronted.counts["swapped_out_pages"] >= 12
     assert fronted.counts["swapped_in_pages"] == 1
     assert fronted.events.op.tolist().count(ALLOC) == 41
     # zram packs four into a page: what is in memory and what it takes is all that was free.
     assert check_frames(fronted.events) >= 32 - 4 - 41 // 4
-    assert run_frontend(make(heap, free_pages=32), FrontEnd(reclaim)).counts["failures"] > 0
+    assert run_frontend(as_accesses(heap, free_pages=32), FrontEnd(reclaim)).counts["failures"] > 0
 
 
 @pytest.mark.parametrize("reclaim", list(Reclaim))
@@ -257,7 +235,7 @@ def test_a_swap_device_is_told_of_what_goes_and_comes_and_takes_no_memory(
     gone: list[Row] = [(UNMAP, 1, i, 0, 0, 0) for i in range(40)]
     rows = [*(read(i) for i in range(8)), *heap, heap[0], heap[1], *gone]
     swapping = FrontEnd(reclaim, swap_size=4096 * 64)
-    fronted = run_frontend(make(rows, free_pages=32), swapping)
+    fronted = run_frontend(as_accesses(rows, free_pages=32), swapping)
     events, counts = fronted.events, fronted.counts
     of_swap = events.flags & SWAP != 0
     files = events.inode[(events.op <= INVALIDATE) & ~of_swap]
@@ -274,12 +252,15 @@ def test_a_swap_device_is_told_of_what_goes_and_comes_and_takes_no_memory(
     assert not out
     assert counts["failures"] == 0
     # All memory is the heap's, down to the watermarks.
-    assert check_frames(run_frontend(make(rows[:-40], free_pages=32), swapping).events) >= 32 - 4
+    assert (
+        check_frames(run_frontend(as_accesses(rows[:-40], free_pages=32), swapping).events)
+        >= 32 - 4
+    )
 
 
 def test_classic_lists_keep_what_is_used_twice() -> None:
     rows = [read(0), touch(0), touch(0), *(read(i) for i in range(1, 40))]
-    evicted = run_frontend(make(rows), FrontEnd(reclaim=Reclaim.ACTIVE_INACTIVE)).events
+    evicted = run_frontend(as_accesses(rows), FrontEnd(reclaim=Reclaim.ACTIVE_INACTIVE)).events
     stores = evicted.index[evicted.op == STORE].tolist()
     assert stores[:5] == [1, 2, 3, 4, 5]
     assert 0 not in stores
@@ -287,7 +268,7 @@ def test_classic_lists_keep_what_is_used_twice() -> None:
 
 def test_generations_evict_in_the_order_of_reading() -> None:
     rows = [read(0), touch(0), touch(0), *(read(i) for i in range(1, 40))]
-    evicted = run_frontend(make(rows), FrontEnd(reclaim=Reclaim.MGLRU)).events
+    evicted = run_frontend(as_accesses(rows), FrontEnd(reclaim=Reclaim.MGLRU)).events
     assert evicted.index[evicted.op == STORE].tolist()[:4] == [0, 1, 2, 3]
 
 
@@ -295,10 +276,10 @@ def test_generations_evict_in_the_order_of_reading() -> None:
 def test_what_a_live_task_maps_is_kept_until_it_ends(reclaim: Reclaim) -> None:
     mapped: Row = (MAP, 0, 0, 0, 7, 0)
     scan = [read(i) for i in range(1, 60)]
-    kept = run_frontend(make([mapped, *scan]), FrontEnd(reclaim=reclaim)).events
+    kept = run_frontend(as_accesses([mapped, *scan]), FrontEnd(reclaim=reclaim)).events
     assert 0 not in kept.index[kept.op == STORE]
     ended = run_frontend(
-        make([mapped, (EXIT, 0, 0, 0, 7, 0), *scan]), FrontEnd(reclaim=reclaim)
+        as_accesses([mapped, (EXIT, 0, 0, 0, 7, 0), *scan]), FrontEnd(reclaim=reclaim)
     ).events
     # A fault puts it into the youngest generation, the classic inactive list knows no fault.
     gone = 0 in ended.index[ended.op == STORE]
@@ -311,11 +292,11 @@ def test_other_memory_takes_from_the_page_cache(reclaim: Reclaim) -> None:
     rows += [(TAKE, 0, 0, 0, i, TAGGED) for i in range(8)]
     rows += [(GIVE, 0, 0, 0, i, 0) for i in range(8)]
     rows += [(GIVE, 0, 0, 2, BOOT_HANDLE, 0)]
-    fronted = run_frontend(make(rows), FrontEnd(reclaim=reclaim))
+    fronted = run_frontend(as_accesses(rows), FrontEnd(reclaim=reclaim))
     assert fronted.counts["evicted_pages"] > 0
     assert int((fronted.events.op == ALLOC).sum()) == int((fronted.events.op == FREE).sum()) == 8
     refaulting = run_frontend(
-        make([*rows, *(read(i) for i in range(10))]), FrontEnd(reclaim=reclaim)
+        as_accesses([*rows, *(read(i) for i in range(10))]), FrontEnd(reclaim=reclaim)
     )
     assert refaulting.counts["refaults"] == fronted.counts["evicted_pages"]
 
@@ -324,25 +305,13 @@ def test_refault_within_the_active_list_is_activated() -> None:
     rows = [read(i) for i in range(8)]
     rows += [touch(i) for i in range(8)] * 2  # eight active pages
     rows += [read(i) for i in range(8, 22)]
-    fronted = run_frontend(make(rows), FrontEnd(reclaim=Reclaim.ACTIVE_INACTIVE))
+    fronted = run_frontend(as_accesses(rows), FrontEnd(reclaim=Reclaim.ACTIVE_INACTIVE))
     gone = fronted.events.index[fronted.events.op == STORE].tolist()
-    again = run_frontend(make([*rows, read(gone[-1])]), FrontEnd(reclaim=Reclaim.ACTIVE_INACTIVE))
+    again = run_frontend(
+        as_accesses([*rows, read(gone[-1])]), FrontEnd(reclaim=Reclaim.ACTIVE_INACTIVE)
+    )
     assert again.counts["activations"] == 1
     assert again.counts["refaults"] == 1
-
-
-def fixed_stream() -> list[Row]:
-    chance = np.random.default_rng(5)
-    rows: list[Row] = []
-    for number in range(3000):
-        index = int(min(chance.zipf(1.3), 400))
-        order = int(chance.integers(0, 3))
-        rows.append(read(index >> order << order, order) if number % 3 else touch(index))
-        if number % 40 == 0:
-            rows.append((TAKE, 0, 0, 0, number, TAGGED))
-        if number % 40 == 30:
-            rows.append((GIVE, 0, 0, 0, number - 30, 0))
-    return rows
 
 
 @pytest.mark.parametrize(
@@ -351,7 +320,7 @@ def fixed_stream() -> list[Row]:
 )
 def test_compiled_and_plain_python_give_the_same_events(reclaim: Reclaim, digest: str) -> None:
     fronted = run_frontend(
-        make(fixed_stream(), free_pages=200, low=8, high=16), FrontEnd(reclaim=reclaim)
+        as_accesses(skewed_rows(), free_pages=200, low=8, high=16), FrontEnd(reclaim=reclaim)
     )
     assert fronted.counts["evictions"] > 100
     assert digest_events(fronted.events)[:16] == digest
@@ -378,7 +347,7 @@ def test_no_frame_is_handed_out_twice_and_none_is_lost(
         if frame != NONE:
             assert frame % (1 << order) == 0
             held.append((int(frame), order))
-    used = [one for frame, order in held for one in range(frame, frame + (1 << order))]
+    used = [page for frame, order in held for page in range(frame, frame + (1 << order))]
     assert len(used) == len(set(used))
     for kind in range(KINDS):
         while (frame := take_frame(frames, kind)) != NONE:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from captures import CAPTURE_PART
 from streams import compiled
 
 from core.events import Events, digest_events, make_events
@@ -21,7 +22,6 @@ from core.workload.repair import repair
 from core.workload.survey import survey_events
 from core.workload.text import TraceError
 
-PART = Path(__file__).parent / "data" / "database-xfs-part.ftrace.txt.gz"
 MEMORY = Memory(0x40000, 1024, 4096)
 BASE = 0xFFFFC1FFC0000000 - 0x40000 * 64
 
@@ -46,8 +46,8 @@ def text(events: Iterable[str], task: str = "app one-7", start: int = 15_000_000
     """Return events as tracefs writes them, a microsecond apart; "task: event" names another."""
     lines = []
     for number, event in enumerate(events):
-        who, found, what = event.partition(" | ")
-        who, what = (who, what) if found else (task, event)
+        who, bar, what = event.partition(" | ")
+        who, what = (who, what) if bar else (task, event)
         stamp = start + number
         lines.append(f"{who:>16}   [000] ..... {stamp // 10**6}.{stamp % 10**6:06}: {what}\n")
     return "".join(lines)
@@ -66,7 +66,7 @@ def rows(events: Events) -> list[tuple[int, ...]]:
 
 
 def test_a_deletion_by_reclaim_is_a_store_and_any_other_an_invalidate(tmp_path: Path) -> None:
-    found = read(
+    imported = read(
         tmp_path,
         text(
             [
@@ -81,7 +81,7 @@ def test_a_deletion_by_reclaim_is_a_store_and_any_other_an_invalidate(tmp_path: 
             ]
         ),
     )
-    assert rows(found.events) == [
+    assert rows(imported.events) == [
         (1, 0, 0, 0, 0, 0),
         (1, 0, 4, 2, 0, 0),
         (0, 0, 0, 0, 0, 0),
@@ -89,15 +89,15 @@ def test_a_deletion_by_reclaim_is_a_store_and_any_other_an_invalidate(tmp_path: 
         (0, 0, 4, 2, 0, 0),
         (2, 0, 9, 0, 0, 0),
     ]
-    assert found.counts["reclaimed_pages"] == 5
-    assert found.events.time_ns.tolist()[:2] == [15_000_000_000, 15_000_001_000]
+    assert imported.counts["reclaimed_pages"] == 5
+    assert imported.events.time_ns.tolist()[:2] == [15_000_000_000, 15_000_001_000]
 
 
 def test_a_refault_tells_the_workingset_bit_of_the_eviction_before_it(tmp_path: Path) -> None:
     def refault(index: int, shadow: int) -> str:
         return f"workingset_refault: folio=0x1 shadow={shadow:#x} index={index} ino=42191"
 
-    found = read(
+    imported = read(
         tmp_path,
         text(
             [
@@ -113,14 +113,14 @@ def test_a_refault_tells_the_workingset_bit_of_the_eviction_before_it(tmp_path: 
             ]
         ),
     )
-    stores = [row for row in rows(found.events) if row[0] == 0]
+    stores = [row for row in rows(imported.events) if row[0] == 0]
     assert [row[-1] for row in stores] == [1, 0, 1, 0]
-    assert any("1 refaults are of no insertion" in warning for warning in found.warnings)
+    assert any("1 refaults are of no insertion" in warning for warning in imported.warnings)
 
 
 def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
     pte = 0xE8000000000C47 | (0x40000 + 64) << 12
-    found = read(
+    imported = read(
         tmp_path,
         text(
             [
@@ -143,7 +143,7 @@ def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
             ]
         ),
     )
-    assert [(row[0], *row[3:]) for row in rows(found.events)] == [
+    assert [(row[0], *row[3:]) for row in rows(imported.events)] == [
         (4, 0, 3, 2 | 16),
         (4, 2, 16, 2 | 16),
         (4, 0, 32, 2 | 4),
@@ -156,8 +156,8 @@ def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
         (5, 0, 65, 0),
         (5, 0, 40, 0),
     ]
-    assert found.counts["equal_tagged_samples"] == found.counts["tagged_samples"] == 1
-    said = "\n".join(found.warnings)
+    assert imported.counts["equal_tagged_samples"] == imported.counts["tagged_samples"] == 1
+    said = "\n".join(imported.warnings)
     assert "1 page copies came before" in said
     assert "1 tagged frames were allocated anew" in said
     assert "1 events are of frames outside" in said
@@ -231,11 +231,11 @@ def test_garbage_lost_events_and_clock_steps_are_told_and_survived(tmp_path: Pat
         + text([f"{ADD}: {folio(3, 1)}", f"{ADD}: {folio(2, 1)}"], start=21_000_000)
         + text(["sched_switch: prev_comm=a"], start=22_000_000)
     )
-    found = read(tmp_path, content)
-    assert [row[2] for row in rows(found.events)] == [0, 1, 2]
-    assert found.events.time_ns.tolist() == [50 * 10**9, 50 * 10**9, 51 * 10**9 + 1000]
-    assert found.unused == {"sched_switch": 1}
-    said = "\n".join(found.warnings)
+    imported = read(tmp_path, content)
+    assert [row[2] for row in rows(imported.events)] == [0, 1, 2]
+    assert imported.events.time_ns.tolist() == [50 * 10**9, 50 * 10**9, 51 * 10**9 + 1000]
+    assert imported.unused == {"sched_switch": 1}
+    said = "\n".join(imported.warnings)
     for what in (
         "1 lines are no events, the first is line 3",
         "12 events were lost",
@@ -255,22 +255,12 @@ def test_garbage_lost_events_and_clock_steps_are_told_and_survived(tmp_path: Pat
         (b"PAR1\0\0\0\0", "binary data"),
         (b"x" * (6 << 20), "has no lines"),
         (gzip.compress(random.Random(1).randbytes(9999))[:5000], "cut off or damaged"),
-        (gzip.compress(text(EVENTS * 500).encode())[:-20], "cut off or damaged"),
     ],
 )
 def test_what_is_no_trace_is_refused(tmp_path: Path, content: bytes, error: str) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
     with pytest.raises(TraceError, match=error):
-        import_ftrace([path])
-
-
-def test_a_truncated_zstd_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.zst"
-    with pa.CompressedOutputStream(str(path), "zstd") as stream:
-        stream.write(text(EVENTS * 500).encode())
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(TraceError, match="cut off or damaged"):
         import_ftrace([path])
 
 
@@ -292,27 +282,27 @@ def test_memory_is_that_of_the_archive_beside_the_trace(tmp_path: Path) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content.encode()))
-    found = meta_beside(trace)
-    assert found is not None
-    assert read_memory(found) == Memory(1000, 150, 16384, 3, 7, 9)
-    found.write_bytes(b"no archive")
+    archive = meta_beside(trace)
+    assert archive is not None
+    assert read_memory(archive) == Memory(1000, 150, 16384, 3, 7, 9)
+    archive.write_bytes(b"no archive")
     with pytest.raises(TraceError, match="no archive"):
-        read_memory(found)
+        read_memory(archive)
 
 
 @compiled
 def test_a_part_of_a_real_capture_has_the_live_tagged_set_of_its_sample() -> None:
-    found = import_ftrace([PART])
-    assert found.counts["insertions"] == 1685
-    assert found.counts["inserted_pages"] == 2628
-    assert found.counts["reclaimed_pages"] == 1289
-    assert found.counts["truncated_folios"] == 0
-    assert found.counts["tagged_allocations"] == 1091
-    assert (found.counts["tagged_samples"], found.counts["equal_tagged_samples"]) == (1, 1)
-    assert found.unused["mm_vmscan_kswapd_wake"] == 27
-    given = import_ftrace([PART], Memory(0x40000, 65536, 4096))
-    assert digest_events(found.events) == digest_events(given.events)
-    figures = survey_events(found.events).figures
+    imported = import_ftrace([CAPTURE_PART])
+    assert imported.counts["insertions"] == 1685
+    assert imported.counts["inserted_pages"] == 2628
+    assert imported.counts["reclaimed_pages"] == 1289
+    assert imported.counts["truncated_folios"] == 0
+    assert imported.counts["tagged_allocations"] == 1091
+    assert (imported.counts["tagged_samples"], imported.counts["equal_tagged_samples"]) == (1, 1)
+    assert imported.unused["mm_vmscan_kswapd_wake"] == 27
+    given = import_ftrace([CAPTURE_PART], Memory(0x40000, 65536, 4096))
+    assert digest_events(imported.events) == digest_events(given.events)
+    figures = survey_events(imported.events).figures
     assert figures["peak_tagged_pages"] == 1091
     assert figures["events"]["store"] == 959
 

@@ -59,7 +59,7 @@ def their_misses(name: str, requests: np.ndarray, slots: int) -> int:
 @pytest.mark.parametrize("kind", ["real", "skewed"])
 def test_misses_equal_those_of_libcachesim(traces: Path, kind: str, slots: int) -> None:
     requests = real_requests(traces) if kind == "real" else skewed_requests()
-    batch = [Policy(eviction=name) for name in PEERS]  # type: ignore[arg-type]
+    batch = [Policy(eviction=name) for name in PEERS]
     outcomes = replay(as_events(requests, slots), Machine(4096, 32 * slots), batch)
     mine = dict(zip(PEERS, outcomes.tallies[:, MISSED].tolist(), strict=True))
     assert mine == {name: their_misses(name, requests, slots) for name in PEERS}

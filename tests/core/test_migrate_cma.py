@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from access_rows import crowded_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_migrate_cma import Oracle
 from streams import compiled
 
-from core.accesses import ANONYMOUS, GIVE, READ, TAKE, TOUCH, TRUNCATE, UNMAP, Accesses
+from core.accesses import ANONYMOUS, GIVE, READ, TAKE, UNMAP, Accesses
 from core.backend import view_of
 from core.costs import Costs
 from core.events import ALLOC, ATOMIC, RESTORE, TAGGED
@@ -106,7 +107,7 @@ def test_an_atomic_allocation_migrates_nothing() -> None:
 
 def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: Accesses) -> None:
     base = prepare(run_frontend(launches, FRONT_END).events, MACHINE)
-    policy = Policy(system="migrate_cma")  # type: ignore[arg-type]
+    policy = Policy(system="migrate_cma")
     assert view_of(policy, MACHINE).tag_memory == TagMemory(1024, 1)
     fronted = run(launches)
     timeline, larger = compare(base, fronted, MACHINE)
@@ -159,7 +160,7 @@ def test_an_allocation_that_fails_is_counted_once_however_many_pages_it_has() ->
 
 def test_an_empty_trace_has_nothing_to_hold() -> None:
     none = [np.empty(0, dtype=kind) for kind in ("i8", "u1", "u4", "u4", "u1", "i8", "u1")]
-    accesses = Accesses(*none, *(4096, 1024, 1000, 8, 16, "empty"))  # type: ignore[arg-type]
+    accesses = Accesses(*none, *(4096, 1024, 1000, 8, 16, "empty"))
     fronted = run_frontend(accesses, FrontEnd(), TagMemory(32, 1))
     assert fronted.events.op.size == 0
     assert fronted.series == [(0, 0)] * 64
@@ -173,51 +174,10 @@ def test_guests_take_their_blocks_at_once_or_by_and_by(launches: Accesses) -> No
     assert pkvm.series[0][1] < blocks // 8
     assert pkvm.series[-1][1] >= blocks
     assert kvm.counts["reserved_ns"] > pkvm.counts["reserved_ns"]
-    policy = Policy(system="migrate_cma", guests="pkvm", guest_ratio=0.5)  # type: ignore[arg-type]
+    policy = Policy(system="migrate_cma", guests="pkvm", guest_ratio=0.5)
     memory = view_of(policy, MACHINE).tag_memory
     assert memory is not None
     assert (memory.guest_blocks, memory.guests_fill) == (blocks, True)
-
-
-def random_rows(chance: np.random.Generator, length: int) -> list[tuple[int, ...]]:
-    """Return accesses (op, inode, index, order, handle, flags), most of file pages.
-
-    They begin with memory in use, and holes in it everywhere: tags meet every block then.
-    """
-    first = 1 << 20
-    rows: list[tuple[int, ...]] = [(TAKE, 0, 0, 3, first + i, 0) for i in range(124)]
-    for hole in chance.choice(124, size=24, replace=False).tolist():
-        rows.append((GIVE, 0, 0, 3, first + hole, 0))
-    held: list[tuple[int, int]] = []
-    there: set[int] = set()
-    kinds = [READ] * 10 + [TOUCH] * 4 + [TRUNCATE, TAKE, TAKE, TAKE, GIVE, GIVE]
-    kinds += [ANONYMOUS] * 4 + [UNMAP] * 3
-    for handle in range(length):
-        op = int(chance.choice(kinds))
-        order = int(chance.choice([0, 0, 0, 1, 2]))
-        index = int(chance.integers(0, 400)) >> order << order
-        if op == READ:
-            rows.append((READ, 0, index, order, 0, 0))
-        elif op == TOUCH:
-            rows.append((TOUCH, 0, index, 0, 0, 0))
-        elif op == TRUNCATE:
-            rows.append((TRUNCATE, 0, index, order, 0, 0))
-        elif op == TAKE and sum(1 << order for _, order in held) < 30:
-            flags = int(chance.choice([0, TAGGED, TAGGED, TAGGED | ATOMIC]))
-            rows.append((TAKE, 0, 0, order, handle, flags))
-            held.append((handle, order))
-        elif op == GIVE and held:
-            mine, order = held.pop(int(chance.integers(len(held))))
-            rows.append((GIVE, 0, 0, order, mine, 0))
-        elif op == ANONYMOUS and len(there) < 20:
-            page = int(chance.integers(0, 80))
-            there.add(page)
-            rows.append((ANONYMOUS, 0, page, 0, 0, 0))
-        elif op == UNMAP and there:
-            page = int(chance.choice(sorted(there)))
-            there.remove(page)
-            rows.append((UNMAP, 0, page, 0, 0, 0))
-    return rows
 
 
 @settings(max_examples=60, deadline=None)
@@ -235,11 +195,11 @@ def test_tag_memory_equals_the_reference(
     adversary: int,
 ) -> None:  # fmt: skip
     data_pages = 1024
-    rows = random_rows(np.random.default_rng(seed), 600)
+    rows = crowded_rows(np.random.default_rng(seed), 600)
     typed = [np.array(column).astype(kind) for column, kind in zip(
         zip(*rows, strict=True), ("u1", "u4", "u4", "u1", "i8", "u1"), strict=True)]  # fmt: skip
     times = 10 * np.arange(len(rows), dtype=np.int64)
-    accesses = Accesses(times, *typed, *(4096, data_pages, free_pages, 8, 16, "random"))  # type: ignore[arg-type]
+    accesses = Accesses(times, *typed, *(4096, data_pages, free_pages, 8, 16, "random"))
     blocks = data_pages // 32 // block
     memory = TagMemory(blocks, block, pinned_ratio, 2000, adversary, 7, ideal)
     fronted = run_frontend(accesses, FrontEnd(reclaim), memory, every_frame=True)
@@ -258,7 +218,7 @@ def test_tag_memory_equals_the_reference(
         *(columns[name].tolist() for name in reference.Event._fields), strict=True)]  # fmt: skip
     # What was in use before the trace is told first.
     events = events[data_pages - free_pages :]
-    got = {(one.time_ns, one.order) for one in events if one.op == ALLOC}
+    got = {(event.time_ns, event.order) for event in events if event.op == ALLOC}
     there: set[int] = set()
     arrivals: dict[int, reference.Page] = {}
     gone: dict[int, reference.Page] = {}

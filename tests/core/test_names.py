@@ -22,7 +22,7 @@ def test_numbers_are_dense_ascending_and_a_group_after_the_other(
     name = np.array([name + far for _, name in rows], dtype=np.int64)
     number, names = number_names(kind, GROUP_OF, name, 3)
     expected = [sorted({other + far for k, other in rows if k == group}) for group in range(3)]
-    assert [one.tolist() for one in names] == expected
+    assert [column.tolist() for column in names] == expected
     pairs = [(group, other) for group in range(3) for other in expected[group]]
     places = {pair: at for at, pair in enumerate(pairs)}
     assert number.tolist() == [places.get((k, other + far), 0) for k, other in rows]

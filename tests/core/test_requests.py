@@ -1,15 +1,14 @@
-"""Requests of other formats: one trace in all of them, its pages, and the textbook cache."""
+"""Requests of other formats: their lines, their pages, and the textbook cache."""
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import request_files as files
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.accesses import LOOKUP, WRITE, Accesses, check_accesses
@@ -17,7 +16,6 @@ from core.backend import replay
 from core.lane import MISSED
 from core.machine import Machine
 from core.policy import Policy
-from core.workload.formats import detect
 from core.workload.requests.collector import FileNumbers, TextKeys
 from core.workload.requests.csv_text import import_csv, import_msr, parse_columns
 from core.workload.requests.decimal_text import NEGATIVE, NO_NUMBER, TOO_LARGE, parse_decimals
@@ -26,48 +24,7 @@ from core.workload.requests.oracle_general import import_oracle_general
 from core.workload.requests.requests import Requests, accesses_of, plain_events
 from core.workload.text import TraceError
 
-DETECTED = {"fio_2": "fio", "fio_3": "fio"}
 PEERS = {"fifo": "FIFO", "lru": "LRU", "clock": "Clock", "sieve": "Sieve"}
-
-
-@st.composite
-def traces_of(draw: st.DrawFn) -> tuple[list[files.Request], bool]:
-    """Return requests in sectors; whether each is a read of a whole object."""
-    objects = draw(st.booleans())
-    size = st.integers(1, 40_000).map(lambda sectors: sectors * 512)
-    offset = st.just(0) if objects else st.integers(0, 2**31).map(lambda sectors: sectors * 512)
-    write = st.just(False) if objects else st.booleans()
-    steps = st.tuples(st.integers(0, 3), st.integers(0, 4), offset, size, write)
-    found, time_s = [], draw(st.integers(0, 9000))
-    for step, *rest in draw(st.lists(steps, min_size=1, max_size=20)):
-        time_s += step
-        found.append(files.Request(time_s, *rest))
-    return found, objects
-
-
-@settings(max_examples=30)
-@given(traces_of(), st.sampled_from(["", ".gz", ".zst"]), st.sampled_from([4096, 16384]))
-def test_every_format_of_the_same_requests_gives_the_same_accesses(
-    trace: tuple[list[files.Request], bool], how: str, page_size: int
-) -> None:
-    requests, objects = trace
-    found: dict[str, Accesses] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, (_, _, run) in files.FORMATS.items():
-            if name == "oracle_general" and not objects:
-                continue
-            path = files.write(Path(folder), name, requests, how)
-            assert detect(path).name == DETECTED.get(name, name)
-            imported = run([path], page_size=page_size, source="same")
-            assert not imported.warnings
-            found[name] = accesses_of(imported.requests, page_size)
-            check_accesses(found[name], name)
-    first = found["csv"]
-    assert first.time_ns[-1] == (requests[-1].time_s - requests[0].time_s) * 10**9
-    for name, other in found.items():
-        assert other[7:] == first[7:], name
-        for column in first.columns:
-            assert (other.columns[column] == first.columns[column]).all(), (name, column)
 
 
 def as_requests(runs: list[tuple[int, int]]) -> Requests:
@@ -107,11 +64,11 @@ def test_a_run_is_as_long_as_its_alignment_allows() -> None:
 
 def test_a_plain_cache_trace_has_the_misses_of_libcachesim(tmp_path: Path) -> None:
     lcs = pytest.importorskip("libcachesim")
-    path = files.write(tmp_path, "oracle_general", files.some(1500, files=300))
+    path = files.write(tmp_path, "oracle_general", files.whole_files(1500, files=300))
     requests = import_oracle_general([path], ignore_size=True).requests
     for slots in (10, 60):
         events = plain_events(requests, 4096, 32 * slots)
-        batch = [Policy(eviction=name) for name in PEERS]  # type: ignore[arg-type]
+        batch = [Policy(eviction=name) for name in PEERS]
         outcomes = replay(events, Machine(4096, 32 * slots), batch)
         for name, missed in zip(PEERS, outcomes.tallies[:, MISSED].tolist(), strict=True):
             reader = lcs.TraceReader(
@@ -161,13 +118,13 @@ def test_decimals_are_exact() -> None:
 
 
 def write(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, newline="")
     return path
 
 
 def refused(run: object, path: Path, **options: object) -> str:
     with pytest.raises(TraceError) as caught:
-        run([path], **options)  # type: ignore[operator]
+        run([path], **options)
     return str(caught.value).removeprefix(f"{path.parent}/")
 
 
@@ -185,6 +142,7 @@ def refused(run: object, path: Path, **options: object) -> str:
         ("time,file,time\n1,a,1\n", "t:1: there are 2 columns time"),
         ("time,file\n", "t: holds no request"),
         ("\n\n", "t: holds no header"),
+        ("time,file\rsize\n1,a\n", "t:1: no header: new-line character seen in unquoted field"),
         ('time,file\n1,a\n\n2,"b\n3,c\n4,"d"\n', "t:4: a quote is not closed in its line"),
         ("time,file\n1,a\n9999999999999,a\n", "t:3: column time: '9999999999999' is more than 292"),
         ("time,file,offset\n1,a,17592186040320\n", "t:2: 4096 bytes at 17592186040320 reach"),
@@ -195,6 +153,12 @@ def test_what_is_wrong_with_a_csv_is_told_with_its_line(
     tmp_path: Path, text: str, said: str
 ) -> None:
     assert said in refused(import_csv, write(tmp_path / "t", text))
+
+
+def test_a_row_that_is_no_utf_8_is_told_with_its_line_too(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    path.write_bytes(b"time,file\n1,caf\xe9\n2,caf\xe9,3\n")
+    assert refused(import_csv, path) == "t:3: 3 columns, not 2: '2,caf\\\\xe9,3'"
 
 
 def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
@@ -236,7 +200,7 @@ def test_lines_are_counted_over_chunks_and_parts(
     assert parts.requests.inode.tolist() == [*(number % 7 for number in range(99)), 3]
     bad = write(tmp_path / "bad", "\n".join(["time,file,offset", *rows, "99,1,x"]))
     assert "bad:101: column offset: 'x'" in refused(import_csv, bad)
-    records = files.oracle_general(files.some(50))
+    records = files.oracle_general(files.whole_files(50))
     path = tmp_path / "t.oracleGeneral"
     path.write_bytes(records[24:] + records[:24])
     assert "record 49: time goes back from" in refused(import_oracle_general, path)
@@ -245,7 +209,7 @@ def test_lines_are_counted_over_chunks_and_parts(
 
 
 def test_a_damaged_oracle_general_is_told_by_its_record(tmp_path: Path) -> None:
-    records = files.oracle_general(files.some(50))
+    records = files.oracle_general(files.whole_files(50))
     path = tmp_path / "t.oracleGeneral"
     path.write_bytes(records[:-5])
     assert refused(import_oracle_general, path).endswith("record 49: cut off: 19 bytes of 24")
@@ -317,21 +281,3 @@ def test_times_that_go_back_are_sorted_and_counted(tmp_path: Path) -> None:
     assert (imported.requests.time_ns // 10**9).tolist() == [0, 1, 2, 2, 6]
     assert imported.requests.inode.tolist() == [1, 2, 0, 0, 3]
     assert imported.warnings == ["2 requests came after later ones; sorted by time"]
-
-
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
-        (b"# tracer: nop\n#\n", "ftrace"),
-        (b"cpus=4\n", "ftrace"),
-        (b"  a,b-12 [001] d..1. 1.000001: mm_page_free: page=0 pfn=1 order=0\n", "ftrace"),
-        (b"\n\nts,path name,len (b)\n", "csv"),
-        (b"1,2,3\n", "ftrace"),
-        (b"\0" * 48, "oracle_general"),
-        (b"\0" * 47, "ftrace"),
-    ],
-)
-def test_a_format_is_found_out_from_the_content(tmp_path: Path, content: bytes, found: str) -> None:
-    path = tmp_path / "trace"
-    path.write_bytes(content)
-    assert detect(path).name == found

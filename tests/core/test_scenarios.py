@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 from reference import Event
-from streams import as_events
+from streams import as_events, tallies_of
 
 from core.backend import replay
 from core.events import ALLOC, FREE, INVALIDATE, INVALIDATE_INODE, RESTORE, STORE
-from core.lane import TALLIES
 from core.machine import Machine
 from core.policy import Policy
 
@@ -27,39 +26,39 @@ def run(machine: Machine, rows: list[tuple[int, ...]], **fields: object) -> dict
         else:
             inode, index, order = where
             events.append(Event(time_ns, op, inode, index, order, 0, 1))
-    outcomes = replay(as_events(events, machine), machine, [Policy(**fields)])  # type: ignore[arg-type]
-    return dict(zip(TALLIES, outcomes.tallies[0].tolist(), strict=True))
+    outcomes = replay(as_events(events, machine), machine, [Policy(**fields)])
+    return tallies_of(outcomes)
 
 
 def test_store_all_then_restore_all() -> None:
     pages = [(1, index, 0) for index in range(6)]
-    found = run(
+    counts = run(
         SIX_SLOTS, [(STORE, *page) for page in pages] + [(RESTORE, *page) for page in pages]
     )
-    assert (found["stored"], found["restored"], found["missed"]) == (6, 6, 0)
+    assert (counts["stored"], counts["restored"], counts["missed"]) == (6, 6, 0)
 
 
 def test_invalidate_a_folio_then_its_inode() -> None:
     pages = [(1, 0, 0), (1, 1, 0), (1, 2, 0), (2, 0, 0)]
-    found = run(
+    counts = run(
         SIX_SLOTS,
         [(STORE, *page) for page in pages]
         + [(INVALIDATE, 1, 1, 0), (RESTORE, 1, 1, 0), (RESTORE, 1, 0, 0)]
         + [(INVALIDATE_INODE, 1, 0, 0)]
         + [(RESTORE, *page) for page in pages],
     )
-    assert (found["invalidated"], found["restored"], found["missed"]) == (3, 2, 4)
+    assert (counts["invalidated"], counts["restored"], counts["missed"]) == (3, 2, 4)
 
 
 @pytest.mark.parametrize("preset", ["fifo", "lru"])
 def test_fill_store_one_more_and_exactly_the_oldest_is_gone(preset: str) -> None:
     pages = [(1, index, 0) for index in range(7)]
-    found = run(
+    counts = run(
         SIX_SLOTS,
         [(STORE, *page) for page in pages] + [(RESTORE, *page) for page in pages],
         eviction=preset,
     )
-    assert (found["reclaimed"], found["restored"], found["missed"]) == (1, 6, 1)
+    assert (counts["reclaimed"], counts["restored"], counts["missed"]) == (1, 6, 1)
 
 
 def test_take_every_page_back_then_donate_again() -> None:
@@ -68,10 +67,10 @@ def test_take_every_page_back_then_donate_again() -> None:
     restore = [(RESTORE, *page) for page in pages]
     take = [(ALLOC, 32 * block, 0) for block in range(6)]
     donate = [(FREE, 32 * block, 0) for block in range(6)]
-    found = run(SIX_SLOTS, store + take + restore + store + donate + store + restore)
-    assert found["recalled"] == 6
-    assert found["skipped"] == 6  # while nothing is donated
-    assert (found["restored"], found["missed"]) == (6, 6)
+    counts = run(SIX_SLOTS, store + take + restore + store + donate + store + restore)
+    assert counts["recalled"] == 6
+    assert counts["skipped"] == 6  # while nothing is donated
+    assert (counts["restored"], counts["missed"]) == (6, 6)
 
 
 def test_a_reservation_drops_the_whole_folio_or_the_page_it_hits() -> None:
@@ -89,20 +88,20 @@ def test_the_sieve_hand_stays_where_it_was() -> None:
     # a b fill; both are touched; c clears both bits and takes a; the hand stands on b: d takes b.
     a, b, c, d = ((1, index, 0) for index in range(4))
     rows = [(STORE, *a), (STORE, *b), (RESTORE, *a), (RESTORE, *b), (STORE, *c), (STORE, *d)]
-    found = run(TWO_SLOTS, [*rows, (RESTORE, *c), (RESTORE, *d)], eviction="sieve")
-    assert (found["reclaimed"], found["restored"]) == (2, 4)
+    counts = run(TWO_SLOTS, [*rows, (RESTORE, *c), (RESTORE, *d)], eviction="sieve")
+    assert (counts["reclaimed"], counts["restored"]) == (2, 4)
 
 
 def test_clock_gives_a_second_chance() -> None:
     a, b, c = ((1, index, 0) for index in range(3))
     rows = [(STORE, *a), (STORE, *b), (RESTORE, *a), (STORE, *c), (RESTORE, *a), (RESTORE, *b)]
-    found = run(TWO_SLOTS, rows, eviction="clock")
-    assert (found["restored"], found["missed"]) == (2, 1)  # b went, a stayed
+    counts = run(TWO_SLOTS, rows, eviction="clock")
+    assert (counts["restored"], counts["missed"]) == (2, 1)  # b went, a stayed
 
 
 def test_a_store_larger_than_the_cache_is_skipped_and_leaves_its_pages() -> None:
     rows = [(STORE, 1, 0, 0), (STORE, 1, 0, 2), (RESTORE, 1, 0, 0)]
-    found = run(TWO_SLOTS, rows, folio_order=9)
+    counts = run(TWO_SLOTS, rows, folio_order=9)
     # Page 0 left its own unit before room was sought: overwritten, and not stored again.
-    assert (found["stored"], found["overwritten"], found["skipped"]) == (1, 1, 4)
-    assert found["restored"] == 0
+    assert (counts["stored"], counts["overwritten"], counts["skipped"]) == (1, 1, 4)
+    assert counts["restored"] == 0

@@ -41,11 +41,11 @@ def peak_tagged(events: Events) -> int:
 
 @pytest.mark.parametrize("name", list(GENERATORS))
 def test_a_seed_is_a_workload(name: str) -> None:
-    one, same, other = make(name), make(name), make(name, seed=2)
-    check_accesses(one, name)
-    for column, again in zip(one.columns.values(), same.columns.values(), strict=True):
+    accesses, same, other = make(name), make(name), make(name, seed=2)
+    check_accesses(accesses, name)
+    for column, again in zip(accesses.columns.values(), same.columns.values(), strict=True):
         assert np.array_equal(column, again)
-    assert one.op.size != other.op.size or not np.array_equal(one.index, other.index)
+    assert accesses.op.size != other.op.size or not np.array_equal(accesses.index, other.index)
 
 
 @pytest.mark.parametrize("name", list(GENERATORS))
@@ -142,9 +142,9 @@ def test_what_was_used_longest_ago_makes_room(
     monkeypatch.setattr(recipes, "KEPT_FOLDER", tmp_path)
     several = [recipe(skew=0.5 + i / 10) for i in range(4)]
     sizes = []
-    for one in several[:3]:
-        one.events()
-        sizes.append(next(tmp_path.glob(f"*-{one.digest()}.arrow")).stat().st_size)
+    for kept in several[:3]:
+        kept.events()
+        sizes.append(next(tmp_path.glob(f"*-{kept.digest()}.arrow")).stat().st_size)
     several[0].events()
     monkeypatch.setattr(recipes, "KEPT_BYTES", sum(sizes))
     several[3].events()
@@ -165,7 +165,7 @@ def test_all_that_makes_a_table_is_in_its_digest() -> None:
         base.changed({"reclaim": "active_inactive"}),
         base.changed({"zram_size": 4096}),
     ]
-    assert len({one.digest() for one in (base, *others)}) == len(others) + 1
+    assert len({other.digest() for other in (base, *others)}) == len(others) + 1
     assert replace(base, name="called otherwise").digest() == base.digest()
     assert base.changed({"launches": 5}).digest() == base.digest()
     assert base.changed({"reclaim": "active_inactive"}).front_end.reclaim is Reclaim.ACTIVE_INACTIVE
@@ -186,7 +186,7 @@ def test_processes_that_want_one_table_make_it_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path)]
     root = Path(__file__).parents[2]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in "ab"]
-    output = "".join(one.communicate()[0] for one in running)
+    output = "".join(process.communicate()[0] for process in running)
     assert output.count("cooked") == 1
     assert len({line for line in output.splitlines() if line.isdigit()}) == 1
 

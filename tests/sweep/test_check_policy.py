@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_study import mistakes
+from study_mistakes import mistakes
 
 POLICIES = """\
 study: s
@@ -54,11 +54,11 @@ def test_a_system_that_is_memory_is_refused_on_mm_events() -> None:
     text = POLICIES.replace("synthetic: zipf", "trace: t.parquet").replace(
         "FIELD", "pinned_ratio: 0"
     )
-    found = mistakes(text.replace("SYSTEM", "migrate_cma"))
+    messages = mistakes(text.replace("SYSTEM", "migrate_cma"))
     why = "2:20: migrate_cma gives programs more memory, and mm events do not say"
-    assert [one for one in found if one.startswith(why)]
-    found = mistakes(text.replace("SYSTEM, pinned_ratio: 0", "ideal"))
-    assert not [one for one in found if one.startswith(why)]
+    assert [message for message in messages if message.startswith(why)]
+    messages = mistakes(text.replace("SYSTEM, pinned_ratio: 0", "ideal"))
+    assert not [message for message in messages if message.startswith(why)]
 
 
 def test_swap_goes_to_memory_or_to_a_device() -> None:
@@ -83,7 +83,7 @@ def test_swap_goes_to_memory_or_to_a_device() -> None:
     searched = text.replace("anonymous: write_back", "seed: 1")
     choices = "{anonymous: {type: categorical, choices: [none, write_through]}}"
     searched = searched.replace("parameters: {}", f"parameters: {choices}")
-    assert [one for one in mistakes(searched) if "needs machine.swap_size" in one]
+    assert [said for said in mistakes(searched) if "needs machine.swap_size" in said]
 
 
 def test_policies_take_the_place_of_policy_and_parameters() -> None:
@@ -94,10 +94,10 @@ def test_policies_take_the_place_of_policy_and_parameters() -> None:
         "8:1: policy stands in each of the policies, where there are policies",
         "9:1: parameters stands in each of the policies, where there are policies",
     ]
-    one = "{headroom: {type: float, low: 0, high: 2}}"
-    assert mistakes(text.replace("ideal}, parameters: {}", "cleancache}, parameters: " + one)) == [
-        "4:87: headroom should be below 1, not 2"
-    ]
+    beyond = "{headroom: {type: float, low: 0, high: 2}}"
+    assert mistakes(
+        text.replace("ideal}, parameters: {}", "cleancache}, parameters: " + beyond)
+    ) == ["4:87: headroom should be below 1, not 2"]
     assert mistakes(text.replace("parameters: {}", "parameter: {}")) == [
         "4:31: unknown key parameter, did you mean parameters?"
     ]
@@ -111,3 +111,11 @@ def test_policies_take_the_place_of_policy_and_parameters() -> None:
 def test_a_memory_that_no_machine_has_is_told_at_its_place(memory: str, told: str) -> None:
     text = POLICIES.replace("SYSTEM, FIELD", "ideal") + f"machine: {{data_memory: {memory}}}"
     assert mistakes(text) == [f"8:24: {told}"]
+
+
+def test_a_choice_that_is_no_word_is_refused_beside_a_seed_too() -> None:
+    text = POLICIES.replace("SYSTEM, FIELD", "cleancache, seed: 3")
+    choices = "{eviction: {type: categorical, choices: [lru, {a: b}]}}"
+    messages = mistakes(text.replace("parameters: {}", f"parameters: {choices}"))
+    assert messages
+    assert all(message.startswith("4:103: ") for message in messages)

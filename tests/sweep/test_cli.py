@@ -11,29 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small
+import small_study
 import typer.main
+from commands import say
 
 from sweep.cli.main import app
 
 ROOT = Path(__file__).parents[2]
-Said = tuple[int, str, str]
 
 
-def say(*words: str | Path, **options: object) -> Said:
-    process = small.command(*words, **options)
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
-def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def words_of(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the words of every command and of every group of commands."""
     yield words
     for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, (*words, name))
+        yield from words_of(inner, (*words, name))
 
 
-@pytest.mark.parametrize("words", list(commands(typer.main.get_command(app))), ids=" ".join)
+@pytest.mark.parametrize("words", list(words_of(typer.main.get_command(app))), ids=" ".join)
 def test_every_command_has_help_under_both_options(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,8 +62,10 @@ def test_version_and_help_import_nothing_heavy(option: str) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a trace, a study, and the database that running it made."""
     made = tmp_path_factory.mktemp("cli")
-    small.write_trace(made)
-    path = small.write_study(made, "nsga2", n_trials=16, objectives=small.TWO)
+    small_study.write_trace(made)
+    path = small_study.write_study(
+        made, "nsga2", n_trials=16, objectives=small_study.TWO_OBJECTIVES
+    )
     code, out, err = say("run", path, "--executor", "in-process", cwd=made)
     assert code == 0, err
     assert "refault_hit_ratio" in out
@@ -184,7 +180,7 @@ def test_a_changed_study_is_refused_with_what_changed_unless_new(folder: Path) -
 
 def test_a_damaged_trace_is_named(folder: Path, tmp_path: Path) -> None:
     whole = (folder / "small.parquet").read_bytes()
-    path = small.write_study(tmp_path)
+    path = small_study.write_study(tmp_path)
     for content, what in (
         (whole[: len(whole) // 2], "truncated, corrupt, or not a Parquet file"),
         (b"not Parquet at all, but long enough to look", "not a Parquet file"),
@@ -199,7 +195,7 @@ def test_a_damaged_trace_is_named(folder: Path, tmp_path: Path) -> None:
 def test_another_machine_is_warned_of_and_refused_where_frames_fall_outside(
     folder: Path, tmp_path: Path
 ) -> None:
-    path = small.write_study(folder)
+    path = small_study.write_study(folder)
     text = path.read_text()
     other = folder / "other.yaml"
     other.write_text(text + "machine: {data_memory: 512MiB}\n")
@@ -211,4 +207,4 @@ def test_another_machine_is_warned_of_and_refused_where_frames_fall_outside(
     code, _, err = say("validate", other)
     assert code == 2
     assert "outside the 256 data pages" in err
-    small.write_study(folder, "nsga2", n_trials=16, objectives=small.TWO)
+    small_study.write_study(folder, "nsga2", n_trials=16, objectives=small_study.TWO_OBJECTIVES)

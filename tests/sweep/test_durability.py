@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from processes import Writers, held, numbers, spool_of, trial
+from database_processes import Writers, held, numbers, spool_of, trial
 
 from sweep.results import Store, StoreError, answer_query
 from sweep.results.spool import spool

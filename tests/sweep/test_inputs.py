@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import write_trace
+from small_study import write_trace
 
 from core.accesses import Accesses, write_accesses
 from core.events import STORE, make_events, read_events, write_events

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small import run as run_study
-from small import write_trace
+from small_study import run as run_study
+from small_study import write_trace
 
 from core.system import SYSTEMS
 from sweep.engine.inputs import load_inputs
@@ -62,14 +62,14 @@ def run(folder: Path, name: str, text: str = TEXT) -> Path:
 def test_every_policy_has_its_subspace_and_a_number_that_stays(folder: Path) -> None:
     rows = [row for row in table(run(folder, "one.duckdb")) if row[1] is not None]
     # The ideal searches nothing: one trial. The others have four each.
-    assert [row[1] for row in rows] == [row[0] % 5 for row in rows]  # type: ignore[operator]
+    assert [row[1] for row in rows] == [row[0] % 5 for row in rows]
     counts = {space: sum(row[1] == space for row in rows) for space in range(5)}
     assert counts == {0: 1, 1: 4, 2: 4, 3: 4, 4: 4}
     systems = {row[2] for row in rows}
     assert systems == {"ideal", "cleancache", "zswap", "tmem"} <= set(SYSTEMS)
     (ideal,) = [row for row in rows if row[2] == "ideal"]
     assert ideal[-1] == 1.0
-    assert all(row[-1] <= 1.0 for row in rows if row[2] == "cleancache")  # type: ignore[operator]
+    assert all(row[-1] <= 1.0 for row in rows if row[2] == "cleancache")
 
 
 def test_more_trials_of_several_policies_go_on_from_those_that_were_run(folder: Path) -> None:
@@ -127,13 +127,13 @@ def test_a_swap_device_is_written_at_once_late_or_by_others(tmp_path: Path) -> N
     run_study(tmp_path / "swap.yaml", tmp_path / "swap.duckdb")
     sql = (
         "SELECT swap_size, anonymous, t.swap_writes, list_sum(list_transform(reservation_samples, "
-        "lambda one: one.written * one.count)), t.recalled "
+        "lambda sample: sample.written * sample.count)), t.recalled "
         "FROM trials t JOIN runs USING (study, role, number) WHERE role = 'trial'"
     )
     rows = answer_query(tmp_path / "swap.duckdb", sql).rows
-    found = {(size, word): tuple(counts) for size, word, *counts in rows}
-    through, back = found[(64 << 20, "write_through")], found[(64 << 20, "write_back")]
+    counts_of = {(size, word): tuple(counts) for size, word, *counts in rows}
+    through, back = counts_of[(64 << 20, "write_through")], counts_of[(64 << 20, "write_back")]
     # Of a recall, those are written that the device lacks: of files none, written through none.
     assert 0 < back[1] <= min(back[0], back[2])
     assert back[0] < through[0]
-    assert found[(64 << 20, "none")][0] == through[1] == 0
+    assert counts_of[(64 << 20, "none")][0] == through[1] == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -240,17 +242,32 @@ def test_now_is_comparable_with_stored_times_in_every_time_zone(
     assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_ctrl_c_stops_a_query_as_it_stops_everything(path: Path) -> None:
-    code = (
-        "import os, signal, sys, threading, duckdb, pyarrow\n"
-        "from pathlib import Path\n"
-        "from sweep.results import answer_query\n"
-        "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
-        "try:\n"
-        "    sql = 'SELECT sum(i * j) FROM range(1000000000) a(i), range(9) b(j)'\n"
-        "    answer_query(Path(sys.argv[1]), sql)"
-    )
-    code += "\nexcept KeyboardInterrupt:\n    print('stopped')\n"
-    command = [sys.executable, "-c", code, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.stdout, done.stderr) == ("stopped\n", "")
+ASKS_FOR_HOURS = """
+import sys
+from pathlib import Path
+from sweep.results import answer_query
+try:
+    print("asks", flush=True)
+    sql = "SELECT sum(i * j) FROM range(1000000000000) a(i), range(9) b(j)"
+    answer_query(Path(sys.argv[1]), sql)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_ctrl_c_stops_a_query_as_it_stops_everything(path: Path, tmp_path: Path) -> None:
+    # A file: DuckDB takes `python -c` for a terminal, and after 2 s draws a progress bar on stdout.
+    program = tmp_path / "asks_for_hours.py"
+    program.write_text(ASKS_FOR_HOURS)
+    pipe = subprocess.PIPE
+    command = [sys.executable, str(program), str(path)]
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "asks\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        try:
+            said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert said == ("stopped\n", "")

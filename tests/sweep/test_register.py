@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from processes import held
+from database_processes import held
 
 from core.evaluator import Workloads
 from core.jit import CORE_DIGEST

@@ -8,11 +8,11 @@ import json
 import shutil
 from pathlib import Path
 
+import commands
 import duckdb
 import pytest
-import small
 from plotly.offline import get_plotlyjs
-from reports import WICKED, Elements, report, write_studies
+from reported_studies import WICKED, Elements, report, write_studies
 
 from sweep.cli.study_commands import stored_study
 from sweep.report import figures
@@ -196,7 +196,7 @@ def test_a_report_is_written_whole_or_not_at_all(
 def test_bad_input_is_one_message_and_exit_code_2(
     folder: Path, words: list[str], what: str
 ) -> None:
-    process = small.command("report", *words, cwd=folder)
+    process = commands.start("report", *words, cwd=folder)
     out, err = process.communicate()
     assert (process.returncode, out) == (2, "")
     assert what in " ".join(err.replace("│", " ").split())
@@ -211,7 +211,7 @@ def test_a_study_without_a_complete_trial_is_refused(database: Path) -> None:
 
 
 def test_the_command_tells_what_it_wrote(folder: Path) -> None:
-    process = small.command("report", "pair", "-o", "told.html", "--json", cwd=folder)
+    process = commands.start("report", "pair", "-o", "told.html", "--json", cwd=folder)
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     told = json.loads(out)

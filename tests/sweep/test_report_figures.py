@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import plotly.graph_objects as go
 import pytest
-import small
-from reports import Elements, asked, figures_of, report, sections_of, shown, write_studies
+import small_study
+from reported_studies import Elements, asked, figures_of, report, sections_of, shown, write_studies
 
 from sweep.cli.study_commands import stored_study
 from sweep.engine.search import importances
@@ -67,7 +67,7 @@ def test_that_sql_gives_the_trials_that_are_drawn(folder: Path) -> None:
 def test_that_sql_gives_the_slices_that_are_drawn(folder: Path) -> None:
     database = folder / "results.duckdb"
     figures = {figure.title: figure for figure in sections_of(database, "wicked")["Slices"]}
-    assert list(figures) == list(small.PARAMETERS)
+    assert list(figures) == list(small_study.PARAMETERS)
     rows = asked(database, figures["drop"])
     (plot,) = figures["drop"].plots
     traces = {trace["name"]: trace for trace in plot["data"]}

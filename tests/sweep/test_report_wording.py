@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small
+import small_study
 
 from sweep.engine.search import importances
 from sweep.report.wording import baseline_labels, readable, scale_of, settings_of, subspace_labels
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def test_what_decides_is_important_and_what_changes_nothing_is_not(tmp_path: Path) -> None:
-    path = small.write_study(tmp_path, objectives=small.TWO)
+    path = small_study.write_study(tmp_path, objectives=small_study.TWO_OBJECTIVES)
     study = parse_study(path.read_text(), path)
     rows: list[dict[str, Any]] = [
         {
@@ -65,7 +65,7 @@ def test_the_largest_value_chooses_the_unit_of_a_figure() -> None:
 
 
 def test_policies_are_named_as_the_study_gives_them_and_all_differently(tmp_path: Path) -> None:
-    path = small.write_study(tmp_path)
+    path = small_study.write_study(tmp_path)
     text = path.read_text()
     lists = "[{preset: gcma}, {preset: gcma, eviction: sieve}, {preset: gcma}]"
     study = parse_study(text.replace("[{system: carveout}, {preset: gcma}]", lists), path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from processes import held, numbers, spool_of, trial
+from database_processes import held, numbers, spool_of, trial
 
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS

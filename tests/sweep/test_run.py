@@ -1,16 +1,17 @@
-"""A run gives the same tables whoever runs it, however often it is stopped."""
+"""A run that is stopped, killed or failed in part loses nothing that was finished."""
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
+import commands
+import duckdb
 import pytest
-import small
+import small_study
+from database_processes import held
 
 from sweep.engine.executor import InProcess, evaluated
 from sweep.engine.ray_cluster import RayCluster
@@ -21,76 +22,31 @@ from sweep.results import Store, StoreError, answer_query
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
-    small.write_trace(made)
+    small_study.write_trace(made)
     return made
 
 
-# The extra gp: torch is 1 GB and more, so CI goes without.
-needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="pip install '.[gp]'")
-SAMPLERS = [
-    ("grid", {"n_trials": 100}),
-    ("random", {}),
-    ("qmc", {}),
-    ("tpe", {}),
-    ("tpe", {"objectives": small.TWO, "constraints": small.HIT}),
-    ("nsga2", {"objectives": small.TWO, "constraints": small.HIT}),
-    ("nsga3", {"objectives": small.TWO}),
-    ("cmaes", {"without": ("restore", "drop")}),
-    pytest.param("gp", {"n_trials": 24}, marks=needs_torch),
-]
-
-
-@pytest.mark.parametrize(("sampler", "options"), SAMPLERS)
-def test_a_continued_run_equals_an_uninterrupted_one(
-    folder: Path, tmp_path: Path, sampler: str, options: dict
-) -> None:
-    path = small.write_study(folder, sampler, **options)
-    small.run(path, tmp_path / "whole.duckdb")
-    stopped = tmp_path / "stopped.duckdb"
-    # A shorter study first, then one that is stopped in the middle, then the rest.
-    small.write_study(folder, sampler, **(options | {"n_trials": 11}))
-    small.run(path, stopped)
-    small.write_study(folder, sampler, **options)
-    with pytest.raises(KeyboardInterrupt):
-        small.run(path, stopped, lambda workloads: small.Interrupted(workloads, 1))
-    small.run(path, stopped)
-    assert small.tables(stopped) == small.tables(tmp_path / "whole.duckdb")
-
-
-def test_any_number_of_workers_gives_the_tables_of_one_process(
-    folder: Path, tmp_path: Path
-) -> None:
-    path = small.write_study(folder, "nsga2", objectives=small.TWO)
-    small.run(path, tmp_path / "in-process.duckdb")
-    expected = small.tables(tmp_path / "in-process.duckdb")
-    assert len(expected["trials"]) == 32
-    for workers in (1, 2):
-        database = tmp_path / f"{workers}.duckdb"
-        small.run(path, database, lambda loads, n=workers: RayCluster(loads, n, None, []))
-        assert small.tables(database) == expected
-
-
 def test_kill_9_in_the_middle_loses_no_acknowledged_trial(folder: Path, tmp_path: Path) -> None:
-    path = small.write_study(folder, "tpe", n_trials=200)
+    path = small_study.write_study(folder, "tpe", n_trials=200)
     database = tmp_path / "killed.duckdb"
     delays = random.Random(3)
     for _ in range(3):
-        process = small.command("run", path, "--db", database, "--executor", "in-process")
+        process = commands.start("run", path, "--db", database, "--executor", "in-process")
         time.sleep(2.5 + 2 * delays.random())
         process.kill()
         process.communicate()
-    process = small.command("run", path, "--db", database, "--executor", "in-process")
+    process = commands.start("run", path, "--db", database, "--executor", "in-process")
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert "200 trials complete" in out
-    small.run(path, tmp_path / "whole.duckdb")
-    assert small.tables(database) == small.tables(tmp_path / "whole.duckdb")
+    small_study.run(path, tmp_path / "whole.duckdb")
+    assert small_study.tables(database) == small_study.tables(tmp_path / "whole.duckdb")
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_130(folder: Path, tmp_path: Path) -> None:
-    path = small.write_study(folder, "tpe", n_trials=5000)
+    path = small_study.write_study(folder, "tpe", n_trials=5000)
     database = tmp_path / "stopped.duckdb"
-    process = small.command("run", path, "--db", database, "--executor", "in-process")
+    process = commands.start("run", path, "--db", database, "--executor", "in-process")
     while not database.exists() or not _count(database):
         time.sleep(0.3)
         assert process.poll() is None
@@ -109,21 +65,23 @@ def _count(database: Path) -> int:
 
 
 def test_a_worker_that_dies_costs_an_attempt_and_no_trial(folder: Path, tmp_path: Path) -> None:
-    path = small.write_study(folder, "random", n_trials=24)
+    path = small_study.write_study(folder, "random", n_trials=24)
     database = tmp_path / "dying.duckdb"
     made: list[RayCluster] = []
 
     def cluster(workloads: object) -> RayCluster:
-        made.append(_Dying(workloads, 2, None, []))  # type: ignore[arg-type]
+        made.append(_Dying(workloads, 2, None, []))
         return made[0]
 
-    small.run(path, database, cluster)
+    small_study.run(path, database, cluster)
     rows = Store(database).rows("SELECT state, attempts FROM trials")
     assert {row["state"] for row in rows} == {"complete"}
     assert max(row["attempts"] for row in rows) == 2
-    small.run(path, tmp_path / "whole.duckdb")
-    varying = (*small.VARYING, "attempts")
-    assert small.tables(database, varying) == small.tables(tmp_path / "whole.duckdb", varying)
+    small_study.run(path, tmp_path / "whole.duckdb")
+    varying = (*small_study.VARYING, "attempts")
+    assert small_study.tables(database, varying) == small_study.tables(
+        tmp_path / "whole.duckdb", varying
+    )
 
 
 class _Dying(RayCluster):
@@ -131,7 +89,7 @@ class _Dying(RayCluster):
 
     runs = 0
 
-    def run(self, batches):  # type: ignore[no-untyped-def]
+    def run(self, batches):
         self.runs += 1
         if self.runs == 2:
             self._ray.kill(self._actors[0])
@@ -141,7 +99,7 @@ class _Dying(RayCluster):
 class _Failing(InProcess):
     """An executor on which every batch with a certain policy fails."""
 
-    def run(self, batches):  # type: ignore[no-untyped-def]
+    def run(self, batches):
         for place, batch in enumerate(batches):
             if any(candidate.policy.folio_order == 3 for candidate in batch):
                 yield place, "MemoryError: no room"
@@ -152,9 +110,9 @@ class _Failing(InProcess):
 def test_a_trial_that_always_fails_is_failed_with_the_error_and_stops_no_other(
     folder: Path, tmp_path: Path
 ) -> None:
-    path = small.write_study(folder, "random", n_trials=24)
+    path = small_study.write_study(folder, "random", n_trials=24)
     database = tmp_path / "failing.duckdb"
-    small.run(path, database, _Failing)
+    small_study.run(path, database, _Failing)
     rows = Store(database).rows("SELECT * FROM trials WHERE role = 'trial'")
     failed = [row for row in rows if row["state"] == "fail"]
     assert {row["folio_order"] for row in failed} == {3}
@@ -165,7 +123,7 @@ def test_a_trial_that_always_fails_is_failed_with_the_error_and_stops_no_other(
 class _FailingOnce(_Failing):
     """The same, stopped after its first failure."""
 
-    def run(self, batches):  # type: ignore[no-untyped-def]
+    def run(self, batches):
         for place, result in super().run(batches):
             yield place, result
             if isinstance(result, str):
@@ -173,21 +131,21 @@ class _FailingOnce(_Failing):
 
 
 def test_attempts_are_counted_across_runs(folder: Path, tmp_path: Path) -> None:
-    path = small.write_study(folder, "random", n_trials=24)
+    path = small_study.write_study(folder, "random", n_trials=24)
     database = tmp_path / "failing.duckdb"
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            small.run(path, database, _FailingOnce)
+            small_study.run(path, database, _FailingOnce)
     counted = Store(database).rows("SELECT max(attempts) AS most FROM attempts")
     assert counted == [{"most": 2}]
     tried: list[int] = []
 
     class Counting(_Failing):
-        def run(self, batches):  # type: ignore[no-untyped-def]
-            tried.extend(one.policy.folio_order for batch in batches for one in batch)
+        def run(self, batches):
+            tried.extend(candidate.policy.folio_order for batch in batches for candidate in batch)
             yield from super().run(batches)
 
-    small.run(path, database, Counting)
+    small_study.run(path, database, Counting)
     rows = Store(database).rows("SELECT * FROM trials WHERE role = 'trial'")
     failed = [row for row in rows if row["state"] == "fail"]
     assert {(row["folio_order"], row["attempts"]) for row in failed} == {(3, 3)}
@@ -198,14 +156,14 @@ def test_attempts_are_counted_across_runs(folder: Path, tmp_path: Path) -> None:
 
 def test_a_policy_in_the_database_is_looked_up_and_counts(folder: Path, tmp_path: Path) -> None:
     database = tmp_path / "twice.duckdb"
-    path = small.write_study(folder)
-    small.run(path, database)
+    path = small_study.write_study(folder)
+    small_study.run(path, database)
     path.write_text(path.read_text().replace("study: small", "study: again"))
 
     def nothing(workloads: object) -> InProcess:
         raise AssertionError("a known policy was replayed")
 
-    small.run(path, database, nothing)
+    small_study.run(path, database, nothing)
     store = Store(database)
     strip = "* EXCLUDE (study, finished_at, host)"
     for table in ("trials", "runs"):
@@ -222,8 +180,8 @@ def test_an_objective_without_a_value_fails_the_trial_with_the_reason(
     folder: Path, tmp_path: Path
 ) -> None:
     objectives = "[{metric: atomic_reservation_p99_ns, direction: minimize}]"
-    path = small.write_study(folder, "tpe", n_trials=10, objectives=objectives)
-    small.run(path, tmp_path / "null.duckdb")
+    path = small_study.write_study(folder, "tpe", n_trials=10, objectives=objectives)
+    small_study.run(path, tmp_path / "null.duckdb")
     rows = Store(tmp_path / "null.duckdb").rows("SELECT * FROM trials WHERE role = 'trial'")
     assert {(row["state"], row["reason"]) for row in rows} == {
         ("fail", "atomic_reservation_p99_ns has no value (NULL)")
@@ -233,39 +191,26 @@ def test_an_objective_without_a_value_fails_the_trial_with_the_reason(
 
 def test_a_sampler_that_asks_otherwise_is_not_mixed_in(folder: Path, tmp_path: Path) -> None:
     database = tmp_path / "other.duckdb"
-    path = small.write_study(folder, "nsga2", n_trials=16)
-    small.run(path, database)
-    import duckdb
-
+    path = small_study.write_study(folder, "nsga2", n_trials=16)
+    small_study.run(path, database)
     with duckdb.connect(str(database)) as connection:
         connection.execute("UPDATE trials SET folio_order = (folio_order + 1) % 5 WHERE number = 3")
-    small.write_study(folder, "nsga2", n_trials=24)
+    small_study.write_study(folder, "nsga2", n_trials=24)
     with pytest.raises(SearchError, match="trial 3: the sampler asks"):
-        small.run(path, database)
+        small_study.run(path, database)
 
 
 def test_a_client_that_holds_the_file_stops_no_run(folder: Path, tmp_path: Path) -> None:
-    path = small.write_study(folder, n_trials=40)
+    path = small_study.write_study(folder, n_trials=40)
     database = tmp_path / "held.duckdb"
-    small.command("query", "select 1", "--db", database).communicate()
-    import subprocess
-    import sys
-
-    holder = subprocess.Popen(
-        [sys.executable, "-c",
-         f"import duckdb, sys; c = duckdb.connect({str(database)!r}); print(1, flush=True);"
-         "sys.stdin.read()"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    small.run(path, database)
-    asked = answer_query(
-        database, "SELECT count(*) FROM trials WHERE role = 'trial'", patience_s=0.1
-    )
-    assert asked.rows == [(40,)]
-    os.kill(holder.pid, signal.SIGKILL)
-    holder.wait()
-    small.run(path, tmp_path / "free.duckdb")
-    assert small.tables(database) == small.tables(tmp_path / "free.duckdb")
+    commands.say("query", "select 1", "--db", database)
+    with held(database) as holder:
+        small_study.run(path, database)
+        asked = answer_query(
+            database, "SELECT count(*) FROM trials WHERE role = 'trial'", patience_s=0.1
+        )
+        assert asked.rows == [(40,)]
+        holder.kill()
+    small_study.run(path, tmp_path / "free.duckdb")
+    assert small_study.tables(database) == small_study.tables(tmp_path / "free.duckdb")
     assert not list(database.with_name("held.duckdb.spool").glob("*.jsonl"))

@@ -8,28 +8,29 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-import small
-from test_cli import say
-
-PART = Path(__file__).parents[1] / "core" / "data" / "database-xfs-part.ftrace.txt.gz"
+import small_study
+from captures import CAPTURE_PART
+from commands import say
 
 
 def test_an_imported_trace_can_be_looked_at_and_studied(tmp_path: Path) -> None:
-    code, out, err = say("trace", "import", PART, "-o", tmp_path / "small.parquet", "--json")
+    code, out, err = say(
+        "trace", "import", CAPTURE_PART, "-o", tmp_path / "small.parquet", "--json"
+    )
     assert code == 0, err
     assert json.loads(out)["counts"]["inserted_pages"] == 2628
     assert "warning" in err
     code, out, err = say("trace", "info", tmp_path / "small.parquet")
     assert code == 0, err
     assert "store 959" in out
-    path = small.write_study(tmp_path, n_trials=4)
+    path = small_study.write_study(tmp_path, n_trials=4)
     code, out, err = say("run", path, "--executor", "in-process", cwd=tmp_path)
     assert code == 0, err
 
 
 def test_accesses_run_through_another_kernel(tmp_path: Path) -> None:
     events, accesses = tmp_path / "x.parquet", tmp_path / "a.parquet"
-    code, _, err = say("trace", "import", PART, "-o", events, "--accesses", accesses)
+    code, _, err = say("trace", "import", CAPTURE_PART, "-o", events, "--accesses", accesses)
     assert code == 0, err
     out = tmp_path / "small.parquet"
     code, said, err = say("trace", "reclaim", accesses, "-o", out, "--memory", "1GiB", "--json")
@@ -58,7 +59,7 @@ def test_accesses_run_through_another_kernel(tmp_path: Path) -> None:
 
 def test_a_bad_trace_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     cut = tmp_path / "cut.gz"
-    cut.write_bytes(PART.read_bytes()[:100_000])
+    cut.write_bytes(CAPTURE_PART.read_bytes()[:100_000])
     empty = tmp_path / "empty.txt"
     empty.touch()
     for trace, word in ((cut, "cut off"), (empty, "is empty"), (tmp_path / "none", "No such file")):
@@ -67,16 +68,16 @@ def test_a_bad_trace_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         assert word in err
         assert "Traceback" not in err
     assert not list(tmp_path.glob("out*"))
-    code, _, err = say("trace", "import", PART, "-o", tmp_path / "no" / "out.parquet")
+    code, _, err = say("trace", "import", CAPTURE_PART, "-o", tmp_path / "no" / "out.parquet")
     assert code == 2
     assert "there is no folder" in err
-    code, _, err = say("trace", "import", PART, "-o", tmp_path / "o", "--memory", "1GB")
+    code, _, err = say("trace", "import", CAPTURE_PART, "-o", tmp_path / "o", "--memory", "1GB")
     assert code == 2
     assert "did you mean 1GiB" in err
 
 
 def test_repair_writes_a_table_that_is_good(tmp_path: Path) -> None:
-    small.write_trace(tmp_path, 1000)
+    small_study.write_trace(tmp_path, 1000)
     trace, out = tmp_path / "small.parquet", tmp_path / "good.parquet"
     code, said, err = say("trace", "repair", trace, "-o", out, "--json")
     assert code == 0, err
@@ -112,7 +113,7 @@ def test_the_recorder_packs_what_import_reads(tmp_path: Path) -> None:
     code, _, err = say("trace", "record", "-o", tmp_path / "record.sh")
     assert (code, (tmp_path / "record.sh").read_text()) == (0, script)
     tracefs = make_tracefs(tmp_path)
-    lines = subprocess.run(["gzip", "-dc", PART], capture_output=True, check=True).stdout
+    lines = subprocess.run(["gzip", "-dc", CAPTURE_PART], capture_output=True, check=True).stdout
     (tracefs / "trace_pipe").write_bytes(lines)
     done = subprocess.run(
         ["sh", "record.sh", "-t", "2", "-o", "phone"],

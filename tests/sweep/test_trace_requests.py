@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import request_files as files
-from test_cli import Said, say
+from commands import CommandInThisProcess, say
 
 from core.accesses import read_accesses
 from core.events import read_events
 from core.workload import formats
 from core.workload.synthetic import parameters_of, synthesise
-from sweep.cli.main import main
 
 CSV = "ts,path\n1,a\n2,b\n3,a\n"
 
@@ -23,22 +21,14 @@ CSV = "ts,path\n1,a\n2,b\n3,a\n"
 @pytest.fixture
 def say_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Said]:
+) -> CommandInThisProcess:
     """Return `say` in this process: the commands that are refused are many."""
-
-    def here(*words: str | Path) -> Said:
-        monkeypatch.setattr("sys.argv", ["sweep", *map(str, words)])
-        with pytest.raises(SystemExit) as exited:
-            main()
-        said = capsys.readouterr()
-        return int(str(exited.value.code)), said.out, said.err
-
-    return here
+    return CommandInThisProcess(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("name", ["oracle_general", "blktrace"])
 def test_a_trace_of_requests_becomes_an_access_trace(tmp_path: Path, name: str) -> None:
-    requests = files.some(200)
+    requests = files.whole_files(200)
     path, out = files.write(tmp_path, name, requests, ".zst"), tmp_path / "out.parquet"
     code, said, err = say("trace", "import", path, "-o", out, "--page-size", "16KiB", "--json")
     assert code == 0, err
@@ -52,8 +42,8 @@ def test_a_trace_of_requests_becomes_an_access_trace(tmp_path: Path, name: str) 
     assert told["counts"]["requested_pages"] == sum(pages)
 
 
-def test_an_access_trace_can_be_looked_at(tmp_path: Path, say_here: Callable[..., Said]) -> None:
-    path, out = files.write(tmp_path, "csv", files.some(200)), tmp_path / "out.parquet"
+def test_an_access_trace_can_be_looked_at(tmp_path: Path, say_here: CommandInThisProcess) -> None:
+    path, out = files.write(tmp_path, "csv", files.whole_files(200)), tmp_path / "out.parquet"
     code, said, err = say("trace", "import", path, "-o", out)
     assert code == 0, err
     assert "200  requests" in said
@@ -63,14 +53,14 @@ def test_an_access_trace_can_be_looked_at(tmp_path: Path, say_here: Callable[...
     assert "lookup" in said
     code, said, err = say_here("trace", "info", out, "--json")
     figures = json.loads(said)
-    assert figures["files"] == len({request.file for request in files.some(200)})
+    assert figures["files"] == len({request.file for request in files.whole_files(200)})
     assert figures["requested_pages"] >= figures["distinct_pages"] > 0
     code, _, err = say_here("trace", "reclaim", out, "-o", tmp_path / "events.parquet")
     assert (code, "say how much --memory" in err) == (2, True)
 
 
 def test_a_plain_trace_is_a_restore_and_a_store_for_each_request(
-    tmp_path: Path, say_here: Callable[..., Said]
+    tmp_path: Path, say_here: CommandInThisProcess
 ) -> None:
     path, out = tmp_path / "t.csv", tmp_path / "out.parquet"
     path.write_text("ts,path,size\n1,a,9000\n2,b,1\n")
@@ -90,9 +80,9 @@ def test_a_plain_trace_is_a_restore_and_a_store_for_each_request(
 
 
 def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(
-    tmp_path: Path, say_here: Callable[..., Said]
+    tmp_path: Path, say_here: CommandInThisProcess
 ) -> None:
-    whole = files.oracle_general(files.some(9000))
+    whole = files.oracle_general(files.whole_files(9000))
     traces = {
         "cut.oracleGeneral.zst": (files.packed(whole, ".zst")[:-9], "cut off or damaged"),
         "odd.oracleGeneral": (whole[:-1], "record 8999: cut off: 23 bytes of 24"),
@@ -112,7 +102,7 @@ def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(
 
 
 def test_options_that_do_not_fit_the_format_are_refused(
-    tmp_path: Path, say_here: Callable[..., Said]
+    tmp_path: Path, say_here: CommandInThisProcess
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text(CSV)
@@ -153,7 +143,7 @@ def import_toy(paths, time_unit="s", page_size=4096, ignore_size=False, source="
 
 
 def test_a_format_is_added_by_a_file_and_a_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say_here: Callable[..., Said]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say_here: CommandInThisProcess
 ) -> None:
     (tmp_path / "toy_format.py").write_text(TOY_IMPORTER)
     monkeypatch.syspath_prepend(tmp_path)
@@ -181,7 +171,7 @@ def test_a_format_is_added_by_a_file_and_a_row(
 
 
 def test_a_synthetic_workload_is_written_as_its_access_trace(
-    tmp_path: Path, say_here: Callable[..., Said]
+    tmp_path: Path, say_here: CommandInThisProcess
 ) -> None:
     out = tmp_path / "zipf.parquet"
     words = ("trace", "synthesise", "zipf", "-o", out, "--memory", "16MiB", "--seed", 3)
@@ -204,7 +194,7 @@ def test_a_synthetic_workload_is_written_as_its_access_trace(
     ],
 )
 def test_a_synthetic_workload_that_cannot_be_made_is_refused(
-    tmp_path: Path, say_here: Callable[..., Said], words: tuple[str, ...], told: str
+    tmp_path: Path, say_here: CommandInThisProcess, words: tuple[str, ...], told: str
 ) -> None:
     code, _, err = say_here("trace", "synthesise", *words, "-o", tmp_path / "out.parquet")
     assert (code, list(tmp_path.iterdir())) == (2, [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import small
+import small_study
 
 from core.accesses import write_accesses
 from core.workload.synthetic import GENERATORS, parameters_of, synthesise
@@ -47,7 +47,7 @@ def synthetic(name: str) -> str:
 def test_a_study_runs_on_every_synthetic_workload_and_seed(tmp_path: Path) -> None:
     path = write(tmp_path, f"[{', '.join(map(synthetic, GENERATORS))}]", replicates=2)
     database = tmp_path / "r.duckdb"
-    small.run(path, database)
+    small_study.run(path, database)
     sql = "SELECT workload, count(DISTINCT replicate), count(DISTINCT events_digest) FROM runs "
     rows = answer_query(database, f"{sql} GROUP BY ALL ORDER BY 1").rows
     assert rows == [(name, 2, 2) for name in sorted(GENERATORS)]
@@ -69,9 +69,9 @@ def test_searched_workloads_give_one_table_whoever_runs_them(tmp_path: Path) -> 
         replicates=2,
     )
     alone, cluster = tmp_path / "alone.duckdb", tmp_path / "cluster.duckdb"
-    small.run(path, alone)
-    small.run(path, cluster, lambda workloads: RayCluster(workloads, 2, None, []))
-    assert small.tables(alone) == small.tables(cluster)
+    small_study.run(path, alone)
+    small_study.run(path, cluster, lambda workloads: RayCluster(workloads, 2, None, []))
+    assert small_study.tables(alone) == small_study.tables(cluster)
     sql = "SELECT tagged_ratio, max(reservations) FROM trials WHERE role = 'trial' "
     rows = answer_query(alone, sql + "GROUP BY ALL ORDER BY ALL").rows
     assert [ratio for ratio, _ in rows] == [0.0, 0.1, 0.2]
@@ -103,7 +103,7 @@ def test_what_a_workload_cannot_be_is_told(
 
 
 def test_nothing_random_is_not_replicated(tmp_path: Path) -> None:
-    small.write_trace(tmp_path, 1000)
+    small_study.write_trace(tmp_path, 1000)
     with pytest.raises(SourceError, match="nothing is random") as raised:
         load_study(write(tmp_path, "[{trace: small.parquet}]", replicates=3))
     assert "zram_size acts on accesses and synthetic workloads" in str(raised.value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
 
@@ -180,10 +181,15 @@ def _header(name: str, text: bytes) -> tuple[tuple[str, ...], bytes, int]:
     """Return a file's header, the text after it, and the line where that begins."""
     blank = len(text) - len(text.lstrip(b"\r\n\xef\xbb\xbf"))
     line, _, rest = text[blank:].partition(b"\n")
-    names = next(csv.reader([line.decode(errors="replace").strip()]), [])
+    number = text[:blank].count(b"\n") + 1
+    try:
+        names = next(csv.reader([line.decode(errors="replace").strip()]), [])
+    except csv.Error as error:
+        what = f"no header: {str(error).partition(' - ')[0]}"
+        raise TraceError(what, file=name, line=number) from None
     if not names:
         raise TraceError("holds no header", file=name)
-    return tuple(word.strip() for word in names), rest, text[:blank].count(b"\n") + 2
+    return tuple(word.strip() for word in names), rest, number + 1
 
 
 def _places(
@@ -228,36 +234,57 @@ def _places(
 def _parse(chunk: _Chunk) -> _Chunk:
     """Return a chunk with the columns that are needed, as text."""
     wanted = sorted({*chunk.places.values(), *_disk(chunk)})
+    try:
+        table = _read_table(chunk, chunk.text, wanted)
+    except pa.ArrowInvalid as error:
+        raise _error_of_row(chunk, str(error).splitlines()[0]) from None
+    if table.num_rows != chunk.text.count(b"\n"):
+        _check_quotes(chunk, table.num_rows)
+    columns = {place: table.column(str(place)).combine_chunks() for place in wanted}
+    return chunk._replace(columns=columns)
+
+
+def _error_of_row(chunk: _Chunk, why: str) -> TraceError:
+    """Return the error of the first row that has too many columns or too few, or else `why`."""
     bad: list[arrow_csv.InvalidRow] = []
 
     def note(row: arrow_csv.InvalidRow) -> str:
         bad.append(row)
         return "error"
 
-    # Columns are named by their places, since a header may have a name twice.
+    # Arrow hands out no row whose bytes are not UTF-8.
+    text = chunk.text.decode(errors="backslashreplace").encode()
+    with suppress(pa.ArrowInvalid):
+        _read_table(chunk, text, [0], note)
+    if not bad:
+        return chunk.error_at(0, why)
+    row = bad[0]
+    what = f"{row.actual_columns} columns, not {row.expected_columns}: {row.text[:80]!r}"
+    return chunk.error_at(row.number - 1, what)
+
+
+def _read_table(
+    chunk: _Chunk,
+    text: bytes,
+    wanted: list[int],
+    note: Callable[[arrow_csv.InvalidRow], str] | None = None,
+) -> pa.Table:
+    """Return the columns at the places that are wanted, named by their places, as text.
+
+    Names would not do, since a header may have a name twice.
+    """
     names = [str(place) for place in range(len(chunk.header))]
-    try:
-        table = arrow_csv.read_csv(
-            pa.BufferReader(chunk.text),
-            # Only without threads does a bad row have its number, and few cores parse faster.
-            read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names),
-            parse_options=arrow_csv.ParseOptions(invalid_row_handler=note),
-            convert_options=arrow_csv.ConvertOptions(
-                check_utf8=False,
-                include_columns=[str(place) for place in wanted],
-                column_types={name: pa.string() for name in names},
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        if not bad:
-            raise chunk.error_at(0, str(error).splitlines()[0]) from None
-        row, text = bad[0].number - 1, bad[0].text[:80]
-        what = f"{bad[0].actual_columns} columns, not {bad[0].expected_columns}: {text!r}"
-        raise chunk.error_at(row, what) from None
-    if table.num_rows != chunk.text.count(b"\n"):
-        _check_quotes(chunk, table.num_rows)
-    columns = {place: table.column(str(place)).combine_chunks() for place in wanted}
-    return chunk._replace(columns=columns)
+    return arrow_csv.read_csv(
+        pa.BufferReader(text),
+        # Only without threads does a bad row have its number, and few cores parse faster.
+        read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names),
+        parse_options=arrow_csv.ParseOptions(invalid_row_handler=note),
+        convert_options=arrow_csv.ConvertOptions(
+            check_utf8=False,
+            include_columns=[str(place) for place in wanted],
+            column_types={name: pa.string() for name in names},
+        ),
+    )
 
 
 def _check_quotes(chunk: _Chunk, rows: int) -> None:

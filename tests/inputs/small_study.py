@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,9 +26,9 @@ parameters: {parameters}
 baselines: [{{system: carveout}}, {{preset: gcma}}]
 objectives: {objectives}
 constraints: {constraints}
-sampler: {{name: {sampler}, seed: 5}}
+sampler: {{name: {sampler}, seed: {seed}}}
 n_trials: {n_trials}
-generation: 8
+generation: {generation}
 """
 PARAMETERS = {
     "restore": "{type: categorical, choices: [inclusive, exclusive]}",
@@ -38,9 +36,11 @@ PARAMETERS = {
     "folio_order": "{type: int, low: 0, high: 4}",
     "headroom": "{type: float, low: 0.0, high: 0.5, step: 0.125}",
 }
-ONE = "[{metric: time_saved_ns, direction: maximize}]"
-TWO = "[{metric: refault_hit_ratio, direction: maximize}, {metric: stored, direction: minimize}]"
-HIT = "[{metric: restored, lower: 280}]"
+ONE_OBJECTIVE = "[{metric: time_saved_ns, direction: maximize}]"
+TWO_OBJECTIVES = (
+    "[{metric: refault_hit_ratio, direction: maximize}, {metric: stored, direction: minimize}]"
+)
+RESTORED_BOUND = "[{metric: restored, lower: 280}]"
 
 
 def write_trace(folder: Path, rows: int = 40_000) -> None:
@@ -57,9 +57,11 @@ def write_study(
     folder: Path,
     sampler: str = "random",
     n_trials: int = 30,
-    objectives: str = ONE,
+    objectives: str = ONE_OBJECTIVE,
     constraints: str = "[]",
     without: Sequence[str] = (),
+    generation: int = 8,
+    seed: int = 5,
     **changed: str,
 ) -> Path:
     """Write a study into `folder`, whose trace must be there."""
@@ -73,6 +75,8 @@ def write_study(
             constraints=constraints,
             sampler=sampler,
             n_trials=n_trials,
+            generation=generation,
+            seed=seed,
         )
     )
     return path
@@ -120,21 +124,10 @@ VARYING = ("finished_at", "host")
 def tables(database: Path, varying: tuple[str, ...] = VARYING) -> dict[str, list[dict[str, Any]]]:
     """Return the trials and runs of a database but for what varies from run to run."""
     store = Store(database)
-    found = {}
+    rows_of = {}
     for table in ("trials", "runs"):
         rows = store.rows(f"SELECT * FROM {table} ORDER BY study, role, number")
-        found[table] = [
+        rows_of[table] = [
             {name: value for name, value in row.items() if name not in varying} for row in rows
         ]
-    return found
-
-
-def command(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
-    """Start the real command."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweep", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+    return rows_of

@@ -11,9 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from core.workload.requests.csv_text import import_csv, import_msr
-from core.workload.requests.fio_and_blkparse import import_blkparse, import_fio
-from core.workload.requests.oracle_general import RECORD, import_oracle_general
+from core.workload.requests.oracle_general import RECORD
 
 
 class Request(NamedTuple):
@@ -74,14 +72,22 @@ def blkparse(requests: Sequence[Request]) -> bytes:
     return "".join([*lines, "CPU0 (8,0):\n", "\n", " Reads Queued: 1, 4KiB\n"]).encode()
 
 
-#: The writer of a format, its name's end, and its importer.
-FORMATS: dict[str, tuple[Callable[..., bytes], str, Callable[..., object]]] = {
-    "oracle_general": (oracle_general, ".oracleGeneral", import_oracle_general),
-    "csv": (csv, ".csv", import_csv),
-    "msr": (msr, ".csv", import_msr),
-    "fio_2": (fio_2, ".iolog", import_fio),
-    "fio_3": (fio_3, ".iolog", import_fio),
-    "blktrace": (blkparse, ".txt", import_blkparse),
+class Writer(NamedTuple):
+    """A form of a format: how requests are written in it."""
+
+    format: str  # a name of `core.workload.formats.FORMATS`
+    suffix: str  # how the name of a file ends
+    content: Callable[[Sequence[Request]], bytes]
+
+
+#: The forms of all formats of requests; of fio there are two versions.
+WRITERS: dict[str, Writer] = {
+    "oracle_general": Writer("oracle_general", ".oracleGeneral", oracle_general),
+    "csv": Writer("csv", ".csv", csv),
+    "msr": Writer("msr", ".csv", msr),
+    "fio_2": Writer("fio", ".iolog", fio_2),
+    "fio_3": Writer("fio", ".iolog", fio_3),
+    "blktrace": Writer("blktrace", ".txt", blkparse),
 }
 
 
@@ -94,20 +100,20 @@ def packed(content: bytes, how: str) -> bytes:
 
 
 def write(folder: Path, name: str, requests: Sequence[Request], how: str = "") -> Path:
-    """Write requests in a format, and return the file."""
-    content, suffix, _ = FORMATS[name]
-    path = folder / f"{name}{suffix}{how}"
-    path.write_bytes(packed(content(requests), how))
+    """Write requests in a form of a format, and return the file."""
+    writer = WRITERS[name]
+    path = folder / f"{name}{writer.suffix}{how}"
+    path.write_bytes(packed(writer.content(requests), how))
     return path
 
 
-def some(count: int, seed: int = 1, files: int = 8) -> list[Request]:
+def whole_files(count: int, seed: int = 1, files: int = 8) -> list[Request]:
     """Return requests for whole small files, as every format can say them."""
     rng = random.Random(seed)
     sizes = [512 * rng.randint(1, 64) for _ in range(files)]
-    found, time_s = [], 1
+    requests, time_s = [], 1
     for _ in range(count):
         time_s += rng.randint(0, 1)
         file = min(rng.randrange(files), rng.randrange(files))
-        found.append(Request(time_s, file, 0, sizes[file], False))
-    return found
+        requests.append(Request(time_s, file, 0, sizes[file], False))
+    return requests

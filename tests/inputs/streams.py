@@ -12,11 +12,13 @@ import reference
 from hypothesis import strategies as st
 
 from core.costs import COST_FIELDS, Costs
-from core.events import SCHEMA, Events, make_events
-from core.eviction import EVICTIONS
+from core.declaration import Declaration
+from core.events import ANONYMOUS, INVALIDATE, INVALIDATE_INODE, SCHEMA, Events, make_events
+from core.lane import TALLIES
 from core.machine import Machine
 from core.outcomes import measure
 from core.policy import (
+    DECLARED,
     Admission,
     Drop,
     HeadroomMode,
@@ -25,13 +27,15 @@ from core.policy import (
     Placement,
     Policy,
     Restore,
+    reads,
 )
-from core.replayed import Outcomes
+from core.replayed import Outcomes, samples_of
 
 #: For tests of whole captures: plain Python is held to the same laws on the random streams.
 compiled = pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="takes compiled code")
 
-EXACT_EVICTIONS = [eviction for eviction in EVICTIONS if eviction not in ("s3fifo", "random")]
+#: Evictions that tests/reference.py has in plain form.
+EXACT_EVICTIONS = ["fifo", "lru", "clock", "sieve", "none"]
 
 
 @st.composite
@@ -88,6 +92,17 @@ def frame_event(
     return (time_ns, 4, 0, 0, order, first, flags)
 
 
+def with_swap_device(stream: list[reference.Event]) -> list[reference.Event]:
+    """Return a stream whose inode 2 is an address space, with a swap device."""
+    return [
+        event._replace(flags=event.flags | ANONYMOUS)
+        if event.op <= INVALIDATE and event.inode == 2
+        else event
+        for event in stream
+        if not (event.op == INVALIDATE_INODE and event.inode == 2)
+    ]
+
+
 def policies(evictions: list[str] | None = None) -> st.SearchStrategy[Policy]:
     return st.builds(
         Policy,
@@ -100,11 +115,28 @@ def policies(evictions: list[str] | None = None) -> st.SearchStrategy[Policy]:
         large_folios=st.sampled_from([LargeFolios.CUT] * 3 + [LargeFolios.REFUSE]),
         headroom=st.sampled_from([0.0, 0.0, 0.0, 0.2, 0.5, 0.9]),
         headroom_mode=st.sampled_from(HeadroomMode),
-        # `far` sees another timeline: tests/core/test_systems.py.
-        placement=st.sampled_from([one for one in Placement if one is not Placement.FAR]),
+        # `far` sees another timeline: tests/core/test_tagged_placement.py.
+        placement=st.sampled_from([word for word in Placement if word is not Placement.FAR]),
         metadata=st.sampled_from(Metadata),
         seed=st.integers(0, 5),
     )
+
+
+def policies_read_by(system: str) -> st.SearchStrategy[Policy]:
+    """Return policies of a system; what it reads is drawn from the domains that are declared."""
+    drawn = {name: _values_of(DECLARED[name], name) for name in sorted(reads(system))}
+    return st.builds(Policy, system=st.just(system), **drawn)
+
+
+def _values_of(declared: Declaration, name: str) -> st.SearchStrategy[Any]:
+    default = st.just(getattr(Policy, name))
+    if declared.words is not None:
+        return default | st.sampled_from(list(declared.words))
+    assert declared.bounds is not None
+    least, most = declared.bounds
+    if declared.is_whole:
+        return default | st.integers(int(least), int(most))
+    return default | st.floats(least, most)
 
 
 costs = st.builds(Costs, **{name: st.integers(0, 1000) for name in COST_FIELDS})
@@ -122,7 +154,25 @@ def as_events(stream: list[reference.Event], machine: Machine) -> Events:
     )
 
 
+def tallies_of(outcomes: Outcomes, lane: int = 0) -> dict[str, int]:
+    """Return what a lane counted, by name."""
+    return dict(zip(TALLIES, outcomes.tallies[lane].tolist(), strict=True))
+
+
+def samples_counted(outcomes: Outcomes, lane: int = 0) -> dict[tuple[int, ...], int]:
+    """Return how often each sample (atomic, blocks, dropped, written) of latency came in a lane."""
+    samples = samples_of(outcomes.lane(lane))
+    keys = zip(*(column.tolist() for column in samples[:4]), strict=True)
+    return dict(zip(keys, samples.counts[0].tolist(), strict=True))
+
+
+def pages_of(stream: list[reference.Event], op: int) -> int:
+    """Return the pages that the events of one kind name."""
+    return sum(1 << event.order for event in stream if event.op == op)
+
+
 def lane_columns(outcomes: Outcomes, table: Costs, lane: int) -> dict[str, int | float | None]:
+    """Return the outcomes of a lane by name; None is no value."""
     columns = measure(outcomes, table)
     return {name: column[lane : lane + 1].tolist()[0] for name, column in columns.items()}
 
@@ -154,6 +204,6 @@ def by_reference(
             metadata=policy.metadata.value,
         ),
         costs=reference.Costs(
-            **{one.name: getattr(table, one.name) for one in fields(reference.Costs)}
+            **{cost.name: getattr(table, cost.name) for cost in fields(reference.Costs)}
         ),
     )

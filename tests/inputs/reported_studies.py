@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small
+import small_study
 
 from sweep.cli.study_commands import stored_study
 from sweep.report import Written, write_report
@@ -34,18 +34,20 @@ WICKED = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "why"
 
 def write_studies(made: Path) -> None:
     """Run three studies into results.duckdb of a folder: pair, wicked and systems."""
-    small.write_trace(made)
-    path = small.write_study(made, n_trials=40, objectives=small.TWO)
+    small_study.write_trace(made)
+    path = small_study.write_study(made, n_trials=40, objectives=small_study.TWO_OBJECTIVES)
     text = path.read_text()
     path.write_text(text.replace("study: small", "study: pair"))
-    small.run(path, made / "results.duckdb")
-    text = small.write_study(made, n_trials=30, constraints=small.HIT).read_text()
+    small_study.run(path, made / "results.duckdb")
+    text = small_study.write_study(
+        made, n_trials=30, constraints=small_study.RESTORED_BOUND
+    ).read_text()
     path.write_text(text.replace("study: small", f"study: wicked\nquestion: {json.dumps(WICKED)}"))
-    small.run(path, made / "results.duckdb")
+    small_study.run(path, made / "results.duckdb")
     fixed = re.sub(r"policy: .*\nparameters: .*\n", lambda _: SYSTEMS, text)
     fixed = re.sub(r"constraints: .*\n", "", fixed)
     path.write_text(fixed.replace("study: small", "study: systems"))
-    small.run(path, made / "results.duckdb")
+    small_study.run(path, made / "results.duckdb")
 
 
 def report(database: Path, name: str) -> tuple[str, Written]:

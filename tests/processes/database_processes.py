@@ -95,9 +95,9 @@ class Writers:
         return self.acknowledged()
 
     def acknowledged(self) -> list[int]:
-        found = [int(line) for line in iter(self.read, "gone")]
+        acknowledged = [int(line) for line in iter(self.read, "gone")]
         self.runs = False
-        return found
+        return acknowledged
 
 
 def trial(number: int, **named: Any) -> Row:

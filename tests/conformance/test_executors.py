@@ -1,0 +1,111 @@
+"""Laws of every executor: what comes back of batches does not depend on who replays them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import small_study
+
+from core.costs import Costs
+from core.evaluator import Candidate, Workloads
+from core.events import read_events
+from core.policy import Policy
+from sweep.engine.executor import Executor, InProcess, Result
+from sweep.engine.ray_cluster import RayCluster
+from sweep.engine.study_run import EXECUTORS
+
+MAKERS: dict[str, Callable[[Workloads], Executor]] = {
+    "in-process": InProcess,
+    "ray": lambda workloads: RayCluster(workloads, 2, None, []),
+}
+#: Of a user's own system that no process has imported.
+UNKNOWN = Candidate(Policy(system="nobody:HAS_IT"), 4096, Costs())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("study")
+    small_study.write_trace(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def workloads(folder: Path) -> Workloads:
+    events = read_events(folder / "small.parquet")
+    return Workloads((events,), (events.page_size,), (events.data_pages,))
+
+
+@pytest.fixture(scope="module", params=EXECUTORS)
+def executor(request: pytest.FixtureRequest, workloads: Workloads) -> Iterator[Executor]:
+    started = MAKERS[request.param](workloads)
+    yield started
+    started.close()
+
+
+def batches_of(sizes: Sequence[int]) -> list[list[Candidate]]:
+    """Return batches of so many candidates each, all of them different."""
+    seeds = iter(range(sum(sizes)))
+    return [
+        [Candidate(Policy(folio_order=next(seeds) % 10), 4096, Costs()) for _ in range(size)]
+        for size in sizes
+    ]
+
+
+def test_every_batch_comes_back_once_with_what_one_process_makes_of_it(
+    executor: Executor, workloads: Workloads
+) -> None:
+    batches = batches_of([1, 3, 0, 2, 1, 1, 1])
+    ended = list(executor.run(batches))
+    assert sorted(place for place, _ in ended) == list(range(len(batches)))
+    assert dict(ended) == dict(InProcess(workloads).run(batches))
+    assert [len(result) for _, result in sorted(ended)] == [1, 3, 0, 2, 1, 1, 1]
+
+
+def test_no_batches_are_no_results(executor: Executor) -> None:
+    assert list(executor.run([])) == []
+
+
+def test_a_batch_that_fails_comes_back_as_text_and_the_others_live(executor: Executor) -> None:
+    batches = batches_of([2, 1, 1, 2, 1])
+    batches[1] = [UNKNOWN]
+    batches[3][1] = UNKNOWN
+    results: dict[int, Result] = dict(executor.run(batches))
+    assert sorted(results) == [0, 1, 2, 3, 4]
+    for place, result in results.items():
+        if place in (1, 3):
+            assert isinstance(result, str)
+            assert "nobody:HAS_IT" in result
+            assert "\n" not in result
+        else:
+            assert len(result) == len(batches[place])
+    assert len(dict(executor.run(batches_of([1] * 5)))) == 5
+
+
+class StaysOpen:
+    """An executor that a run does not stop."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.run, self.workers = executor.run, executor.workers
+
+    def close(self) -> None:
+        """Leave the executor to the next run."""
+
+
+def test_tables_equal_those_of_one_process(
+    executor: Executor, folder: Path, tmp_path: Path
+) -> None:
+    objectives = small_study.TWO_OBJECTIVES
+    path = small_study.write_study(folder, "nsga2", objectives=objectives)
+    small_study.run(path, tmp_path / "expected.duckdb")
+    small_study.run(path, tmp_path / "made.duckdb", lambda _: StaysOpen(executor))
+    expected = small_study.tables(tmp_path / "expected.duckdb")
+    assert len(expected["trials"]) == 32
+    assert small_study.tables(tmp_path / "made.duckdb") == expected
+
+
+def test_an_executor_is_closed_as_often_as_one_likes(executor: Executor) -> None:
+    # The last law of the file: no other one comes after it.
+    executor.close()
+    executor.close()

@@ -1,0 +1,61 @@
+"""Runs of any system: on mm events where it replays them, else on accesses by its front end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from access_rows import as_accesses, crowded_rows
+
+from core.accesses import Accesses
+from core.backend import replay, view_of
+from core.events import Events
+from core.frontend.run import FrontEnd, run_frontend
+from core.machine import Machine
+from core.policy import Policy, as_read, pack
+from core.replayed import Outcomes, Replayed, together
+from core.system import SYSTEMS
+from core.system.ideal import restored_by_ideal
+from core.system.larger_memory import compare
+from core.timeline.prepare import Timeline, prepare
+
+#: The machine of accesses by hand.
+ROWS_MACHINE = Machine(4096, 1024)
+
+
+class Case(NamedTuple):
+    """A workload as mm events, and another as accesses on `ROWS_MACHINE`."""
+
+    machine: Machine
+    events: Events
+    accesses_seed: int
+
+
+def run(case: Case, policies: Sequence[Policy]) -> Outcomes:
+    """Return what policies of one system count, a lane each."""
+    (word,) = {policy.system for policy in policies}
+    if SYSTEMS[word].replay is not None:
+        return replay(case.events, case.machine, policies)
+    accesses, base = _without_tag_memory(case.accesses_seed)
+    parts = []
+    for lane, policy in enumerate(policies):
+        memory = view_of(policy, ROWS_MACHINE).tag_memory
+        fronted = run_frontend(accesses, FrontEnd(), memory)
+        timeline, larger = compare(base, fronted, ROWS_MACHINE)
+        lanes = as_read(pack([policy]), word)
+        counted = SYSTEMS[word].count(timeline, larger, fronted, lanes)
+        ideal = restored_by_ideal(base, None)
+        parts.append(
+            (np.array([lane]), Replayed(word, lanes, counted, ideal, timeline, ROWS_MACHINE))
+        )
+    return together(parts, len(policies))
+
+
+@cache
+def _without_tag_memory(seed: int) -> tuple[Accesses, Timeline]:
+    """Return accesses, and how they run where tag storage holds nothing."""
+    rows = crowded_rows(np.random.default_rng(seed), 200)
+    accesses = as_accesses(rows, free_pages=1024, low=8, high=16)
+    return accesses, prepare(run_frontend(accesses, FrontEnd()).events, ROWS_MACHINE)
