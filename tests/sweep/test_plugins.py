@@ -72,7 +72,7 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def rows_of(folder: Path, database: str) -> list[dict[str, object]]:
-    table = sweep.connect(folder / database).execute("SELECT * FROM trials").to_arrow_table()
+    table = sweep.connect(folder / database).sql("SELECT * FROM trials").to_arrow_table()
     varying = ("finished_at", "host")
     kept = [name for name in table.column_names if name not in varying]
     rows: list[dict[str, object]] = table.select(kept).to_pylist()
