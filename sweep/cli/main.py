@@ -81,13 +81,14 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Run a study; running it again goes on where it was."""
-    if executor not in ("ray", "in-process"):
-        raise typer.BadParameter(f"{executor} is not ray or in-process", param_hint="--executor")
+    from sweep.cli.study_commands import run_command
+    from sweep.engine.study_run import EXECUTORS, Where
+
+    if executor not in EXECUTORS:
+        what = f"{executor} is not {' or '.join(EXECUTORS)}"
+        raise typer.BadParameter(what, param_hint="--executor")
     if executor == "in-process" and (address or workers):
         raise typer.BadParameter("in-process has no cluster", param_hint="--address / --workers")
-    from sweep.cli.study_commands import run_command
-    from sweep.engine.study_run import Where
-
     where = Where(executor, address, workers)
     failed = run_command(study, database, where, new, as_json)
     return FAILED_TRIALS if failed else DONE

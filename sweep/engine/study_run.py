@@ -19,9 +19,6 @@ from sweep.results import Store
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
 
-#: The kinds of executors, by the word that a user says.
-EXECUTORS = ("ray", "in-process")
-
 
 class Where(NamedTuple):
     """Where trials are replayed.
@@ -84,15 +81,24 @@ def run_to_database(
         if kept_as:
             note(f"the earlier study is kept as {kept_as}")
         try:
-            start = partial(_start, where, study, inputs, plugins)
+            start = partial(EXECUTORS[where.executor], where, study, inputs, plugins)
             run_study(study, inputs, store, start, progress)
         except KeyboardInterrupt:
             note(f"interrupted: finished trials are kept in {database}; run it again to go on")
             raise
 
 
-def _start(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
-    if where.executor == "in-process":
-        return InProcess(inputs.workloads)
+def _in_process(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
+    return InProcess(inputs.workloads)
+
+
+def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
     loops = loops_of(study)
     return RayCluster(inputs.workloads, where.workers, where.address, loops, plugins)
+
+
+#: What starts an executor, by the word that a user says.
+EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins], Executor]] = {
+    "ray": _on_ray,
+    "in-process": _in_process,
+}

@@ -70,9 +70,9 @@ def explain(problem: Any, fields: Fields) -> Mistake:
     if kind == "value_error":
         error = str(context.get("error"))
         return Mistake(place, error if name in error else f"{name}: {error}")
-    if len(place) > 5 and place[3] == "choices":
+    if "choices" in place[3:-2]:
         # Pydantic gives one error for each type that a choice may have.
-        place = place[:5]
+        place = place[: place.index("choices", 3) + 2]
         return Mistake(place, f"{name_of(place)} should be text or a number, not {_quote(given)}")
     context = {key: f"{x:g}" if isinstance(x, float) else x for key, x in context.items()}
     what = _WORDING[kind].format(**context) if kind in _WORDING else str(problem["msg"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,11 @@ from core.evaluator import Candidate, Workloads
 from core.events import read_events
 from core.policy import Policy
 from sweep.engine.executor import Executor, InProcess, Result
-from sweep.engine.ray_cluster import RayCluster
-from sweep.engine.study_run import EXECUTORS
+from sweep.engine.inputs import load_inputs
+from sweep.engine.plugins import NO_PLUGINS
+from sweep.engine.study_run import EXECUTORS, Where
+from sweep.study.read import load_study
 
-MAKERS: dict[str, Callable[[Workloads], Executor]] = {
-    "in-process": InProcess,
-    "ray": lambda workloads: RayCluster(workloads, 2, None, []),
-}
 #: Of a user's own system that no process has imported.
 UNKNOWN = Candidate(Policy(system="nobody:HAS_IT"), 4096, Costs())
 
@@ -38,8 +36,10 @@ def workloads(folder: Path) -> Workloads:
 
 
 @pytest.fixture(scope="module", params=EXECUTORS)
-def executor(request: pytest.FixtureRequest, workloads: Workloads) -> Iterator[Executor]:
-    started = MAKERS[request.param](workloads)
+def executor(request: pytest.FixtureRequest, folder: Path) -> Iterator[Executor]:
+    study, source = load_study(small_study.write_study(folder))
+    where = Where(request.param, workers=2)
+    started = EXECUTORS[request.param](where, study, load_inputs(study, source), NO_PLUGINS)
     yield started
     started.close()
 

@@ -246,3 +246,12 @@ def test_the_command_tells_mistakes_on_stderr_and_exits_with_2(text: str, tmp_pa
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()
     assert all(line.startswith(f"{path}:") for line in done.stderr.splitlines())
+
+
+def test_a_choice_is_told_once_in_a_study_of_several_policies() -> None:
+    data = parse_source(Path("s"), GOOD).data
+    data = {name: data[name] for name in data if name not in ("policy", "parameters")}
+    eviction = {"type": "categorical", "choices": ["lru", {"a": "b"}]}
+    text = json.dumps(data | {"policies": [{"parameters": {"eviction": eviction}}]})
+    (told,) = mistakes(text)
+    assert told.endswith('choices[1] should be text or a number, not {"a": "b"}')
