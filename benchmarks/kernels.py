@@ -18,8 +18,9 @@ import numpy as np
 
 from core.backend import replay_bytes, replay_timeline
 from core.events import RESTORE, Events, read_events
+from core.eviction import EVICTIONS
 from core.machine import Machine
-from core.policy import Eviction, Policy, pack
+from core.policy import Policy, pack
 from core.timeline.prepare import prepare
 
 DEFAULT = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru.parquet"
@@ -73,16 +74,16 @@ def main() -> None:
     print(f"prepare: {size / seconds(lambda: prepare(events, machine)) / 1e6:.1f} M events/s")
     print(f"memory: {replay_bytes(timeline, options.lanes) / 2**20:.1f} MiB")
     print("eviction  order 0  order 9  of M policy-events/s   libCacheSim M requests/s   ratio")
-    for eviction in Eviction:
+    for eviction in EVICTIONS:
         rates = []
         for order in (0, 9):
             policies = pack([Policy(eviction=eviction, folio_order=order)] * options.lanes)
             replay_timeline(timeline, machine, pack([Policy(eviction=eviction, folio_order=order)]))
             taken = seconds(lambda batch=policies: replay_timeline(timeline, machine, batch))
             rates.append(size * options.lanes / taken / 1e6)
-        line = f"{eviction.value:9} {rates[0]:7.1f}  {rates[1]:7.1f}"
-        if eviction.value in PEERS:
-            peer = peer_rate(eviction.value, events, machine.slots) / 1e6
+        line = f"{eviction:9} {rates[0]:7.1f}  {rates[1]:7.1f}"
+        if eviction in PEERS:
+            peer = peer_rate(eviction, events, machine.slots) / 1e6
             line += f" {peer:43.1f} {rates[0] / peer:8.0f}"
         print(line)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,3 +42,15 @@ def test_every_name_of_a_module_is_one_file() -> None:
     """Hold that files of tests can be imported by their names, wherever they lie."""
     stems = [path.stem for path in FILES]
     assert len(stems) == len(set(stems))
+
+
+def test_every_benchmark_names_what_is_there() -> None:
+    # They are run by hand, seldom: importing them shows names that have moved.
+    program = (
+        "import runpy, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    runpy.run_path(name, run_name='imported')\n"
+    )
+    scripts = sorted(str(path) for path in (TESTS.parent / "benchmarks").glob("*.py"))
+    done = subprocess.run([sys.executable, "-c", program, *scripts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
