@@ -45,53 +45,23 @@ from core.jit import kernel, wide
     POOL,
     POOL_PAGES,
     POOL_FRAME,
-    # How many runs of reclaim are still to be skipped.
+    # How many runs of reclaim are still to be skipped, and whether reclaim is for pages that need
+    # frames of data memory.
     SKIPPED,
+    FOR_FRAMES,
     # Settings: the size of a page in zram, in 256ths of a page; the largest readahead window; the
     # largest order of a folio.
     ZRAM_SHARE,
     READAHEAD_PAGES,
     FOLIO_ORDER,
-    # Tag storage as memory: tag pages of a block (0: it is not memory), and the data pages whose
-    # tags they hold; free slots, used slots and reserved blocks, and the integrals over time of the
-    # last two; what pins pages; whether reclaim is for pages that need frames of data memory; and
-    # when the next point of the series is.
-    BLOCK_PAGES,
-    COVERED,
-    DATA_FRAMES,
-    IS_IDEAL,
-    SLOTS_FREE,
-    SLOTS_USED,
-    USED_NS,
-    USED_SINCE_NS,
-    RESERVED,
-    RESERVED_NS,
-    RESERVED_PEAK,
-    RESERVATIONS,
-    RELEASES,
-    PINNED_BITS,
-    PIN_NS,
-    PIN_SEED,
-    PIN_DRAWS,
-    PINS_LEFT,
-    MIGRATED,
-    PINNED_FAILURES,
-    ATOMIC_FAILURES,
-    FOR_FRAMES,
-    NEXT_POINT_NS,
-    POINT_NS,
-    # The next block of guests that is to be reserved, and the end of them; when that is, and how
-    # long after it the next one is.
-    GUEST_BLOCK,
-    GUEST_END,
-    GUEST_NS,
-    GUEST_STEP_NS,
     # Whether all allocations are written as rows, or only tagged ones.
     TELLS_FRAMES,
     # Whether swap is a device, whose traffic is written as rows, or zram.
     TELLS_SWAP,
-    NODE_REGISTERS,
-) = range(REGISTERS, REGISTERS + 47)
+) = range(REGISTERS, REGISTERS + 19)
+# Behind them come those of tag storage that is memory, which tag_storage_as_memory.py names.
+TAG_STORAGE_REGISTERS = REGISTERS + 19
+NODE_REGISTERS = TAG_STORAGE_REGISTERS + 27
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, which has a row for each extent: the number of its first page, and of the page

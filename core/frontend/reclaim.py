@@ -38,12 +38,15 @@ from core.frontend.node import (
     NOW_NS,
     ROWS,
     SKIPPED,
-    SLOTS_FREE,
     STEP_ROOM,
     Node,
     put,
 )
-from core.frontend.tag_storage_as_memory import give_page, is_pinned
+from core.frontend.tag_storage_as_memory import (
+    SLOTS_FREE,
+    give_page,
+    is_pinned,
+)
 from core.jit import apart, kernel, loop, naming, wide
 
 #: After a run that found nothing to evict, so many runs are skipped.
