@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from core.accesses import BOOT_HANDLE, EXIT, GIVE, IN_FAULT, MAP, READ, TAKE, TOUCH, TRUNCATE
 from core.jit import entry, kernel, wide
-from core.workload.ftrace.frames import STRUCT_PAGE_BYTES, flags_of
+from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
 from core.workload.ftrace.words import (
     ADD,
@@ -56,8 +56,8 @@ BOOT, CACHE, MOVED, NOBODY = -1, -2, -3, -4
 BOOT_FROM = -16
 # Whether a frame was free or in use when the trace began; 0 where nothing tells.
 FREE_THEN, IN_USE_THEN = 1, 2
-# Elements of `numbers`.
-VMEMMAP, ROWS, HANDLES, IN_USE, CACHED, FREE_AT_START, SAMPLED, NUMBERS = range(8)
+# Elements of `numbers`, beside VMEMMAP, which `flags_of` sets.
+ROWS, HANDLES, IN_USE, CACHED, FREE_AT_START, SAMPLED, NUMBERS = range(VMEMMAP + 1, VMEMMAP + 8)
 
 
 class AccessState:
@@ -184,8 +184,8 @@ def _move(
     began: NDArray[np.uint8],
 ) -> None:
     """Note that compaction copied a page to a frame that was never allocated."""
-    target = (wide(field[POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
-    source = (wide(field[SOURCE_POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+    target = frame_of(wide(field[POINTER]), first_frame, numbers)
+    source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
     if not (0 <= target < holder.size and 0 <= source < holder.size):
         return
     if holder[target] not in (BOOT, NOBODY):
@@ -278,7 +278,7 @@ def _advance(
         elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
             _move(field, first_frame, numbers, holder, page_in, began)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
-            touched = (wide(field[POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+            touched = frame_of(wide(field[POINTER]), first_frame, numbers)
             is_cached = 0 <= touched < holder.size and holder[touched] == CACHE
             if is_cached and page_in[touched] >= 0:
                 row = _put(rows, row, now, TOUCH, wide(page_in[touched]), 0, 0, 0)
