@@ -160,7 +160,19 @@ def leave(pages: PageRecords, register: Register, folio: int) -> None:
 
 @kernel
 def enter(pages: PageRecords, register: Register, folio: int, which: int, new: bool) -> None:
-    """Put a folio at the new end of a list, or at its old end."""
+    """Put a folio at the new end of a list, or at its old end.
+
+    Parameters
+    ----------
+    pages, register
+        The records of all pages, and the registers, which count the pages of each list.
+    folio
+        The first page of a folio that is on no list.
+    which
+        The list, from 0 to ``HEADS - 1``.
+    new
+        Whether it goes to the new end.
+    """
     head = wide(pages.shape[0]) - HEADS + which
     if new:
         before, after = head, wide(pages[head].next)

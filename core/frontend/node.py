@@ -125,7 +125,17 @@ def make_node(
 
 @kernel
 def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> None:
-    """Write a row of output: an mm event that the current access causes."""
+    """Write a row of output: an mm event that the current access causes.
+
+    Parameters
+    ----------
+    node
+        The node; its rows must have room for one more.
+    op, order, pfn, flags
+        As in a table of mm events.
+    page
+        The number of the first page. It is turned into an inode and an index later.
+    """
     row = wide(node.register[ROWS])
     node.rows[row, 0] = node.register[AT]
     node.rows[row, 1] = op
@@ -140,7 +150,16 @@ def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> Non
 def take(node: Node, kind: int, order: int, tagged: bool) -> int:
     """Return the first frame of an allocation, or NONE where memory has run out.
 
-    A `tagged` allocation is written as a row by the caller, and any other one here.
+    Parameters
+    ----------
+    node
+        The node. Its free pages are counted down in either case.
+    kind
+        UNMOVABLE or MOVABLE.
+    order
+        The allocation is of 2**order frames.
+    tagged
+        Whether it is tagged. The caller then writes its row; other allocations get theirs here.
     """
     node.register[FREE_PAGES] -= 1 << order
     if order > 0:
@@ -154,7 +173,7 @@ def take(node: Node, kind: int, order: int, tagged: bool) -> int:
 
 @kernel
 def give(node: Node, frame: int, order: int) -> None:
-    """Free an allocation; with NONE as its frame it only counts."""
+    """Free an allocation of 2**order frames; without a frame, NONE, it only counts the pages."""
     node.register[FREE_PAGES] += 1 << order
     if node.register[TELLS_FRAMES] and frame != NONE:
         put(node, FREE, wide(0), wide(order), frame, wide(0))

@@ -66,7 +66,17 @@ class Reclaimer(NamedTuple):
 
 @kernel
 def forget(node: Node, folio: int, shadow: int) -> None:
-    """Take a folio's pages out of memory; what is kept of each is its shadow."""
+    """Take a folio out of memory, and free its frames.
+
+    Parameters
+    ----------
+    node
+        The node.
+    folio
+        The first page of a folio that is on no list.
+    shadow
+        What is kept of each of its pages, or 0.
+    """
     order = wide(node.pages[folio].order)
     give_page(node, wide(node.pages[folio].place), order)
     for page in range(folio, folio + (1 << order)):

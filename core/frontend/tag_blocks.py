@@ -100,7 +100,10 @@ def _reserve(node: Node, block: int) -> None:
 
 @kernel
 def untag(node: Node, frame: int, order: int) -> None:
-    """Note that tagged pages are freed; a block that covers no other becomes memory again."""
+    """Take in that 2**order tagged frames are freed.
+
+    A block that covers no other tagged page becomes memory again.
+    """
     register = node.register
     if register[BLOCK_PAGES] == 0:
         return

@@ -143,8 +143,16 @@ def make_slots(memory: TagMemory | None) -> NDArray[np.int64]:
 def begin(node: Node, memory: TagMemory, data_frames: int, start_ns: int, span_ns: int) -> None:
     """Give a node its tag storage, all of it free.
 
-    Its frames come after the `data_frames` of data memory. The accesses begin at `start_ns` and go
-    on for `span_ns`.
+    Parameters
+    ----------
+    node
+        The node.
+    memory
+        The tag storage.
+    data_frames
+        Frames of data memory; those of tag storage come after them.
+    start_ns, span_ns
+        When the accesses begin, and for how long they go on.
     """
     register = node.register
     slots = memory.tag_blocks * memory.tag_block_pages
@@ -208,7 +216,7 @@ def _change_use(node: Node, more: int) -> None:
 
 @kernel
 def take_page(node: Node, page: int) -> int:
-    """Return the frame for a page that can be moved and is not tagged."""
+    """Return a frame for a movable, untagged page: a slot, or a frame of data memory."""
     register = node.register
     free = wide(register[SLOTS_FREE])
     if free == 0:
@@ -249,7 +257,7 @@ def _pin(node: Node, slot: int) -> None:
 
 @kernel
 def give_page(node: Node, frame: int, order: int) -> None:
-    """Give the frames of a folio, or of an anonymous page, back."""
+    """Free the frames of a folio, or of an anonymous page; a slot holds a single page."""
     register = node.register
     if frame == NONE or register[BLOCK_PAGES] == 0 or frame < register[DATA_FRAMES]:
         give(node, frame, order)

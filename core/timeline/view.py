@@ -72,7 +72,14 @@ def guests_view(policy: Policy) -> View:
 def tagged_view(policy: Policy, machine: Machine, *, static_headroom: bool = True) -> View:
     """Return the view that the guests and the tagged placement of a policy make.
 
-    `static_headroom` says whether its headroom is the first blocks, which may be filled first.
+    Parameters
+    ----------
+    policy
+        The policy.
+    machine
+        Its machine.
+    static_headroom
+        Whether the headroom is the first blocks, which tagged pages may then be placed under first.
     """
     first = policy.tagged_placement is TaggedPlacement.HEADROOM_FIRST and static_headroom
     return guests_view(policy)._replace(

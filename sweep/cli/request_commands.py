@@ -61,7 +61,17 @@ def misfits(
     memory_start: str | None,
     accesses: Path | None,
 ) -> Iterator[tuple[str, str]]:
-    """Yield (option, why) of each option that was typed and does not fit the format."""
+    """Yield (option, why) of each option that was typed and does not fit the format.
+
+    Parameters
+    ----------
+    trace_format
+        The format.
+    options
+        The options of an import of requests.
+    meta, memory_start, accesses
+        The options of an import of a kernel's trace; None where they were not typed.
+    """
     typed = {
         "--meta": meta,
         "--memory-start": memory_start,

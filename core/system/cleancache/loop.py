@@ -48,7 +48,17 @@ class Counts(NamedTuple):
 
 
 def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
-    """Return the loop over lanes that replays a timeline under an eviction called `name`."""
+    """Return the loop over lanes that replays a timeline under an eviction, in a form.
+
+    Parameters
+    ----------
+    name
+        What tells the symbols of its machine code from those of another eviction.
+    eviction
+        The hooks, which the loop calls.
+    form
+        What its kernels may take for granted.
+    """
     made_for = Specialised(name, eviction, form)
     named, placed = made_for.named, made_for.is_placed
     leaving = leaving_over(made_for)

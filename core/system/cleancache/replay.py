@@ -20,7 +20,17 @@ from core.timeline.prepare import Timeline
 def replay_cache(
     timeline: Timeline, policies: Policies, larger: Larger | None
 ) -> tuple[Timeline, Counted]:
-    """Return what lanes count whose slots hold evicted folios: a compiled call an eviction."""
+    """Return what lanes count whose slots hold evicted folios.
+
+    Parameters
+    ----------
+    timeline
+        What all lanes replay.
+    policies
+        Their policies.  # [lane]
+    larger
+        Not used: a cache does not depend on what a larger memory reads.
+    """
     counted = nothing_counted(timeline, policies.size)
     options = _options(timeline, policies)
     forms = _forms(timeline, options)

@@ -42,7 +42,17 @@ class Compressed(NamedTuple):
 
 @entry
 def begin(state: Compressed, sizes: NDArray[np.uint8], headroom: int) -> None:
-    """Start: nothing is held, and slots from `headroom` on are free, lowest first."""
+    """Make a lane's state that in which nothing is held.
+
+    Parameters
+    ----------
+    state
+        The state.
+    sizes
+        What each page compresses to, in sixteenths of a page.  # [page]
+    headroom
+        Slots that never hold pages, the first ones; the others are free, the lowest first.
+    """
     pages = state.pages
     slots = state.slots
     end = wide(pages.shape[0]) - 1
@@ -77,7 +87,7 @@ def leave_list(slots: NDArray[np.int32], slot: int) -> None:
 
 @kernel
 def enter_list(slots: NDArray[np.int32], slot: int, which: int, front: bool) -> None:
-    """Put a slot at the front or the back of a list."""
+    """Put a slot at the front or the back of the list `which`, from 0 to ``LISTS - 1``."""
     end = _end_of(slots, which)
     before = end if front else wide(slots[end, _PREV])
     after = wide(slots[before, _NEXT])
