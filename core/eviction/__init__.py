@@ -1,7 +1,7 @@
 """Evictions: which unit is reclaimed when the cache needs room, one file each.
 
 To add one: a file with an `Eviction` (core/eviction/queue.py says what its hooks do), and a line
-here. The laws of tests/conformance/ hold for it at once.
+here. The laws of tests/conformance/test_evictions.py hold for it at once.
 """
 
 from typing import Any

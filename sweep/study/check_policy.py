@@ -76,9 +76,8 @@ def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
     given = space.choices_of("eviction")
     if evicts and (space.has("eviction") and not given):
         return  # What is wrong with the evictions is told elsewhere.
-    not_drawing = [name for name in EVICTIONS if name not in drawing]
-    if evicts and any(word not in not_drawing for word in given):
-        return  # It draws; or it is a user's own, and may; or it is no eviction, told elsewhere.
+    if evicts and any(word in drawing or word not in list(EVICTIONS) for word in given):
+        return
     fields = list(dict.fromkeys(field for traits in readers for field in traits.draws or ()))
     if any(_is_given(space, field) for field in fields):
         return

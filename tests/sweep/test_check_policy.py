@@ -41,8 +41,6 @@ n_trials: 4
          "change nothing under zswap"),
         ("tmem", "anonymous: write_back", "4:29: anonymous is read by zswap alone: it would "
          "change nothing under tmem"),
-        ("cleancache", "eviction: [a]", '4:45: eviction cannot be ["a"]; expected one of fifo, '
-         "lru, clock, sieve, s3fifo, random, none"),
         ("tmen", "seed: 1", '4:23: system cannot be "tmen", did you mean tmem?'),
     ],
 )  # fmt: skip
