@@ -24,7 +24,10 @@ _ORDER = 5
 
 
 def first_guest_block(machine: Machine, ratio: float) -> int:
-    """Return the first of the tag blocks that cover guests' memory: all blocks, without guests."""
+    """Return the first tag block that covers guests' memory.
+
+    Without guests it is the number of tag blocks.
+    """
     return machine.tag_blocks - ceil(ratio * machine.tag_blocks)
 
 

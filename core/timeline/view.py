@@ -1,8 +1,8 @@
-"""A view: what of a policy changes the timeline that it replays, and so is shared by its likes.
+"""A view: the part of a policy that decides which timeline it replays.
 
-Most policies see one view of an event table, whose tag blocks come and go as recorded. Other frames
-for tagged pages, guests, or a region that is no tag storage make others. Each system says what view
-a policy of it has (`System.view`).
+Policies of one view share a timeline. Most have the plain view of an event table, whose tag blocks
+come and go as recorded; guests, other frames for tagged pages, or a region that is no tag storage
+make other views. Each system says what view a policy of it has (`System.view`).
 """
 
 from __future__ import annotations
