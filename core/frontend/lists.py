@@ -66,30 +66,11 @@ COUNTED = (
     FIRST_ANONYMOUS,
     SWAP_FREE,
     SWAPPINESS,
-    # The multi-generational LRU.
-    MAX_SEQ,
-    BATCH,
-    TIER,
-    SCANNED_KIND,
-    # The classic lists.
-    AGE,
-    PRIORITY,
-    SCANNED,
-    TURN,
-    TARGET,
-    MIN_SEQ,  # of each kind, like the next three
-) = range(31)
-COST = MIN_SEQ + 2
-ACTIVATED = COST + 2
-LAST_ACTIVATED = ACTIVATED + 2
-SIZES = LAST_ACTIVATED + 2  # of each list, in pages
-LEFT = SIZES + HEADS  # of each list, the pages left to scan
-AVERAGE_REFAULTED = LEFT + HEADS  # [kind, tier], like the next ones
-AVERAGE_TOTAL = AVERAGE_REFAULTED + 8
-NOW_REFAULTED = AVERAGE_TOTAL + 8
-NOW_EVICTED = NOW_REFAULTED + 8
-NOW_PROTECTED = NOW_EVICTED + 8
-REGISTERS = NOW_PROTECTED + 8
+) = range(21)
+SIZES = 21  # of each list, in pages
+#: The elements from here on belong to the way of reclaim, which names them beside its code.
+RECLAIM_REGISTERS = SIZES + HEADS
+REGISTERS = RECLAIM_REGISTERS + 48
 
 PageRecords = np.recarray
 Register = NDArray[np.int64]
