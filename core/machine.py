@@ -57,7 +57,3 @@ class Machine:
     def slots(self) -> int:
         """Tag pages in all blocks."""
         return self.tag_blocks * self.tag_block_pages
-
-    def block_of(self, pfn: int) -> int:
-        """Return the block that holds the tags of data page `pfn`."""
-        return pfn // DATA_PAGES_PER_TAG_PAGE // self.tag_block_pages

@@ -278,8 +278,6 @@ class Policy:
 #: What is declared of each field, in the order of `Policy`.
 DECLARED: dict[str, Declaration] = declarations_of(Policy)
 POLICY_FIELDS: tuple[str, ...] = tuple(DECLARED)
-#: The fields that hold a word.
-WORD_FIELDS: tuple[str, ...] = tuple(name for name in DECLARED if DECLARED[name].words is not None)
 
 PRESETS: dict[str, Policy] = {
     # "Guaranteed CMA" v2, 20251026203611.1608903-1

@@ -13,6 +13,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -72,16 +73,25 @@ class Registry(Generic[Thing]):
         Raises
         ------
         InputError
-            When there is no such module, or it has no such name; or when its source has changed
-            since this process imported it, so that what would run is not what its file says.
+            When there is no such module, or it has no such name; or when this process has imported
+            it from another folder, or before its source changed, so that what would run is not what
+            its file says.
         """
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
         try:
             self._loaded[word] = self._import(word)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise InputError(f"{self.kind} {word} cannot be imported: {reason}") from None
+        top = word.partition(":")[0].partition(".")[0]
+        beside = PathFinder.find_spec(top, [str(folder)])
+        origin = _source_file(top)
+        if beside and beside.origin and beside.origin != str(origin):
+            raise InputError(
+                f"{self.kind} {word}: this process has imported module {top} from {origin}, "
+                f"not from {beside.origin}; run the study in a new process"
+            )
         digest = plugin_digest([word])
         if _IMPORTED.setdefault(word.partition(":")[0], digest) != digest:
             raise InputError(
@@ -101,6 +111,17 @@ def _imported(place: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def _source_file(module: str) -> Path:
+    """Return the file of a module, or the ``__init__.py`` of a package."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ValueError:
+        spec = None  # the __main__ of a notebook
+    if spec is None or not spec.has_location or spec.origin is None:
+        raise InputError(f"module {module} has no source file")
+    return Path(spec.origin)
+
+
 def plugin_digest(words: Iterable[str]) -> str:
     """Return the digest of the source of the modules that words name; "" if none names any.
 
@@ -114,10 +135,7 @@ def plugin_digest(words: Iterable[str]) -> str:
     digest, some = hashlib.sha256(), False
     modules = {word.partition(":")[0] for word in words if is_plugin(word)}
     for top in sorted({module.partition(".")[0] for module in modules}):
-        spec = importlib.util.find_spec(top)
-        if spec is None or spec.origin is None:
-            raise InputError(f"module {top} has no source file")
-        origin = Path(spec.origin)
+        origin = _source_file(top)
         root = origin.parent
         files = sorted(root.rglob("*.py")) if origin.name == "__init__.py" else [origin]
         for path in files:

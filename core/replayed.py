@@ -111,7 +111,7 @@ SERIES = (
 def series_of(run: Replayed) -> dict[str, Int64]:
     """Return what tag storage holds over time.  # each [lane, point]
 
-    Headroom that is not reserved counts as empty; of a region, what was handed back as reserved.
+    Headroom that is not reserved counts as empty, and the pages that a region lacks as reserved.
     """
     timeline, cached = run.timeline, run.counted.series
     kinds = timeline.word & KIND_BITS

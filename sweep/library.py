@@ -80,10 +80,14 @@ def run(
     InputError
         When the study, a workload, the database or the cluster cannot be used.
     ValueError
-        When there is no such executor.
+        When there is no such executor, or a cluster is described for one that has none.
     """
     if executor not in EXECUTORS:
         raise ValueError(f"executor {executor!r} is none of {', '.join(EXECUTORS)}")
+    if executor == "in-process" and (address is not None or workers is not None):
+        raise ValueError("in-process has no cluster: no address, no workers")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers {workers} is less than 1")
     source = _source_of(study)
     checked = validate_source(source)
     database = Path(db)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from core.errors import InputError
 from core.eviction import EVICTIONS
+from sweep import run
 
 PAGE = Path(__file__).parents[1] / "docs" / "library.md"
 #: A block of the page, and what is said to be printed by it.
@@ -57,3 +60,38 @@ def test_a_module_that_was_edited_does_not_stand_for_what_was_imported(
     module.write_text("from core.eviction.fifo import FIFO as MINE\n")
     with pytest.raises(InputError, match="has changed since it was imported"):
         EVICTIONS.load("edited:MINE", tmp_path)
+
+
+def test_a_module_of_another_folder_does_not_stand_for_the_one_beside_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "namesake.py").write_text("from core.eviction.lru import LRU as MINE")
+    EVICTIONS.load("namesake:MINE", tmp_path / "first")
+    with pytest.raises(InputError, match=r"from .*first/namesake.py, not from .*second/namesake"):
+        EVICTIONS.load("namesake:MINE", tmp_path / "second")
+
+
+def test_a_module_that_exits_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "exits.py").write_text("raise SystemExit(3)")
+    with pytest.raises(InputError, match="cannot be imported: SystemExit: 3"):
+        EVICTIONS.load("exits:MINE", tmp_path)
+
+
+def test_a_module_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As the __main__ of a notebook is.
+    module = ModuleType("fileless")
+    module.__dict__["MINE"] = EVICTIONS["lru"]
+    monkeypatch.setitem(sys.modules, "fileless", module)
+    with pytest.raises(InputError, match="module fileless has no source file"):
+        EVICTIONS.load("fileless:MINE", Path())
+
+
+def test_what_no_executor_can_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="in-process has no cluster"):
+        run({}, executor="in-process", workers=2)
+    with pytest.raises(ValueError, match="workers 0 is less than 1"):
+        run({}, workers=0)

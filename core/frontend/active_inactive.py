@@ -16,26 +16,18 @@ from __future__ import annotations
 
 from core.frontend.lists import (
     ABSENT,
-    ACTIVATED,
     ACTIVATIONS,
-    AGE,
     ANON,
-    COST,
     DEACTIVATIONS,
     DIRTY,
     FILE,
-    LAST_ACTIVATED,
-    LEFT,
     MOST_SWAPPINESS,
-    PRIORITY,
     PROMOTIONS,
+    RECLAIM_REGISTERS,
     REFERENCED,
     RESTORES,
-    SCANNED,
     SIZES,
     SWAPPINESS,
-    TARGET,
-    TURN,
     WORKINGSET,
     YOUNG,
     PageRecords,
@@ -59,6 +51,15 @@ _FIRST_PRIORITY = 12
 #: SWAP_CLUSTER_MAX: so many pages of a list are scanned before the next list has its turn.
 _CLUSTER_PAGES = 32
 
+# Registers: how many pages have aged; of a run of reclaim its priority, the pages that it has
+# scanned and is to free, and whose turn it is. Then of each kind the cost of its refaults and the
+# pages that refaults activated, now and at the last run; and of each list the pages left to scan.
+_AGE, _PRIORITY, _SCANNED, _TARGET, _TURN = range(RECLAIM_REGISTERS, RECLAIM_REGISTERS + 5)
+_COST = RECLAIM_REGISTERS + 5
+_ACTIVATED = _COST + 2
+_LAST_ACTIVATED = _ACTIVATED + 2
+_LEFT = _LAST_ACTIVATED + 2
+
 # A shadow: 1 + (age << 1 | workingset), the age in 29 bits.
 _AGE_BITS = (1 << 29) - 1
 
@@ -71,31 +72,31 @@ def begin(pages: PageRecords, register: Register) -> None:
 @kernel
 def begin_run(pages: PageRecords, register: Register, target: int) -> None:
     """Start a run of reclaim that is to free `target` pages."""
-    register[PRIORITY] = _FIRST_PRIORITY + 1
+    register[_PRIORITY] = _FIRST_PRIORITY + 1
     for which in range(_LISTS):
-        register[LEFT + which] = 0
-    register[SCANNED] = target
-    register[TARGET] = target
-    register[TURN] = 0
+        register[_LEFT + which] = 0
+    register[_SCANNED] = target
+    register[_TARGET] = target
+    register[_TURN] = 0
 
 
 @kernel
 def end_run(pages: PageRecords, register: Register) -> None:
     """End a run of reclaim; refaults from now on count for the next run."""
     for kind in range(FILE + 1):
-        register[LAST_ACTIVATED + kind] = register[ACTIVATED + kind]
+        register[_LAST_ACTIVATED + kind] = register[_ACTIVATED + kind]
 
 
 @kernel
 def _note_cost(register: Register, kind: int, cost: int) -> None:
     """Add to the cost of a kind; when they grow large, both costs are halved: lru_note_cost."""
-    register[COST + kind] += cost
+    register[_COST + kind] += cost
     pages = wide(0)
     for which in range(_LISTS):
         pages += wide(register[SIZES + which])
-    if register[COST] + register[COST + 1] > pages // 4:
-        register[COST] //= 2
-        register[COST + 1] //= 2
+    if register[_COST] + register[_COST + 1] > pages // 4:
+        register[_COST] //= 2
+        register[_COST + 1] //= 2
 
 
 @kernel
@@ -120,12 +121,12 @@ def insert(pages: PageRecords, register: Register, folio: int, shadow: int, in_f
     kind = kind_of(register, folio)
     which = INACTIVE
     if shadow > 0:
-        distance = (wide(register[AGE]) - (shadow - 1 >> 1)) & _AGE_BITS
+        distance = (wide(register[_AGE]) - (shadow - 1 >> 1)) & _AGE_BITS
         if distance <= _holding(register, kind):
             which = ACTIVE
             register[ACTIVATIONS] += size
-            register[ACTIVATED + kind] += size
-            register[AGE] += size
+            register[_ACTIVATED + kind] += size
+            register[_AGE] += size
             if shadow - 1 & 1:
                 pages[folio].refs = WORKINGSET
                 register[RESTORES] += size
@@ -157,7 +158,7 @@ def touch(pages: PageRecords, register: Register, folio: int) -> None:
 def _activate(pages: PageRecords, register: Register, folio: int, which: int) -> None:
     enter(pages, register, folio, which, True)
     register[PROMOTIONS] += size_of(pages, folio)
-    register[AGE] += size_of(pages, folio)
+    register[_AGE] += size_of(pages, folio)
 
 
 @kernel
@@ -169,10 +170,10 @@ def is_workingset(pages: PageRecords, folio: int) -> bool:
 @kernel
 def remember(pages: PageRecords, register: Register, folio: int) -> int:
     """Return the shadow of a folio that is evicted now."""
-    register[AGE] += size_of(pages, folio)
+    register[_AGE] += size_of(pages, folio)
     if kind_of(register, folio) == ANON:
         _note_cost(register, ANON, _CLUSTER_PAGES)  # of the write to swap
-    return 1 + ((wide(register[AGE]) & _AGE_BITS) << 1 | (1 if is_workingset(pages, folio) else 0))
+    return 1 + ((wide(register[_AGE]) & _AGE_BITS) << 1 | (1 if is_workingset(pages, folio) else 0))
 
 
 @loop
@@ -181,16 +182,16 @@ def scan(pages: PageRecords, register: Register) -> int:
     apart()
     left = wide(0)
     for which in range(_LISTS):
-        left += max(0, wide(register[LEFT + which]))
+        left += max(0, wide(register[_LEFT + which]))
     if left == 0:
         _next_round(register)
     # The lists take turns; a list that has nothing left to scan is passed over.
-    turn = wide(register[TURN])
+    turn = wide(register[_TURN])
     which = turn // _CLUSTER_PAGES
-    if register[LEFT + which] <= 0:
-        register[TURN] = (which + 1) % _LISTS * _CLUSTER_PAGES
+    if register[_LEFT + which] <= 0:
+        register[_TURN] = (which + 1) % _LISTS * _CLUSTER_PAGES
         return ABSENT
-    register[TURN] = (turn + 1) % (_LISTS * _CLUSTER_PAGES)
+    register[_TURN] = (turn + 1) % (_LISTS * _CLUSTER_PAGES)
     if which % 2 == INACTIVE:
         return _scan_inactive(pages, register, which)
     _scan_active(pages, register, which)
@@ -200,26 +201,26 @@ def scan(pages: PageRecords, register: Register) -> int:
 @kernel
 def _next_round(register: Register) -> None:
     """Choose how much of each list to scan: a larger share if the last round was not enough."""
-    if register[SCANNED] < register[TARGET] or register[PRIORITY] > _FIRST_PRIORITY:
-        register[PRIORITY] = max(1, register[PRIORITY] - 1)
-    register[SCANNED] = 0
-    priority = wide(register[PRIORITY])
+    if register[_SCANNED] < register[_TARGET] or register[_PRIORITY] > _FIRST_PRIORITY:
+        register[_PRIORITY] = max(1, register[_PRIORITY] - 1)
+    register[_SCANNED] = 0
+    priority = wide(register[_PRIORITY])
     swaps = can_swap(register)
     deactivates_file = False
     for kind in range(FILE + 1):
         inactive = wide(register[SIZES + 2 * kind + INACTIVE])
         active = wide(register[SIZES + 2 * kind + ACTIVE])
-        refaulted = register[ACTIVATED + kind] != register[LAST_ACTIVATED + kind]
+        refaulted = register[_ACTIVATED + kind] != register[_LAST_ACTIVATED + kind]
         deactivates = refaulted or inactive < active
         deactivates_file = deactivates
-        register[LEFT + 2 * kind + INACTIVE] = inactive >> priority
-        register[LEFT + 2 * kind + ACTIVE] = active >> priority if deactivates else 0
-    if not swaps or (register[LEFT + 2 * FILE + INACTIVE] > 0 and not deactivates_file):
+        register[_LEFT + 2 * kind + INACTIVE] = inactive >> priority
+        register[_LEFT + 2 * kind + ACTIVE] = active >> priority if deactivates else 0
+    if not swaps or (register[_LEFT + 2 * FILE + INACTIVE] > 0 and not deactivates_file):
         # cache_trim_mode: there are enough file pages that are not in use.
-        register[LEFT + 2 * ANON + INACTIVE] = 0
-        register[LEFT + 2 * ANON + ACTIVE] = 0
+        register[_LEFT + 2 * ANON + INACTIVE] = 0
+        register[_LEFT + 2 * ANON + ACTIVE] = 0
         return
-    anon, file = wide(register[COST + ANON]), wide(register[COST + FILE])
+    anon, file = wide(register[_COST + ANON]), wide(register[_COST + FILE])
     total = 3 * (anon + file) + 1
     swappiness = wide(register[SWAPPINESS])
     anon_share = swappiness * total // (2 * anon + file + 1)
@@ -227,18 +228,18 @@ def _next_round(register: Register) -> None:
     whole = max(1, anon_share + file_share)
     for which in range(_LISTS):
         share = file_share if which // 2 == FILE else anon_share
-        register[LEFT + which] = register[LEFT + which] * share // whole
+        register[_LEFT + which] = register[_LEFT + which] * share // whole
 
 
 @kernel
 def _scan_inactive(pages: PageRecords, register: Register, which: int) -> int:
     folio = oldest(pages, which)
     if folio == ABSENT:
-        register[LEFT + which] = 0
+        register[_LEFT + which] = 0
         return ABSENT
     size = size_of(pages, folio)
-    register[LEFT + which] -= size
-    register[SCANNED] += size
+    register[_LEFT + which] -= size
+    register[_SCANNED] += size
     leave(pages, register, folio)
     if pages[folio].maps > 0:
         _activate(pages, register, folio, which + 1)
@@ -267,10 +268,10 @@ def _scan_inactive(pages: PageRecords, register: Register, which: int) -> int:
 def _scan_active(pages: PageRecords, register: Register, which: int) -> None:
     folio = oldest(pages, which)
     if folio == ABSENT:
-        register[LEFT + which] = 0
+        register[_LEFT + which] = 0
         return
     size = size_of(pages, folio)
-    register[LEFT + which] -= size
+    register[_LEFT + which] -= size
     leave(pages, register, folio)
     if is_in_use(pages, folio) and which // 2 == FILE:
         # Mapped file pages are mostly code, which is kept.

@@ -144,7 +144,17 @@ def _steal(frames: Frames, kind: int, order: int) -> int:
 
 @loop
 def take_block(frames: Frames, kind: int, order: int) -> int:
-    """Return the first frame of a block of `order` that is taken, or NONE if there is none."""
+    """Return the first frame of a free block of 2**order frames, which is taken, or NONE.
+
+    Parameters
+    ----------
+    frames
+        The frames and their free lists.
+    kind
+        UNMOVABLE or MOVABLE; where this kind has no block, one of the other kind is taken.
+    order
+        Of the block.
+    """
     apart()
     for have in range(order, ORDERS):
         frame = wide(frames[_head(frames, kind, have), _NEXT])

@@ -93,10 +93,16 @@ def touch_anonymous_over(
     ensure_frames: Callable[[Node, int], None],
     tag: Callable[[Node, int, int, int], None],
 ) -> Callable[[Node, int, int], None]:
-    """Return what touches an anonymous page: (node, page, flags of the access).
+    """Return what touches an anonymous page: ``(node, page, flags of the access)``.
 
-    The hooks are those of a way of reclaim; `ensure` and `ensure_frames` are of
-    `core.frontend.reclaim`, and `tag` is of `core.frontend.tag_blocks`.
+    Parameters
+    ----------
+    hooks
+        The module of the way of reclaim.
+    ensure, ensure_frames
+        What makes room for an allocation: the fields of `core.frontend.reclaim.Reclaimer`.
+    tag
+        What reserves the blocks of a tagged page: a field of `core.frontend.tag_blocks.TagBlocks`.
     """
     named = naming(hooks.__name__.rpartition(".")[2])
     insert = hooks.insert

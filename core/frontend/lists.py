@@ -66,30 +66,11 @@ COUNTED = (
     FIRST_ANONYMOUS,
     SWAP_FREE,
     SWAPPINESS,
-    # The multi-generational LRU.
-    MAX_SEQ,
-    BATCH,
-    TIER,
-    SCANNED_KIND,
-    # The classic lists.
-    AGE,
-    PRIORITY,
-    SCANNED,
-    TURN,
-    TARGET,
-    MIN_SEQ,  # of each kind, like the next three
-) = range(31)
-COST = MIN_SEQ + 2
-ACTIVATED = COST + 2
-LAST_ACTIVATED = ACTIVATED + 2
-SIZES = LAST_ACTIVATED + 2  # of each list, in pages
-LEFT = SIZES + HEADS  # of each list, the pages left to scan
-AVERAGE_REFAULTED = LEFT + HEADS  # [kind, tier], like the next ones
-AVERAGE_TOTAL = AVERAGE_REFAULTED + 8
-NOW_REFAULTED = AVERAGE_TOTAL + 8
-NOW_EVICTED = NOW_REFAULTED + 8
-NOW_PROTECTED = NOW_EVICTED + 8
-REGISTERS = NOW_PROTECTED + 8
+) = range(21)
+SIZES = 21  # of each list, in pages
+#: The elements from here on belong to the way of reclaim, which names them beside its code.
+RECLAIM_REGISTERS = SIZES + HEADS
+REGISTERS = RECLAIM_REGISTERS + 48
 
 PageRecords = np.recarray
 Register = NDArray[np.int64]
@@ -160,7 +141,19 @@ def leave(pages: PageRecords, register: Register, folio: int) -> None:
 
 @kernel
 def enter(pages: PageRecords, register: Register, folio: int, which: int, new: bool) -> None:
-    """Put a folio at the new end of a list, or at its old end."""
+    """Put a folio at the new end of a list, or at its old end.
+
+    Parameters
+    ----------
+    pages, register
+        The records of all pages, and the registers, which count the pages of each list.
+    folio
+        The first page of a folio that is on no list.
+    which
+        The list, from 0 to ``HEADS - 1``.
+    new
+        Whether it goes to the new end.
+    """
     head = wide(pages.shape[0]) - HEADS + which
     if new:
         before, after = head, wide(pages[head].next)

@@ -31,7 +31,6 @@ from core.frontend.file_reads import look_up_over, recorded_reads_over
 from core.frontend.lists import folio_of, is_present
 from core.frontend.node import (
     AT,
-    BLOCK_PAGES,
     DONE,
     NOW_NS,
     ROWS,
@@ -46,6 +45,7 @@ from core.frontend.numbered_accesses import NumberedAccesses
 from core.frontend.page_cache import page_cache_over, truncate
 from core.frontend.reclaim import reclaimer_over
 from core.frontend.tag_blocks import tag_blocks_over, untag
+from core.frontend.tag_storage_as_memory import BLOCK_PAGES
 from core.jit import entry_calling, kernel, loop, naming, wide
 
 

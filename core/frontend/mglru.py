@@ -16,27 +16,18 @@ from core.frontend.lists import (
     ACTIVATIONS,
     AGINGS,
     ANON,
-    AVERAGE_REFAULTED,
-    AVERAGE_TOTAL,
-    BATCH,
     COUNT,
     DIRTY,
     FILE,
     HEADS,
-    MAX_SEQ,
-    MIN_SEQ,
     MOST_SWAPPINESS,
-    NOW_EVICTED,
-    NOW_PROTECTED,
-    NOW_REFAULTED,
     PROMOTIONS,
     PROTECTIONS,
+    RECLAIM_REGISTERS,
     REFERENCED,
     RESTORES,
-    SCANNED_KIND,
     SIZES,
     SWAPPINESS,
-    TIER,
     YOUNG,
     PageRecords,
     Register,
@@ -60,6 +51,17 @@ _BATCH_PAGES = 64
 #: The most accesses after the first that a folio's flags count: LRU_REFS_WIDTH is 2.
 _MOST_REFS = 4
 
+# Registers: the youngest generation's sequence number; what is left of a batch, the kind that it
+# scans and the highest tier that it evicts; then the oldest generation's number of each kind, and
+# pages refaulted, evicted and protected of each [kind, tier]: sums so far, and those of now.
+_MAX_SEQ, _BATCH, _SCANNED_KIND, _TIER = range(RECLAIM_REGISTERS, RECLAIM_REGISTERS + 4)
+_MIN_SEQ = RECLAIM_REGISTERS + 4
+_AVERAGE_REFAULTED = _MIN_SEQ + 2
+_AVERAGE_TOTAL = _AVERAGE_REFAULTED + 2 * _TIERS
+_NOW_REFAULTED = _AVERAGE_TOTAL + 2 * _TIERS
+_NOW_EVICTED = _NOW_REFAULTED + 2 * _TIERS
+_NOW_PROTECTED = _NOW_EVICTED + 2 * _TIERS
+
 # A shadow: 1 + (sequence << 3 | token << 1 | workingset).
 _SHADOW_SHIFT = 3
 
@@ -80,13 +82,13 @@ def _list(kind: int, sequence: int) -> int:
 @kernel
 def begin(pages: PageRecords, register: Register) -> None:
     """Start with as many generations as there are lists."""
-    register[MAX_SEQ] = _LEAST_GENERATIONS + 1
+    register[_MAX_SEQ] = _LEAST_GENERATIONS + 1
 
 
 @kernel
 def begin_run(pages: PageRecords, register: Register, target: int) -> None:
     """Start a run of reclaim."""
-    register[BATCH] = 0
+    register[_BATCH] = 0
 
 
 @kernel
@@ -102,19 +104,19 @@ def insert(pages: PageRecords, register: Register, folio: int, shadow: int, in_f
     size = size_of(pages, folio)
     kind = kind_of(register, folio)
     # A shadow keeps 28 bits of the sequence number, more than any trace needs.
-    if shadow > 0 and register[MAX_SEQ] - (shadow - 1 >> _SHADOW_SHIFT) < GENERATIONS:
+    if shadow > 0 and register[_MAX_SEQ] - (shadow - 1 >> _SHADOW_SHIFT) < GENERATIONS:
         register[ACTIVATIONS] += size
         refs = (shadow - 1 >> 1 & 3) + (shadow - 1 & 1)
-        register[NOW_REFAULTED + kind * _TIERS + _tier(refs)] += size
+        register[_NOW_REFAULTED + kind * _TIERS + _tier(refs)] += size
         if in_fault or refs >= _MOST_REFS - 1:
             pages[folio].refs = _MOST_REFS
             register[RESTORES] += size
     if in_fault:
-        sequence = wide(register[MAX_SEQ])
-    elif register[MIN_SEQ + kind] + _LEAST_GENERATIONS >= register[MAX_SEQ]:
-        sequence = wide(register[MIN_SEQ + kind])
+        sequence = wide(register[_MAX_SEQ])
+    elif register[_MIN_SEQ + kind] + _LEAST_GENERATIONS >= register[_MAX_SEQ]:
+        sequence = wide(register[_MIN_SEQ + kind])
     else:
-        sequence = wide(register[MIN_SEQ + kind]) + 1
+        sequence = wide(register[_MIN_SEQ + kind]) + 1
     enter(pages, register, folio, _list(kind, sequence), True)
 
 
@@ -141,9 +143,9 @@ def remember(pages: PageRecords, register: Register, folio: int) -> int:
     refs = wide(pages[folio].refs)
     refs = refs & COUNT if refs & REFERENCED else 0
     kind = kind_of(register, folio)
-    register[NOW_EVICTED + kind * _TIERS + _tier(refs)] += size_of(pages, folio)
+    register[_NOW_EVICTED + kind * _TIERS + _tier(refs)] += size_of(pages, folio)
     token = max(0, refs - 1)
-    sequence = wide(register[MIN_SEQ + kind])
+    sequence = wide(register[_MIN_SEQ + kind])
     return 1 + (sequence << _SHADOW_SHIFT | token << 1 | (1 if refs > 0 else 0))
 
 
@@ -154,22 +156,22 @@ def scan(pages: PageRecords, register: Register) -> int:
     Otherwise keep it, and return ABSENT.
     """
     apart()
-    if register[BATCH] <= 0:
+    if register[_BATCH] <= 0:
         _next_generation(pages, register)
         while _is_due(register):
             _age(pages, register)
         _choose_kind(register)
-        register[BATCH] = _BATCH_PAGES
-    kind = wide(register[SCANNED_KIND])
-    folio = oldest(pages, _list(kind, wide(register[MIN_SEQ + kind])))
+        register[_BATCH] = _BATCH_PAGES
+    kind = wide(register[_SCANNED_KIND])
+    folio = oldest(pages, _list(kind, wide(register[_MIN_SEQ + kind])))
     if folio == ABSENT and can_swap(register):
         # This kind has no folio to look at, so the other kind is scanned.
         kind = 1 - kind
-        register[SCANNED_KIND] = kind
-        register[TIER] = _tier_allowed(register, kind)
-        folio = oldest(pages, _list(kind, wide(register[MIN_SEQ + kind])))
+        register[_SCANNED_KIND] = kind
+        register[_TIER] = _tier_allowed(register, kind)
+        folio = oldest(pages, _list(kind, wide(register[_MIN_SEQ + kind])))
     if folio == ABSENT:
-        register[BATCH] = 0
+        register[_BATCH] = 0
         return ABSENT
     return _sort(pages, register, folio, kind)
 
@@ -179,27 +181,27 @@ def put_back(pages: PageRecords, register: Register, folio: int) -> None:
     """Keep a folio that could not be evicted: evict_folios puts it into the youngest generation."""
     pages[folio].refs = 0
     kind = kind_of(register, folio)
-    enter(pages, register, folio, _list(kind, wide(register[MAX_SEQ])), True)
+    enter(pages, register, folio, _list(kind, wide(register[_MAX_SEQ])), True)
 
 
 @kernel
 def _sort(pages: PageRecords, register: Register, folio: int, kind: int) -> int:
     """Take a folio off its list and return it, or move it to where it is kept: sort_folio."""
     size = size_of(pages, folio)
-    register[BATCH] -= size
+    register[_BATCH] -= size
     refs = wide(pages[folio].refs) & COUNT
     leave(pages, register, folio)
     if is_in_use(pages, folio):
         pages[folio].refs = 0
         clear(pages, folio, YOUNG)
-        enter(pages, register, folio, _list(kind, wide(register[MAX_SEQ])), True)
+        enter(pages, register, folio, _list(kind, wide(register[_MAX_SEQ])), True)
         register[PROMOTIONS] += size
         return ABSENT
-    following = _list(kind, wide(register[MIN_SEQ + kind]) + 1)
-    if _tier(refs) > register[TIER] or refs == _MOST_REFS:
+    following = _list(kind, wide(register[_MIN_SEQ + kind]) + 1)
+    if _tier(refs) > register[_TIER] or refs == _MOST_REFS:
         pages[folio].refs = 0
         enter(pages, register, folio, following, False)
-        register[NOW_PROTECTED + kind * _TIERS + _tier(refs)] += size
+        register[_NOW_PROTECTED + kind * _TIERS + _tier(refs)] += size
         register[PROTECTIONS] += size
         return ABSENT
     if wide(pages[folio].bits) & DIRTY and kind == FILE:
@@ -216,29 +218,29 @@ def _next_generation(pages: PageRecords, register: Register) -> None:
     swaps = can_swap(register)
     for kind in range(FILE, ANON - 1 if swaps else ANON, -1):
         while (
-            register[MIN_SEQ + kind] + _LEAST_GENERATIONS <= register[MAX_SEQ]
-            and register[SIZES + _list(kind, wide(register[MIN_SEQ + kind]))] == 0
+            register[_MIN_SEQ + kind] + _LEAST_GENERATIONS <= register[_MAX_SEQ]
+            and register[SIZES + _list(kind, wide(register[_MIN_SEQ + kind]))] == 0
             # The oldest generation of anonymous pages is never younger than that of file pages.
-            and (kind == FILE or register[MIN_SEQ] < register[MIN_SEQ + FILE])
+            and (kind == FILE or register[_MIN_SEQ] < register[_MIN_SEQ + FILE])
         ):
-            register[MIN_SEQ + kind] += 1
+            register[_MIN_SEQ + kind] += 1
             _carry_over(register, kind)
-    if swaps and register[MIN_SEQ + FILE] < register[MIN_SEQ]:
-        register[MIN_SEQ + FILE] = register[MIN_SEQ]
+    if swaps and register[_MIN_SEQ + FILE] < register[_MIN_SEQ]:
+        register[_MIN_SEQ + FILE] = register[_MIN_SEQ]
 
 
 @kernel
 def _carry_over(register: Register, kind: int) -> None:
     """Start the counts of a new oldest generation from half of the sums so far: reset_ctrl_pos."""
     for tier in range(kind * _TIERS, (kind + 1) * _TIERS):
-        refaulted = register[AVERAGE_REFAULTED + tier] + register[NOW_REFAULTED + tier]
-        total = register[AVERAGE_TOTAL + tier] + register[NOW_EVICTED + tier]
-        total += register[NOW_PROTECTED + tier]
-        register[AVERAGE_REFAULTED + tier] = refaulted // 2
-        register[AVERAGE_TOTAL + tier] = total // 2
-        register[NOW_REFAULTED + tier] = 0
-        register[NOW_EVICTED + tier] = 0
-        register[NOW_PROTECTED + tier] = 0
+        refaulted = register[_AVERAGE_REFAULTED + tier] + register[_NOW_REFAULTED + tier]
+        total = register[_AVERAGE_TOTAL + tier] + register[_NOW_EVICTED + tier]
+        total += register[_NOW_PROTECTED + tier]
+        register[_AVERAGE_REFAULTED + tier] = refaulted // 2
+        register[_AVERAGE_TOTAL + tier] = total // 2
+        register[_NOW_REFAULTED + tier] = 0
+        register[_NOW_EVICTED + tier] = 0
+        register[_NOW_PROTECTED + tier] = 0
 
 
 @kernel
@@ -248,12 +250,12 @@ def _errs(register: Register, base: int, base_gain: int, tier: int, gain: int) -
     Both tiers are places in [kind, tier]. The gains weigh their refaults. Pages that were protected
     in the first tier of a kind do not count.
     """
-    refaulted = register[AVERAGE_REFAULTED + tier] + register[NOW_REFAULTED + tier]
-    total = register[AVERAGE_TOTAL + tier] + register[NOW_EVICTED + tier]
+    refaulted = register[_AVERAGE_REFAULTED + tier] + register[_NOW_REFAULTED + tier]
+    total = register[_AVERAGE_TOTAL + tier] + register[_NOW_EVICTED + tier]
     if tier % _TIERS > 0:
-        total += register[NOW_PROTECTED + tier]
-    base_refaulted = register[AVERAGE_REFAULTED + base] + register[NOW_REFAULTED + base]
-    base_total = register[AVERAGE_TOTAL + base] + register[NOW_EVICTED + base] + _BATCH_PAGES
+        total += register[_NOW_PROTECTED + tier]
+    base_refaulted = register[_AVERAGE_REFAULTED + base] + register[_NOW_REFAULTED + base]
+    base_total = register[_AVERAGE_TOTAL + base] + register[_NOW_EVICTED + base] + _BATCH_PAGES
     few = refaulted < _BATCH_PAGES
     return bool(few or refaulted * base_total * base_gain <= (base_refaulted + 1) * total * gain)
 
@@ -272,12 +274,12 @@ def _tier_allowed(register: Register, kind: int) -> int:
 def _choose_kind(register: Register) -> None:
     """Choose the kind to scan, and its tiers: isolate_folios and get_type_to_scan."""
     if not can_swap(register):
-        register[SCANNED_KIND] = FILE
-        register[TIER] = _tier_allowed(register, FILE)
+        register[_SCANNED_KIND] = FILE
+        register[_TIER] = _tier_allowed(register, FILE)
         return
-    if register[MIN_SEQ] < register[MIN_SEQ + FILE]:
-        register[SCANNED_KIND] = ANON
-        register[TIER] = _tier_allowed(register, ANON)
+    if register[_MIN_SEQ] < register[_MIN_SEQ + FILE]:
+        register[_SCANNED_KIND] = ANON
+        register[_TIER] = _tier_allowed(register, ANON)
         return
     anon_gain = wide(register[SWAPPINESS])
     file_gain = MOST_SWAPPINESS - anon_gain
@@ -288,20 +290,20 @@ def _choose_kind(register: Register) -> None:
         if not _errs(register, (1 - kind) * _TIERS, other, kind * _TIERS + tier, gain):
             allowed = tier - 1
             break
-    register[SCANNED_KIND] = kind
-    register[TIER] = allowed
+    register[_SCANNED_KIND] = kind
+    register[_TIER] = allowed
 
 
 @kernel
 def _is_due(register: Register) -> bool:
     """Return whether a generation is to be added: should_run_aging."""
     first = ANON if can_swap(register) else FILE
-    low, high = wide(register[MIN_SEQ + first]), wide(register[MAX_SEQ])
+    low, high = wide(register[_MIN_SEQ + first]), wide(register[_MAX_SEQ])
     if low + _LEAST_GENERATIONS != high:
         return low + _LEAST_GENERATIONS > high
     young, old, total = wide(0), wide(0), wide(0)
     for kind in range(first, FILE + 1):
-        for sequence in range(wide(register[MIN_SEQ + kind]), high + 1):
+        for sequence in range(wide(register[_MIN_SEQ + kind]), high + 1):
             size = wide(register[SIZES + _list(kind, sequence)])
             total += size
             if sequence == high:
@@ -317,14 +319,14 @@ def _age(pages: PageRecords, register: Register) -> None:
     apart()
     register[AGINGS] += 1
     for kind in range(FILE + 1):
-        if register[MAX_SEQ] - register[MIN_SEQ + kind] == GENERATIONS - 1:
+        if register[_MAX_SEQ] - register[_MIN_SEQ + kind] == GENERATIONS - 1:
             # Without swap no anonymous page is evicted: their oldest list becomes the youngest.
-            register[MIN_SEQ + kind] += 1
+            register[_MIN_SEQ + kind] += 1
             _carry_over(register, kind)
-    register[MAX_SEQ] += 1
+    register[_MAX_SEQ] += 1
     for folio in range(wide(pages.shape[0]) - HEADS):
         if pages[folio].list != ABSENT and is_in_use(pages, folio):
-            which = _list(kind_of(register, folio), wide(register[MAX_SEQ]))
+            which = _list(kind_of(register, folio), wide(register[_MAX_SEQ]))
             clear(pages, folio, YOUNG)
             if pages[folio].list != which:
                 leave(pages, register, folio)

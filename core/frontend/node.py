@@ -45,53 +45,23 @@ from core.jit import kernel, wide
     POOL,
     POOL_PAGES,
     POOL_FRAME,
-    # How many runs of reclaim are still to be skipped.
+    # How many runs of reclaim are still to be skipped, and whether reclaim is for pages that need
+    # frames of data memory.
     SKIPPED,
+    FOR_FRAMES,
     # Settings: the size of a page in zram, in 256ths of a page; the largest readahead window; the
     # largest order of a folio.
     ZRAM_SHARE,
     READAHEAD_PAGES,
     FOLIO_ORDER,
-    # Tag storage as memory: tag pages of a block (0: it is not memory), and the data pages whose
-    # tags they hold; free slots, used slots and reserved blocks, and the integrals over time of the
-    # last two; what pins pages; whether reclaim is for pages that need frames of data memory; and
-    # when the next point of the series is.
-    BLOCK_PAGES,
-    COVERED,
-    DATA_FRAMES,
-    IS_IDEAL,
-    SLOTS_FREE,
-    SLOTS_USED,
-    USED_NS,
-    USED_SINCE_NS,
-    RESERVED,
-    RESERVED_NS,
-    RESERVED_PEAK,
-    RESERVATIONS,
-    RELEASES,
-    PINNED_BITS,
-    PIN_NS,
-    PIN_SEED,
-    PIN_DRAWS,
-    PINS_LEFT,
-    MIGRATED,
-    PINNED_FAILURES,
-    ATOMIC_FAILURES,
-    FOR_FRAMES,
-    NEXT_POINT_NS,
-    POINT_NS,
-    # The next block of guests that is to be reserved, and the end of them; when that is, and how
-    # long after it the next one is.
-    GUEST_BLOCK,
-    GUEST_END,
-    GUEST_NS,
-    GUEST_STEP_NS,
     # Whether all allocations are written as rows, or only tagged ones.
     TELLS_FRAMES,
     # Whether swap is a device, whose traffic is written as rows, or zram.
     TELLS_SWAP,
-    NODE_REGISTERS,
-) = range(REGISTERS, REGISTERS + 47)
+) = range(REGISTERS, REGISTERS + 19)
+# Behind them come those of tag storage that is memory, which tag_storage_as_memory.py names.
+TAG_STORAGE_REGISTERS = REGISTERS + 19
+NODE_REGISTERS = TAG_STORAGE_REGISTERS + 27
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, which has a row for each extent: the number of its first page, and of the page
@@ -155,7 +125,17 @@ def make_node(
 
 @kernel
 def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> None:
-    """Write a row of output: an mm event that the current access causes."""
+    """Write a row of output: an mm event that the current access causes.
+
+    Parameters
+    ----------
+    node
+        The node; its rows must have room for one more.
+    op, order, pfn, flags
+        As in a table of mm events.
+    page
+        The number of the first page. It is turned into an inode and an index later.
+    """
     row = wide(node.register[ROWS])
     node.rows[row, 0] = node.register[AT]
     node.rows[row, 1] = op
@@ -170,7 +150,16 @@ def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> Non
 def take(node: Node, kind: int, order: int, tagged: bool) -> int:
     """Return the first frame of an allocation, or NONE where memory has run out.
 
-    A `tagged` allocation is written as a row by the caller, and any other one here.
+    Parameters
+    ----------
+    node
+        The node. Its free pages are counted down in either case.
+    kind
+        UNMOVABLE or MOVABLE.
+    order
+        The allocation is of 2**order frames.
+    tagged
+        Whether it is tagged. The caller then writes its row; other allocations get theirs here.
     """
     node.register[FREE_PAGES] -= 1 << order
     if order > 0:
@@ -184,7 +173,7 @@ def take(node: Node, kind: int, order: int, tagged: bool) -> int:
 
 @kernel
 def give(node: Node, frame: int, order: int) -> None:
-    """Free an allocation; with NONE as its frame it only counts."""
+    """Free an allocation of 2**order frames; without a frame, NONE, it only counts the pages."""
     node.register[FREE_PAGES] += 1 << order
     if node.register[TELLS_FRAMES] and frame != NONE:
         put(node, FREE, wide(0), wide(order), frame, wide(0))

@@ -60,6 +60,13 @@ def truncate(node: Node, first: int, order: int) -> None:
     """Take pages out of memory without a shadow, as a truncation of their file does.
 
     A folio that lies in the range only in part is split.
+
+    Parameters
+    ----------
+    node
+        The node.
+    first, order
+        The range: 2**order pages from `first` on.
     """
     apart()
     end = first + (1 << order)

@@ -31,7 +31,8 @@ from core.jit import apart, kernel, loop, naming, wide
 _MANY_MISSES = 100
 _MOST_MISSES = 10 * _MANY_MISSES
 
-#: Arguments: node, extent, page, pages wanted from it on, whether folios may be large, by a fault.
+#: ``(node, extent, page, wanted, large, in_fault)``: `wanted` pages from `page` on are asked for,
+#: `large` says whether folios may be large, and `in_fault` whether a fault asks.
 ReadAhead = Callable[[Node, int, int, int, bool, bool], None]
 
 
@@ -110,7 +111,20 @@ def _window_over(
 
 
 def read_ahead_over(hooks: ModuleType, cache: PageCache) -> tuple[ReadAhead, ReadAhead]:
-    """Return what is called when a page is missing, and when a marked page is met."""
+    """Return the two kernels that read ahead, under the hooks of a way of reclaim.
+
+    Parameters
+    ----------
+    hooks
+        The module of the way of reclaim.
+    cache
+        The page cache, which brings the pages in.
+
+    Returns
+    -------
+    tuple of ReadAhead
+        What is called for a page that is missing, and for a page that readahead marked.
+    """
     named = naming(hooks.__name__.rpartition(".")[2])
     bring_in, read_window = cache.bring_in, _window_over(hooks, cache)
 

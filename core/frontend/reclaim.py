@@ -38,12 +38,15 @@ from core.frontend.node import (
     NOW_NS,
     ROWS,
     SKIPPED,
-    SLOTS_FREE,
     STEP_ROOM,
     Node,
     put,
 )
-from core.frontend.tag_storage_as_memory import give_page, is_pinned
+from core.frontend.tag_storage_as_memory import (
+    SLOTS_FREE,
+    give_page,
+    is_pinned,
+)
 from core.jit import apart, kernel, loop, naming, wide
 
 #: After a run that found nothing to evict, so many runs are skipped.
@@ -63,7 +66,17 @@ class Reclaimer(NamedTuple):
 
 @kernel
 def forget(node: Node, folio: int, shadow: int) -> None:
-    """Take a folio's pages out of memory; what is kept of each is its shadow."""
+    """Take a folio out of memory, and free its frames.
+
+    Parameters
+    ----------
+    node
+        The node.
+    folio
+        The first page of a folio that is on no list.
+    shadow
+        What is kept of each of its pages, or 0.
+    """
     order = wide(node.pages[folio].order)
     give_page(node, wide(node.pages[folio].place), order)
     for page in range(folio, folio + (1 << order)):

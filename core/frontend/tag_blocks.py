@@ -13,6 +13,11 @@ from typing import NamedTuple
 
 from core.events import ATOMIC
 from core.frontend.node import (
+    NOW_NS,
+    Node,
+    put,
+)
+from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
     BLOCK_PAGES,
     COVERED,
@@ -23,20 +28,15 @@ from core.frontend.node import (
     IS_IDEAL,
     MIGRATED,
     NEXT_POINT_NS,
-    NOW_NS,
     PINNED_FAILURES,
+    POINT,
     POINT_NS,
     RELEASES,
     RESERVATIONS,
     RESERVED,
     RESERVED_PEAK,
-    SLOTS_USED,
-    Node,
-    put,
-)
-from core.frontend.tag_storage_as_memory import (
-    POINT,
     SAMPLE,
+    SLOTS_USED,
     has_pinned_page,
     is_memory,
     pass_time,
@@ -100,7 +100,10 @@ def _reserve(node: Node, block: int) -> None:
 
 @kernel
 def untag(node: Node, frame: int, order: int) -> None:
-    """Note that tagged pages are freed; a block that covers no other becomes memory again."""
+    """Take in that 2**order tagged frames are freed.
+
+    A block that covers no other tagged page becomes memory again.
+    """
     register = node.register
     if register[BLOCK_PAGES] == 0:
         return

@@ -18,34 +18,59 @@ from numpy.typing import NDArray
 from core.frontend.allocator import MOVABLE, NONE
 from core.frontend.lists import Register
 from core.frontend.node import (
-    BLOCK_PAGES,
-    COVERED,
-    DATA_FRAMES,
     FREE_PAGES,
-    GUEST_BLOCK,
-    GUEST_END,
-    GUEST_NS,
-    GUEST_STEP_NS,
-    IS_IDEAL,
-    MIGRATED,
+    NODE_REGISTERS,
     NOW_NS,
-    PIN_DRAWS,
-    PIN_NS,
-    PIN_SEED,
-    PINNED_BITS,
-    PINS_LEFT,
-    RESERVED,
-    RESERVED_NS,
-    SLOTS_FREE,
-    SLOTS_USED,
-    USED_NS,
-    USED_SINCE_NS,
+    TAG_STORAGE_REGISTERS,
     Node,
     give,
     take,
 )
 from core.jit import kernel, wide
+from core.machine import DATA_PAGES_PER_TAG_PAGE
 from core.random_bits import bits_of
+
+# Elements of `register`.
+(
+    # Tag pages of a block (0: tag storage is not memory), and the data pages whose tags they hold;
+    # how many frames come before the slots; and whether slots are emptied at no cost.
+    BLOCK_PAGES,
+    COVERED,
+    DATA_FRAMES,
+    IS_IDEAL,
+    # Slots that are free, and that hold pages; the integral of the latter over time, and up to when
+    # it is worked out; the same of blocks that are reserved, and the most of them.
+    SLOTS_FREE,
+    SLOTS_USED,
+    USED_NS,
+    USED_SINCE_NS,
+    RESERVED,
+    RESERVED_NS,
+    RESERVED_PEAK,
+    RESERVATIONS,
+    RELEASES,
+    # What pins pages: of 2**32 draws, those that pin a page, for how long, the seed and number of
+    # draws; and how many pages an adversary can still pin.
+    PINNED_BITS,
+    PIN_NS,
+    PIN_SEED,
+    PIN_DRAWS,
+    PINS_LEFT,
+    # Pages that were migrated, and allocations that got no block: a page was pinned, or they could
+    # not sleep.
+    MIGRATED,
+    PINNED_FAILURES,
+    ATOMIC_FAILURES,
+    # When the next point of the series is, and the time from one to the next.
+    NEXT_POINT_NS,
+    POINT_NS,
+    # The next block of guests that is to be reserved, and the end of them; when that is, and how
+    # long after it the next one is.
+    GUEST_BLOCK,
+    GUEST_END,
+    GUEST_NS,
+    GUEST_STEP_NS,
+) = range(TAG_STORAGE_REGISTERS, NODE_REGISTERS)
 
 # Columns of `slots`: links of the free list, whose end is the last row; the page that a slot holds;
 # and until when that page is pinned. All are in one array, since each array is eight arguments to
@@ -118,15 +143,23 @@ def make_slots(memory: TagMemory | None) -> NDArray[np.int64]:
 def begin(node: Node, memory: TagMemory, data_frames: int, start_ns: int, span_ns: int) -> None:
     """Give a node its tag storage, all of it free.
 
-    Its frames come after the `data_frames` of data memory. The accesses begin at `start_ns` and go
-    on for `span_ns`.
+    Parameters
+    ----------
+    node
+        The node.
+    memory
+        The tag storage.
+    data_frames
+        Frames of data memory; those of tag storage come after them.
+    start_ns, span_ns
+        When the accesses begin, and for how long they go on.
     """
     register = node.register
     slots = memory.tag_blocks * memory.tag_block_pages
     register[FREE_PAGES] += slots
     register[SLOTS_FREE] = slots
     register[BLOCK_PAGES] = memory.tag_block_pages
-    register[COVERED] = 32 * memory.tag_block_pages
+    register[COVERED] = DATA_PAGES_PER_TAG_PAGE * memory.tag_block_pages
     register[DATA_FRAMES] = data_frames
     register[IS_IDEAL] = memory.is_ideal
     register[PINNED_BITS] = int(np.ceil(memory.pinned_ratio * 2.0**32))
@@ -183,7 +216,7 @@ def _change_use(node: Node, more: int) -> None:
 
 @kernel
 def take_page(node: Node, page: int) -> int:
-    """Return the frame for a page that can be moved and is not tagged."""
+    """Return a frame for a movable, untagged page: a slot, or a frame of data memory."""
     register = node.register
     free = wide(register[SLOTS_FREE])
     if free == 0:
@@ -224,7 +257,7 @@ def _pin(node: Node, slot: int) -> None:
 
 @kernel
 def give_page(node: Node, frame: int, order: int) -> None:
-    """Give the frames of a folio, or of an anonymous page, back."""
+    """Free the frames of a folio, or of an anonymous page; a slot holds a single page."""
     register = node.register
     if frame == NONE or register[BLOCK_PAGES] == 0 or frame < register[DATA_FRAMES]:
         give(node, frame, order)

@@ -39,11 +39,11 @@ def nothing_counted(timeline: Timeline, lanes: int) -> Counted:
 
 
 class Larger(NamedTuple):
-    """What a larger memory reads, in place of what the workload's own does; pages."""
+    """What a memory that is larger by the tag storage makes of a workload's reads, in pages."""
 
-    restored: int
-    missed: int
-    missed_sequential: int
+    restored: int  # reads that it saves
+    missed: int  # reads that remain
+    missed_sequential: int  # of these, the sequential ones
 
 
 class Samples(NamedTuple):
@@ -166,8 +166,8 @@ class System:
     metadata
         What describes its tag pages, whatever the policy says; None: as the policy says.
     draws
-        Fields one of which must be given, or an eviction that draws, for a seed to change anything;
-        None where it always draws.
+        The fields of which one must be given for `seed` to change anything, unless the eviction
+        draws; None of a system that always draws.
     needs_accesses
         Why it needs accesses and cannot replay mm events; "" if it can.
     contradictions

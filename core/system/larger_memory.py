@@ -19,7 +19,15 @@ from core.timeline.steps import RESIZE
 
 
 def tag_memory(machine: Machine, guests: Guests, guest_ratio: float) -> TagMemory:
-    """Return a machine's tag storage as memory, but for what covers the memory of guests."""
+    """Return a machine's tag storage as memory, without the blocks that cover guests' memory.
+
+    Parameters
+    ----------
+    machine
+        The machine.
+    guests, guest_ratio
+        When guests' memory is tagged, and the share of the tag blocks that covers it.
+    """
     return TagMemory(
         machine.tag_blocks,
         machine.tag_block_pages,
@@ -52,8 +60,8 @@ def compare(base: Timeline, fronted: Fronted, machine: Machine) -> tuple[Timelin
     counts = fronted.counts
     reserved = np.array([blocks for _, blocks in fronted.series], dtype=np.int64)
     seen = own._replace(
-        # What was emptied for tags, over the time of the accesses, is told as sizes of a region,
-        # whose other pages count as reserved.
+        # How many blocks were reserved at each moment of the series is written as the sizes of a
+        # region, since `series_of` takes the pages that a region lacks as reserved.
         word=np.full(reserved.size, RESIZE, dtype=np.int16),
         argument=(own.slots - reserved * own.block_pages).astype(np.int32),
         series_steps=np.arange(reserved.size + 1),

@@ -1,7 +1,8 @@
 """Migrate-CMA: tag storage is movable memory for what is not tagged (RFC v3's way).
 
 "Add support for arm64 MTE dynamic tag storage reuse" (RFC v2 and v3): a reservation migrates what
-lies in its block. `restored` are pages that are read where tag storage holds nothing, and not here.
+lies in its block. `restored` counts the reads that this saves: those of the same workload where tag
+storage holds nothing, less those that remain.
 """
 
 from __future__ import annotations

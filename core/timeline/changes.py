@@ -55,6 +55,15 @@ def with_frames(events: Events, machine: Machine, blocks: Changes) -> Changes:
     """Return changes of blocks with those of the free frames above them.
 
     Of one row of the table, the frames that are allocated or freed come before the blocks.
+
+    Parameters
+    ----------
+    events
+        The table.
+    machine
+        Its machine.
+    blocks
+        What `block_changes` returns of the same table.
     """
     rows = np.flatnonzero((events.op == ALLOC) | (events.op == FREE))
     row, block, order, freed = _frames(
@@ -115,7 +124,22 @@ def _frames(
 
 
 def region_changes(events: Events, region: Region, span_ns: int) -> Changes:
-    """Return the sizes of a region; the first is that with which it begins."""
+    """Return the sizes of a region; the first is that with which it begins.
+
+    Parameters
+    ----------
+    events
+        The table, whose `resize` events are taken if it has any.
+    region
+        The region.
+    span_ns
+        Time from the first to the last row of the table.
+
+    Raises
+    ------
+    ValueError
+        When the region has 2**31 pages or more.
+    """
     rows, sizes, times = _region_sizes(events, region, span_ns)
     shrinks = np.diff(sizes, prepend=sizes[:1]) < 0
     words = RESIZE | np.where(shrinks, FLAG, 0)

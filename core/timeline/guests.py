@@ -2,8 +2,9 @@
 
 The host cannot know which of a guest's pages are tagged, so a guest reserves tag storage for its
 whole size (D. Hildenbrand in "arm64 MTE tag storage reuse - alternatives to MIGRATE_CMA"). A
-guest of plain KVM may have devices: all of its memory is there, and pinned, when it starts. One
-of pKVM that has none is given a page when it touches it, and it touches them at an even rate here.
+guest of plain KVM may have devices, so that all of its memory is allocated, and pinned, when it
+starts. A guest of pKVM without devices gets each page when it first touches it; here it touches
+its pages at an even rate over the whole table.
 """
 
 from __future__ import annotations
@@ -23,14 +24,28 @@ _ORDER = 5
 
 
 def first_guest_block(machine: Machine, ratio: float) -> int:
-    """Return the first of the tag blocks that cover guests' memory: all blocks, without guests."""
+    """Return the first tag block that covers guests' memory.
+
+    Without guests it is the number of tag blocks.
+    """
     return machine.tag_blocks - ceil(ratio * machine.tag_blocks)
 
 
 def with_guests(events: Events, machine: Machine, ratio: float, guests: Guests) -> Events:
-    """Return `events` on a host whose top `ratio` of tag blocks covers the memory of guests.
+    """Return `events` on a host some of whose memory is that of guests with MTE.
 
-    What the table allocates and frees there is left out: it is the guests' now.
+    What the table allocates and frees there is left out: that memory is the guests' now.
+
+    Parameters
+    ----------
+    events
+        The table.
+    machine
+        Its machine.
+    ratio
+        The share of the tag blocks, the last ones, that covers the memory of guests.
+    guests
+        Whether it is tagged from the start, or at an even rate.
     """
     covered = DATA_PAGES_PER_TAG_PAGE * machine.tag_block_pages
     first = first_guest_block(machine, ratio) * covered

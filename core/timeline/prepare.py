@@ -200,7 +200,13 @@ def distinct_pages(events: Events) -> NDArray[np.uint64]:
 
 
 def folio_pages(keys: NDArray[np.uint64], orders: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return every page of folios, given by first page and order, ascending and once each."""
+    """Return every page of some folios, ascending and once each.
+
+    Parameters
+    ----------
+    keys, orders
+        The first page of each folio as ``inode << 32 | index``, and its order.  # each [folio]
+    """
     parts = []
     for order in np.unique(orders):
         first = np.unique(keys[orders == order])

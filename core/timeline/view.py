@@ -1,8 +1,8 @@
-"""A view: what of a policy changes the timeline that it replays, and so is shared by its likes.
+"""A view: the part of a policy that decides which timeline it replays.
 
-Most policies see one view of an event table, whose tag blocks come and go as recorded. Other frames
-for tagged pages, guests, or a region that is no tag storage make others. Each system says what view
-a policy of it has (`System.view`).
+Policies of one view share a timeline. Most have the plain view of an event table, whose tag blocks
+come and go as recorded; guests, other frames for tagged pages, or a region that is no tag storage
+make other views. Each system says what view a policy of it has (`System.view`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,14 @@ def guests_view(policy: Policy) -> View:
 def tagged_view(policy: Policy, machine: Machine, *, static_headroom: bool = True) -> View:
     """Return the view that the guests and the tagged placement of a policy make.
 
-    `static_headroom` says whether its headroom is the first blocks, which may be filled first.
+    Parameters
+    ----------
+    policy
+        The policy.
+    machine
+        Its machine.
+    static_headroom
+        Whether the headroom is the first blocks, which tagged pages may then be placed under first.
     """
     first = policy.tagged_placement is TaggedPlacement.HEADROOM_FIRST and static_headroom
     return guests_view(policy)._replace(

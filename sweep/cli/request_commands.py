@@ -61,7 +61,17 @@ def misfits(
     memory_start: str | None,
     accesses: Path | None,
 ) -> Iterator[tuple[str, str]]:
-    """Yield (option, why) of each option that was typed and does not fit the format."""
+    """Yield (option, why) of each option that was typed and does not fit the format.
+
+    Parameters
+    ----------
+    trace_format
+        The format.
+    options
+        The options of an import of requests.
+    meta, memory_start, accesses
+        The options of an import of a kernel's trace; None where they were not typed.
+    """
     typed = {
         "--meta": meta,
         "--memory-start": memory_start,
@@ -215,7 +225,28 @@ def _say_import(
 def synthesise_command(
     name: str, output: Path, memory: str, seed: int, changed: Sequence[str], as_json: bool
 ) -> None:
-    """Write the access trace of a synthetic workload, and say what is in it."""
+    """Write the access trace of a synthetic workload, and say what is in it.
+
+    Parameters
+    ----------
+    name
+        A generator, such as ``app_launch``.
+    output
+        Where the access trace goes.
+    memory
+        The machine's memory, such as ``512MiB``.
+    seed
+        Seed of what is random in it.
+    changed
+        Parameters of the generator, such as ``launches=400``; the others have their defaults.
+    as_json
+        Whether what is in it is printed as JSON.
+
+    Raises
+    ------
+    TraceError
+        When there is no such generator or parameter, or a value does not fit.
+    """
     trace.check_output(output)
     if name not in GENERATORS:
         raise TraceError(f"unknown workload {name}{suggest(name, list(GENERATORS))}")

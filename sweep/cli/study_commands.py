@@ -34,7 +34,31 @@ from sweep.study.yaml_source import read_source
 
 
 def run_command(path: Path, database: Path, where: Where, new: bool, as_json: bool) -> bool:
-    """Run a study and show its answer; return whether a trial failed."""
+    """Run a study and show its answer.
+
+    Parameters
+    ----------
+    path
+        The study's file.
+    database
+        The results database; it is made if there is none.
+    where
+        Where trials are replayed.
+    new
+        Whether to start afresh: an older study of the name is kept under another one.
+    as_json
+        Whether the answer is printed as JSON.
+
+    Returns
+    -------
+    bool
+        Whether a trial failed, of this run or of an earlier one.
+
+    Raises
+    ------
+    InputError
+        When the study, a workload, the database or the cluster cannot be used.
+    """
     study, source = load_study(path)
     progress = LiveProgress(study)
     try:
@@ -57,7 +81,13 @@ def _show(study: Study, database: Path, as_json: bool) -> bool:
 
 
 def validate_command(path: Path, as_json: bool) -> None:
-    """Check a study, its traces row by row, and say what it would run."""
+    """Check a study, its traces row by row, and say what it would run.
+
+    Raises
+    ------
+    InputError
+        With every mistake that can be told at once.
+    """
     study, source = load_study(path)
     check_sampler(study)
     inputs = load_inputs(study, source)
@@ -112,7 +142,13 @@ def _made(study: Study, recipe: Recipe) -> dict[str, int]:
 
 
 def name_of(study: str) -> str:
-    """Return the name of a study that is given by name or by file; its traces may be gone."""
+    """Return the name of a study that is given by name, or by a file; its traces may be gone.
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be read, or is no study.
+    """
     path = Path(study)
     if path.suffix in (".yaml", ".yml"):
         return parse_study(read_source(path).text, path).study
@@ -120,7 +156,13 @@ def name_of(study: str) -> str:
 
 
 def stored_study(database: Path, name: str) -> Study:
-    """Return a study of a database as it was stored; tell which there are, if it is none."""
+    """Return a study of a database as it was stored.
+
+    Raises
+    ------
+    StoreError
+        When it holds no study of that name; the message tells which it holds.
+    """
     with open_for_reading(database) as connection:
         rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
         known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
@@ -131,7 +173,17 @@ def stored_study(database: Path, name: str) -> Study:
 
 
 def status_command(study: str | None, database: Path, as_json: bool) -> None:
-    """Show the studies of a database and how far each is."""
+    """Show how far one study of a database is, or each of them.
+
+    Parameters
+    ----------
+    study
+        Its name or its file; None for all studies.
+    database
+        The results database.
+    as_json
+        Whether the rows are printed as JSON.
+    """
     name = name_of(study) if study else None
     with open_for_reading(database) as connection:
         rows = read_rows(connection, status_sql(), [name])
@@ -144,7 +196,19 @@ def status_command(study: str | None, database: Path, as_json: bool) -> None:
 
 
 def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
-    """Show the best trials of a study, or its Pareto set."""
+    """Show the best trials of a study, or its Pareto set where there are several objectives.
+
+    Parameters
+    ----------
+    study
+        Its name or its file.
+    database
+        The results database.
+    limit
+        Rows at most.
+    as_json
+        Whether the rows are printed as JSON.
+    """
     name = name_of(study)
     stored = stored_study(database, name)
     with open_for_reading(database) as connection:

@@ -16,7 +16,15 @@ DEFAULT_TAG_BLOCK_BYTES = 4096
 
 
 def candidate(study: Study, parameters: Row) -> Candidate:
-    """Return the candidate of a trial's parameters, over what the study holds fixed."""
+    """Return the candidate of a trial.
+
+    Parameters
+    ----------
+    study
+        The study within one subspace.
+    parameters
+        What the sampler asks for, by name; the rest is what the study holds fixed.
+    """
     searched = {name: value for name, value in parameters.items() if name in POLICY_FIELDS}
     costs = {name: value for name, value in parameters.items() if name in COST_FIELDS}
     default = study.machine.tag_block_size or DEFAULT_TAG_BLOCK_BYTES

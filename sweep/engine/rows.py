@@ -37,7 +37,17 @@ def row_of(candidate: Candidate) -> Row:
 
 
 def policy_key(candidate: Candidate, events_digests: Sequence[str], code_digest: str) -> str:
-    """Return what makes two trials the same: policy, events, machine, costs and simulator."""
+    """Return the digest of all that decides the outcomes of a trial: equal keys, equal outcomes.
+
+    Parameters
+    ----------
+    candidate
+        Its policy, costs, tag block size, and parameters of its workloads.
+    events_digests
+        Of each workload's events, or of the recipe that makes them.  # [workload]
+    code_digest
+        Of the simulator, and of a user's own systems and evictions.
+    """
     content = [code_digest, list(events_digests), row_of(candidate)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 

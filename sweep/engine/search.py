@@ -61,7 +61,15 @@ class Search:
         self._asked: dict[int, optuna.Trial] = {}
 
     def ask(self, generation: int, number: int) -> list[tuple[int, Row]]:
-        """Return the numbers and parameters of the next `number` trials, in order."""
+        """Return the numbers and parameters of the next trials, in order.
+
+        Parameters
+        ----------
+        generation
+            The number of the generation that they are, from 0.
+        number
+            How many trials it has.
+        """
         if self._sampler.seeded_each_generation:
             self._optuna.sampler = _make_sampler(self._study, generation)
         asked = []
@@ -74,7 +82,16 @@ class Search:
         return asked
 
     def tell(self, number: int, outcome: Row | None) -> None:
-        """Tell the outcome of a trial; it fails with None, or without a value for an objective."""
+        """Tell the outcome of a trial that was asked for.
+
+        Parameters
+        ----------
+        number
+            The trial's number, as `ask` returned it.
+        outcome
+            Its outcomes by name. The trial fails in Optuna's study if this is None, or lacks the
+            value of an objective or a constraint.
+        """
         from optuna.trial import TrialState
 
         trial = self._asked.pop(number)

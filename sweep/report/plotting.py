@@ -89,7 +89,19 @@ def points(
     size: int = 6,
     opacity: float = 0.55,
 ) -> PlotTrace:
-    """Return points to draw, each with a text that is shown when the pointer is over it."""
+    """Return points to draw.
+
+    Parameters
+    ----------
+    name
+        Their name in the legend.
+    x, y
+        Where they are.  # each [point]
+    hover_texts
+        What is shown when the pointer is over one.  # [point]
+    colour, symbol, size, opacity
+        How they look; `size` is in pixels.
+    """
     return {
         "type": "scatter",
         "mode": "markers",

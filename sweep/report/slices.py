@@ -34,7 +34,18 @@ UNSCALED = Scale("", 1.0)
 
 
 def slice_sql(results: StudyResults, parameter: str, most: int) -> str:
-    """Return the query for every objective against a parameter, with at most `most` trials."""
+    """Return the query for every objective against a parameter.
+
+    Parameters
+    ----------
+    results
+        The study.
+    parameter
+        One that is searched.
+    most
+        Trials in the answer at most: a quarter of them are the best, and the others are spread
+        evenly over all.
+    """
     study = results.study
     searching = [
         place for place, space in enumerate(study.subspaces) if parameter in space.parameters

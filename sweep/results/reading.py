@@ -208,7 +208,10 @@ def read_rows(
 def read_table(
     connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = ()
 ) -> pa.Table:
-    """Return the answer to one of this program's own queries as an Arrow table."""
+    """Return the answer to one of this program's own queries as an Arrow table.
+
+    Parameters are those of `read_rows`.
+    """
     table: pa.Table = connection.sql(sql, params=list(values)).to_arrow_table()
     return table
 

@@ -98,7 +98,7 @@ def _is_given(space: Space, field: str) -> bool:
 
 
 def _check_needs(space: Space, read: set[str]) -> Iterator[Mistake]:
-    """Check that a field has the other one without which it does not act."""
+    """Check that a field stands beside the other one without which it changes nothing."""
     for field in (name for name in POLICY_FIELDS if name in read):
         for other, why, value in DECLARED[field].needs:
             if _is_given(space, other):
@@ -117,7 +117,7 @@ def _check_contradictions(space: Space, systems: list[str]) -> Iterator[Mistake]
 
 
 def _check_swap(data: Section, space: Space) -> Iterator[Mistake]:
-    """Check that pages go to a swap device where they are to be compressed before it."""
+    """Check that pages are swapped to a device where `anonymous` says what becomes of them."""
     words = space.choices_of("anonymous")
     written = [word for word in words if word != Anonymous.NONE.value]
     section = data.get("workload")

@@ -7,7 +7,6 @@ tag pages that hold no tags.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from core.system.cleancache.leaving import Leaving, leaving_over
 from core.system.cleancache.reserving import reserve_over, withdrawing_over
 from core.system.cleancache.slots import DISCARD_BITS, DROPPED, HANDED_BACK, SAMPLES
 from core.system.cleancache.storing import storing_over
+from core.system.contract import Counted
 from core.timeline.steps import (
     FRAMES,
     RELEASE,
@@ -39,16 +39,18 @@ Loop = Callable[..., None]
 Int64 = NDArray[np.int64]
 
 
-class Counts(NamedTuple):
-    """What lanes count, as kernels write it."""
-
-    tallies: Int64  # [lane, tally]
-    samples: Int64  # [lane, bin]
-    series: Int64  # [lane, point]
-
-
 def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
-    """Return the loop over lanes that replays a timeline under an eviction called `name`."""
+    """Return the loop over lanes that replays a timeline under an eviction, in a form.
+
+    Parameters
+    ----------
+    name
+        What tells the symbols of its machine code from those of another eviction.
+    eviction
+        The hooks, which the loop calls.
+    form
+        What its kernels may take for granted.
+    """
     made_for = Specialised(name, eviction, form)
     named, placed = made_for.named, made_for.is_placed
     leaving = leaving_over(made_for)
@@ -58,7 +60,7 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
     @loop
     @named
     def replay_lane(
-        steps: Steps, block_pages: int, options: Options, state: State, counts: Counts, lane: int
+        steps: Steps, block_pages: int, options: Options, state: State, counted: Counted, lane: int
     ) -> None:
         """Replay a timeline under the policy of one lane; its tallies are left in the register."""
         if placed:
@@ -69,7 +71,7 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
         state.register[SEED] = options.seed
         state.register[DISCARD_BITS] = options.discard_bits
         state.register[HANDED_BACK] = NOWHERE
-        for point in range(counts.series.shape[1]):
+        for point in range(counted.series.shape[1]):
             for step in range(steps.series_steps[point], steps.series_steps[point + 1]):
                 word = wide(steps.word[step])
                 remaining_ns = wide(steps.remaining_ns[step])
@@ -78,10 +80,10 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
                     replay_file_event(steps, options, state, word, argument, remaining_ns)
                 else:
                     replay_change(
-                        *(steps, block_pages, options, state, counts, lane),
+                        *(steps, block_pages, options, state, counted, lane),
                         *(word, argument, remaining_ns),
                     )
-            counts.series[lane, point] = state.register[CACHED]
+            counted.series[lane, point] = state.register[CACHED]
 
     @loop
     @named
@@ -90,13 +92,13 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
         block_pages: int,
         options: Int64,  # [lane, field of Options]
         state: State,
-        counts: Counts,
+        counted: Counted,
     ) -> None:
         """Replay lane after lane in the same state."""
         for lane in range(options.shape[0]):
-            replay_lane(steps, block_pages, read_options(options, lane), state, counts, lane)
-            for tally in range(counts.tallies.shape[1]):
-                counts.tallies[lane, tally] = state.register[tally]
+            replay_lane(steps, block_pages, read_options(options, lane), state, counted, lane)
+            for tally in range(counted.tallies.shape[1]):
+                counted.tallies[lane, tally] = state.register[tally]
 
     return replay_lanes
 
@@ -141,10 +143,10 @@ def _change_over(made_for: Specialised, leaving: Leaving) -> Loop:
 
     @kernel
     @named
-    def put_sample(steps: Steps, state: State, counts: Counts, lane: int, dropped: int) -> None:
+    def put_sample(steps: Steps, state: State, counted: Counted, lane: int, dropped: int) -> None:
         """Count a sample of latency that dropped so many pages."""
         sample = wide(state.register[SAMPLES])
-        counts.samples[lane, steps.sample_bins[sample] + dropped] += 1
+        counted.samples[lane, steps.sample_bins[sample] + dropped] += 1
         state.register[SAMPLES] = sample + 1
 
     @kernel
@@ -154,7 +156,7 @@ def _change_over(made_for: Specialised, leaving: Leaving) -> Loop:
         block_pages: int,
         options: Options,
         state: State,
-        counts: Counts,
+        counted: Counted,
         lane: int,
         word: int,
         argument: int,
@@ -173,7 +175,7 @@ def _change_over(made_for: Specialised, leaving: Leaving) -> Loop:
                     placement.note_reserved(state.places, argument)
             if is_flagged(word):
                 total = wide(register[RECALLED]) + wide(register[COLLATERAL])
-                put_sample(steps, state, counts, lane, total - wide(register[DROPPED]))
+                put_sample(steps, state, counted, lane, total - wide(register[DROPPED]))
                 register[DROPPED] = total
                 if placed and options.kept_blocks > 0:
                     keep_empty(state, options.drops_whole_units, remaining_ns)
@@ -187,6 +189,6 @@ def _change_over(made_for: Specialised, leaving: Leaving) -> Loop:
             before = wide(register[RECALLED])
             resize(state, argument, remaining_ns)
             if is_flagged(word):
-                put_sample(steps, state, counts, lane, wide(register[RECALLED]) - before)
+                put_sample(steps, state, counted, lane, wide(register[RECALLED]) - before)
 
     return replay_change

@@ -58,7 +58,21 @@ def make_places(blocks: int, releases: int) -> Places:
 
 @kernel
 def start(state: State, withheld: int, placement: int, kept: int, block_pages: int) -> None:
-    """Make the state that of an empty cache; the first `kept` blocks are kept empty."""
+    """Make the state that of an empty cache.
+
+    Parameters
+    ----------
+    state
+        The state of a lane, with room in `places`.
+    withheld
+        Slots of a static headroom: the first ones.
+    placement
+        The code of a `Placement`.
+    kept
+        How many blocks a dynamic headroom keeps empty; at first these are the first ones.
+    block_pages
+        Tag pages of a block.
+    """
     register = state.register
     places = state.places
     first = max(withheld, kept * block_pages)

@@ -11,7 +11,6 @@ from core.lane import make_state
 from core.policy import HeadroomMode, Placement, Policies, code, headroom_blocks
 from core.system.cleancache.entries import entry_of
 from core.system.cleancache.forms import EXCLUSIVE, INCLUSIVE, Form, Options
-from core.system.cleancache.loop import Counts
 from core.system.cleancache.placement import make_places
 from core.system.contract import Choices, Counted, Larger, ReplayLoop, nothing_counted
 from core.timeline.prepare import Timeline
@@ -20,7 +19,17 @@ from core.timeline.prepare import Timeline
 def replay_cache(
     timeline: Timeline, policies: Policies, larger: Larger | None
 ) -> tuple[Timeline, Counted]:
-    """Return what lanes count whose slots hold evicted folios: a compiled call an eviction."""
+    """Return what lanes count whose slots hold evicted folios.
+
+    Parameters
+    ----------
+    timeline
+        What all lanes replay.
+    policies
+        Their policies.  # [lane]
+    larger
+        Not used: a cache does not depend on what a larger memory reads.
+    """
     counted = nothing_counted(timeline, policies.size)
     options = _options(timeline, policies)
     forms = _forms(timeline, options)
@@ -35,7 +44,7 @@ def replay_cache(
             timeline.block_pages,
             np.stack([options[name][mine] for name in Options._fields], axis=1),
             make_state(timeline.pages, timeline.slots, remembers_pages, places),
-            Counts(*part),
+            part,
         )
         for whole, lanes in zip(counted, part, strict=True):
             whole[mine] = lanes

@@ -76,7 +76,15 @@ def reserve_over(made_for: Specialised, leaving: Leaving) -> Reserve:
 
 
 def withdrawing_over(made_for: Specialised, leaving: Leaving, reserve: Reserve) -> Withdrawing:
-    """Return the kernels of a dynamic headroom, and of a region that a hypervisor resizes."""
+    """Return the kernels of a dynamic headroom, and of a region that a hypervisor resizes.
+
+    Parameters
+    ----------
+    made_for
+        The eviction and the form.
+    leaving, reserve
+        The other kernels of the same loop, which these call.
+    """
     named, drop_unit, victim = made_for.named, leaving.drop_unit, made_for.eviction.victim
 
     @kernel

@@ -117,7 +117,15 @@ def _precedes(table: Table, unit: int, other: int) -> bool:
 
 @kernel
 def sort_units(table: Table, first: int, hits: int) -> None:
-    """Sort the units noted in FREE_NEXT of `hits` rows from `first` on (insertion sort)."""
+    """Sort units by first page, then order (insertion sort).
+
+    Parameters
+    ----------
+    table
+        The table of a lane.
+    first, hits
+        The units are noted in FREE_NEXT of the `hits` rows from `first` on.
+    """
     for i in range(first + 1, first + hits):
         mover = table[i, FREE_NEXT]
         j = i

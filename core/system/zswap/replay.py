@@ -1,13 +1,16 @@
 """Zswap-like: evicted pages, compressed, several to a slot.
 
-How far a page compresses is drawn: its size is the sum of a part that its file has and a part of
-its own, both even between nothing and a page / `compression_ratio`, in sixteenths of a page. One
-that needs all sixteen is turned away, as zswap does. `packing: zsmalloc` gives a slot to pages of
-one size class, as many as fit (mm/zsmalloc.c with zspages of one page), `zbud` to two pages of any
-(mm/zbud.c). Pages are reclaimed least recently used first until a slot has room; a reservation
-drops what its slots hold. File pages are clean, and so are anonymous ones that are written through
-to the swap device; of those that are written back, one that is turned away, reclaimed or recalled
-is written first (mm/zswap.c, ``zswap_writeback_entry``), which no atomic allocation waits for.
+How far a page compresses is drawn. Its size is the sum of two draws, one for its file and one for
+the page, both even between nothing and a page / `compression_ratio`, in sixteenths of a page. A
+page that needs all sixteen is turned away, as zswap does.
+
+With `packing: zsmalloc` a slot holds pages of one size class, as many as fit (mm/zsmalloc.c with
+zspages of one page); with `zbud` it holds two pages of any size (mm/zbud.c). Where no slot has
+room, the least recently used pages are reclaimed. A reservation drops what its slots hold.
+
+File pages are clean, and so are anonymous pages that are written through to the swap device. An
+anonymous page that is to be written back is written when it is turned away, reclaimed or recalled
+(mm/zswap.c, ``zswap_writeback_entry``); no atomic allocation waits for that.
 """
 
 from __future__ import annotations
@@ -180,7 +183,17 @@ def _replay_lanes(
 
 @entry
 def compressed_sizes(keys: NDArray[np.uint64], ratio: float, seed: int) -> NDArray[np.uint8]:
-    """Return the sixteenths of a page that each page compresses to.  # [page]"""
+    """Return what each page compresses to, in sixteenths of a page.  # [page]
+
+    Parameters
+    ----------
+    keys
+        The pages as ``inode << 32 | index``.  # [page]
+    ratio
+        Mean of a page's size over that of its compressed copy.
+    seed
+        Of the draws.
+    """
     sizes = np.empty(keys.size, dtype=np.uint8)
     for page in range(keys.size):
         inode, index = wide(keys[page] >> np.uint64(32)), wide(keys[page] & np.uint64(0xFFFFFFFF))

@@ -19,11 +19,13 @@ SLOTS_USED = SYSTEM_REGISTERS
 
 #: Sixteenths of a page that sizes are counted in.
 PARTS = 16
-# Columns of `page`: neighbours by age, neighbours in its slot, its slot and size, and whether its
-# swap device lacks it. One more row ends the list by age.
+# Columns of `pages`: the page's neighbours by age, and those in its slot; its slot; its size in
+# sixteenths; and whether it still has to be written to the swap device. The last row ends the list
+# by age.
 (OLDER, NEWER, BEFORE, AFTER, SLOT, SIZE, DIRTY, PAGE_COLUMNS) = range(8)
-# Columns of `slot`: neighbours on its list, the list, its first page, pages and sixteenths used.
-# More rows end the lists: of free slots, then those with room, by size class or by room.
+# Columns of `slots`: the slot's neighbours on its list, and the list; its first page, and how many
+# pages it holds and sixteenths they take. The last rows end the lists: the first is that of free
+# slots, and the others are of slots with room, by size class or by room.
 (_PREV, _NEXT, LIST, HELD, _COUNT, _USED, SLOT_COLUMNS) = range(7)
 FREE = 0
 LISTS = PARTS + 1
@@ -42,7 +44,17 @@ class Compressed(NamedTuple):
 
 @entry
 def begin(state: Compressed, sizes: NDArray[np.uint8], headroom: int) -> None:
-    """Start: nothing is held, and slots from `headroom` on are free, lowest first."""
+    """Make a lane's state that in which nothing is held.
+
+    Parameters
+    ----------
+    state
+        The state.
+    sizes
+        What each page compresses to, in sixteenths of a page.  # [page]
+    headroom
+        Slots that never hold pages, the first ones; the others are free, the lowest first.
+    """
     pages = state.pages
     slots = state.slots
     end = wide(pages.shape[0]) - 1
@@ -77,7 +89,7 @@ def leave_list(slots: NDArray[np.int32], slot: int) -> None:
 
 @kernel
 def enter_list(slots: NDArray[np.int32], slot: int, which: int, front: bool) -> None:
-    """Put a slot at the front or the back of a list."""
+    """Put a slot at the front or the back of the list `which`, from 0 to ``LISTS - 1``."""
     end = _end_of(slots, which)
     before = end if front else wide(slots[end, _PREV])
     after = wide(slots[before, _NEXT])
@@ -90,7 +102,10 @@ def enter_list(slots: NDArray[np.int32], slot: int, which: int, front: bool) -> 
 
 @kernel
 def _list_for(state: Compressed, slot: int, size: int) -> int:
-    """Return the list of a slot that holds pages, the last of `size`: none if it has no room."""
+    """Return the list for a slot that holds pages, or NONE if it has no room for another.
+
+    Where slots are of size classes, `size` is that of all its pages.
+    """
     slots = state.slots
     if state.in_pairs:
         return PARTS - wide(slots[slot, _USED]) if slots[slot, _COUNT] < 2 else wide(NONE)
@@ -109,7 +124,7 @@ def _move(slots: NDArray[np.int32], slot: int, which: int) -> None:
 
 @kernel
 def find_room(state: Compressed, size: int) -> int:
-    """Return a slot with room for a page: with the least, then one that is free; or none."""
+    """Return the slot with the least room that a page fits into, else a free one, else NONE."""
     slots = state.slots
     last = PARTS if state.in_pairs else size + 1
     for which in range(size, last):

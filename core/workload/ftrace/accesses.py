@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from core.accesses import BOOT_HANDLE, EXIT, GIVE, IN_FAULT, MAP, READ, TAKE, TOUCH, TRUNCATE
 from core.jit import entry, kernel, wide
-from core.workload.ftrace.frames import STRUCT_PAGE_BYTES, flags_of
+from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
 from core.workload.ftrace.words import (
     ADD,
@@ -56,8 +56,30 @@ BOOT, CACHE, MOVED, NOBODY = -1, -2, -3, -4
 BOOT_FROM = -16
 # Whether a frame was free or in use when the trace began; 0 where nothing tells.
 FREE_THEN, IN_USE_THEN = 1, 2
-# Elements of `numbers`.
-VMEMMAP, ROWS, HANDLES, IN_USE, CACHED, FREE_AT_START, SAMPLED, NUMBERS = range(8)
+# Elements of `numbers`, beside VMEMMAP, which `flags_of` sets: first the rows of the chunk of the
+# trace that is read, those of the chunks before it, and the rows that this chunk drops.
+(
+    CHUNK_ROWS,
+    ROWS,
+    DROPS,
+    HANDLES,
+    IN_USE,
+    CACHED,
+    FREE_AT_START,
+    SAMPLED,
+    NUMBERS,
+) = range(VMEMMAP + 1, VMEMMAP + 10)
+
+
+class Holders(NamedTuple):
+    """Who holds each frame of the traced kernel, and the rows of the chunk that is read."""
+
+    rows: NDArray[np.int64]  # [row, COLUMNS]
+    dropped: NDArray[np.int64]  # [drop] a row, counted from the first row of the trace
+    holder: NDArray[np.int64]  # [frame] the handle of its memory, or BOOT, CACHE, …
+    page_in: NDArray[np.int64]  # [frame] the file page that it caches, or -1
+    began: NDArray[np.uint8]  # [frame] FREE_THEN or IN_USE_THEN, or 0 where nothing tells
+    numbers: NDArray[np.int64]  # [NUMBERS]
 
 
 class AccessState:
@@ -87,27 +109,22 @@ class AccessState:
         """
         rows = np.zeros((2 * records.kind.size, COLUMNS), dtype=np.int64)
         dropped = np.empty(records.kind.size, dtype=np.int64)
-        before = int(self.numbers[ROWS])
-        drops = _advance(
+        holders = Holders(rows, dropped, self._holder, self._page, self.began, self.numbers)
+        _advance(
             *(records.kind, records.time_ns, records.pid, records.kswapd, records.fields),
-            *(self._first_frame, self._page_shift, self.numbers, self._holder, self._page),
-            self.began,
-            *(self._inode_of, self._of_task, self._taken, rows, dropped),
+            *(self._first_frame, self._page_shift, holders),
+            *(self._inode_of, self._of_task, self._taken),
         )
-        return rows[: int(self.numbers[ROWS]) - before], dropped[:drops]
+        return rows[: int(self.numbers[CHUNK_ROWS])], dropped[: int(self.numbers[DROPS])]
 
 
 @kernel
 def _put(
-    rows: NDArray[np.int64],
-    row: int,
-    time_ns: int,
-    op: int,
-    page: int,
-    order: int,
-    handle: int,
-    flags: int,
-) -> int:
+    holders: Holders, time_ns: int, op: int, page: int, order: int, handle: int, flags: int
+) -> None:
+    """Write a row of an access trace; `page` is inode << 32 | index."""
+    rows = holders.rows
+    row = wide(holders.numbers[CHUNK_ROWS])
     rows[row, 0] = time_ns
     rows[row, 1] = op
     rows[row, 2] = page >> 32
@@ -115,7 +132,7 @@ def _put(
     rows[row, 4] = order
     rows[row, 5] = handle
     rows[row, 6] = flags
-    return row + 1
+    holders.numbers[CHUNK_ROWS] = row + 1
 
 
 @entry
@@ -137,6 +154,7 @@ def _task(pid: int, of_task: Any) -> int:
 
 @entry
 def _change_cache(
+    holders: Holders,
     kind: int,
     now: int,
     frame: int,
@@ -144,48 +162,40 @@ def _change_cache(
     page: int,
     task: int,
     reclaims: bool,
-    numbers: NDArray[np.int64],
-    holder: NDArray[np.int64],
-    page_in: NDArray[np.int64],
     taken: Any,
-    rows: NDArray[np.int64],
-    row: int,
-    dropped: NDArray[np.int64],
-    drops: int,
-) -> tuple[int, int]:
-    """Note that a folio enters or leaves the page cache; return the next row and the drops."""
+) -> None:
+    """Take in that a folio enters or leaves the page cache.
+
+    Its allocation has become a row by then, `taken`, which is dropped.
+    """
+    holder, page_in, numbers = holders.holder, holders.page_in, holders.numbers
     pages = 1 << order
     inside = frame >= 0 and frame + pages <= holder.size
     if kind == ADD:
         if inside and holder[frame] >= 0:
-            dropped[drops] = taken[wide(holder[frame])]
-            drops += 1
+            holders.dropped[numbers[DROPS]] = taken[wide(holder[frame])]
+            numbers[DROPS] += 1
         for page_frame in range(frame, frame + pages if inside else frame):
             holder[page_frame] = CACHE
             page_in[page_frame] = page + page_frame - frame
         numbers[CACHED] += pages
         flags = IN_FAULT if task & _FAULTS else 0
-        return _put(rows, row, now, READ, page, order, 0, flags), drops
+        _put(holders, now, READ, page, order, 0, flags)
+        return
     numbers[CACHED] -= pages
     for page_frame in range(frame, frame + pages if inside else frame):
         page_in[page_frame] = -1
     if not reclaims:
-        row = _put(rows, row, now, TRUNCATE, page, order, 0, 0)
-    return row, drops
+        _put(holders, now, TRUNCATE, page, order, 0, 0)
 
 
 @entry
-def _move(
-    field: NDArray[np.int64],
-    first_frame: int,
-    numbers: NDArray[np.int64],
-    holder: NDArray[np.int64],
-    page_in: NDArray[np.int64],
-    began: NDArray[np.uint8],
-) -> None:
-    """Note that compaction copied a page to a frame that was never allocated."""
-    target = (wide(field[POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
-    source = (wide(field[SOURCE_POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> None:
+    """Take in that compaction copied a page to a frame that was never allocated."""
+    holder, page_in, began = holders.holder, holders.page_in, holders.began
+    numbers = holders.numbers
+    target = frame_of(wide(field[POINTER]), first_frame, numbers)
+    source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
     if not (0 <= target < holder.size and 0 <= source < holder.size):
         return
     if holder[target] not in (BOOT, NOBODY):
@@ -209,17 +219,16 @@ def _advance(
     fields: NDArray[np.int64],
     first_frame: int,
     page_shift: int,
-    numbers: NDArray[np.int64],
-    holder: NDArray[np.int64],
-    page_in: NDArray[np.int64],
-    began: NDArray[np.uint8],
+    holders: Holders,
     inode_of: Any,
     of_task: Any,
     taken: Any,
-    rows: NDArray[np.int64],
-    dropped: NDArray[np.int64],
-) -> int:
-    row, drops, first_row = wide(0), wide(0), wide(numbers[ROWS])
+) -> None:
+    holder, page_in, began = holders.holder, holders.page_in, holders.began
+    numbers = holders.numbers
+    numbers[ROWS] += numbers[CHUNK_ROWS]
+    numbers[CHUNK_ROWS] = 0
+    numbers[DROPS] = 0
     pointer = wide(0)
     for record in range(kinds.size):
         kind, pid, now = wide(kinds[record]), wide(pids[record]), wide(times[record])
@@ -232,21 +241,18 @@ def _advance(
         elif kind == GET_PAGES:
             of_task[pid] = _task(pid, of_task) & ~_FAULTS
         elif kind == TASK_EXIT:
-            row = _put(rows, row, now, EXIT, 0, 0, pid, 0)
+            _put(holders, now, EXIT, 0, 0, pid, 0)
         elif kind == FAULT:
             of_task[pid] = _task(pid, of_task) | _FAULTS
             inode = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
             page = inode << 32 | wide(field[OFFSET_BYTES]) >> page_shift
-            row = _put(rows, row, now, MAP, page, 0, pid, 0)
+            _put(holders, now, MAP, page, 0, pid, 0)
         elif kind in (ADD, DELETE):
             inode = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
             page = inode << 32 | wide(field[OFFSET_BYTES]) >> page_shift
             task = _task(pid, of_task)
             reclaims = bool(kswapd[record]) or task & _RECLAIMS != 0
-            row, drops = _change_cache(
-                kind, now, frame, order, page, task, reclaims,
-                numbers, holder, page_in, taken, rows, row, dropped, drops,
-            )  # fmt: skip
+            _change_cache(holders, kind, now, frame, order, page, task, reclaims, taken)
         elif kind == TAG_CLEAR:
             pointer = wide(field[POINTER])
         elif kind == PAGE_ALLOC and 0 <= frame <= holder.size - (1 << order):
@@ -256,11 +262,11 @@ def _advance(
             handle = wide(numbers[HANDLES])
             numbers[HANDLES] += 1
             numbers[IN_USE] += 1 << order
-            taken[handle] = first_row + row
+            taken[handle] = wide(numbers[ROWS]) + wide(numbers[CHUNK_ROWS])
             for page_frame in range(frame, frame + (1 << order)):
                 holder[page_frame] = handle
                 began[page_frame] = began[page_frame] or FREE_THEN
-            row = _put(rows, row, now, TAKE, 0, order, handle, flags)
+            _put(holders, now, TAKE, 0, order, handle, flags)
         elif kind == PAGE_FREE and 0 <= frame <= holder.size - (1 << order):
             handle = wide(holder[frame])
             if handle != NOBODY:
@@ -270,18 +276,18 @@ def _advance(
             elif handle <= BOOT_FROM:
                 handle = BOOT_HANDLE + BOOT_FROM - handle
             if handle >= 0:
-                row = _put(rows, row, now, GIVE, 0, order, handle, 0)
+                _put(holders, now, GIVE, 0, order, handle, 0)
             for page_frame in range(frame, frame + (1 << order)):
                 holder[page_frame] = NOBODY
                 began[page_frame] = began[page_frame] or IN_USE_THEN
                 page_in[page_frame] = -1
         elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
-            _move(field, first_frame, numbers, holder, page_in, began)
+            _move(holders, field, first_frame)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
-            touched = (wide(field[POINTER]) - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+            touched = frame_of(wide(field[POINTER]), first_frame, numbers)
             is_cached = 0 <= touched < holder.size and holder[touched] == CACHE
             if is_cached and page_in[touched] >= 0:
-                row = _put(rows, row, now, TOUCH, wide(page_in[touched]), 0, 0, 0)
+                _put(holders, now, TOUCH, wide(page_in[touched]), 0, 0, 0)
         elif (
             kind == MARK
             and numbers[SAMPLED] == 0
@@ -289,5 +295,3 @@ def _advance(
         ):
             numbers[SAMPLED] = 1  # of /proc/vmstat: free pages, and no groups
             numbers[FREE_AT_START] = wide(field[SAMPLED_PAGES]) + numbers[IN_USE]
-    numbers[ROWS] += row
-    return drops

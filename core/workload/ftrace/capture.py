@@ -94,7 +94,7 @@ def import_ftrace(
             columns[field.name].append(rows[:, number].astype(field.type.to_pandas_dtype()))
     names = ", ".join(os.fspath(path) for path in paths)
     numbers = kernel.numbers
-    if numbers[frames.ROWS] == 0:
+    if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] == 0:
         raise TraceError(_nothing(parser), file=names)
     together = {name: np.concatenate(columns.pop(name)) for name in SCHEMA.names}
     learnt = np.concatenate(known)

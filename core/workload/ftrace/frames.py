@@ -1,11 +1,8 @@
-"""Frames of a traced kernel: which are tagged, and the rows of mm events that say so.
-
-The functions share four arrays: `rows`, which they write to; `frames` [frame], the state of each
-frame; `groups` [frame // 32], how many tagged frames each group has; and `numbers`. A function that
-writes rows takes the place of the next row, and returns it as it is after them.
-"""
+"""Frames of a traced kernel: which are tagged, and the rows of mm events that say so."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +15,9 @@ STRUCT_PAGE_BYTES = 64
 #: No frame has this number or a higher one. An allocation that failed is traced with the frame
 #: number -1, of which the parser keeps 63 bits.
 NO_FRAME = 1 << 52
-# Elements of `numbers`: first the state of the import, then its counts.
+# Elements of `numbers`: first the state of the import, then its counts. VMEMMAP is the address of
+# the array of ``struct page``, or 0 while it is not known. CHUNK_ROWS counts the rows of the chunk
+# of the trace that is read, and ROWS those of the chunks before it.
 (
     VMEMMAP,
     LAST_TIME_NS,
@@ -26,6 +25,7 @@ NO_FRAME = 1 << 52
     TAGGED_NOW,
     GROUPS_NOW,
     ROWS,
+    CHUNK_ROWS,
     INSERTIONS,
     INSERTED_PAGES,
     RECLAIMED_FOLIOS,
@@ -51,7 +51,7 @@ NO_FRAME = 1 << 52
     HIGH_FRAME,
     FAILED,
     NUMBERS,
-) = range(31)
+) = range(32)
 
 # A frame's state.
 _UNSEEN, _USED, _TAGGED, _FREED = range(4)
@@ -62,19 +62,30 @@ GROUP_SHIFT = 5
 COLUMNS = 7
 
 
+class FrameState(NamedTuple):
+    """What is known of the traced kernel's frames, and the rows of the chunk that is read."""
+
+    rows: NDArray[np.int64]  # [row, COLUMNS]
+    frames: NDArray[np.uint8]  # [frame] its state
+    groups: NDArray[np.int32]  # [frame >> GROUP_SHIFT] tagged frames
+    numbers: NDArray[np.int64]  # [NUMBERS]
+
+
 @kernel
 def put(
-    rows: NDArray[np.int64],
-    row: int,
-    op: int,
-    inode: int,
-    index: int,
-    order: int,
-    pfn: int,
-    flags: int,
-    numbers: NDArray[np.int64],
-) -> int:
-    """Write a row of mm events at the time of the event that is read."""
+    state: FrameState, op: int, inode: int, index: int, order: int, pfn: int, flags: int
+) -> None:
+    """Write a row of mm events at the time of the event that is read.
+
+    Parameters
+    ----------
+    state
+        What is known of the frames.
+    op, inode, index, order, pfn, flags
+        The columns of the row; those that an `op` does not have are 0.
+    """
+    rows, numbers = state.rows, state.numbers
+    row = wide(numbers[CHUNK_ROWS])
     rows[row, 0] = numbers[LAST_TIME_NS] + numbers[MOVED_NS]
     rows[row, 1] = op
     rows[row, 2] = inode
@@ -82,14 +93,13 @@ def put(
     rows[row, 4] = order
     rows[row, 5] = pfn
     rows[row, 6] = flags
-    return row + 1
+    numbers[CHUNK_ROWS] = row + 1
 
 
 @kernel
-def _tag(
-    frame: int, frames: NDArray[np.uint8], groups: NDArray[np.int32], numbers: NDArray[np.int64]
-) -> None:
-    frames[frame] = _TAGGED
+def _tag(state: FrameState, frame: int) -> None:
+    groups, numbers = state.groups, state.numbers
+    state.frames[frame] = _TAGGED
     numbers[TAGGED_NOW] += 1
     groups[frame >> GROUP_SHIFT] += 1
     if groups[frame >> GROUP_SHIFT] == 1:
@@ -97,9 +107,8 @@ def _tag(
 
 
 @kernel
-def _untag(
-    frame: int, frames: NDArray[np.uint8], groups: NDArray[np.int32], numbers: NDArray[np.int64]
-) -> None:
+def _untag(state: FrameState, frame: int) -> None:
+    groups, numbers = state.groups, state.numbers
     numbers[TAGGED_NOW] -= 1
     groups[frame >> GROUP_SHIFT] -= 1
     if groups[frame >> GROUP_SHIFT] == 0:
@@ -107,71 +116,71 @@ def _untag(
 
 
 @kernel
-def _count_tagged(frame: int, pages: int, frames: NDArray[np.uint8]) -> int:
-    tagged = 0
-    for page_frame in range(frame, frame + pages):
-        if frames[page_frame] == _TAGGED:
-            tagged += 1
-    return tagged
+def allocate(state: FrameState, frame: int, order: int, flags: int) -> None:
+    """Take in an allocation; of its frames, those still tagged were freed without an event.
 
-
-@kernel
-def allocate(
-    frame: int,
-    order: int,
-    flags: int,
-    rows: NDArray[np.int64],
-    row: int,
-    frames: NDArray[np.uint8],
-    groups: NDArray[np.int32],
-    numbers: NDArray[np.int64],
-) -> int:
-    """Note that frames are allocated; those that are still tagged were freed without an event."""
-    row = free(frame, order, False, rows, row, frames, groups, numbers)
-    if flags & TAGGED:
-        numbers[TAGGED_ALLOCATIONS] += 1
-        row = put(rows, row, ALLOC, 0, 0, order, frame, flags, numbers)
-    for page_frame in range(frame, frame + (1 << order)):
-        frames[page_frame] = _USED
-        if flags & TAGGED:
-            _tag(page_frame, frames, groups, numbers)
-    return row
-
-
-@kernel
-def free(
-    frame: int,
-    order: int,
-    seen: bool,
-    rows: NDArray[np.int64],
-    row: int,
-    frames: NDArray[np.uint8],
-    groups: NDArray[np.int32],
-    numbers: NDArray[np.int64],
-) -> int:
-    """Note that frames are free, in one row if all of them were tagged, else a row for each.
-
-    `seen` says that the trace has an event of it.
+    Parameters
+    ----------
+    state
+        What is known of the frames; a tagged allocation becomes a row.
+    frame, order
+        The first of 2**order frames, all of them within the memory.
+    flags
+        As `flags_of` returns them.
     """
-    pages = 1 << order
-    tagged = _count_tagged(frame, pages, frames)
+    free(state, frame, order, False)
+    if flags & TAGGED:
+        state.numbers[TAGGED_ALLOCATIONS] += 1
+        put(state, ALLOC, 0, 0, order, frame, flags)
+    for page_frame in range(frame, frame + (1 << order)):
+        state.frames[page_frame] = _USED
+        if flags & TAGGED:
+            _tag(state, page_frame)
+
+
+@kernel
+def free(state: FrameState, frame: int, order: int, seen: bool) -> None:
+    """Take in that frames are free: one row if all of them were tagged, else a row for each.
+
+    Parameters
+    ----------
+    state
+        What is known of the frames.
+    frame, order
+        The first of 2**order frames, all of them within the memory.
+    seen
+        Whether the trace has an event of it.
+    """
+    frames, numbers = state.frames, state.numbers
+    pages, tagged = 1 << order, 0
+    for page_frame in range(frame, frame + pages):
+        tagged += 1 if frames[page_frame] == _TAGGED else 0
     if tagged == pages:
-        row = put(rows, row, FREE, 0, 0, order, frame, 0, numbers)
+        put(state, FREE, 0, 0, order, frame, 0)
     for page_frame in range(frame, frame + pages):
         if frames[page_frame] == _TAGGED:
             if tagged < pages:
-                row = put(rows, row, FREE, 0, 0, 0, page_frame, 0, numbers)
-            _untag(page_frame, frames, groups, numbers)
+                put(state, FREE, 0, 0, 0, page_frame, 0)
+            _untag(state, page_frame)
         if seen and frames[page_frame] == _UNSEEN:
             numbers[UNKNOWN_FREED] += 1
         frames[page_frame] = _FREED
     numbers[FREED_TAGGED if seen else MISSED_FREES] += tagged
-    return row
 
 
 @kernel
 def frame_of(pointer: int, first_frame: int, numbers: NDArray[np.int64]) -> int:
-    """Return the frame of a ``struct page``; `numbers` must have the start of their array."""
+    """Return the frame that a ``struct page`` stands for, counted from the memory's first.
+
+    Parameters
+    ----------
+    pointer
+        The address of the ``struct page``.
+    first_frame
+        The number of the memory's first frame.
+    numbers
+        Its element VMEMMAP is the address of the array of these structures, which must be known.
+    """
     return wide((pointer - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES) - first_frame
 
 
@@ -179,17 +188,28 @@ def frame_of(pointer: int, first_frame: int, numbers: NDArray[np.int64]) -> int:
 def flags_of(
     frame: int, order: int, gfp: int, pointer: int, first_frame: int, numbers: NDArray[np.int64]
 ) -> int:
-    """Return the flags of an allocation.
+    """Return the flags of an allocation: TAGGED, ATOMIC and MOVABLE of `core.events`.
 
-    `pointer` is the ``struct page`` of the page that was cleared just before together with its
-    tags, or 0 if there is none.
+    Parameters
+    ----------
+    frame, order
+        The first of 2**order frames, counted from the memory's first.
+    gfp
+        Its GFP flags, as bits of `core.workload.ftrace.words`.
+    pointer
+        The address of the ``struct page`` of the page that was cleared just before together with
+        its tags, or 0 if there is none.
+    first_frame
+        The number of the memory's first frame.
+    numbers
+        Its element VMEMMAP is set if this allocation tells it.
     """
     flags = 0
     if pointer != 0:
         if numbers[VMEMMAP] == 0 and order == 0 and gfp & GFP_TAGGED:
             numbers[VMEMMAP] = pointer - (frame + first_frame) * STRUCT_PAGE_BYTES
         if numbers[VMEMMAP] != 0:
-            cleared = (pointer - numbers[VMEMMAP]) // STRUCT_PAGE_BYTES - first_frame
+            cleared = frame_of(pointer, first_frame, numbers)
             if frame <= cleared < frame + (1 << order):
                 flags |= TAGGED
     if gfp & GFP_TAGGED:
@@ -202,40 +222,23 @@ def flags_of(
 
 
 @kernel
-def map_tagged(
-    first: int,
-    pages: int,
-    rows: NDArray[np.int64],
-    row: int,
-    frames: NDArray[np.uint8],
-    groups: NDArray[np.int32],
-    numbers: NDArray[np.int64],
-) -> int:
-    """Tag frames that a program maps as tagged, unless they are already."""
+def map_tagged(state: FrameState, first: int, pages: int) -> None:
+    """Tag `pages` frames from `first` on, which a program maps as tagged; some may be already."""
     for frame in range(first, first + pages):
-        if frame < 0 or frame >= frames.size:
-            numbers[OUTSIDE] += 1
-        elif frames[frame] != _TAGGED:
-            row = put(rows, row, ALLOC, 0, 0, 0, frame, TAGGED, numbers)
-            _tag(frame, frames, groups, numbers)
-    return row
+        if frame < 0 or frame >= state.frames.size:
+            state.numbers[OUTSIDE] += 1
+        elif state.frames[frame] != _TAGGED:
+            put(state, ALLOC, 0, 0, 0, frame, TAGGED)
+            _tag(state, frame)
 
 
 @kernel
-def copy_tags(
-    source: int,
-    frame: int,
-    rows: NDArray[np.int64],
-    row: int,
-    frames: NDArray[np.uint8],
-    groups: NDArray[np.int32],
-    numbers: NDArray[np.int64],
-) -> int:
-    """Note that a page is copied to a frame together with its tags."""
+def copy_tags(state: FrameState, source: int, frame: int) -> None:
+    """Take in that the page in the frame `source` is copied to `frame` together with its tags."""
+    frames, numbers = state.frames, state.numbers
     if min(source, frame) < 0 or max(source, frame) >= frames.size:
         numbers[OUTSIDE] += 1
     elif frames[source] == _TAGGED and frames[frame] != _TAGGED:
-        row = put(rows, row, ALLOC, 0, 0, 0, frame, TAGGED | MOVABLE, numbers)
+        put(state, ALLOC, 0, 0, 0, frame, TAGGED | MOVABLE)
         numbers[MOVED_TAGGED] += 1
-        _tag(frame, frames, groups, numbers)
-    return row
+        _tag(state, frame)

@@ -27,6 +27,7 @@ from core.events import INVALIDATE, RESTORE, STORE, WORKINGSET
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 from core.workload.ftrace.frames import (
+    CHUNK_ROWS,
     CLOCK_STEPS,
     COLUMNS,
     EQUAL_SAMPLES,
@@ -56,6 +57,7 @@ from core.workload.ftrace.frames import (
     TRUNCATED_FOLIOS,
     UNMATCHED_REFAULTS,
     VMEMMAP,
+    FrameState,
     allocate,
     copy_tags,
     flags_of,
@@ -130,14 +132,14 @@ class KernelState:
         parts += int(np.clip(synced, 0, _MOST_SYNCED_PAGES).sum())
         rows = np.zeros((2 * records.kind.size + 2 * parts, COLUMNS), dtype=np.int64)
         known = np.empty((records.kind.size, 2), dtype=np.int64)
-        before = int(self.numbers[ROWS])
+        state = FrameState(rows, self._frames, self._groups, self.numbers)
         learnt = _advance(
             *records,
-            *(self.first_frame, self.page_shift, self.numbers, self._frames, self._groups),
+            *(self.first_frame, self.page_shift, state),
             *(self._inode_of, self._pages, self._reclaims, self._added, self._cleared),
-            *(rows, known),
+            known,
         )
-        return rows[: int(self.numbers[ROWS]) - before], known[:learnt]
+        return rows[: int(self.numbers[CHUNK_ROWS])], known[:learnt]
 
 
 @kernel
@@ -163,41 +165,42 @@ def _note_time(time_ns: int, line: int, numbers: NDArray[np.int64]) -> None:
 
 @entry
 def _change_cache(
+    state: FrameState,
     kind: int,
     pid: int,
     reclaim: bool,
     page: int,
     order: int,
-    rows: NDArray[np.int64],
-    row: int,
-    first_row: int,
-    numbers: NDArray[np.int64],
     pages_of: Any,
     added: Any,
-) -> int:
-    """Note that a folio enters or leaves the page cache; return the next row.
+) -> None:
+    """Take in that a folio enters or leaves the page cache.
 
     `pages_of` holds two numbers for a page: in bit 0 whether it refaulted since its last store, and
     above it 1 + the row of that store.
     """
+    numbers = state.numbers
     inode, index, end = page >> 32, page & 0xFFFF_FFFF, page + (1 << order)
     if kind == ADD:
         numbers[INSERTIONS] += 1
         numbers[INSERTED_PAGES] += 1 << order
         added[pid] = page << 4 | order
-        return put(rows, row, RESTORE, inode, index, order, 0, 0, numbers)
+        put(state, RESTORE, inode, index, order, 0, 0)
+        return
     if not reclaim:
         numbers[TRUNCATED_FOLIOS] += 1
         for folio_page in range(page, end):
             if folio_page in pages_of:
                 del pages_of[folio_page]
-        return put(rows, row, INVALIDATE, inode, index, order, 0, 0, numbers)
+        put(state, INVALIDATE, inode, index, order, 0, 0)
+        return
     numbers[RECLAIMED_FOLIOS] += 1
     numbers[RECLAIMED_PAGES] += 1 << order
     flags = WORKINGSET if page in pages_of and pages_of[page] & 1 else 0
+    row = wide(numbers[ROWS]) + wide(numbers[CHUNK_ROWS])
     for folio_page in range(page, end):
-        pages_of[folio_page] = wide((first_row + row + 1) << 1)
-    return put(rows, row, STORE, inode, index, order, 0, flags, numbers)
+        pages_of[folio_page] = wide((row + 1) << 1)
+    put(state, STORE, inode, index, order, 0, flags)
 
 
 @entry
@@ -227,18 +230,17 @@ def _advance(
     fields: NDArray[np.int64],
     first_frame: int,
     page_shift: int,
-    numbers: NDArray[np.int64],
-    frames: NDArray[np.uint8],
-    groups: NDArray[np.int32],
+    state: FrameState,
     inode_of: Any,
     pages_of: Any,
     reclaims: Any,
     added: Any,
     cleared: Any,
-    rows: NDArray[np.int64],
     known: NDArray[np.int64],
 ) -> int:
-    row, learnt, first_row = wide(0), wide(0), wide(numbers[ROWS])
+    numbers, learnt = state.numbers, wide(0)
+    numbers[ROWS] += numbers[CHUNK_ROWS]
+    numbers[CHUNK_ROWS] = 0
     for record in range(kinds.size):
         kind, pid = wide(kinds[record]), wide(pids[record])
         field = fields[record]
@@ -257,9 +259,7 @@ def _advance(
                 inode_of[file] = wide(len(inode_of))
             page = wide(inode_of[file]) << 32 | index
             reclaim = bool(kswapd[record]) or (pid in reclaims and reclaims[pid] > 0)
-            row = _change_cache(
-                kind, pid, reclaim, page, order, rows, row, first_row, numbers, pages_of, added
-            )
+            _change_cache(state, kind, pid, reclaim, page, order, pages_of, added)
         elif kind == REFAULT:
             numbers[REFAULT_EVENTS] += 1
             page = wide(-1)
@@ -280,10 +280,10 @@ def _advance(
             end = wide(field[FRAME]) + (1 << order)
             numbers[LOW_FRAME] = min(numbers[LOW_FRAME], wide(field[FRAME]))
             numbers[HIGH_FRAME] = max(numbers[HIGH_FRAME], end)
-            if frame < 0 or frame > frames.size - (1 << order):
+            if frame < 0 or frame > state.frames.size - (1 << order):
                 numbers[OUTSIDE] += 1
             elif kind == PAGE_FREE:
-                row = free(frame, order, True, rows, row, frames, groups, numbers)
+                free(state, frame, order, True)
             else:
                 pointer = wide(0)
                 if pid in cleared:
@@ -291,20 +291,19 @@ def _advance(
                     cleared[pid] = wide(0)
                 gfp = max(0, wide(field[FLAGS]))
                 flags = flags_of(frame, order, gfp, pointer, first_frame, numbers)
-                row = allocate(frame, order, flags, rows, row, frames, groups, numbers)
+                allocate(state, frame, order, flags)
         elif kind == SYNC_TAGS:
             first = ((wide(field[PTE]) & 0xFFFF_FFFF_FFFF) >> page_shift) - first_frame
             pages = min(_MOST_SYNCED_PAGES, max(1, wide(field[PTES])))
-            row = map_tagged(first, pages, rows, row, frames, groups, numbers)
+            map_tagged(state, first, pages)
         elif kind == COPY_PAGE and numbers[VMEMMAP] == 0:
             numbers[NO_BASE] += 1
         elif kind == COPY_PAGE:
             source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
             frame = frame_of(wide(field[POINTER]), first_frame, numbers)
-            row = copy_tags(source, frame, rows, row, frames, groups, numbers)
+            copy_tags(state, source, frame)
         elif kind == MARK and field[SAMPLED_PAGES] != ABSENT and field[SAMPLED_GROUPS] != ABSENT:
             numbers[SAMPLES] += 1
             if field[SAMPLED_PAGES] == numbers[TAGGED_NOW]:
                 numbers[EQUAL_SAMPLES] += field[SAMPLED_GROUPS] == numbers[GROUPS_NOW]
-    numbers[ROWS] += row
     return learnt

@@ -27,7 +27,14 @@ def zipf_ranks(
 def scattered(rank: NDArray[np.int64], items: int, salt: int) -> NDArray[np.int64]:
     """Return the item of each rank: a fixed permutation, which puts popular items far apart.
 
-    Another `salt` gives another permutation.
+    Parameters
+    ----------
+    rank
+        From 0, the most popular, to ``items - 1``.
+    items
+        How many there are.
+    salt
+        Another one gives another permutation.
     """
     step = _coprime(items, 0x9E3779B1 + 2 * salt)
     return (rank * step + salt) % items

@@ -24,9 +24,17 @@ Random = np.random.Generator
 class RunAccesses(NamedTuple):
     """Accesses to runs of pages, and allocations and frees of other memory.  # each [access]
 
-    `page` is the first page of a run, and `pages` its length. A take or give is of `pages` =
-    2**order pages, which `handle` names. `moment` says when in its step an access comes: 0 is the
-    step's beginning, and 1 its end.
+    Parameters
+    ----------
+    moment
+        When in its step an access comes: 0 is the step's beginning, and 1 its end.
+    op, inode, flags
+        As in an access trace.
+    page, pages
+        The first page of a run, and its length. A take or give has no first page, and its pages
+        are a power of two.
+    handle
+        What names the memory of a take or give.
     """
 
     moment: NDArray[np.float64]
@@ -47,7 +55,13 @@ def run_accesses(
     flags: ArrayLike = 0,
     handle: ArrayLike = 0,
 ) -> RunAccesses:
-    """Return the accesses that have these columns, which are broadcast together."""
+    """Return the accesses that have these columns, which are broadcast together.
+
+    Parameters
+    ----------
+    moment, op, inode, page, pages, flags, handle
+        The fields of `RunAccesses`: an array [access], or a number for all of them.
+    """
     arrays = np.broadcast_arrays(moment, op, inode, page, pages, flags, handle)
     kinds = (np.float64, np.uint8, np.int64, np.int64, np.int64, np.uint8, np.int64)
     pairs: Any = zip(arrays, kinds, strict=True)
@@ -86,7 +100,17 @@ def accesses_of_steps(
 def rows_of(batches: Iterable[RunAccesses], begin_ns: int, span_ns: int) -> dict[str, NDArray[Any]]:
     """Return the columns of an access trace with the accesses of one step, in the order of time.
 
-    The step begins at `begin_ns` and takes `span_ns`.
+    Parameters
+    ----------
+    batches
+        The accesses of the step, in any order.
+    begin_ns, span_ns
+        When the step begins, and how long it takes.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Columns [row] by name. A run of pages becomes as few aligned rows as there can be.
     """
     together: Any = [np.concatenate(column) for column in zip(*batches, strict=True)]
     order = np.argsort(together[0], kind="stable")
