@@ -17,7 +17,8 @@ from time import perf_counter
 import numpy as np
 
 from core.backend import replay_bytes, replay_timeline
-from core.events import RESTORE, Events, read_events
+from core.event_files import read_events
+from core.events import RESTORE, Events
 from core.eviction import EVICTIONS
 from core.machine import Machine
 from core.policy import Policy, pack

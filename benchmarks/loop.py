@@ -15,7 +15,8 @@ from pathlib import Path
 from time import perf_counter
 
 from core.evaluator import Evaluator
-from core.events import make_events, read_events, write_events
+from core.event_files import read_events, write_events
+from core.events import make_events
 from sweep.engine.candidates import candidate
 from sweep.engine.executor import InProcess
 from sweep.engine.generations import run_study

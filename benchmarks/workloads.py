@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.events import ALLOC, TAGGED, Events, read_events
+from core.event_files import read_events
+from core.events import ALLOC, TAGGED, Events
 from core.frontend.run import FrontEnd, run_frontend
 from core.workload.survey import survey_events
 from core.workload.synthetic import GENERATORS, parameters_of, synthesise

@@ -34,7 +34,7 @@ CASES = {
 #: where they were in the version of the worktree.
 PROBE = """
 import sys, time
-from core.events import read_events
+from core.event_files import read_events
 from core.machine import Machine
 from core.policy import Policy, pack
 try:

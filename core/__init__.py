@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from core.backend import replay
     from core.costs import COST_PRESETS, Costs
     from core.errors import InputError
-    from core.events import read_events
+    from core.event_files import read_events
     from core.machine import Machine
     from core.outcomes import measure
     from core.policy import PRESETS, Policy
@@ -40,7 +40,7 @@ _HOMES = {
     "Machine": "core.machine",
     "Policy": "core.policy",
     "measure": "core.outcomes",
-    "read_events": "core.events",
+    "read_events": "core.event_files",
     "replay": "core.backend",
 }
 

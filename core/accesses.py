@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
+from core.event_files import write_table
 from core.events import EventsError
 from core.machine import MAX_ORDER
 
@@ -137,10 +137,7 @@ def write_accesses(path: str | os.PathLike[str], accesses: Accesses) -> None:
     metadata = {"version": METADATA_VERSION, **about}
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.table([pa.array(column) for column in accesses.columns.values()], schema=schema)
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    parquet.write_table(table, partial, compression="zstd")
-    partial.replace(target)
+    write_table(path, table)
 
 
 def read_page_size(path: str | os.PathLike[str]) -> tuple[int, int]:

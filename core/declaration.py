@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from core.registry import Registry
 
 #: The most that a share may be which has to stay below 1.
@@ -99,8 +101,10 @@ class Declaration:
             return self.words(value)
         assert self.bounds is not None
         least, most = self.bounds
-        if not self.is_whole:
-            value = float(value)
+        kinds = (int, np.integer) if self.is_whole else (int, float, np.integer, np.floating)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise ValueError(f"{name} {value!r} is no {'whole ' * self.is_whole}number")
+        value = int(value) if self.is_whole else float(value)
         if not least <= value <= most:
             raise ValueError(f"{name} {value} is not between {least} and {most}")
         return value

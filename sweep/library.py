@@ -115,8 +115,15 @@ def connect(db: str | os.PathLike[str] = "results.duckdb") -> duckdb.DuckDBPyCon
 
 
 def _source_of(study: StudyLike) -> Source:
+    if isinstance(study, Study):
+        raise TypeError("what load returns has no file: give run what load was given")
     if isinstance(study, dict):
-        return parse_source(Path("study"), json.dumps(study, indent=2, default=str))
+        return parse_source(Path("study"), json.dumps(study, indent=2, default=_plain))
     if isinstance(study, str) and "\n" in study:
         return parse_source(Path("study"), study)
     return read_source(Path(study))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON, which is YAML, has: of a NumPy number the one of Python."""
+    return value.item() if hasattr(value, "item") else str(value)

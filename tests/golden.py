@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from core.backend import replay
-from core.events import read_events
+from core.event_files import read_events
 from core.eviction import EVICTIONS
 from core.machine import Machine
 from core.outcomes import measure

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
+import sweep
 from core.errors import InputError
 from core.eviction import EVICTIONS
 from sweep import run
@@ -95,3 +97,19 @@ def test_what_no_executor_can_have_is_refused() -> None:
         run({}, executor="in-process", workers=2)
     with pytest.raises(ValueError, match="workers 0 is less than 1"):
         run({}, workers=0)
+
+
+def test_a_study_of_numpy_numbers_is_read_and_a_loaded_one_is_no_study_to_run(
+    tmp_path: Path,
+) -> None:
+    study = {
+        "study": "numbers",
+        "workload": {"synthetic": "zipf", "asks": np.int64(1000)},
+        "parameters": {"folio_order": {"type": "int", "low": np.int32(0), "high": 1}},
+        "objectives": [{"metric": "restored", "direction": "maximize"}],
+        "sampler": {"name": "grid", "seed": np.uint8(3)},
+    }
+    loaded = sweep.load(study)
+    assert loaded.workload[0].asks == 1000
+    with pytest.raises(TypeError, match="give run what load was given"):
+        sweep.run(loaded, tmp_path / "x.duckdb")  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from core.events import make_events, read_events, write_events
+from core.event_files import read_events, write_events
+from core.events import make_events
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "CONTRIBUTING.md"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from core.accesses import METADATA_KEY, read_accesses, write_accesses
-from core.events import write_events
+from core.event_files import write_events
 from core.workload import formats
 from core.workload.requests.collector import ImportedRequests
 from core.workload.requests.csv_text import TIME_DIGITS, parse_columns

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.declaration import Declaration
-from core.events import read_events, write_events
+from core.event_files import read_events, write_events
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.formats import Format
 from core.workload.ftrace.capture import Imported

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from core.accesses import Accesses, read_accesses
 from core.evaluator import Workloads
+from core.event_files import read_events
 from core.events import (
     ALLOC,
     TAGGED,
@@ -22,7 +23,6 @@ from core.events import (
     check_events,
     digest_events,
     has_anonymous,
-    read_events,
 )
 from core.jit import CORE_DIGEST
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.accesses import read_page_size
-from core.events import EventsError, read_machine
+from core.event_files import read_machine
+from core.events import EventsError
 from core.frontend.run import SETTINGS, TWO_SWAPS
 from core.machine import Machine
 from core.workload.synthetic import PARAMETERS

@@ -10,7 +10,7 @@ import small_study
 
 from core.costs import Costs
 from core.evaluator import Candidate, Workloads
-from core.events import read_events
+from core.event_files import read_events
 from core.policy import Policy
 from sweep.engine.executor import Executor, InProcess, Result
 from sweep.engine.inputs import load_inputs

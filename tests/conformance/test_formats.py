@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from core.accesses import Accesses, check_accesses, read_accesses, write_accesses
 from core.errors import InputError
-from core.events import Events, check_events, read_events, write_events
+from core.event_files import read_events, write_events
+from core.events import Events, check_events
 from core.workload.formats import FORMATS, Beginning, Format, detect
 from core.workload.requests.requests import accesses_of
 from core.workload.text import TraceError

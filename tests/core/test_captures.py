@@ -8,7 +8,7 @@ import pytest
 from streams import compiled, tallies_of
 
 from core.backend import replay
-from core.events import read_events
+from core.event_files import read_events
 from core.machine import Machine
 from core.outcomes import measure
 from core.policy import Policy

@@ -5,6 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
+from core import Policy
+
 HEAVY = ("numba", "pyarrow", "pydantic", "optuna", "ray", "duckdb")
 
 IMPORT_ALL = """
@@ -47,3 +52,18 @@ def test_public_names_are_what_they_say_once_every_module_is_imported() -> None:
 def test_the_door_opens_without_anything_heavy() -> None:
     loaded = f"[name for name in {HEAVY} if name in sys.modules]"
     assert run_fresh(f"import sys, core, sweep; print({loaded})") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("folio_order", 1.5), ("folio_order", "1"), ("headroom", True), ("seed", None), ("drop", 3)],
+)
+def test_a_policy_refuses_what_is_no_value_of_a_field(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r"no (whole )?number|not a valid"):
+        Policy(**{field: value})  # type: ignore[arg-type]
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    assert Policy(folio_order=np.int64(3), headroom=np.float32(0.5)) == Policy(
+        folio_order=3, headroom=0.5
+    )

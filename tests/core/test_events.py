@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import as_events, machines, streams
 
-from core.events import SCHEMA, EventsError, digest_events, make_events, read_events, write_events
+from core.event_files import read_events, write_events
+from core.events import SCHEMA, EventsError, digest_events, make_events
 from core.machine import Machine
 from core.timeline.prepare import prepare
 

@@ -38,9 +38,7 @@ from core.events import (
     digest_events,
     without_anonymous,
 )
-from core.events import (
-    ANONYMOUS as SWAP,
-)
+from core.events import ANONYMOUS as SWAP
 from core.frontend.allocator import (
     KINDS,
     NONE,

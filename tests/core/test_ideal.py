@@ -13,13 +13,7 @@ from streams import (
 
 from core.backend import replay
 from core.costs import Costs
-from core.events import (
-    ALLOC,
-    FREE,
-    RESTORE,
-    STORE,
-    TAGGED,
-)
+from core.events import ALLOC, FREE, RESTORE, STORE, TAGGED
 from core.machine import Machine
 from core.outcomes import measure
 from core.policy import (

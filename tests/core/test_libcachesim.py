@@ -9,7 +9,8 @@ import pytest
 from streams import compiled
 
 from core.backend import replay
-from core.events import RESTORE, STORE, Events, make_events, read_events
+from core.event_files import read_events
+from core.events import RESTORE, STORE, Events, make_events
 from core.lane import MISSED
 from core.machine import Machine
 from core.policy import Policy

@@ -22,14 +22,8 @@ from streams import (
 
 from core.backend import replay
 from core.costs import Costs
-from core.events import (
-    ALLOC,
-    FREE,
-    STORE,
-    TAGGED,
-    Events,
-    read_events,
-)
+from core.event_files import read_events
+from core.events import ALLOC, FREE, STORE, TAGGED, Events
 from core.machine import Machine
 from core.policy import (
     Guests,

@@ -18,10 +18,7 @@ from streams import (
 
 from core.backend import replay
 from core.costs import Costs
-from core.events import (
-    RESTORE,
-    STORE,
-)
+from core.events import RESTORE, STORE
 from core.lane import TALLIES
 from core.machine import Machine
 from core.policy import (

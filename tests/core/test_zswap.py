@@ -20,13 +20,7 @@ from streams import (
 
 from core.backend import replay, replay_timeline, view_of
 from core.costs import Costs
-from core.events import (
-    ANONYMOUS,
-    INVALIDATE_INODE,
-    RESTORE,
-    STORE,
-    without_anonymous,
-)
+from core.events import ANONYMOUS, INVALIDATE_INODE, RESTORE, STORE, without_anonymous
 from core.machine import Machine
 from core.policy import (
     Admission,

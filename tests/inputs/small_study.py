@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from core.evaluator import Candidate
-from core.events import make_events, read_events, write_events
+from core.event_files import read_events, write_events
+from core.events import make_events
 from sweep.engine.executor import Executor, InProcess, Result
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs

@@ -9,7 +9,8 @@ import pytest
 from small_study import write_trace
 
 from core.accesses import Accesses, write_accesses
-from core.events import STORE, make_events, read_events, write_events
+from core.event_files import read_events, write_events
+from core.events import STORE, make_events
 from core.workload.synthetic import parameters_of, synthesise
 from sweep.engine.inputs import load_inputs
 from sweep.engine.inputs import make_events as make_tables

@@ -10,7 +10,8 @@ import pytest
 
 import sweep
 from core import InputError
-from core.events import make_events, read_events, write_events
+from core.event_files import read_events, write_events
+from core.events import make_events
 from core.policy import Metadata
 from core.system import SYSTEMS
 from core.system.carveout import CARVEOUT

@@ -11,7 +11,7 @@ import request_files as files
 from commands import CommandInThisProcess, say
 
 from core.accesses import read_accesses
-from core.events import read_events
+from core.event_files import read_events
 from core.workload import formats
 from core.workload.synthetic import parameters_of, synthesise
 

@@ -1,0 +1,140 @@
+"""Files of mm events: Parquet with the columns of `core.events.SCHEMA`, and their metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from core.events import SCHEMA, Events, EventsError, check_events, make_events
+
+METADATA_KEY = b"mm_events"
+METADATA_VERSION = 1
+
+
+def read_events(
+    path: str | os.PathLike[str], data_pages: int | None = None, check: bool = True
+) -> Events:
+    """Return the event table in a Parquet file, checked for a machine of `data_pages`.
+
+    Parameters
+    ----------
+    path
+        A Parquet file with the columns of `SCHEMA` and the metadata key ``mm_events``.
+    data_pages
+        Pages of memory that all frames must lie in; by default what the file's metadata says.
+    check
+        Whether bad rows are refused. Only `core.workload.repair` reads a table without this check.
+
+    Raises
+    ------
+    EventsError
+        Naming the file, and the row and column where there is one.
+    """
+    name = os.fspath(path)
+    try:
+        with parquet.ParquetFile(name) as file:
+            schema = file.schema_arrow
+            page_size, pages, source = _metadata(name, schema.metadata)
+            _check_schema(name, schema)
+            table = file.read(columns=SCHEMA.names, use_threads=False)
+    except FileNotFoundError:
+        raise EventsError("no such file", file=name) from None
+    except _UNREADABLE as error:
+        raise _unreadable(name, error) from None
+    columns = {}
+    for column in SCHEMA.names:
+        values = table.column(column)
+        if values.null_count:
+            row = next(i for i, value in enumerate(values.is_null()) if value.as_py())
+            raise EventsError(f"row {row}, column {column}: no value", file=name)
+        columns[column] = values.to_numpy()
+    about = {"page_size": page_size, "data_pages": pages}
+    events = make_events(columns, **about, source=source, name=name, check=check)
+    if data_pages is not None and data_pages < pages:
+        check_events(events, data_pages, name)
+    return events
+
+
+def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return (page_size, data_pages) of the machine that a Parquet file was captured on.
+
+    Raises
+    ------
+    EventsError
+        When the file is missing or is no mm event table.
+    """
+    name = os.fspath(path)
+    try:
+        schema = parquet.read_schema(name)
+    except FileNotFoundError:
+        raise EventsError("no such file", file=name) from None
+    except _UNREADABLE as error:
+        raise _unreadable(name, error) from None
+    return _metadata(name, schema.metadata)[:2]
+
+
+# A damaged file may even have names of columns that are not UTF-8.
+_UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, OverflowError)
+
+
+def _unreadable(name: str, error: Exception) -> EventsError:
+    if os.path.isdir(name):
+        return EventsError("a folder, not a Parquet file", file=name)
+    reason = str(error).splitlines()[0].rstrip(".")
+    return EventsError(f"truncated, corrupt, or not a Parquet file ({reason})", file=name)
+
+
+def _check_schema(name: str, schema: pa.Schema) -> None:
+    for field in SCHEMA:
+        places = schema.get_all_field_indices(field.name)
+        if not places:
+            raise EventsError(f"column {field.name}: missing", file=name)
+        if len(places) > 1:
+            raise EventsError(f"column {field.name}: there are {len(places)} of it", file=name)
+        if schema.field(places[0]).type != field.type:
+            kind = schema.field(places[0]).type
+            raise EventsError(f"column {field.name}: of type {kind}, not {field.type}", file=name)
+
+
+def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> tuple[int, int, str]:
+    text = (metadata or {}).get(METADATA_KEY)
+    if text is None:
+        raise EventsError("no metadata mm_events: not an mm event table", file=name)
+    try:
+        values = json.loads(text)
+        version = values["version"]
+        page_size, data_pages = values["page_size"], values["data_pages"]
+        source = str(values.get("source", ""))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EventsError(f"metadata mm_events cannot be read ({error!r})", file=name) from None
+    if version != METADATA_VERSION:
+        raise EventsError(f"metadata mm_events of version {version}, not 1", file=name)
+    for key, value in (("page_size", page_size), ("data_pages", data_pages)):
+        if type(value) is not int or value < 1:
+            raise EventsError(f"metadata mm_events: {key} is {value!r}", file=name)
+    return page_size, data_pages, source
+
+
+def write_events(path: str | os.PathLike[str], events: Events) -> None:
+    """Write a table as Parquet; the file appears whole or not at all."""
+    metadata = {
+        "version": METADATA_VERSION,
+        "page_size": events.page_size,
+        "data_pages": events.data_pages,
+        "source": events.source,
+    }
+    schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+    table = pa.table([pa.array(column) for column in events.columns.values()], schema=schema)
+    write_table(path, table)
+
+
+def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
+    """Write a table as Parquet; the file appears whole or not at all."""
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    parquet.write_table(table, partial, compression="zstd")
+    partial.replace(target)
