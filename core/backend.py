@@ -10,7 +10,7 @@ from core.events import SCHEMA, Events, make_events
 from core.lane import REGISTERS, SERIES_POINTS, TALLIES, state_bytes
 from core.machine import Machine
 from core.policy import Policies, Policy, as_read, pack
-from core.replayed import Outcomes, Replayed, together
+from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
 from core.system.contract import Larger, ReplayLoop
 from core.system.ideal import restored_by_ideal
@@ -55,7 +55,7 @@ def replay(events: Events, machine: Machine, policies: Policy | Sequence[Policy]
         part = replay_timeline(timeline, machine, pack([lanes[lane] for lane in mine]))
         for number, group in enumerate(part.groups):
             parts.append((mine[part.group_of == number], group))
-    return together(parts, len(lanes))
+    return outcomes_of_groups(parts, len(lanes))
 
 
 def replay_timeline(
@@ -99,7 +99,7 @@ def replay_timeline(
             raise ValueError(f"{word} leaves anonymous pages out, and this timeline has them")
         seen, counted = system.replay(timeline, lanes, larger)
         parts.append((mine, Replayed(word, lanes, counted, ideal, seen, machine)))
-    return together(parts, policies.size)
+    return outcomes_of_groups(parts, policies.size)
 
 
 def replay_bytes(timeline: Timeline, lanes: int) -> int:

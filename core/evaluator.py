@@ -18,7 +18,7 @@ from core.events import Events
 from core.frontend.run import Fronted
 from core.machine import Machine
 from core.policy import Policies, Policy, as_read, pack
-from core.replayed import Outcomes, Replayed, together
+from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
 from core.system.contract import Larger
 from core.system.ideal import ideal_beside, larger_view, restored_by_ideal
@@ -174,7 +174,7 @@ class Evaluator:
         assert count is not None, f"{word} has a view of tag storage as memory, and counts none"
         counted = count(timeline, larger, fronted, lanes)
         run = Replayed(word, lanes, counted, ideal_restored, timeline, machine)
-        return together([(np.arange(policies.size), run)], policies.size)
+        return outcomes_of_groups([(np.arange(policies.size), run)], policies.size)
 
     def _larger_memory(
         self, workload: int, ground: Ground, view: View

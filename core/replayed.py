@@ -75,7 +75,7 @@ class Outcomes(NamedTuple):
         return group.of(self.place_of[[lane]])
 
 
-def together(parts: Sequence[tuple[NDArray[np.int64], Replayed]], lanes: int) -> Outcomes:
+def outcomes_of_groups(parts: Sequence[tuple[NDArray[np.int64], Replayed]], lanes: int) -> Outcomes:
     """Return the outcomes of `lanes` lanes from (lanes of the batch, what they counted)."""
     group_of, place_of = np.zeros(lanes, dtype=np.int64), np.zeros(lanes, dtype=np.int64)
     for number, (mine, _) in enumerate(parts):

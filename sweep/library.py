@@ -15,8 +15,9 @@ from sweep.study.read import validate_source
 from sweep.study.yaml_source import Source, parse_source, read_source
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
+
+    from sweep.results.reading import Connection
 
 #: A study: its file, its YAML as text of several lines, or its content as a mapping.
 StudyLike = str | os.PathLike[str] | dict[str, Any]
@@ -101,7 +102,7 @@ def run(
         return read_table(connection, _TRIALS_SQL, [checked.study])
 
 
-def connect(db: str | os.PathLike[str] = "results.duckdb") -> duckdb.DuckDBPyConnection:
+def connect(db: str | os.PathLike[str] = "results.duckdb") -> Connection:
     """Return a connection to a copy of a results database as it is now.
 
     A copy, since a client that holds the database itself keeps runs from writing to it.

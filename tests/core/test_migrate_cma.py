@@ -24,7 +24,7 @@ from core.machine import Machine
 from core.outcomes import measure
 from core.policy import Policy, pack
 from core.random_bits import bits_of
-from core.replayed import Replayed, series_of, together
+from core.replayed import Replayed, outcomes_of_groups, series_of
 from core.system import SYSTEMS
 from core.system.larger_memory import compare
 from core.timeline.prepare import prepare
@@ -116,7 +116,7 @@ def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: A
     run_of_both = Replayed("migrate_cma", policies, counted, 100, timeline, MACHINE)
     prices = {"migrate_base_ns": 0, "migrate_page_ns": 1000}
     tables = [Costs(migrate_base_ns=0, migrate_page_ns=0), Costs(**prices)]
-    columns = measure(together([(np.arange(2), run_of_both)], 2), tables)
+    columns = measure(outcomes_of_groups([(np.arange(2), run_of_both)], 2), tables)
     cheap, dear = columns["time_saved_ns"].tolist()
     assert cheap - dear == 1000 * fronted.counts["migrated_pages"]
     assert columns["migrations"].tolist() == [fronted.counts["migrated_pages"]] * 2

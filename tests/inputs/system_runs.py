@@ -15,7 +15,7 @@ from core.events import Events
 from core.frontend.run import FrontEnd, run_frontend
 from core.machine import Machine
 from core.policy import Policy, as_read, pack
-from core.replayed import Outcomes, Replayed, together
+from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
 from core.system.ideal import restored_by_ideal
 from core.system.larger_memory import compare
@@ -50,7 +50,7 @@ def run(case: Case, policies: Sequence[Policy]) -> Outcomes:
         parts.append(
             (np.array([lane]), Replayed(word, lanes, counted, ideal, timeline, ROWS_MACHINE))
         )
-    return together(parts, len(policies))
+    return outcomes_of_groups(parts, len(policies))
 
 
 @cache
