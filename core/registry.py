@@ -78,7 +78,8 @@ class Registry(Generic[Thing]):
             its file says.
         """
         if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+            # Last, so that a file beside a study hides nothing that is installed.
+            sys.path.append(str(folder))
         try:
             self._loaded[word] = self._import(word)
         except (Exception, SystemExit) as error:
