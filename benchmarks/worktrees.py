@@ -34,7 +34,8 @@ CASES = {
 #: where they were in the version of the worktree.
 PROBE = """
 import sys, time
-from core.event_files import read_events
+# An editable installation would give modules of its own where the worktree has none.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
 from core.machine import Machine
 from core.policy import Policy, pack
 try:
@@ -43,6 +44,10 @@ try:
 except ImportError:
     from core.replay import replay_timeline
     from core.view import prepare_view, view_of
+try:
+    from core.event_files import read_events
+except ImportError:
+    from core.events import read_events
 events = read_events(sys.argv[1])
 machine = Machine(events.page_size, events.data_pages)
 kept = {}
