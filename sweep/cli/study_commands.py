@@ -15,9 +15,8 @@ from sweep.cli.terminal import (
     print_table,
 )
 from sweep.engine.generations import number_of_trials
-from sweep.engine.inputs import load_inputs, make_events
 from sweep.engine.search import check_sampler
-from sweep.engine.study_run import Where, run_to_database
+from sweep.engine.study_run import Where, ready_inputs, run_to_database
 from sweep.results import StoreError, answer_query, open_for_reading, read_rows
 from sweep.results.questions import (
     baselines_sql,
@@ -90,10 +89,7 @@ def validate_command(path: Path, as_json: bool) -> None:
     """
     study, source = load_study(path)
     check_sampler(study)
-    inputs = load_inputs(study, source)
-    for warning in inputs.warnings:
-        note(f"warning: {warning}")
-    make_events(study, source, inputs)
+    inputs = ready_inputs(study, source, note)
     workloads = [
         {"workload": name, "replicate": replicate, "data_pages": pages}
         | ({"events": int(source.op.size)} if isinstance(source, Events) else _made(study, source))

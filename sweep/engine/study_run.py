@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from core.jit import CORE_DIGEST
 from sweep.engine.executor import Executor, InProcess
 from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
@@ -36,6 +37,23 @@ class Where(NamedTuple):
     executor: str = "ray"
     address: str | None = None
     workers: int | None = None
+
+
+def ready_inputs(
+    study: Study, source: Source, note: Callable[[str], None], code_digest: str = CORE_DIGEST
+) -> Inputs:
+    """Return what a study replays, with the tables made that every trial reads; warnings are noted.
+
+    Raises
+    ------
+    SourceError
+        When a workload cannot be replayed as the study says.
+    """
+    inputs = load_inputs(study, source, code_digest)
+    for warning in inputs.warnings:
+        note(f"warning: {warning}")
+    make_events(study, source, inputs)
+    return inputs
 
 
 def run_to_database(
@@ -71,10 +89,7 @@ def run_to_database(
     """
     check_sampler(study)
     plugins = load_plugins(source)
-    inputs = load_inputs(study, source, plugins.code_digest())
-    for warning in inputs.warnings:
-        note(f"warning: {warning}")
-    make_events(study, source, inputs)
+    inputs = ready_inputs(study, source, note, plugins.code_digest())
     store = Store(database)
     with only_run(database, study.study):
         kept_as = register(store, study, source.text, inputs, source.path, new)
