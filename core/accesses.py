@@ -17,7 +17,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from core.event_files import write_table
-from core.events import EventsError
+from core.events import NO_PHASE, EventsError
 from core.machine import MAX_ORDER
 
 # What a recorded kernel was seen to do:
@@ -34,10 +34,11 @@ from core.machine import MAX_ORDER
 #   take         memory of another kind is allocated, and is known by its handle
 #   give         memory of another kind is freed, by its handle
 #   exit         a task ends, and its mappings with it
-READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP, TAKE, GIVE, EXIT = range(11)
+#   phase        a phase of the workload begins, as in mm events: `index` is the number of its name
+READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP, TAKE, GIVE, EXIT, PHASE = range(12)
 ACCESSES = (
     *("read", "touch", "map", "lookup", "write", "truncate"),
-    *("anonymous", "unmap", "take", "give", "exit"),
+    *("anonymous", "unmap", "take", "give", "exit", "phase"),
 )
 
 #: Memory that was in use before the trace began is given and never taken. Its handle is the sum
@@ -49,6 +50,13 @@ BOOT_HANDLE = 1 << 40
 # have LARGE_FOLIOS where the file may have large folios.
 IN_FAULT = 1
 LARGE_FOLIOS = 32
+# Rows of read have BY_WRITE where a write made the folio, so that nothing was read; and every row of
+# a file that is a block device's own mapping (file system metadata) has METADATA.
+BY_WRITE = 8
+METADATA = 16
+# A row of read has JOIN where its folio belongs to the same read request as the row of read before
+# it, and WANTED where the task that asks waits for the folio, as in mm events. Without either, in a
+# trace that does not tell requests, each run of neighbours is guessed to be one.
 
 SCHEMA = pa.schema(
     [
@@ -62,7 +70,7 @@ SCHEMA = pa.schema(
     ]
 )
 METADATA_KEY = b"accesses"
-METADATA_VERSION = 1
+METADATA_VERSION = 2
 
 
 class Accesses(NamedTuple):
@@ -76,6 +84,8 @@ class Accesses(NamedTuple):
     The other fields describe the machine that the trace was recorded on. `free_pages` pages were
     free when the trace began: the frames of `free_ranges` (first, end), or the last frames of
     memory if `free_ranges` is empty. `data_pages` is 0 for a trace that was recorded on no machine.
+    `requests` says whether rows of read tell read requests; `phases` are the names that rows of
+    phase number.
     """
 
     time_ns: NDArray[np.int64]
@@ -92,6 +102,8 @@ class Accesses(NamedTuple):
     high_pages: int
     source: str
     free_ranges: tuple[tuple[int, int], ...] = ()
+    requests: bool = False
+    phases: tuple[str, ...] = ()
 
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
@@ -105,10 +117,11 @@ def check_accesses(accesses: Accesses, name: str) -> None:
     paged = op <= UNMAP
     beyond = accesses.index.astype(np.int64) & ((1 << np.minimum(order, MAX_ORDER)) - 1)
     faults = (
-        ("op", op > EXIT, "unknown op"),
+        ("op", op > PHASE, "unknown op"),
         ("order", order > MAX_ORDER, f"an order above {MAX_ORDER}"),
         ("time_ns", np.diff(accesses.time_ns, prepend=accesses.time_ns[:1]) < 0, "time goes back"),
         ("index", paged & (beyond != 0), "not aligned to its folio"),
+        ("index", (op == PHASE) & _is_nameless(accesses), "a phase without a name"),
         ("handle", (op != LOOKUP) & (accesses.handle < 0), "a negative handle"),
         ("handle", _is_outside(accesses), "memory of before the trace in a frame outside memory"),
     )
@@ -122,6 +135,11 @@ def check_accesses(accesses: Accesses, name: str) -> None:
         raise EventsError("the frames that were free are no ranges of its memory", file=name)
     if not 0 <= accesses.free_pages <= accesses.data_pages:
         raise EventsError("more pages were free than there are", file=name)
+
+
+def _is_nameless(accesses: Accesses) -> NDArray[np.bool_]:
+    nameless: NDArray[np.bool_] = accesses.index >= len(accesses.phases)
+    return nameless & (accesses.index != NO_PHASE)
 
 
 def _is_outside(accesses: Accesses) -> NDArray[np.bool_]:
@@ -181,6 +199,7 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
         about = json.loads((table.schema.metadata or {})[METADATA_KEY])
         about.pop("version")
         about["free_ranges"] = tuple((first, end) for first, end in about["free_ranges"])
+        about["phases"] = tuple(map(str, about.get("phases", ())))
         columns = {
             field.name: table.column(field.name).cast(field.type).to_numpy() for field in SCHEMA
         }

@@ -24,7 +24,7 @@ class Need(NamedTuple):
     Parameters
     ----------
     other
-        The field that has to be given, and not as 0.
+        The field that has to be given, and not at its default.
     why
         Why it changes nothing without.
     value

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from core.events import SCHEMA, Events, EventsError, check_events, make_events
+from core.events import SCHEMA, VERSION, Events, EventsError, check_events, make_events
 
 METADATA_KEY = b"mm_events"
-METADATA_VERSION = 1
+# Words of the metadata.
+_RECORDED, _INFERRED = "recorded", "inferred"
 
 
 def read_events(
@@ -38,7 +41,7 @@ def read_events(
     try:
         with parquet.ParquetFile(name) as file:
             schema = file.schema_arrow
-            page_size, pages, source = _metadata(name, schema.metadata)
+            about = _metadata(name, schema.metadata)
             _check_schema(name, schema)
             table = file.read(columns=SCHEMA.names, use_threads=False)
     except FileNotFoundError:
@@ -52,9 +55,8 @@ def read_events(
             row = next(i for i, value in enumerate(values.is_null()) if value.as_py())
             raise EventsError(f"row {row}, column {column}: no value", file=name)
         columns[column] = values.to_numpy()
-    about = {"page_size": page_size, "data_pages": pages}
-    events = make_events(columns, **about, source=source, name=name, check=check)
-    if data_pages is not None and data_pages < pages:
+    events = make_events(columns, **about, name=name, check=check)
+    if data_pages is not None and data_pages < events.data_pages:
         check_events(events, data_pages, name)
     return events
 
@@ -74,7 +76,8 @@ def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
         raise EventsError("no such file", file=name) from None
     except _UNREADABLE as error:
         raise _unreadable(name, error) from None
-    return _metadata(name, schema.metadata)[:2]
+    about = _metadata(name, schema.metadata)
+    return about["page_size"], about["data_pages"]
 
 
 # A damaged file may even have names of columns that are not UTF-8.
@@ -100,33 +103,58 @@ def _check_schema(name: str, schema: pa.Schema) -> None:
             raise EventsError(f"column {field.name}: of type {kind}, not {field.type}", file=name)
 
 
-def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> tuple[int, int, str]:
+def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
+    """Return what a file says of its table, as arguments of `make_events`."""
     text = (metadata or {}).get(METADATA_KEY)
     if text is None:
         raise EventsError("no metadata mm_events: not an mm event table", file=name)
     try:
         values = json.loads(text)
         version = values["version"]
-        page_size, data_pages = values["page_size"], values["data_pages"]
-        source = str(values.get("source", ""))
+        about = {"page_size": values["page_size"], "data_pages": values["data_pages"]}
+        phases = values.get("phases", [])
+        inferred = values.get("workingset_inferred_ratio")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EventsError(f"metadata mm_events cannot be read ({error!r})", file=name) from None
-    if version != METADATA_VERSION:
-        raise EventsError(f"metadata mm_events of version {version}, not 1", file=name)
-    for key, value in (("page_size", page_size), ("data_pages", data_pages)):
+    if type(version) is not int or not 1 <= version <= VERSION:
+        what = f"metadata mm_events of version {version!r}, not 1 to {VERSION}"
+        raise EventsError(f"{what}: a newer release may read it", file=name)
+    for key, value in about.items():
         if type(value) is not int or value < 1:
             raise EventsError(f"metadata mm_events: {key} is {value!r}", file=name)
-    return page_size, data_pages, source
+    about |= {"version": version, "source": str(values.get("source", ""))}
+    if version == 1:
+        return about
+    if not isinstance(phases, list) or not all(isinstance(phase, str) for phase in phases):
+        raise EventsError("metadata mm_events: phases are no list of names", file=name)
+    if values.get("workingset") == _RECORDED:
+        inferred = 0.0
+    is_ratio = isinstance(inferred, int | float) and 0 <= inferred <= 1
+    return about | {
+        "requests": values.get("requests") is True,
+        "phases": tuple(phases),
+        "mapped": values.get("mapped") == _RECORDED,
+        "workingset_inferred_ratio": float(inferred) if is_ratio else float("nan"),
+    }
 
 
 def write_events(path: str | os.PathLike[str], events: Events) -> None:
     """Write a table as Parquet; the file appears whole or not at all."""
-    metadata = {
-        "version": METADATA_VERSION,
+    metadata: dict[str, Any] = {
+        "version": events.version,
         "page_size": events.page_size,
         "data_pages": events.data_pages,
         "source": events.source,
     }
+    if events.version > 1:
+        inferred = events.workingset_inferred_ratio
+        metadata |= {
+            "requests": events.requests,
+            "phases": list(events.phases),
+            "workingset": _RECORDED if inferred == 0 else _INFERRED,
+            "workingset_inferred_ratio": None if isnan(inferred) else inferred,
+            "mapped": _RECORDED if events.mapped else "unknown",
+        }
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.table([pa.array(column) for column in events.columns.values()], schema=schema)
     write_table(path, table)

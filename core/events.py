@@ -13,12 +13,22 @@ from core.errors import InputError
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 
-STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE = range(7)
-OPS = ("store", "restore", "invalidate", "invalidate_inode", "alloc", "free", "resize")
+STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE, PHASE = range(8)
+OPS = ("store", "restore", "invalidate", "invalidate_inode", "alloc", "free", "resize", "phase")
 WORKINGSET, TAGGED, ATOMIC, PINNED, MOVABLE = 1, 2, 4, 8, 16
+#: Of a store: the file system has marked that the folio's blocks are on disk (PG_mappedtodisk).
+MAPPED = 2
 #: The page belongs to a swap device, and its inode is no file's: a flag of stores, restores and
-#: invalidates, which may have `WORKINGSET` beside it and no other flag.
+#: invalidates, whatever their other flags say.
 ANONYMOUS = 32
+#: Of a restore: it belongs to the same read request as the restore before it.
+JOIN = 64
+#: A task waits: of a restore, for this folio; of a store, for this reclaim.
+WANTED = 128
+#: `index` of a phase row that ends a phase and begins none.
+NO_PHASE = 2**32 - 1
+#: The version of the table that this package writes; it reads every version up to this one.
+VERSION = 2
 
 SCHEMA = pa.schema(
     [
@@ -40,7 +50,14 @@ class EventsError(InputError):
 
 
 class Events(NamedTuple):
-    """An mm event table in memory; arrays are read-only.  # each [event]"""
+    """An mm event table in memory; arrays are read-only.  # each [event]
+
+    `requests` says whether `JOIN` and `WANTED` were recorded; else requests are guessed. `phases`
+    are the names that phase rows number. `mapped` says whether `MAPPED` was recorded; else every
+    store counts as mapped. `workingset_inferred_ratio` is the share of the stores whose
+    `WORKINGSET` was inferred by a rule: 0 if all were recorded, NaN if nobody knows. `version` is
+    that of the table that was read.
+    """
 
     time_ns: NDArray[np.int64]
     op: NDArray[np.uint8]
@@ -52,6 +69,16 @@ class Events(NamedTuple):
     page_size: int
     data_pages: int
     source: str
+    requests: bool = False
+    phases: tuple[str, ...] = ()
+    mapped: bool = False
+    workingset_inferred_ratio: float = float("nan")
+    version: int = VERSION
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is said of the table beside its columns, by name: arguments of `make_events`."""
+        return {name: getattr(self, name) for name in self._fields if name not in SCHEMA.names}
 
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
@@ -65,6 +92,11 @@ def make_events(
     page_size: int,
     data_pages: int,
     source: str,
+    requests: bool = False,
+    phases: tuple[str, ...] = (),
+    mapped: bool = False,
+    workingset_inferred_ratio: float = float("nan"),
+    version: int = VERSION,
     name: str = "events",
     check: bool = True,
 ) -> Events:
@@ -80,6 +112,8 @@ def make_events(
         Pages of data memory, in which all frames lie.
     source
         Where the table comes from, in words.
+    requests, phases, mapped, workingset_inferred_ratio, version
+        What the table holds: see `Events`.
     name
         The file that an error names.
     check
@@ -101,7 +135,17 @@ def make_events(
         array = array.view()
         array.flags.writeable = False
         arrays[field.name] = array
-    events = Events(**arrays, page_size=page_size, data_pages=data_pages, source=source)
+    events = Events(
+        **arrays,
+        page_size=page_size,
+        data_pages=data_pages,
+        source=source,
+        requests=requests,
+        phases=tuple(phases),
+        mapped=mapped,
+        workingset_inferred_ratio=workingset_inferred_ratio,
+        version=version,
+    )
     if check:
         check_events(events, data_pages, name)
     return events
@@ -111,12 +155,13 @@ def check_events(events: Events, data_pages: int, name: str) -> None:
     """Raise `EventsError`, of the file `name`, at the first row that has one of `FAULTS`."""
     row, number = _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
-        *(data_pages, np.empty(0, dtype=np.int8)),
+        *(data_pages, *_limits(events), np.empty(0, dtype=np.int8)),
     )
     if row >= 0:
         fault = FAULTS[number]
         values = {key: int(array[row]) for key, array in events.columns.items()}
-        text = fault.message.format(**values, data_pages=data_pages, max_order=MAX_ORDER)
+        limits = {"data_pages": data_pages, "max_order": MAX_ORDER, "phases": len(events.phases)}
+        text = fault.message.format(**values, **limits, last_op=_limits(events)[0])
         raise EventsError(f"row {row}, column {fault.column}: {text}", file=name)
 
 
@@ -124,6 +169,7 @@ def check_events(events: Events, data_pages: int, name: str) -> None:
 NO_FAULT = -1
 UNKNOWN_OP, TIME_BACKWARDS, ORDER_TOO_LARGE, INDEX_NOT_ALIGNED = range(4)
 FRAME_OUTSIDE_MEMORY, FRAME_ALREADY_ALLOCATED, FRAME_NOT_ALLOCATED, NEGATIVE_SIZE = range(4, 8)
+PHASE_WITHOUT_NAME, JOINS_NOTHING, WAITED_FOR_NO_READ, REQUEST_OF_BOTH_KINDS = range(8, 12)
 
 
 class Fault(NamedTuple):
@@ -132,11 +178,11 @@ class Fault(NamedTuple):
     number: int
     column: str
     summary: str  # a few words
-    message: str  # a format of the row's columns, `data_pages` and `max_order`
+    message: str  # a format of the row's columns, `data_pages`, `max_order`, `phases`, `last_op`
 
 
 FAULTS = (
-    Fault(UNKNOWN_OP, "op", "an unknown op", "unknown op {op}; ops are 0 to 6"),
+    Fault(UNKNOWN_OP, "op", "an unknown op", "unknown op {op}; ops are 0 to {last_op}"),
     Fault(TIME_BACKWARDS, "time_ns", "time going backwards", "time goes backwards to {time_ns}"),
     Fault(ORDER_TOO_LARGE, "order", "an order above the largest",
           "order {order} is above {max_order}, the largest a kernel forms"),
@@ -149,6 +195,14 @@ FAULTS = (
     Fault(FRAME_NOT_ALLOCATED, "pfn", "a free of a frame that is not allocated",
           "free of a frame in {pfn} (order {order}) that is not allocated"),
     Fault(NEGATIVE_SIZE, "pfn", "a negative size", "a size of {pfn} pages"),
+    Fault(PHASE_WITHOUT_NAME, "index", "a phase without a name",
+          "phase {index} has no name; the metadata names {phases}"),
+    Fault(JOINS_NOTHING, "flags", "a row that joins no request",
+          "flags {flags} join a read request, but the row is no restore behind another one"),
+    Fault(WAITED_FOR_NO_READ, "flags", "a wanted row that is no store or restore",
+          "flags {flags} say that a task waits, but the row is no store and no restore"),
+    Fault(REQUEST_OF_BOTH_KINDS, "flags", "a request of file pages and anonymous pages",
+          "flags {flags} join a read request of the other kind: files, or anonymous pages"),
 )  # fmt: skip
 
 
@@ -157,9 +211,14 @@ def faults_of(events: Events) -> NDArray[np.int8]:
     faults = np.empty(events.op.size, dtype=np.int8)
     _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
-        *(events.data_pages, faults),
+        *(events.data_pages, *_limits(events), faults),
     )
     return faults
+
+
+def _limits(events: Events) -> tuple[int, int, bool]:
+    """Return the last op of a table's version, its phases, and whether it tells requests."""
+    return PHASE if events.version > 1 else RESIZE, len(events.phases), events.requests
 
 
 @entry
@@ -171,6 +230,9 @@ def _find_faults(
     pfn: NDArray[np.int64],
     flags: NDArray[np.uint8],
     data_pages: int,
+    last_op: int,
+    phases: int,
+    tells_requests: bool,
     faults: NDArray[np.int8],
 ) -> tuple[int, int]:
     """Return (row, fault) of the first row with a fault, or (-1, `NO_FAULT`).
@@ -179,35 +241,55 @@ def _find_faults(
     """
     frames = np.zeros(data_pages, dtype=np.uint8)
     last_ns = np.int64(-(2**63))
+    # What the last good restore was (`ANONYMOUS`, or 0; -1: there is none); and whether the first
+    # row of the request that goes on has a fault, so that the next row begins it.
+    last_kind, is_headless = wide(-1), False
     for row in range(op.size):
-        fault = _fault(
-            wide(op[row]),
-            wide(order[row]),
-            wide(index[row]),
-            wide(pfn[row]),
-            wide(flags[row]),
-            frames,
-        )
-        if wide(op[row]) <= RESIZE and time_ns[row] < last_ns:
+        kind, bits = wide(op[row]), wide(flags[row])
+        fault = _fault(kind, wide(order[row]), wide(index[row]), wide(pfn[row]), bits, frames)
+        if kind > last_op:
+            fault = UNKNOWN_OP
+        elif time_ns[row] < last_ns:
             fault = TIME_BACKWARDS
+        elif kind == PHASE and index[row] != NO_PHASE and index[row] >= phases:
+            fault = PHASE_WITHOUT_NAME
+        elif fault == NO_FAULT and tells_requests:
+            fault = _request_fault(kind, bits, last_kind, is_headless)
         if faults.size == 0 and fault != NO_FAULT:
             return row, fault
         if faults.size:
             faults[row] = fault
         if fault == NO_FAULT:
             last_ns = time_ns[row]
-            _apply(wide(op[row]), wide(order[row]), wide(pfn[row]), wide(flags[row]), frames)
+            _apply(kind, wide(order[row]), wide(pfn[row]), bits, frames)
+        if kind == RESTORE and fault == NO_FAULT:
+            last_kind, is_headless = bits & ANONYMOUS, False
+        elif kind == RESTORE and (bits & JOIN == 0 or last_kind < 0):
+            is_headless = True
     return -1, NO_FAULT
+
+
+@kernel
+def _request_fault(kind: int, flags: int, last_kind: int, is_headless: bool) -> int:
+    """Return what is wrong with `JOIN` and `WANTED` of a row, or `NO_FAULT`."""
+    if flags & WANTED and kind > RESTORE:
+        return WAITED_FOR_NO_READ
+    if flags & JOIN and kind != RESTORE:
+        return JOINS_NOTHING
+    if flags & JOIN and not is_headless:
+        if last_kind < 0:
+            return JOINS_NOTHING
+        if flags & ANONYMOUS != last_kind:
+            return REQUEST_OF_BOTH_KINDS
+    return NO_FAULT
 
 
 @kernel
 def _fault(
     kind: int, order: int, index: int, first: int, flags: int, frames: NDArray[np.uint8]
 ) -> int:
-    """Return the fault of a row, whatever its time is, or `NO_FAULT`."""
-    if kind > RESIZE:
-        return UNKNOWN_OP
-    if kind == INVALIDATE_INODE:
+    """Return the fault of a row by itself, whatever its time and its request are."""
+    if kind > RESIZE or kind == INVALIDATE_INODE:
         return NO_FAULT
     if kind == RESIZE:
         return NEGATIVE_SIZE if first < 0 else NO_FAULT
@@ -241,7 +323,7 @@ def _apply(kind: int, order: int, first: int, flags: int, frames: NDArray[np.uin
 
 def is_anonymous(events: Events) -> NDArray[np.bool_]:
     """Return, for each row, whether its page belongs to a swap device.  # [event]"""
-    marked: NDArray[np.bool_] = events.flags & ~np.uint8(WORKINGSET) == ANONYMOUS
+    marked: NDArray[np.bool_] = events.flags & ANONYMOUS != 0
     return marked & (events.op <= INVALIDATE)
 
 
@@ -251,23 +333,23 @@ def has_anonymous(events: Events) -> bool:
 
 
 def without_anonymous(events: Events) -> Events:
-    """Return a table without the pages of swap devices; it begins and ends at the same times."""
-    anonymous = is_anonymous(events)
-    if not anonymous.any():
-        return events
-    keep = ~anonymous
-    # The first and the last row stay, as rows that name no page: they say how long the table is.
-    keep[[0, -1]] = True
+    """Return a table without the pages of swap devices."""
+    keep = ~is_anonymous(events)
+    return events if keep.all() else rows_of(events, keep)
+
+
+def rows_of(events: Events, keep: NDArray[np.bool_]) -> Events:
+    """Return some rows of a table; they must leave no request without its first row."""
     columns: dict[str, Any] = {name: column[keep] for name, column in events.columns.items()}
-    columns["op"] = np.where(anonymous, INVALIDATE_INODE, events.op).astype(np.uint8)[keep]
     for column in columns.values():
         column.flags.writeable = False
     return events._replace(**columns)
 
 
 def digest_events(events: Events) -> str:
-    """Return the content digest of a table: equal for equal rows, page size and data pages."""
-    digest = hashlib.sha256(f"{events.page_size} {events.data_pages}".encode())
+    """Return the content digest of a table: equal for tables that every replay takes as equal."""
+    about = (events.page_size, events.data_pages, events.version, events.requests)
+    digest = hashlib.sha256(repr((*about, events.phases, events.mapped)).encode())
     for name, column in events.columns.items():
         digest.update(f" {name} {column.size} ".encode())
         digest.update(column.tobytes())

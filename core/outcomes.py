@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from core.costs import Costs, Int64, pack_costs
 from core.lane import CACHED_PAGE_NS, PEAK_CACHED, TALLIES, WITHHELD_PAGE_NS
 from core.machine import DATA_PAGES_PER_TAG_PAGE
-from core.policy import Metadata, headroom_blocks, reads
+from core.policy import headroom_blocks, reads
+from core.policy_words import Metadata
 from core.replayed import Outcomes, Replayed, samples_of
 from core.system.contract import CACHE_LINE_BYTES, CostTable, Holding, Samples, Work
 

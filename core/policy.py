@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -12,95 +12,25 @@ from numpy.typing import NDArray
 
 from core.declaration import BELOW_ONE, Declaration, Need, declarations_of, declare
 from core.eviction import EVICTIONS
+from core.policy_words import (
+    Admission,
+    Anonymous,
+    Clean,
+    Drop,
+    Guests,
+    HeadroomMode,
+    LargeFolios,
+    Lookup,
+    Metadata,
+    Offer,
+    Packing,
+    Placement,
+    Restore,
+    SlotReclaim,
+    TaggedPlacement,
+    Use,
+)
 from core.system import SYSTEMS
-
-
-class Admission(StrEnum):
-    """Which stores are let in."""
-
-    ALL = "all"
-    WORKINGSET = "workingset"
-
-
-class Restore(StrEnum):
-    """Whether a restored page keeps its copy."""
-
-    INCLUSIVE = "inclusive"
-    EXCLUSIVE = "exclusive"
-
-
-class Drop(StrEnum):
-    """What goes when a reservation hits a unit: the pages hit, or the whole unit."""
-
-    PAGE = "page"
-    FOLIO = "folio"
-
-
-class LargeFolios(StrEnum):
-    """What happens to folios of an order above 0."""
-
-    CUT = "cut"
-    REFUSE = "refuse"
-
-
-class Metadata(StrEnum):
-    """What describes tag pages: a ``struct page`` each, 16 bytes a cached page, or nothing."""
-
-    MEMMAP = "memmap"
-    COMPACT = "compact"
-    NONE = "none"
-
-
-class Placement(StrEnum):
-    """Which free slots the pages of a unit take."""
-
-    QUEUE = "queue"
-    CONTIGUOUS = "contiguous"
-    SPREAD = "spread"
-    COLD_BLOCK = "cold_block"
-    FAR = "far"
-
-
-class HeadroomMode(StrEnum):
-    """Whether the headroom is the first blocks, or as many of those that are empty."""
-
-    STATIC = "static"
-    DYNAMIC = "dynamic"
-
-
-class TaggedPlacement(StrEnum):
-    """Which frames tagged pages get: the recorded ones, or those of an allocator that knows."""
-
-    RECORDED = "recorded"
-    RESERVED_FIRST = "reserved_first"
-    HEADROOM_FIRST = "headroom_first"
-
-
-class Guests(StrEnum):
-    """When the memory of guests is tagged: from the start, or as they touch it."""
-
-    KVM = "kvm"
-    PKVM = "pkvm"
-
-
-class Anonymous(StrEnum):
-    """What a swap device is to a compressed cache: apart from it, behind it, or its last resort.
-
-    Written through, every page that is swapped out is on the device too; written back, only one
-    that is turned away or dropped.
-    """
-
-    NONE = "none"
-    WRITE_THROUGH = "write_through"
-    WRITE_BACK = "write_back"
-
-
-class Packing(StrEnum):
-    """How compressed pages share a slot: by size classes, or in pairs."""
-
-    ZSMALLOC = "zsmalloc"
-    ZBUD = "zbud"
-
 
 MAX_FOLIO_ORDER = 9
 
@@ -131,6 +61,19 @@ class Policy:
         words=Admission,
         read_by=(*_CACHES, "zswap"),
     )
+    offer: Offer = declare(
+        Offer.ALL,
+        "which evicted folios are offered: all, or those whose blocks the file system has marked "
+        "as on disk",
+        words=Offer,
+        read_by=(*_CACHES, "zswap"),
+    )
+    lookup: Lookup = declare(
+        Lookup.EACH,
+        "how a read request is looked up: each page, or each run of it up to its first miss",
+        words=Lookup,
+        read_by=(*_CACHES, "zswap"),
+    )
     restore: Restore = declare(
         Restore.INCLUSIVE,
         "whether a restored page keeps its copy (inclusive) or not",
@@ -154,6 +97,19 @@ class Policy:
         "what happens to folios above order 0: they are cut into units, or refused",
         words=LargeFolios,
         read_by=_CACHES,
+    )
+    slot_reclaim: SlotReclaim = declare(
+        SlotReclaim.DIRECT,
+        "who makes room where no slot is free: the store, or a worker behind it, which skips it",
+        words=SlotReclaim,
+        read_by=("cleancache",),
+    )
+    slot_reclaim_batch: int = declare(
+        32,
+        "units that the worker reclaims when a store found no slot",
+        bounds=(1, 2**20),
+        read_by=("cleancache",),
+        needs=(Need("slot_reclaim", "no worker makes room"),),
     )
     headroom: float = declare(
         0.0,
@@ -238,6 +194,18 @@ class Policy:
         bounds=(0.0, 1.0),
         read_by=("tmem",),
     )
+    use: Use = declare(
+        Use.HALF,
+        "when movable pages take tag storage: past half of the free pages, or before other frames",
+        words=Use,
+        read_by=("migrate_cma",),
+    )
+    clean: Clean = declare(
+        Clean.DROP,
+        "what happens to clean page cache in a block that is wanted: it is dropped, or migrated",
+        words=Clean,
+        read_by=("migrate_cma",),
+    )
     pinned_ratio: float = declare(
         0.0,
         "share of the pages in tag storage that are pinned for a while",
@@ -279,9 +247,23 @@ class Policy:
 DECLARED: dict[str, Declaration] = declarations_of(Policy)
 POLICY_FIELDS: tuple[str, ...] = tuple(DECLARED)
 
+_GCMA = Policy(
+    admission=Admission.WORKINGSET,
+    large_folios=LargeFolios.REFUSE,
+    offer=Offer.MAPPED,
+    lookup=Lookup.PREFIX,
+)
 PRESETS: dict[str, Policy] = {
     # "Guaranteed CMA" v2, 20251026203611.1608903-1
-    "gcma": Policy(admission=Admission.WORKINGSET, large_folios=LargeFolios.REFUSE),
+    "gcma": _GCMA,
+    # The same as vendors of Android ship it
+    "gcma_android": replace(
+        _GCMA,
+        admission=Admission.ALL,
+        offer=Offer.ALL,
+        slot_reclaim=SlotReclaim.BACKGROUND,
+        slot_reclaim_batch=32,
+    ),
     # mm/cleancache.c of Linux 3.0 to 5.16
     "classic": Policy(eviction="fifo", restore=Restore.EXCLUSIVE),
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from core.lane import MISSED, MISSED_SEQUENTIAL, SKIPPED
 from core.machine import Machine
-from core.policy import Metadata, Policies, Policy
+from core.policy import Policies, Policy
+from core.policy_words import Metadata
 from core.system.contract import Counted, Holding, Larger, System, nothing_counted, nothing_paid
 from core.timeline.prepare import Timeline
 from core.timeline.view import View

@@ -14,7 +14,8 @@ from core.costs import Int64
 from core.frontend.run import Fronted
 from core.lane import SERIES_POINTS, TALLIES
 from core.machine import Machine
-from core.policy import Metadata, Policies, Policy
+from core.policy import Policies, Policy
+from core.policy_words import Metadata
 from core.timeline.prepare import Timeline
 from core.timeline.view import View
 

@@ -36,7 +36,8 @@ from core.lane import (
     count_miss,
 )
 from core.machine import Machine
-from core.policy import Metadata, Policies, Policy
+from core.policy import Policies, Policy
+from core.policy_words import Metadata
 from core.system.contract import Counted, Larger, System, nothing_counted, nothing_paid
 from core.system.larger_memory import tag_memory
 from core.timeline.prepare import Timeline

@@ -11,7 +11,7 @@ import numpy as np
 from core.frontend.run import Fronted
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.machine import Machine
-from core.policy import Guests
+from core.policy_words import Guests
 from core.system.contract import Larger
 from core.timeline.guests import first_guest_block
 from core.timeline.prepare import Timeline, prepare

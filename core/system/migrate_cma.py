@@ -20,7 +20,8 @@ from core.lane import (
     SKIPPED,
 )
 from core.machine import Machine
-from core.policy import Metadata, Policies, Policy
+from core.policy import Policies, Policy
+from core.policy_words import Metadata
 from core.system.contract import (
     CostTable,
     Counted,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from core.events import ALLOC, FREE, PINNED, RESIZE, TAGGED, Events, make_events
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
-from core.policy import Guests
+from core.policy_words import Guests
 
 #: Guest memory is allocated in pieces that one tag page covers.
 _ORDER = 5
@@ -84,9 +84,7 @@ def with_guests(events: Events, machine: Machine, ratio: float, guests: Guests) 
     }
     return make_events(
         columns,
-        page_size=events.page_size,
-        data_pages=max(events.data_pages, machine.data_pages),
-        source=events.source,
+        **events.about | {"data_pages": max(events.data_pages, machine.data_pages)},
     )
 
 

@@ -68,9 +68,7 @@ def place_tagged(
     columns["order"] = np.where(frames[source], 0, columns["order"])
     return make_events(
         {name: columns[name] for name in SCHEMA.names},
-        page_size=events.page_size,
-        data_pages=max(events.data_pages, machine.data_pages),
-        source=events.source,
+        **events.about | {"data_pages": max(events.data_pages, machine.data_pages)},
     )
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from core.events import Events, check_events
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.machine import Machine
-from core.policy import Guests, Policy, TaggedPlacement, headroom_blocks
+from core.policy import Policy, headroom_blocks
+from core.policy_words import Guests, TaggedPlacement
 from core.timeline.changes import Region
 from core.timeline.guests import first_guest_block, with_guests
 from core.timeline.prepare import Timeline, prepare

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.events import FAULTS, NO_FAULT, Events, faults_of, make_events
+from core.events import FAULTS, JOIN, NO_FAULT, RESTORE, Events, faults_of, make_events
 
 
 def repair(events: Events) -> tuple[Events, dict[str, int]]:
@@ -16,10 +17,22 @@ def repair(events: Events) -> tuple[Events, dict[str, int]]:
     faults = faults_of(events)
     good = faults == NO_FAULT
     columns = {name: column[good] for name, column in events.columns.items()}
-    kept = make_events(
-        columns, page_size=events.page_size, data_pages=events.data_pages, source=events.source
-    )
+    if events.requests:
+        columns["flags"] = _begun_anew(events, good)
+    kept = make_events(columns, **events.about)
     dropped = np.bincount(faults[~good], minlength=len(FAULTS))
     return kept, {
         fault.summary: int(count) for fault, count in zip(FAULTS, dropped, strict=True) if count
     }
+
+
+def _begun_anew(events: Events, good: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the flags of the good rows; the first of what is left of a request begins it."""
+    restores = events.op == RESTORE
+    joins = events.flags & JOIN != 0
+    request = np.cumsum(restores & ~joins)
+    flags = events.flags.copy()
+    kept = np.flatnonzero(good & restores)
+    first = np.diff(request[kept], prepend=-1) != 0
+    flags[kept[first]] &= np.uint8(~JOIN & 0xFF)
+    return flags[good]

@@ -26,7 +26,7 @@ from core.events import (
 )
 from core.jit import CORE_DIGEST
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
-from core.policy import Anonymous, Placement
+from core.policy_words import Anonymous, Placement
 from core.workload.recipe import Recipe
 from sweep.study.model import Categorical, Study, Workload
 from sweep.study.space import baseline_spaces_of, spaces_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.eviction import EVICTIONS
-from core.policy import DECLARED, POLICY_FIELDS, PRESETS, Anonymous, Policy, reads
+from core.policy import DECLARED, POLICY_FIELDS, PRESETS, Policy, reads
+from core.policy_words import Anonymous
 from core.system import SYSTEMS
 from core.system.contract import System
 from sweep.study.space import Space, baseline_spaces_of, spaces_of
@@ -93,8 +94,9 @@ def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
 
 
 def _is_given(space: Space, field: str) -> bool:
-    """Return whether a field is searched, or fixed at another number than 0."""
-    return field in space.searched or bool(space.fixed.get(field))
+    """Return whether a field is searched, or fixed at another value than its default."""
+    default = getattr(Policy, field)
+    return field in space.searched or space.fixed.get(field, default) != default
 
 
 def _check_needs(space: Space, read: set[str]) -> Iterator[Mistake]:

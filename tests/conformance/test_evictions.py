@@ -26,7 +26,8 @@ from core.backend import replay
 from core.eviction import EVICTIONS
 from core.lane import CACHED, PEAK_CACHED
 from core.machine import Machine
-from core.policy import Drop, Policy, Restore
+from core.policy import Policy
+from core.policy_words import Drop, Restore
 
 every_eviction = pytest.mark.parametrize("eviction", list(EVICTIONS))
 THAT_EVICT = [word for word in EVICTIONS if EVICTIONS[word].evicts]

@@ -25,7 +25,8 @@ from core.costs import Costs
 from core.lane import CACHED
 from core.machine import Machine
 from core.outcomes import UNITS
-from core.policy import Drop, Policy
+from core.policy import Policy
+from core.policy_words import Drop
 
 
 def long_stream(seed: int, data_pages: int) -> list[Event]:

@@ -25,11 +25,7 @@ from core.costs import Costs
 from core.event_files import read_events
 from core.events import ALLOC, FREE, STORE, TAGGED, Events
 from core.machine import Machine
-from core.policy import (
-    Guests,
-    Placement,
-    TaggedPlacement,
-)
+from core.policy_words import Guests, Placement, TaggedPlacement
 from core.timeline.occupancy import occupy
 from core.timeline.tagged_placement import place_tagged
 from core.timeline.view import View, prepare_view

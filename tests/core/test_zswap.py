@@ -22,14 +22,8 @@ from core.backend import replay, replay_timeline, view_of
 from core.costs import Costs
 from core.events import ANONYMOUS, INVALIDATE_INODE, RESTORE, STORE, without_anonymous
 from core.machine import Machine
-from core.policy import (
-    Admission,
-    Anonymous,
-    Packing,
-    Policy,
-    Restore,
-    pack,
-)
+from core.policy import Policy, pack
+from core.policy_words import Admission, Anonymous, Packing, Restore
 from core.system.zswap.replay import compressed_sizes
 from core.timeline.view import View, prepare_view
 

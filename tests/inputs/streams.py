@@ -17,17 +17,15 @@ from core.events import ANONYMOUS, INVALIDATE, INVALIDATE_INODE, SCHEMA, Events,
 from core.lane import TALLIES
 from core.machine import Machine
 from core.outcomes import measure
-from core.policy import (
-    DECLARED,
+from core.policy import DECLARED, Policy, reads
+from core.policy_words import (
     Admission,
     Drop,
     HeadroomMode,
     LargeFolios,
     Metadata,
     Placement,
-    Policy,
     Restore,
-    reads,
 )
 from core.replayed import Outcomes, samples_of
 

@@ -12,7 +12,7 @@ import sweep
 from core import InputError
 from core.event_files import read_events, write_events
 from core.events import make_events
-from core.policy import Metadata
+from core.policy_words import Metadata
 from core.system import SYSTEMS
 from core.system.carveout import CARVEOUT
 

@@ -5,7 +5,8 @@ A reservation drops what is cached in its block: no sleep, no failure, fine in a
 
 from core.costs import Int64
 from core.machine import Machine
-from core.policy import HeadroomMode, Placement, Policy
+from core.policy import Policy
+from core.policy_words import HeadroomMode, Placement
 from core.system.cleancache.replay import loops_of, replay_cache
 from core.system.contract import Contradiction, CostTable, System, Work, upkeep_ns
 from core.timeline.view import View, tagged_view

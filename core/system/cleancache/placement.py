@@ -23,7 +23,8 @@ from core.lane import (
     State,
 )
 from core.machine import DATA_PAGES_PER_TAG_PAGE
-from core.policy import Placement, code
+from core.policy import code
+from core.policy_words import Placement
 
 _CONTIGUOUS, _SPREAD, _COLD_BLOCK, _FAR = (
     code(Placement.CONTIGUOUS),

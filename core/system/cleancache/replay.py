@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from core.costs import Int64
 from core.eviction import EVICTIONS
 from core.lane import make_state
-from core.policy import HeadroomMode, Placement, Policies, code, headroom_blocks
+from core.policy import Policies, code, headroom_blocks
+from core.policy_words import HeadroomMode, Placement
 from core.system.cleancache.entries import entry_of
 from core.system.cleancache.forms import EXCLUSIVE, INCLUSIVE, Form, Options
 from core.system.cleancache.placement import make_places

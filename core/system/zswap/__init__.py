@@ -2,7 +2,8 @@
 
 from core.costs import Int64
 from core.machine import Machine
-from core.policy import Anonymous, Policy
+from core.policy import Policy
+from core.policy_words import Anonymous
 from core.system.contract import CostTable, System, Work, upkeep_ns
 from core.system.zswap.replay import replay_zswap
 from core.system.zswap.slots import PARTS

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.accesses import LOOKUP, WRITE, Accesses
-from core.events import RESTORE, STORE, Events, make_events
+from core.events import JOIN, RESTORE, STORE, WANTED, Events, make_events
 from core.jit import entry, kernel, wide
 from core.workload.text import TraceError
 
@@ -97,7 +97,8 @@ def plain_events(requests: Requests, page_size: int, data_pages: int) -> Events:
     """Return mm events with a restore and a store for each page of each request in turn.
 
     The restore and the store make a replay count in `missed` the misses of the textbook cache, in
-    which reads and writes are alike. The machine has `data_pages` pages of `page_size` bytes.
+    which reads and writes are alike. Each request of the trace is one read request that is waited
+    for. The machine has `data_pages` pages of `page_size` bytes.
 
     Raises
     ------
@@ -118,7 +119,14 @@ def plain_events(requests: Requests, page_size: int, data_pages: int) -> Events:
         "pfn": np.zeros(2 * total, dtype=np.int64),
         "flags": np.zeros(2 * total, dtype=np.uint8),
     }
-    return make_events(columns, page_size=page_size, data_pages=data_pages, source=requests.source)
+    columns["flags"][::2] = np.where(within > 0, WANTED | JOIN, WANTED)
+    return make_events(
+        columns,
+        page_size=page_size,
+        data_pages=data_pages,
+        source=requests.source,
+        requests=True,
+    )
 
 
 def _check_rows(rows: int, source: str) -> None:
