@@ -50,8 +50,8 @@ BOOT_HANDLE = 1 << 40
 # have LARGE_FOLIOS where the file may have large folios.
 IN_FAULT = 1
 LARGE_FOLIOS = 32
-# Rows of read have BY_WRITE where a write made the folio, so that nothing was read; and every row of
-# a file that is a block device's own mapping (file system metadata) has METADATA.
+# Rows of read have BY_WRITE where a write made the folio, so that nothing was read; and every row
+# of a file that is a block device's own mapping (file system metadata) has METADATA.
 BY_WRITE = 8
 METADATA = 16
 # A row of read has JOIN where its folio belongs to the same read request as the row of read before
@@ -138,8 +138,9 @@ def check_accesses(accesses: Accesses, name: str) -> None:
 
 
 def _is_nameless(accesses: Accesses) -> NDArray[np.bool_]:
-    nameless: NDArray[np.bool_] = accesses.index >= len(accesses.phases)
-    return nameless & (accesses.index != NO_PHASE)
+    named = (accesses.index < len(accesses.phases)) | (accesses.index == NO_PHASE)
+    nameless: NDArray[np.bool_] = ~named
+    return nameless
 
 
 def _is_outside(accesses: Accesses) -> NDArray[np.bool_]:
