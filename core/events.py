@@ -321,6 +321,14 @@ def _apply(kind: int, order: int, first: int, flags: int, frames: NDArray[np.uin
             frames[frame] = FRAME_UNTAGGED
 
 
+def clock_of(events: Events) -> tuple[int, int]:
+    """Return when a table's time begins and ends: rows of phases move no clock."""
+    rows = np.flatnonzero(events.op != PHASE)
+    if not rows.size:
+        return 0, 0
+    return int(events.time_ns[rows[0]]), int(events.time_ns[rows[-1]])
+
+
 def is_anonymous(events: Events) -> NDArray[np.bool_]:
     """Return, for each row, whether its page belongs to a swap device.  # [event]"""
     marked: NDArray[np.bool_] = events.flags & ANONYMOUS != 0
