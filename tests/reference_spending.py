@@ -37,7 +37,7 @@ def read_ns(reads: Reads, costs: Costs) -> int:
     )
 
 
-def _waitedread_ns(reads: Reads, costs: Costs) -> int:
+def waited_read_ns(reads: Reads, costs: Costs) -> int:
     """Part of `wait_ns` that tasks wait for the device."""
     waited = reads.waited_requests, reads.waited_commands, reads.waited_pages
     return read_ns(Reads(waited[2], waited[1], *waited), costs)
