@@ -233,13 +233,14 @@ OF_REQUESTS = [
 ]  # fmt: skip
 
 GUESSED = [
-    # 32 pages and 8: 2 x 900 + 2 x 100 + 38 x 10, whatever bits 6 and 7 say. No store is waited
-    # for. Processor: a copy in and 40 lookups.
+    # 32 and 32 pages of file 1, 32 and 1 of file 2: 4 x 900 + 4 x 100 + 93 x 10, whatever bits 6
+    # and 7 say. No store is waited for. Processor: a copy in and 97 lookups.
     Case("guessed_requests_have_32_pages_at_most", [
-        store(99, WANTED), *(restore(page, JOIN * (page % 2)) for page in range(40)),
+        store(99, WANTED), *(restore(page, JOIN * (page % 2)) for page in range(64)),
+        *(restore(page, WANTED * (page % 2), inode=2) for page in range(33)),
     ], {
-        "read_commands": 2, "waited_requests": 2, "waited_commands": 2, "waited_pages": 40,
-        "waited_stored": 0, "read_ns": 2380, "wait_ns": 2420, "cpu_ns": 45,
+        "read_commands": 4, "waited_requests": 4, "waited_commands": 4, "waited_pages": 97,
+        "waited_stored": 0, "read_ns": 4930, "wait_ns": 5027, "cpu_ns": 102,
     }, requests=False),
     # 63, 64 to 127, 128: 3 x 900 + 3 x 100 + 63 x 10, and 66 lookups.
     Case("a_guessed_request_of_a_larger_row", [restore(63), restore(64, order=6), restore(128)], {
@@ -279,15 +280,19 @@ OF_STORES = [
         "stored": 3, "skipped": 1, "reclaimed": 1, "waited_stored": 3, "waited_reclaimed": 0,
         "wait_ns": 15, "cpu_ns": 22, "cached": 2,
     }, slots=2, policy={"slot_reclaim": "background", "slot_reclaim_batch": 1}),
-    # The reservation takes the slot of page 0: 50 + 64 lines x 2 + a drop of 7. The second store
-    # finds no slot for it: both pages are skipped, and page 1, all that is cached, is reclaimed.
-    # Processor: 2 copies in, 2 drops, 50 + 128, and 2 tag lines of the freed page, 4.
+    # Three slots. The reservation takes that of page 0: 50 + 64 lines x 2 + a drop of 7. The second
+    # store finds no slot for it: both pages are skipped, and the oldest unit, this one, with page 1
+    # left, is reclaimed. Page 5 is restored: 1 + 3. Processor: 3 copies in, 2 drops, 50 + 128, the
+    # same 4, and 2 tag lines of the freed page, 4.
     Case("a_reclaim_in_the_background_takes_the_stored_unit_too", [
-        store(0, order=1), alloc(0), store(0, order=1), free(0),
+        store(0, order=1), store(5), alloc(0), store(0, order=1), restore(5, WANTED), free(0),
     ], {
-        "stored": 2, "skipped": 2, "recalled": 1, "reclaimed": 1, "reservations": 1, "releases": 1,
-        "reservation_max_ns": 185, "wait_ns": 185, "cpu_ns": 206, "cached": 0,
-    }, slots=2, policy={"slot_reclaim": "background", "folio_order": 1}),
+        "stored": 3, "skipped": 2, "recalled": 1, "reclaimed": 1, "restored": 1, "reservations": 1,
+        "releases": 1, "reservation_max_ns": 185, "read_ns": 0, "wait_ns": 189, "cpu_ns": 215,
+        "cached": 1,
+    }, slots=3, policy={
+        "eviction": "fifo", "folio_order": 1, "slot_reclaim": "background", "slot_reclaim_batch": 1,
+    }),
     # Without the bit a copy goes stale, and a page without one is skipped.
     Case("what_is_not_admitted_goes_stale", [
         store(0, WORKINGSET), store(0), store(1), restore(0, WANTED),
