@@ -58,6 +58,7 @@ class Costs:
         "one page read from storage out of order",
         _UFS + ", 9,000 random reads/s at depth 1",
     )
+    read_parallel_ns: int = _cost(10_000, "a further command of a request", _UFS)
     read_sequential_ns: int = _cost(
         2_800,
         "one page read from storage after the page before it in its file",

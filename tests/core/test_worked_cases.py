@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import reference
@@ -24,7 +25,14 @@ from reference import (
     TAGGED,
     Event,
 )
+from streams import Stream, as_events, lane_columns, tallies_of
 from worked_cases import CASES, COSTS, Case, Machine
+
+from core.backend import replay
+from core.costs import Costs, pack_costs
+from core.machine import Machine as ReplayedOn
+from core.policy import Policy
+from core.times import phases_of, times_of
 
 #: One implementation: (rows, machine, policy, requests, phases, mapped) to outcomes by name.
 Run = Callable[
@@ -61,8 +69,31 @@ def by_oracle(
     return values
 
 
+def by_simulator(
+    rows: Sequence[Event],
+    machine: Machine,
+    policy: Mapping[str, str | int | float],
+    requests: bool,
+    phases: Sequence[str],
+    mapped: bool,
+) -> dict[str, int | float | None]:
+    size = machine.page_size * machine.tag_block_pages
+    replayed_on = ReplayedOn(machine.page_size, machine.data_pages, size)
+    table = Stream(rows, requests, tuple(phases), mapped)
+    fields: Any = dict(policy)
+    outcomes = replay(as_events(table, replayed_on), replayed_on, Policy(**fields))
+    costs = Costs(**COSTS)
+    values = lane_columns(outcomes, costs, 0) | {"cached": tallies_of(outcomes)["cached"]}
+    run = outcomes.lane(0)
+    waits = phases_of(run, times_of(run, pack_costs(costs, 1)))
+    for place, name in enumerate(waits.names):
+        values[f"{name}.wait_ns"] = int(waits.wait_ns[0, place])
+        values[f"{name}.all_missed_wait_ns"] = int(waits.all_missed_wait_ns[0, place])
+    return values
+
+
 #: An implementation a line.
-IMPLEMENTATIONS: dict[str, Run] = {"oracle": by_oracle}
+IMPLEMENTATIONS: dict[str, Run] = {"oracle": by_oracle, "simulator": by_simulator}
 
 every_implementation = pytest.mark.parametrize("run", IMPLEMENTATIONS.values(), ids=IMPLEMENTATIONS)
 every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
