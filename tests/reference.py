@@ -122,7 +122,8 @@ class _Replay:
         self.queue: list[int] = []  # of free slots, front first
         for block in self.caching_blocks():
             self.queue.extend(range(block * self.b, (block + 1) * self.b))
-        self.region, self.handed_back = policy.region, []  # slots, the last one first
+        self.region = policy.region
+        self.handed_back: list[int] = []  # slots, the last one first
         if policy.system == "tmem":
             self.queue = list(range(self.region))
         self.slot_page: dict[int, Page] = {}  # what each caching slot holds
