@@ -247,8 +247,9 @@ class _Replay:
 
     def reclaim_a_batch(self) -> None:
         for _ in range(self.policy.slot_reclaim_batch):
-            if self.units and self.policy.eviction != "none":
-                self.drop_unit(self.victim(None), "reclaimed")
+            if not self.units or self.policy.eviction == "none":
+                return
+            self.drop_unit(self.victim(None), "reclaimed")
 
     # -- 4. restore, invalidate, invalidate_inode
     def restore(self, row: int, event: Event) -> None:
