@@ -122,7 +122,8 @@ class _Replay:
         self.queue: list[int] = []  # of free slots, front first
         for block in self.caching_blocks():
             self.queue.extend(range(block * self.b, (block + 1) * self.b))
-        self.region, self.handed_back = policy.region, []  # slots, the last one first
+        self.region = policy.region
+        self.handed_back: list[int] = []  # slots, the last one first
         if policy.system == "tmem":
             self.queue = list(range(self.region))
         self.slot_page: dict[int, Page] = {}  # what each caching slot holds
@@ -246,8 +247,9 @@ class _Replay:
 
     def reclaim_a_batch(self) -> None:
         for _ in range(self.policy.slot_reclaim_batch):
-            if self.units and self.policy.eviction != "none":
-                self.drop_unit(self.victim(None), "reclaimed")
+            if not self.units or self.policy.eviction == "none":
+                return
+            self.drop_unit(self.victim(None), "reclaimed")
 
     # -- 4. restore, invalidate, invalidate_inode
     def restore(self, row: int, event: Event) -> None:
