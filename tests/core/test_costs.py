@@ -66,5 +66,5 @@ def test_a_command_in_parallel_is_no_slower_than_the_first() -> None:
 
 @pytest.mark.parametrize("value", [-1, 2**40, 1.5, True])
 def test_a_cost_is_a_whole_number_of_nanoseconds(value: float) -> None:
-    with pytest.raises(ValueError, match="lookup_ns .* is not a whole number"):
+    with pytest.raises(ValueError, match=r"lookup_ns .* is not a whole number"):
         Costs(lookup_ns=value)  # type: ignore[arg-type]
