@@ -176,14 +176,17 @@ trace = typer.Typer(
 )
 app.add_typer(trace, name="trace")
 EventTable = Annotated[Path, typer.Argument(metavar="FILE.PARQUET", help="A table of mm events.")]
+WrittenThere = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+]
+Meta = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The recording's archive, if it is not beside it."),
+]
 
 
 @trace.command("record")
-def trace_record(
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
-    ] = None,
-) -> int:
+def trace_record(output: WrittenThere = None) -> int:
     """Print the script that records a trace on a device: POSIX shell and tracefs alone."""
     from sweep.cli.trace_commands import record_command
 
@@ -202,10 +205,7 @@ def trace_import(
         ),
     ],
     output: Written,
-    meta: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The recording's archive, if it is not beside it."),
-    ] = None,
+    meta: Meta = None,
     memory: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="The tagged memory, such as 8GiB (ftrace, --plain)."),
@@ -266,6 +266,26 @@ def trace_import(
             files, output, trace_format, meta, memory, memory_start, source, accesses, as_json
         )
     return DONE
+
+
+@trace.command("costs")
+def trace_costs(
+    captures: Annotated[
+        list[Path],
+        typer.Argument(metavar="CAPTURE..", help="The text of an ftrace; plain, gz or zst."),
+    ],
+    output: WrittenThere = None,
+    meta: Meta = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="MAJOR:MINOR", help="By default the one with the most reads."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Fit what reads cost to block events, for a study; exits with 2 if a cost lacks samples."""
+    from sweep.cli.cost_commands import costs_command
+
+    return DONE if costs_command(captures, output, meta, device, as_json) else BAD_INPUT
 
 
 @trace.command("reclaim")

@@ -123,6 +123,8 @@ event kmem/mm_page_alloc "no tagged pages"
 event kmem/mm_page_free "no tagged pages"
 event filemap/mm_filemap_get_pages "no page-cache lookups (kernels before 6.10)"
 event filemap/mm_filemap_fault "no page faults (kernels before 6.10)"
+event block/block_rq_issue "no costs of reading the disk"
+event block/block_rq_complete "no costs of reading the disk"
 
 if grep -q mte /proc/cpuinfo 2>/dev/null; then
     probe tag_clear_highpage 'page=$arg1:x64' "moved tagged pages are not seen"
