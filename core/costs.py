@@ -83,7 +83,6 @@ class Costs:
         f"{_UFS}100,000 random reads/s at full depth; 42,000 of eUFS 2.1 (2017); twice as many "
         "are assumed of the newest",
     )
-    read_parallel_ns: int = _cost(10_000, "a further command of a request", _UFS)
     read_sequential_ns: int = _cost(
         2_800,
         "each further page of a command",

@@ -59,8 +59,8 @@ def test_a_region_of_a_hypervisor_equals_the_reference(data: st.DataObject) -> N
     outcome_of = lane_columns(outcomes, Costs(), 0)
     for name in ("stored", "skipped", "stale", "restored", "missed", "reclaimed", "recalled",
                  "overwritten", "invalidated", "lookups", "bypassed", "read_commands",
-                 "waited_stored", "waited_reclaimed", "read_ns", "wait_ns", "cpu_ns", "reservation_max_ns",
-                 "reservation_mean_ns"):  # fmt: skip
+                 "waited_stored", "waited_reclaimed", "read_ns", "wait_ns", "cpu_ns",
+                 "reservation_max_ns", "reservation_mean_ns"):  # fmt: skip
         assert outcome_of[name] == expected.outcomes[name], name
     assert outcome_of["reservations"] == 0
     assert tallies_of(outcomes)["restored"] <= outcomes.lane(0).ideal_restored
