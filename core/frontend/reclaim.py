@@ -18,10 +18,12 @@ from core.frontend.lists import (
     DIRTY,
     DIRTY_PAGES,
     EVICTED,
+    EVICTED_METADATA,
     EVICTIONS,
     FAILURES,
     FIRST_ANONYMOUS,
     HEADS,
+    METADATA_PAGE,
     RESIDENT,
     RUNS,
     SIZES,
@@ -115,12 +117,16 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
         apart()
         register = node.register
         order = wide(node.pages[folio].order)
+        is_metadata = wide(node.pages[folio].bits) & METADATA_PAGE != 0
         flags = WORKINGSET if is_workingset(node.pages, folio) else 0
         shadow = remember(node.pages, register, folio)
         forget(node, folio, shadow)
         register[EVICTIONS] += 1
         register[EVICTED] += 1 << order
-        put(node, STORE, folio, order, 0, flags)
+        if is_metadata:
+            register[EVICTED_METADATA] += 1 << order
+        else:
+            put(node, STORE, folio, order, 0, flags)
 
     @loop
     @named

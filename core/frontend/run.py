@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import WRITE, Accesses
+from core.accesses import BY_WRITE, READ, WRITE, Accesses
 from core.declaration import Declaration
-from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
+from core.events import ALLOC, INVALIDATE, JOIN, PHASE, SCHEMA, WANTED, Events, make_events
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages
 from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
@@ -232,7 +232,8 @@ def _frozen(column: NDArray[Any]) -> Any:
 def _node(
     accesses: Accesses, extents: Extents, front_end: FrontEnd, tag_memory: TagMemory | None
 ) -> Node:
-    writes = accesses.order[accesses.op == WRITE]
+    by_write = (accesses.op == READ) & (accesses.flags & BY_WRITE != 0)
+    writes = accesses.order[(accesses.op == WRITE) | by_write]
     sizes = np.bincount(writes) if writes.size else np.zeros(1, dtype=np.int64)
     dirtyings = int((sizes << np.arange(sizes.size)).sum())
     swap_size = front_end.swap_size or front_end.zram_size
@@ -295,11 +296,18 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
             *targets,
         )
         start += part.shape[0]
+    # Lookups tell what is one request; reads that were recorded without it leave it to a guess.
+    requests = accesses.requests or not bool((accesses.op == READ).any())
+    if not requests:
+        columns["flags"] &= 0xFF & ~(JOIN | WANTED)
     return make_events(
         columns,
         page_size=accesses.page_size,
         data_pages=accesses.data_pages,
         source=accesses.source,
+        requests=requests,
+        phases=accesses.phases,
+        workingset_inferred_ratio=0.0,
         # The front end makes no bad rows: tests/core/test_frontend.py checks that.
         check=False,
     )
@@ -329,7 +337,9 @@ def _name(
         order[row] = rows[row, 3]
         pfn[row] = rows[row, 4]
         flags[row] = rows[row, 5]
-        if rows[row, 1] <= INVALIDATE:
+        if rows[row, 1] == PHASE:
+            index[row] = wide(rows[row, 2]) & 0xFFFF_FFFF
+        elif rows[row, 1] <= INVALIDATE:
             page = wide(rows[row, 2])
             extent = extent_of[page >> chunk_order]
             inode[row] = extent_inode[extent]

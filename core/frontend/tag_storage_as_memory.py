@@ -79,7 +79,7 @@ _PREV, _NEXT, _PAGE, _PINNED = range(4)
 _EMPTY, _WITHHELD = -1, -2
 #: Rows of output that are no events: what an allocation had to wait for, and what tag storage held
 #: at a moment.
-SAMPLE, POINT = 7, 8
+SAMPLE, POINT = 32, 33
 #: A time that never comes.
 FOREVER_NS = 1 << 62
 
