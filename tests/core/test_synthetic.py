@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 from streams import compiled
 
-from core.accesses import ANONYMOUS, EXIT, LARGE_FOLIOS, LOOKUP, TAKE, WRITE, check_accesses
-from core.events import ALLOC, ATOMIC, TAGGED, Events, digest_events
+from core.accesses import (
+    ANONYMOUS,
+    EXIT,
+    LARGE_FOLIOS,
+    LOOKUP,
+    PHASE,
+    TAKE,
+    WRITE,
+    check_accesses,
+)
+from core.events import ALLOC, ATOMIC, NO_PHASE, TAGGED, Events, digest_events
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload import recipe as recipes
 from core.workload.recipe import Recipe
@@ -85,6 +94,30 @@ def test_files_are_as_large_as_the_ratio_says() -> None:
         accesses = synthesise(name, parameters, 3, 16_384, 4096)
         events = run_frontend(accesses, FrontEnd(zram_size=64 << 20)).events
         assert 0.3 <= survey_events(events).figures["distinct_pages"] / 16_384 <= 0.9, name
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("app_launch", 40), ("build", 2), ("database", 1), ("zipf", 0)]
+)
+def test_phases_begin_where_the_work_does(name: str, named: int) -> None:
+    accesses = make(name, launches=8, compiles=600, asks=400_000, file_ratio=0.5)
+    assert len(accesses.phases) == named
+    number = accesses.index[accesses.op == PHASE]
+    begun = number[number != NO_PHASE]
+    assert set(begun.tolist()) <= set(range(named))
+    if name == "app_launch":
+        # Each launch ends with its reading; what another app begins ends it too.
+        assert number.size == 2 * begun.size == 16
+        assert (number[1::2] == NO_PHASE).all()
+        ends = np.flatnonzero((accesses.op == PHASE) & (accesses.index == NO_PHASE))
+        begins = np.append(np.flatnonzero((accesses.op == PHASE) & (accesses.index < named)), -1)
+        for end, after in zip(ends.tolist(), begins[1:].tolist(), strict=True):
+            assert (accesses.op[end - 1 : after] == LOOKUP).sum() == 1
+    elif name == "build":
+        # 600 compiles are four builds of 150 files.
+        assert begun.tolist() == [0, 1] * 4
+    elif name == "database":
+        assert number.tolist()[:2] == [0, NO_PHASE]
 
 
 def test_kasan_is_atomic_and_of_orders_to_three() -> None:
