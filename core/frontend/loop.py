@@ -104,7 +104,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     cache = page_cache_over(hooks, reclaimer)
     write, look_up = cache.write, look_up_over(hooks, cache)
     read, access = recorded_reads_over(hooks, cache)
-    tag, pass_moments = tag_blocks_over(hooks, ensure_frames)
+    tag, pass_moments = tag_blocks_over(hooks, reclaimer)
     touch_anonymous = touch_anonymous_over(hooks, reclaimer.ensure, ensure_frames, tag)
 
     @kernel
@@ -140,8 +140,8 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 return at
             node.register[AT] = at
             node.register[NOW_NS] = accesses.time_ns[at]
-            if node.register[BLOCK_PAGES] > 0:
-                pass_moments(node)
+            if node.register[BLOCK_PAGES] > 0 and not pass_moments(node):
+                return at
             kind, flags = wide(accesses.op[at]), wide(accesses.flags[at])
             is_metadata = kind <= TRUNCATE and flags & METADATA != 0
             node.register[NEW_BITS] = METADATA_PAGE if is_metadata else 0

@@ -67,7 +67,7 @@ from core.jit import kernel, wide
 ) = range(REGISTERS, REGISTERS + 23)
 # Behind them come those of tag storage that is memory, which tag_storage_as_memory.py names.
 TAG_STORAGE_REGISTERS = REGISTERS + 23
-NODE_REGISTERS = TAG_STORAGE_REGISTERS + 27
+NODE_REGISTERS = TAG_STORAGE_REGISTERS + 32
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, which has a row for each extent: the number of its first page, and of the page

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from core.events import INVALIDATE
-from core.frontend.allocator import MOVABLE, NONE
+from core.frontend.allocator import NONE
 from core.frontend.lists import (
     DIRTY,
     DIRTY_PAGES,
@@ -38,10 +38,9 @@ from core.frontend.node import (
     Node,
     put,
     put_restore,
-    take,
 )
 from core.frontend.reclaim import Reclaimer, flush, forget
-from core.frontend.tag_storage_as_memory import take_page
+from core.frontend.tag_storage_as_memory import ONLY_ENLARGES, take_folio, take_page
 from core.jit import apart, kernel, loop, naming, wide
 
 
@@ -176,8 +175,11 @@ def page_cache_over(hooks: ModuleType, reclaimer: Reclaimer) -> PageCache:
             ensure(node, 1)
             admit(node, folio, order, take_page(node, folio), by_write, in_fault)
             return
-        ensure_frames(node, 1 << order)
-        frame = take(node, MOVABLE, order, False)
+        if node.register[ONLY_ENLARGES]:
+            ensure(node, 1 << order)
+        else:
+            ensure_frames(node, 1 << order)
+        frame = take_folio(node, order)
         if frame == NONE:
             # No free block is large enough: the kernel then reads single pages.
             node.register[FREE_PAGES] += 1 << order

@@ -160,7 +160,7 @@ def test_a_kept_table_is_the_one_that_was_made(
     monkeypatch.setattr(recipes, "KEPT_FOLDER", tmp_path / "kept")
     made, kept, again = recipe().cook().events, recipe().events(), recipe().events()
     assert digest_events(made) == digest_events(kept) == digest_events(again)
-    assert kept[-3:] == again[-3:] == made[-3:]
+    assert kept.about == again.about == made.about
     assert not again.op.flags.owndata  # mapped, not read
     assert len(list((tmp_path / "kept").glob("*.arrow"))) == 1
     # A process that was killed left a half of a table: it is no table.
