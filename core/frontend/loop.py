@@ -104,7 +104,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     cache = page_cache_over(hooks, reclaimer)
     write, look_up = cache.write, look_up_over(hooks, cache)
     read, access = recorded_reads_over(hooks, cache)
-    tag, pass_moments = tag_blocks_over(hooks, reclaimer)
+    tag, pass_moments = tag_blocks_over(hooks, reclaimer.ensure, ensure_frames, reclaimer.evict)
     touch_anonymous = touch_anonymous_over(hooks, reclaimer.ensure, ensure_frames, tag)
 
     @kernel

@@ -22,7 +22,6 @@ from core.frontend.node import (
     Node,
     put,
 )
-from core.frontend.reclaim import Reclaimer
 from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
     BLOCK_PAGES,
@@ -143,10 +142,22 @@ def untag(node: Node, frame: int, order: int) -> None:
             _count_reserved(node, -1)
 
 
-def tag_blocks_over(hooks: ModuleType, reclaimer: Reclaimer) -> TagBlocks:
-    """Return what reserves blocks, under the hooks of a way of reclaim."""
+def tag_blocks_over(
+    hooks: ModuleType,
+    ensure: Callable[[Node, int], None],
+    ensure_frames: Callable[[Node, int], None],
+    evict: Callable[[Node, int], None],
+) -> TagBlocks:
+    """Return what reserves blocks, under the hooks of a way of reclaim.
+
+    Parameters
+    ----------
+    hooks
+        The module of the way of reclaim.
+    ensure, ensure_frames, evict
+        What makes room, and evicts: the fields of `core.frontend.reclaim.Reclaimer`.
+    """
     named = naming(hooks.__name__.rpartition(".")[2])
-    ensure, ensure_frames, evict = reclaimer.ensure, reclaimer.ensure_frames, reclaimer.evict
 
     @loop
     @named
