@@ -94,6 +94,7 @@ def make_tracefs(folder: Path) -> Path:
         "vmscan/mm_vmscan_direct_reclaim_end",
         "kmem/mm_page_alloc",
         "kmem/mm_page_free",
+        "block/block_rq_complete",
     ):
         event = tracefs / "events" / name
         event.mkdir(parents=True)
@@ -122,6 +123,8 @@ def test_the_recorder_packs_what_import_reads(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "no tracepoint filemap/mm_filemap_get_pages" in done.stderr
+    assert "no tracepoint block/block_rq_issue" in done.stderr
+    assert "block/block_rq_complete" not in done.stderr
     assert "7 events were lost" in done.stderr
     assert (tracefs / "tracing_on").read_text() == "0\n"
     for enable in tracefs.glob("events/*/*/enable"):
