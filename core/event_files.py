@@ -129,12 +129,16 @@ def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
         raise EventsError("metadata mm_events: phases are no list of names", file=name)
     if values.get("workingset") == _RECORDED:
         inferred = 0.0
+    left_out = values.get("left_out", {})
+    if not isinstance(left_out, dict) or not all(type(n) is int for n in left_out.values()):
+        raise EventsError("metadata mm_events: left_out is no count by name", file=name)
     is_ratio = isinstance(inferred, int | float) and 0 <= inferred <= 1
     return about | {
         "requests": values.get("requests") is True,
         "phases": tuple(phases),
         "mapped": values.get("mapped") == _RECORDED,
         "workingset_inferred_ratio": float(inferred) if is_ratio else float("nan"),
+        "left_out": tuple(left_out.items()),
     }
 
 
@@ -154,6 +158,7 @@ def write_events(path: str | os.PathLike[str], events: Events) -> None:
             "workingset": _RECORDED if inferred == 0 else _INFERRED,
             "workingset_inferred_ratio": None if isnan(inferred) else inferred,
             "mapped": _RECORDED if events.mapped else "unknown",
+            "left_out": dict(events.left_out),
         }
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.table([pa.array(column) for column in events.columns.values()], schema=schema)

@@ -9,6 +9,7 @@ from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
 
+from core.workload.ftrace.page_flags import PageFlags
 from core.workload.text import TraceError
 
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
@@ -19,7 +20,7 @@ ROUND_FRAMES = 1 << 15
 
 
 class Memory(NamedTuple):
-    """The memory of a machine, as a range of frames."""
+    """The memory of a machine, as a range of frames, and what its kernel says of pages."""
 
     first_frame: int
     frames: int
@@ -27,6 +28,7 @@ class Memory(NamedTuple):
     free_pages: int = 0  # when the recording began; 0: not known
     low_pages: int = 0  # watermarks; 0: not known
     high_pages: int = 0
+    page_flags: PageFlags | None = None  # None: not known
 
     def watermarks(self) -> tuple[int, int]:
         """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
