@@ -142,21 +142,13 @@ def untag(node: Node, frame: int, order: int) -> None:
             _count_reserved(node, -1)
 
 
-def tag_blocks_over(
+def _reserve_over(
     hooks: ModuleType,
     ensure: Callable[[Node, int], None],
     ensure_frames: Callable[[Node, int], None],
     evict: Callable[[Node, int], None],
-) -> TagBlocks:
-    """Return what reserves blocks, under the hooks of a way of reclaim.
-
-    Parameters
-    ----------
-    hooks
-        The module of the way of reclaim.
-    ensure, ensure_frames, evict
-        What makes room, and evicts: the fields of `core.frontend.reclaim.Reclaimer`.
-    """
+) -> Callable[[Node, int, int], bool]:
+    """Return what reserves a block for the tags of an allocation: (node, block, flags)."""
     named = naming(hooks.__name__.rpartition(".")[2])
 
     @loop
@@ -193,6 +185,28 @@ def tag_blocks_over(
             ensure_frames(node, used)
         _reserve(node, block)
         return True
+
+    return reserve
+
+
+def tag_blocks_over(
+    hooks: ModuleType,
+    ensure: Callable[[Node, int], None],
+    ensure_frames: Callable[[Node, int], None],
+    evict: Callable[[Node, int], None],
+) -> TagBlocks:
+    """Return what reserves blocks, under the hooks of a way of reclaim.
+
+    Parameters
+    ----------
+    hooks
+        The module of the way of reclaim.
+    ensure, ensure_frames, evict
+        What makes room, and evicts: the fields of `core.frontend.reclaim.Reclaimer`.
+    """
+    named = naming(hooks.__name__.rpartition(".")[2])
+
+    reserve = _reserve_over(hooks, ensure, ensure_frames, evict)
 
     @loop
     @named
