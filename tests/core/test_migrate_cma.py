@@ -26,7 +26,7 @@ from core.policy import Policy, pack
 from core.random_bits import bits_of
 from core.replayed import Replayed, outcomes_of_groups, series_of
 from core.system import SYSTEMS
-from core.system.larger_memory import compare
+from core.system.larger_memory import own_timeline
 from core.timeline.prepare import prepare
 from core.workload.synthetic import parameters_of, synthesise
 
@@ -150,11 +150,11 @@ def test_an_atomic_allocation_migrates_nothing() -> None:
 def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: Accesses) -> None:
     base = prepare(run_frontend(launches, FRONT_END).events, MACHINE)
     policy = Policy(system="migrate_cma")
-    assert view_of(policy, MACHINE).tag_memory == TagMemory(1024, 1)
+    assert view_of(policy, MACHINE).tag_memory == TagMemory(1024, 1, drops_clean=True)
     fronted = run(launches)
-    timeline, larger = compare(base, fronted, MACHINE)
+    own = own_timeline(fronted, MACHINE, base)
     policies = pack([policy, policy])
-    counted = SYSTEMS["migrate_cma"].count(timeline, larger, fronted, policies)
+    timeline, counted = SYSTEMS["migrate_cma"].count(own, base, fronted, policies)
     run_of_both = Replayed("migrate_cma", policies, counted, 100, timeline, MACHINE)
     prices = {"migrate_base_ns": 0, "migrate_page_ns": 1000}
     tables = [Costs(migrate_base_ns=0, migrate_page_ns=0), Costs(**prices)]
@@ -163,7 +163,7 @@ def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: A
     assert cheap - dear == 1000 * fronted.counts["migrated_pages"]
     assert columns["migrations"].tolist() == [fronted.counts["migrated_pages"]] * 2
     assert columns["metadata_bytes"].tolist() == [1024 * 64] * 2
-    tallies = counted.tallies[0]
+    tallies = counted.totals[0]
     assert tallies[RESTORED] + tallies[MISSED] == base.restore_pages
     assert columns["share_of_ideal"].tolist() == [tallies[RESTORED] / 100] * 2
     series = series_of(run_of_both)
