@@ -12,6 +12,10 @@ from typing import NamedTuple
 from core.workload.ftrace.page_flags import PageFlags
 from core.workload.text import TraceError
 
+#: The counters of a kernel that has a cleancache, as they stood when the recording ended.
+_CACHE_COUNTERS = "cc.after"
+#: Files of an archive that are read; zoneinfo also as ``zoneinfo.before``.
+_FILES = ("zoneinfo", "page_size", "pagesize", _CACHE_COUNTERS)
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
 #: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
 UNKNOWN_FRAMES = 1 << 26
@@ -29,6 +33,8 @@ class Memory(NamedTuple):
     low_pages: int = 0  # watermarks; 0: not known
     high_pages: int = 0
     page_flags: PageFlags | None = None  # None: not known
+    # What a cleancache that is built into the kernel counted, by name; empty where there is none.
+    cache_counters: tuple[tuple[str, int], ...] = ()
 
     def watermarks(self) -> tuple[int, int]:
         """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
@@ -65,7 +71,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
         with tarfile.open(name) as archive:
             for member in archive:
                 base = os.path.basename(member.name).removesuffix(".before")
-                if base in ("zoneinfo", "page_size", "pagesize") and member.isfile():
+                if base in _FILES and member.isfile():
                     file = archive.extractfile(member)
                     if file is not None:
                         texts.setdefault(base, file.read().decode(errors="replace"))
@@ -88,7 +94,11 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     if size < 4096 or size & (size - 1):
         raise TraceError(f"{page_size_text.strip()!r} is no page size", file=name)
     free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
-    return Memory(first, max(end for _, end in ranges) - first, size, free, low, high)
+    counters = re.findall(r"\b([a-z_]+) (\d+)\b", texts.get(_CACHE_COUNTERS, ""))
+    return Memory(
+        *(first, max(end for _, end in ranges) - first, size, free, low, high),
+        cache_counters=tuple((name, int(count)) for name, count in counters),
+    )
 
 
 def memory_seen(low: int, high: int, page_size: int) -> Memory:
