@@ -9,9 +9,11 @@ from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
 
-from core.workload.ftrace.page_flags import PageFlags
+from core.workload.ftrace.page_flags import PageFlags, page_flags_of
 from core.workload.text import TraceError
 
+#: Files of an archive that are read: two names of the page's size, and two of the kernel's.
+_READ = ("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname")
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
 #: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
 UNKNOWN_FRAMES = 1 << 26
@@ -65,7 +67,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
         with tarfile.open(name) as archive:
             for member in archive:
                 base = os.path.basename(member.name).removesuffix(".before")
-                if base in ("zoneinfo", "page_size", "pagesize") and member.isfile():
+                if base in _READ and member.isfile():
                     file = archive.extractfile(member)
                     if file is not None:
                         texts.setdefault(base, file.read().decode(errors="replace"))
@@ -88,7 +90,9 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     if size < 4096 or size & (size - 1):
         raise TraceError(f"{page_size_text.strip()!r} is no page size", file=name)
     free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
-    return Memory(first, max(end for _, end in ranges) - first, size, free, low, high)
+    kernel = texts.get("version", texts.get("uname", ""))
+    bits = page_flags_of(texts.get("page_flags", ""), kernel)
+    return Memory(first, max(end for _, end in ranges) - first, size, free, low, high, bits)
 
 
 def memory_seen(low: int, high: int, page_size: int) -> Memory:

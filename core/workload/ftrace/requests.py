@@ -94,11 +94,12 @@ class RequestState:
         """Return what is known of the insertions among the records."""
         count = records.kind.size
         self.seen += np.bincount(records.kind, minlength=KINDS)
-        told_by = _COMMANDS
-        if self.seen[GET_PAGES]:
-            told_by = _LOOKUPS
-        elif self.seen[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD]].any():
-            told_by = _READAHEADS
+        told_by = _LOOKUPS
+        if not self.seen[GET_PAGES]:
+            if self.seen[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD]].any():
+                told_by = _READAHEADS
+            elif self.seen[BLOCK_ISSUE]:
+                told_by = _COMMANDS
         insertions = Insertions(np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.uint8))
         waits = np.empty((count, 3), dtype=np.int64)
         self.requests, awaited = _advance(
