@@ -143,7 +143,7 @@ def test_the_recorder_packs_what_import_reads(tmp_path: Path) -> None:
     trace = tmp_path / "phone.ftrace.txt.gz"
     code, out, err = say("trace", "import", trace, "-o", tmp_path / "x.parquet", "--json")
     assert code == 0, err
-    assert json.loads(out)["counts"]["rows"] == 3735
+    assert json.loads(out)["counts"]["rows"] == 3736
 
 
 def types_of_a_kernel() -> bytes:
