@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from core.backend import replay
-    from core.costs import COST_PRESETS, Costs
+    from core.cost_presets import COST_PRESETS
+    from core.costs import Costs
     from core.errors import InputError
     from core.event_files import read_events
     from core.machine import Machine
@@ -33,7 +34,7 @@ __all__ = [
 
 # Imported when they are asked for: Numba, which most of them need, takes a second to import.
 _HOMES = {
-    "COST_PRESETS": "core.costs",
+    "COST_PRESETS": "core.cost_presets",
     "PRESETS": "core.policy",
     "Costs": "core.costs",
     "InputError": "core.errors",

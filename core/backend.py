@@ -12,7 +12,7 @@ from core.machine import Machine
 from core.policy import Policies, Policy, as_read, pack
 from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
-from core.system.contract import Larger, ReplayLoop
+from core.system.contract import ReplayLoop
 from core.system.ideal import restored_by_ideal
 from core.timeline.prepare import Timeline
 from core.timeline.view import View, prepare_view
@@ -62,7 +62,6 @@ def replay_timeline(
     timeline: Timeline,
     machine: Machine,
     policies: Policies,
-    larger: Larger | None = None,
     ideal: int | None = None,
 ) -> Outcomes:
     """Return the outcomes of a prepared timeline; a lane's do not depend on its neighbours.
@@ -75,9 +74,6 @@ def replay_timeline(
         Its machine.
     policies
         The policies.  # [lane]
-    larger
-        What a page cache larger by the unreserved tag storage would read, where that is known:
-        results are quoted against it if it saves more than the clairvoyant cleancache.
     ideal
         How many pages the ideal restores, if that is another timeline's.
 
@@ -87,7 +83,7 @@ def replay_timeline(
         When a policy is of a system that this timeline cannot be replayed under.
     """
     if ideal is None:
-        ideal = restored_by_ideal(timeline, larger)
+        ideal = restored_by_ideal(timeline)
     parts = []
     for word in dict.fromkeys(policies["system"]):
         mine = np.flatnonzero(policies["system"] == word)
@@ -97,7 +93,7 @@ def replay_timeline(
         lanes = as_read(policies[mine], word)
         if timeline.has_swap and (lanes["anonymous"] == "none").any():
             raise ValueError(f"{word} leaves anonymous pages out, and this timeline has them")
-        seen, counted = system.replay(timeline, lanes, larger)
+        seen, counted = system.replay(timeline, lanes)
         parts.append((mine, Replayed(word, lanes, counted, ideal, seen, machine)))
     return outcomes_of_groups(parts, policies.size)
 
@@ -109,7 +105,9 @@ def replay_bytes(timeline: Timeline, lanes: int) -> int:
     lane adds its tallies, its series and its histogram of latency (held twice for a moment).
     """
     state = state_bytes(timeline.pages, timeline.slots)
-    counts = len(TALLIES) + SERIES_POINTS + timeline.bins + REGISTERS
+    marks = timeline.mark_steps.size - 1
+    # Costs are worked out in some ten numbers a mark.
+    counts = (len(TALLIES) + 10) * marks + SERIES_POINTS + timeline.bins + REGISTERS
     # Where pages are written, of each sample that differs a number and how many: all, at most. One
     # lane's samples, and what sorting them takes, come once.
     samples = timeline.sample_bins.size if timeline.has_swap else 0

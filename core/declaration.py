@@ -52,8 +52,10 @@ class Declaration:
         The systems that read it; a system of a user's own names what it reads itself.
     needs
         What it needs of other fields.
+    plausible
+        The range in which its default is plausible, of a cost.
     source
-        Where a cost comes from.
+        Where its default comes from, of a cost, and what bounds that range.
     in_bytes
         Whether it is a size, which a study may write as ``4MiB``.
     """
@@ -63,6 +65,7 @@ class Declaration:
     bounds: tuple[float, float] | None = None
     read_by: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
+    plausible: tuple[float, float] | None = None
     source: str = ""
     in_bytes: bool = False
 

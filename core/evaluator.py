@@ -20,9 +20,8 @@ from core.machine import Machine
 from core.policy import Policies, Policy, as_read, pack
 from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
-from core.system.contract import Larger
-from core.system.ideal import ideal_beside, larger_view, restored_by_ideal
-from core.system.larger_memory import compare
+from core.system.ideal import ideal_beside, restored_by_ideal
+from core.system.larger_memory import own_timeline
 from core.timeline.prepare import Timeline
 from core.timeline.view import View, prepare_view
 from core.workload.recipe import Recipe
@@ -92,7 +91,7 @@ class Evaluator:
     def __init__(self, workloads: Workloads) -> None:
         self.workloads = workloads
         self._timelines: dict[tuple[int, int, Values, View], Timeline] = {}
-        self._larger: dict[tuple[int, int, Values, View], tuple[Timeline, Larger, Fronted]] = {}
+        self._larger: dict[tuple[int, int, Values, View], tuple[Timeline, Fronted]] = {}
 
     def evaluate(self, candidates: Sequence[Candidate]) -> Iterator[Batch]:
         """Yield batches of candidates with their outcomes on every workload."""
@@ -147,16 +146,11 @@ class Evaluator:
     def _replay(self, workload: int, ground: Ground, policies: Policies) -> Outcomes:
         machine = self._machine(workload, ground.tag_block_size)
         view = ground.views[workload]
-        ideal = ideal_beside(view)
-        larger = None
-        if isinstance(self.workloads.sources[workload], Recipe):
-            larger = self._larger_memory(workload, ground, larger_view(ideal, machine))[1]
         if view.tag_memory is None and view.region is None:
-            timeline = self._timeline(workload, ground, view)
-            return replay_timeline(timeline, machine, policies, larger)
+            return replay_timeline(self._timeline(workload, ground, view), machine, policies)
         # A region, and memory, are held against the ideal of the tag storage.
-        beside = self._timeline(workload, ground, view_of(ideal, machine))
-        restored = restored_by_ideal(beside, larger)
+        beside = self._timeline(workload, ground, view_of(ideal_beside(view), machine))
+        restored = restored_by_ideal(beside)
         if view.tag_memory is None:
             timeline = self._timeline(workload, ground, view)
             return replay_timeline(timeline, machine, policies, ideal=restored)
@@ -167,18 +161,17 @@ class Evaluator:
     ) -> Outcomes:
         """Return the outcomes of policies of one system that has a front end of its own."""
         machine = self._machine(workload, ground.tag_block_size)
-        timeline, larger, fronted = self._larger_memory(workload, ground, ground.views[workload])
+        base = self._timeline(workload, ground, View())
+        own, fronted = self._larger_memory(workload, ground, ground.views[workload])
         (word,) = set(policies["system"])
         lanes = as_read(policies, word)
         count = SYSTEMS[word].count
         assert count is not None, f"{word} has a view of tag storage as memory, and counts none"
-        counted = count(timeline, larger, fronted, lanes)
-        run = Replayed(word, lanes, counted, ideal_restored, timeline, machine)
+        seen, counted = count(own, base, fronted, lanes)
+        run = Replayed(word, lanes, counted, ideal_restored, seen, machine)
         return outcomes_of_groups([(np.arange(policies.size), run)], policies.size)
 
-    def _larger_memory(
-        self, workload: int, ground: Ground, view: View
-    ) -> tuple[Timeline, Larger, Fronted]:
+    def _larger_memory(self, workload: int, ground: Ground, view: View) -> tuple[Timeline, Fronted]:
         """Return how a workload runs where tag storage is memory."""
         key = (workload, ground.tag_block_size, ground.workload, view)
         if key not in self._larger:
@@ -190,7 +183,7 @@ class Evaluator:
             machine = self._machine(workload, ground.tag_block_size)
             while len(self._larger) >= LARGER_KEPT:
                 del self._larger[next(iter(self._larger))]
-            self._larger[key] = (*compare(base, fronted, machine), fronted)
+            self._larger[key] = (own_timeline(fronted, machine, base), fronted)
         return self._larger[key]
 
 

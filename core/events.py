@@ -58,6 +58,7 @@ class Events(NamedTuple):
     `WORKINGSET` was inferred by a rule: 0 if all were recorded, NaN if nobody knows. `version` is
     that of the table that was read. `left_out` counts pages of the source that are in no row, by
     name: those of metadata and those that writes made, and how many of each were refaults.
+    `cache_counters` are what a cleancache of the traced kernel counted itself, by its own names.
     """
 
     time_ns: NDArray[np.int64]
@@ -76,6 +77,7 @@ class Events(NamedTuple):
     workingset_inferred_ratio: float = float("nan")
     version: int = VERSION
     left_out: tuple[tuple[str, int], ...] = ()
+    cache_counters: tuple[tuple[str, int], ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -100,6 +102,7 @@ def make_events(
     workingset_inferred_ratio: float = float("nan"),
     version: int = VERSION,
     left_out: tuple[tuple[str, int], ...] = (),
+    cache_counters: tuple[tuple[str, int], ...] = (),
     name: str = "events",
     check: bool = True,
 ) -> Events:
@@ -115,7 +118,7 @@ def make_events(
         Pages of data memory, in which all frames lie.
     source
         Where the table comes from, in words.
-    requests, phases, mapped, workingset_inferred_ratio, version, left_out
+    requests, phases, mapped, workingset_inferred_ratio, version, left_out, cache_counters
         What the table holds: see `Events`.
     name
         The file that an error names.
@@ -149,6 +152,7 @@ def make_events(
         workingset_inferred_ratio=workingset_inferred_ratio,
         version=version,
         left_out=left_out,
+        cache_counters=cache_counters,
     )
     if check:
         check_events(events, data_pages, name)
@@ -323,6 +327,14 @@ def _apply(kind: int, order: int, first: int, flags: int, frames: NDArray[np.uin
             frames[frame] = FRAME_TAGGED
         else:
             frames[frame] = FRAME_UNTAGGED
+
+
+def clock_of(events: Events) -> tuple[int, int]:
+    """Return when a table's time begins and ends: rows of phases move no clock."""
+    rows = np.flatnonzero(events.op != PHASE)
+    if not rows.size:
+        return 0, 0
+    return int(events.time_ns[rows[0]]), int(events.time_ns[rows[-1]])
 
 
 def is_anonymous(events: Events) -> NDArray[np.bool_]:

@@ -12,8 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.jit import kernel
-
 # Columns of a row, the slot's: the page it holds; the links of the free queue or, for one that
 # caches, its unit in place of a link.
 PAGE, FREE_PREV, FREE_NEXT = 0, 1, 2
@@ -35,29 +33,21 @@ COLUMNS = 8
 # which shares a row with the first since it has columns of its own.
 ENDS = 2
 
-#: What every lane counts: the first elements of `State.register`, in this order.
+#: What every lane counts: the first elements of `State.register`, in this order. Those from
+#: ``sampled`` on add up its samples of reservation latency: how many there were, their blocks, the
+#: pages that they dropped, wrote to a swap device, and migrated, and how many migrated any.
 TALLIES = (
-    "stored",
-    "skipped",
-    "stale",
-    "restored",
-    "missed",
-    "reclaimed",
-    "recalled",
-    "collateral",
-    "invalidated",
-    "overwritten",
-    "missed_sequential",
-    "cached",
-    "peak_cached",
-    "cached_page_ns",
-    "withheld_page_ns",
-    "migrated",
-    "failed_pinned",
-    "failed_atomic",
-    "compressed",
-    "decompressed",
-    "written",
+    *("stored", "skipped", "stale", "restored", "missed"),
+    *("reclaimed", "recalled", "collateral", "invalidated", "overwritten"),
+    *("lookups", "bypassed"),
+    *("read_commands", "waited_requests", "waited_commands", "waited_pages"),
+    *("waited_stored", "waited_reclaimed"),
+    # Pages of requests that have ended, of those that were missed.
+    "read_pages",
+    *("cached", "peak_cached", "cached_page_ns", "withheld_page_ns"),
+    *("migrated", "failed_pinned", "failed_atomic", "compressed", "decompressed", "written"),
+    *("sampled", "sampled_blocks", "sampled_dropped", "sampled_written"),
+    *("sampled_migrated", "sampled_migrating"),
 )
 (
     STORED,
@@ -70,7 +60,15 @@ TALLIES = (
     COLLATERAL,
     INVALIDATED,
     OVERWRITTEN,
-    MISSED_SEQUENTIAL,
+    LOOKUPS,
+    BYPASSED,
+    READ_COMMANDS,
+    WAITED_REQUESTS,
+    WAITED_COMMANDS,
+    WAITED_PAGES,
+    WAITED_STORED,
+    WAITED_RECLAIMED,
+    READ_PAGES,
     CACHED,
     PEAK_CACHED,
     CACHED_PAGE_NS,
@@ -81,21 +79,36 @@ TALLIES = (
     COMPRESSED,
     DECOMPRESSED,
     WRITTEN,
+    SAMPLED,
+    SAMPLED_BLOCKS,
+    SAMPLED_DROPPED,
+    SAMPLED_WRITTEN,
+    SAMPLED_MIGRATED,
+    SAMPLED_MIGRATING,
 ) = range(len(TALLIES))
 
-# The elements of `State.register` behind the tallies: the page that was missed last; the free
-# slots, and the slots that are not withheld; the seed of what is drawn, and how often it was drawn.
-LAST_MISSED, FREE_SLOTS, CAPACITY, SEED, DRAWS = range(len(TALLIES), len(TALLIES) + 5)
+# The elements of `State.register` behind the tallies: the free slots, and the slots that are not
+# withheld; the seed of what is drawn, and how often it was drawn.
+FREE_SLOTS, CAPACITY, SEED, DRAWS = range(len(TALLIES), len(TALLIES) + 4)
+# Those of the read request that goes on: the page that was looked at last, and whether the run that
+# it is of has met a miss; the page that was missed last; its commands and its missed pages so far,
+# and whether a task waits for one of them.
+(
+    RUN_PAGE,
+    RUN_STOPPED,
+    LAST_MISSED,
+    REQUEST_COMMANDS,
+    REQUEST_PAGES,
+    REQUEST_WAITED,
+) = range(DRAWS + 1, DRAWS + 7)
 # From here on they belong to the system, to the placement and to the eviction of the lane, which
 # name theirs beside their code.
-SYSTEM_REGISTERS, PLACEMENT_REGISTERS, EVICTION_REGISTERS, REGISTERS = 32, 40, 48, 64
+SYSTEM_REGISTERS, PLACEMENT_REGISTERS, EVICTION_REGISTERS, REGISTERS = 48, 56, 64, 80
 
 #: Moments at which a lane tells what tag storage holds: the ends of equal parts of its time.
 SERIES_POINTS = 64
 
 NOWHERE = -1
-#: What LAST_MISSED holds at first: no page follows it.
-NO_PAGE_MISSED = -2
 
 PageSlots = NDArray[np.int32]
 Table = NDArray[np.int32]
@@ -137,16 +150,3 @@ def make_state(pages: int, slots: int, remembers_pages: bool, places: Places | N
 def state_bytes(pages: int, slots: int) -> int:
     """Return the bytes of a lane's state at most: 8 a file page, 32 a slot, and the registers."""
     return 8 * pages + 4 * COLUMNS * (slots + ENDS) + 8 * REGISTERS
-
-
-@kernel
-def count_miss(register: Register, page: int, follows: bool) -> None:
-    """Count a page that is read from storage.
-
-    It is read in sequence if the page before it was missed last; `follows` says whether that is its
-    neighbour in the file.
-    """
-    register[MISSED] += 1
-    if follows and page == register[LAST_MISSED] + 1:
-        register[MISSED_SEQUENTIAL] += 1
-    register[LAST_MISSED] = page

@@ -14,16 +14,28 @@ from numpy.typing import NDArray
 
 from core.costs import Costs, Int64, pack_costs
 from core.lane import CACHED_PAGE_NS, PEAK_CACHED, TALLIES, WITHHELD_PAGE_NS
-from core.machine import DATA_PAGES_PER_TAG_PAGE
 from core.policy import headroom_blocks, reads
 from core.policy_words import Metadata
 from core.replayed import Outcomes, Replayed, samples_of
-from core.system.contract import CACHE_LINE_BYTES, CostTable, Holding, Samples, Work
+from core.system.contract import CostTable, Holding, Reserving, Samples, reservation_ns
+from core.times import Times, times_of
 
 STRUCT_PAGE_BYTES = 64
 COMPACT_BYTES = 16
 
-PAGE_COUNTERS = TALLIES[:10]
+#: Counters of pages that every lane tallies under the outcome's own name.
+PAGE_COUNTERS = TALLIES[: TALLIES.index("overwritten") + 1]
+#: Counters of lookups, and of what is read from storage and waited for.
+READ_COUNTERS = {
+    "lookups": "pages",
+    "bypassed": "pages",
+    "read_commands": "commands",
+    "waited_requests": "requests",
+    "waited_commands": "commands",
+    "waited_pages": "pages",
+    "waited_stored": "pages",
+    "waited_reclaimed": "pages",
+}
 _LATENCIES = ("mean_ns", "p50_ns", "p99_ns", "max_ns")
 
 #: Every outcome and its unit; ratios and means are doubles, all else is whole numbers.
@@ -43,7 +55,12 @@ UNITS: dict[str, str] = {
     **dict.fromkeys(("copies_in", "copies_out"), "pages"),
     **dict.fromkeys(("compressions", "decompressions", "migrations", "swap_writes"), "pages"),
     "metadata_bytes": "bytes",
-    **dict.fromkeys(("read_ns", "time_saved_ns"), "ns"),
+    **READ_COUNTERS,
+    **dict.fromkeys(("read_ns", "wait_ns", "cpu_ns"), "ns"),
+    "time_saved_ns": "ns",
+    "time_saved_ratio": "ratio",
+    "wait_saved_ns": "ns",
+    "wait_saved_ratio": "ratio",
     "share_of_ideal": "ratio",
 }
 
@@ -100,10 +117,11 @@ def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     """Return every outcome of lanes of one system."""
     traits = workloads[0].traits
     counted = {
-        name: _total([run.counted.tallies[:, column] for run in workloads])
+        name: _total([run.counted.totals[:, column] for run in workloads])
         for column, name in enumerate(TALLIES)
     }
-    columns: Columns = {name: _whole(counted[name]) for name in PAGE_COUNTERS}
+    names = (*PAGE_COUNTERS, *READ_COUNTERS)
+    columns: Columns = {name: _whole(counted[name]) for name in names}
     zero = np.zeros_like(counted["stored"])
     reserves = traits.holding is not Holding.ALWAYS
     occupancies = [run.timeline.occupancy for run in workloads]
@@ -119,7 +137,7 @@ def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     columns["collateral_ratio"] = _ratio(counted["collateral"], recalled + counted["collateral"])
     columns |= _occupancy(workloads)
     samples = _samples_together(workloads)
-    columns |= _latency(samples, traits.sample_ns(samples, costs))
+    columns |= _latency(samples, _samples_ns(samples, costs))
     columns["failed_pinned"] = _whole(counted["failed_pinned"])
     columns["failed_atomic"] = _whole(counted["failed_atomic"])
     columns["copies_in"] = _whole(counted["stored"] if traits.caches_copies else zero)
@@ -129,7 +147,7 @@ def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     columns["migrations"] = _whole(counted["migrated"])
     columns["swap_writes"] = _whole(counted["written"])
     columns["metadata_bytes"] = _whole(np.max([_metadata_bytes(run) for run in workloads], axis=0))
-    columns |= _time(workloads, counted, samples, costs)
+    columns |= _time(workloads, costs)
     ideal = zero + sum(run.ideal_restored for run in workloads)
     columns["share_of_ideal"] = _ratio(restored, ideal)
     return columns
@@ -166,7 +184,7 @@ def _occupancy(workloads: Sequence[Replayed]) -> Columns:
         timeline, blocks = run.timeline, run.machine.tag_blocks
         occupancy, all_ns = timeline.occupancy, timeline.slots * timeline.span_ns
         mine = _reserved_ns(run)
-        caching = run.counted.tallies[:, CACHED_PAGE_NS]
+        caching = run.counted.totals[:, CACHED_PAGE_NS]
         spare = _headroom_ns(run)
         total += all_ns
         reserved += mine
@@ -196,7 +214,7 @@ def _block_ns(run: Replayed) -> Int64:
 def _reserved_ns(run: Replayed) -> Int64:
     """Return the slot time for which tag storage holds something else.  # [lane]"""
     if run.traits.holding is Holding.AS_COUNTED:
-        return run.counted.tallies[:, WITHHELD_PAGE_NS]
+        return run.counted.totals[:, WITHHELD_PAGE_NS]
     timeline = run.timeline
     always = run.traits.holding is Holding.ALWAYS
     held_ns = timeline.slots * timeline.span_ns if always else _block_ns(run)[-1]
@@ -212,7 +230,7 @@ def _headroom_ns(run: Replayed) -> Int64:
     all_ns = blocks * timeline.block_pages * timeline.span_ns
     # Blocks that are kept empty are others by and by: the replay has counted how long.
     dynamic = (run.policies["headroom_mode"] == "dynamic") & (blocks > 0)
-    counted_ns = all_ns + run.counted.tallies[:, WITHHELD_PAGE_NS]
+    counted_ns = all_ns + run.counted.totals[:, WITHHELD_PAGE_NS]
     spare: Int64 = np.where(dynamic, counted_ns, all_ns - _block_ns(run)[blocks])
     return spare
 
@@ -221,6 +239,19 @@ def _samples_together(workloads: Sequence[Replayed]) -> Samples:
     parts = [samples_of(run) for run in workloads]
     columns = [np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)]
     return Samples(*columns)
+
+
+def _samples_ns(samples: Samples, costs: CostTable) -> Int64:
+    """Return what each sample of reservation latency takes.  # [lane, bin]"""
+    each = Reserving(
+        samples=np.ones_like(samples.blocks),
+        cache_lines=samples.blocks * samples.block_lines,
+        dropped=samples.dropped,
+        written=samples.written,
+        migrated=samples.migrated,
+        migrating=(samples.migrated > 0).astype(np.int64),
+    )
+    return reservation_ns(each, {name: values[:, None] for name, values in costs.items()})
 
 
 def _latency(samples: Samples, values_ns: Int64) -> Columns:
@@ -258,34 +289,25 @@ def _metadata_bytes(run: Replayed) -> Int64:
     if run.traits.metadata is not None:
         schemes = np.full(run.lanes, run.traits.metadata, dtype=object)
     memmap = run.timeline.slots * STRUCT_PAGE_BYTES
-    compact = run.counted.tallies[:, PEAK_CACHED] * COMPACT_BYTES
+    compact = run.counted.totals[:, PEAK_CACHED] * COMPACT_BYTES
     used = np.where(schemes == Metadata.MEMMAP, memmap, 0)
     return np.where(schemes == Metadata.COMPACT, compact, used).astype(np.int64)
 
 
-def _read_ns(pages: Int64, sequential: Int64, costs: CostTable) -> Int64:
-    random = pages - sequential
-    return random * costs["read_random_ns"] + sequential * costs["read_sequential_ns"]
-
-
-def _time(
-    workloads: Sequence[Replayed], counted: dict[str, Int64], samples: Samples, costs: CostTable
-) -> Columns:
-    """Storage time, and what of it was saved once all that the policy did is paid."""
-    read = _read_ns(counted["missed"], counted["missed_sequential"], costs)
-    zero = np.zeros_like(read)
-    all_missed = _read_ns(
-        zero + sum(run.timeline.restore_pages for run in workloads),
-        zero + sum(run.timeline.restore_sequential_pages for run in workloads),
-        costs,
+def _time(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
+    """Return what reads, waits and work take, and what of storage time and of waiting is saved."""
+    runs = [times_of(run, costs) for run in workloads]
+    total = Times(
+        *(_total([values[:, -1] for values in column]) for column in zip(*runs, strict=True))
     )
-    lines = 0
-    for run in workloads:
-        occupancy = run.timeline.occupancy
-        page_lines = run.machine.page_size // DATA_PAGES_PER_TAG_PAGE // CACHE_LINE_BYTES
-        lines += occupancy.reservations * run.block_lines
-        lines += occupancy.freed_tagged_pages * page_lines
-    offered_to_swap = sum(run.timeline.offered_anonymous_pages for run in workloads)
-    work = Work(counted, samples, lines, offered_to_swap)
-    saved = all_missed - read - workloads[0].traits.pays(work, costs)
-    return {"read_ns": _whole(read), "time_saved_ns": _whole(saved)}
+    saved = total.all_missed_read_ns - total.read_ns - total.cpu_ns
+    wait_saved = total.all_missed_wait_ns - total.wait_ns
+    return {
+        "read_ns": _whole(total.read_ns),
+        "wait_ns": _whole(total.wait_ns),
+        "cpu_ns": _whole(total.cpu_ns),
+        "time_saved_ns": _whole(saved),
+        "time_saved_ratio": _ratio(saved, total.all_missed_read_ns),
+        "wait_saved_ns": _whole(wait_saved),
+        "wait_saved_ratio": _ratio(wait_saved, total.all_missed_wait_ns),
+    }

@@ -37,6 +37,7 @@ MAX_FOLIO_ORDER = 9
 _CACHES = ("cleancache", "tmem")
 _KEEPERS = ("cleancache", "zswap")
 _TAGGED = ("cleancache", "zswap", "ideal")
+_MEMORY = ("migrate_cma", "more_memory")
 _NO_GUESTS = Need("guest_ratio", "there are no guests")
 _MOST_NS = 2**50
 
@@ -141,14 +142,14 @@ class Policy:
         Guests.KVM,
         "when the memory of guests is tagged: from the start (kvm), or as they touch it (pkvm)",
         words=Guests,
-        read_by=(*_TAGGED, "migrate_cma"),
+        read_by=(*_TAGGED, *_MEMORY),
         needs=(_NO_GUESTS,),
     )
     guest_ratio: float = declare(
         0.0,
         "share of the tag blocks that covers the memory of guests with MTE",
         bounds=(0.0, BELOW_ONE),
-        read_by=(*_TAGGED, "migrate_cma"),
+        read_by=(*_TAGGED, *_MEMORY),
     )
     packing: Packing = declare(
         Packing.ZSMALLOC,

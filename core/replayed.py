@@ -15,7 +15,6 @@ from core.policy import Policies
 from core.system import SYSTEMS
 from core.system.contract import CACHE_LINE_BYTES, Counted, Holding, Samples, System
 from core.timeline.prepare import Timeline
-from core.timeline.steps import KIND_BITS, RELEASE, RESERVE, RESIZE
 
 
 class Replayed(NamedTuple):
@@ -66,7 +65,7 @@ class Outcomes(NamedTuple):
         tallies = np.zeros((self.group_of.size, len(TALLIES)), dtype=np.int64)
         for number, group in enumerate(self.groups):
             mine = self.group_of == number
-            tallies[mine] = group.counted.tallies[self.place_of[mine]]
+            tallies[mine] = group.counted.totals[self.place_of[mine]]
         return tallies
 
     def lane(self, lane: int) -> Replayed:
@@ -94,6 +93,7 @@ def samples_of(run: Replayed) -> Samples:
         blocks=np.repeat(classes[:, 1], bins)[used],
         dropped=dropped[used],
         written=np.repeat(classes[:, 4], bins)[used],
+        migrated=np.repeat(classes[:, 5], bins)[used],
         block_lines=np.full(used.size, run.block_lines, dtype=np.int64),
         counts=run.counted.samples[:, used],
     )
@@ -114,15 +114,7 @@ def series_of(run: Replayed) -> dict[str, Int64]:
     Headroom that is not reserved counts as empty, and the pages that a region lacks as reserved.
     """
     timeline, cached = run.timeline, run.counted.series
-    kinds = timeline.word & KIND_BITS
-    resized = kinds == RESIZE
-    change = np.where(kinds == RESERVE, 1, np.where(kinds == RELEASE, -1, 0))
-    reserved = np.concatenate([[0], np.cumsum(change * timeline.block_pages)])
-    if resized.any():
-        last = np.maximum.accumulate(np.where(resized, np.arange(kinds.size), -1))
-        size = np.where(last < 0, timeline.slots, timeline.argument[np.maximum(last, 0)])
-        reserved = np.concatenate([[0], timeline.slots - size])
-    held = np.broadcast_to(reserved[timeline.series_steps[1:]], cached.shape)
+    held = np.broadcast_to(timeline.reserved_series, cached.shape)
     if run.traits.holding is Holding.ALWAYS:
         held = np.full(cached.shape, timeline.slots)
     points = cached.shape[1]

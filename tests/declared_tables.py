@@ -9,6 +9,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
+from core.cost_presets import SOURCED_PRESETS
 from core.costs import DECLARED_COSTS, Costs
 from core.declaration import BELOW_ONE, Declaration
 from core.policy import DECLARED, Policy, reads
@@ -57,14 +58,43 @@ def policy_fields() -> list[list[str]]:
 
 def costs() -> list[list[str]]:
     """Return the rows of the table of costs, the heading first."""
-    rows = [["cost", "default", "what it pays for", "source of the default"]]
+    rows = [["cost", "default", "plausible", "what it pays for", "source"]]
     for name, declared in DECLARED_COSTS.items():
-        rows.append([f"`{name}`", f"{getattr(Costs, name):,}", declared.meaning, declared.source])
+        assert declared.plausible is not None
+        value, plausible = f"{getattr(Costs, name):,}", _from_to(*declared.plausible)
+        rows.append([f"`{name}`", value, plausible, declared.meaning, declared.source])
+    return rows
+
+
+def _from_to(least: float, most: float) -> str:
+    return f"{least:,} to {most:,}"
+
+
+def cost_presets() -> list[list[str]]:
+    """Return the rows of the table of cost presets, the heading first."""
+    rows = [["preset", "of", "sources looked up"]]
+    for name, preset in SOURCED_PRESETS.items():
+        rows.append([f"`{name}`", preset.machine, preset.date])
+    return rows
+
+
+def costs_of_presets() -> list[list[str]]:
+    """Return the rows of the table of costs that differ from the defaults, the heading first."""
+    rows = [["preset", "cost", "value", "plausible", "source"]]
+    for name, preset in SOURCED_PRESETS.items():
+        for cost, (value_ns, plausible_ns, source) in preset.own.items():
+            plausible = _from_to(*plausible_ns)
+            rows.append([f"`{name}`", f"`{cost}`", f"{value_ns:,}", plausible, source])
     return rows
 
 
 #: Of each table the document, and what makes its rows.
-TABLES = {"policy fields": ("README.md", policy_fields), "costs": ("docs/model.md", costs)}
+TABLES = {
+    "policy fields": ("README.md", policy_fields),
+    "costs": ("docs/model.md", costs),
+    "cost presets": ("docs/model.md", cost_presets),
+    "costs of presets": ("docs/model.md", costs_of_presets),
+}
 
 
 def with_table(text: str, name: str, rows: list[list[str]]) -> str:

@@ -3,57 +3,43 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
 
-STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE = range(7)
-WORKINGSET, TAGGED, ATOMIC = 1, 2, 4  # bits of `flags`; pinned and movable matter to no system here
-Page = tuple[int, int]  # (inode, index)
+from reference_events import (
+    ALLOC,
+    ANONYMOUS,
+    ATOMIC,
+    FREE,
+    INVALIDATE,
+    INVALIDATE_INODE,
+    JOIN,
+    MAPPED,
+    NO_PHASE,
+    PHASE,
+    RESIZE,
+    RESTORE,
+    STORE,
+    TAGGED,
+    WANTED,
+    WORKINGSET,
+    Event,
+    Page,
+    Requests,
+    check,
+)
+from reference_ideal import ideal, ideal_restored
+from reference_spending import SPENT, Costs, Spending, read_ns, waited_read_ns
+
+__all__ = [
+    "ALLOC", "ANONYMOUS", "ATOMIC", "FREE", "INVALIDATE", "INVALIDATE_INODE", "JOIN", "MAPPED",
+    "NO_PHASE", "PHASE", "RESIZE", "RESTORE", "STORE", "TAGGED", "WANTED", "WORKINGSET", "Costs",
+    "Event", "Page", "Policy", "Result", "check", "ideal_restored", "replay",
+]  # fmt: skip
 Unit = tuple[int, int, int]  # (inode, first index, order): sorts as section 2 wants
 COUNTERS = """stored skipped stale restored missed reclaimed recalled collateral invalidated
-    overwritten reservations releases refaults"""
-WORDS = """cleancache carveout tmem queue contiguous spread cold_block far static dynamic
-    fifo lru clock sieve none all workingset inclusive exclusive
-    page folio cut refuse memmap compact"""  # all that the fields of a policy may say
-
-
-# ---- 2. The mm event table
-class Event(NamedTuple):
-    """One row of the mm event table."""
-
-    time_ns: int
-    op: int
-    inode: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
-    order: int
-    pfn: int
-    flags: int
-
-    def pages(self) -> list[Page]:
-        """File pages of the folio (ops 0-2), ascending."""
-        return [(self.inode, self.index + i) for i in range(1 << self.order)]
-
-
-def check(events: Sequence[Event], data_pages: int) -> tuple[int, str] | None:
-    """First faulty row of a table by section 2: (number from 0, column), or None if it is fine."""
-    allocated: set[int] = set()
-    for row, event in enumerate(events):
-        if not STORE <= event.op <= RESIZE:
-            return row, "op"
-        if row > 0 and event.time_ns < events[row - 1].time_ns:
-            return row, "time_ns"
-        if event.op in (STORE, RESTORE, INVALIDATE) and event.index % (1 << event.order) != 0:
-            return row, "index"
-        if event.op in (ALLOC, FREE):
-            if event.pfn < 0 or event.pfn + (1 << event.order) > data_pages:
-                return row, "pfn"
-            frames = set(range(event.pfn, event.pfn + (1 << event.order)))
-            untagged = event.op == ALLOC and not event.flags & TAGGED
-            if (untagged and frames & allocated) or (event.op == FREE and frames - allocated):
-                return row, "pfn"
-            allocated -= frames
-            if event.op == ALLOC:
-                allocated |= frames
-    return None
+    overwritten reservations releases refaults lookups bypassed waited_stored waited_reclaimed"""
+WORDS = """cleancache carveout tmem ideal queue contiguous spread cold_block far static dynamic
+    fifo lru clock sieve none all mapped workingset inclusive exclusive each prefix direct
+    background page folio cut refuse memmap compact"""  # all that the fields of a policy may say
 
 
 # ---- Policies, costs (section 6) and results
@@ -73,27 +59,17 @@ class Policy:
     placement: str = "queue"
     region: int = 0  # of tmem, until an event resizes it
     metadata: str = "memmap"
+    offer: str = "all"
+    lookup: str = "each"
+    slot_reclaim: str = "direct"
+    slot_reclaim_batch: int = 32
+    discard_ratio: float = 0.0  # of tmem; nothing is drawn here: all, or none
 
     def __post_init__(self) -> None:
         unknown = {word for word in vars(self).values() if isinstance(word, str)}
-        if unknown - set(WORDS.split()) or not 0 <= self.headroom < 1 or self.folio_order < 0:
+        wrong = unknown - set(WORDS.split()) or not 0 <= self.headroom < 1 or self.folio_order < 0
+        if wrong or self.slot_reclaim_batch < 1 or self.discard_ratio not in (0.0, 1.0):
             raise ValueError(f"no such policy: {self}")
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Prices of the back end's work, integers in nanoseconds."""
-
-    reserve_base_ns: int
-    cache_line_ns: int
-    slot_drop_ns: int
-    read_sequential_ns: int
-    read_random_ns: int
-    copy_in_ns: int
-    copy_out_ns: int
-    lookup_ns: int
-    tmem_copy_in_ns: int
-    tmem_copy_out_ns: int
 
 
 @dataclass(frozen=True)
@@ -107,6 +83,8 @@ class Result:
     free: int
     capacity: int
     units: list[tuple[int, int, int, tuple[int, ...], bool]]
+    phases: list[tuple[str, int, int]]  # (name, wait_ns, all_missed_wait_ns) of each occurrence
+    parts: dict[str, list[int]]  # what was spent in each of the 64 equal parts of the time
 
 
 def _ratio(above: int | Fraction, below: int) -> float | None:
@@ -114,22 +92,19 @@ def _ratio(above: int | Fraction, below: int) -> float | None:
     return float(Fraction(above) / below) if below else None
 
 
-def _read_ns(missed: list[Page], costs: Costs) -> int:
-    """Storage time of pages missed one after the other."""
-    ns = 0
-    for i, (inode, index) in enumerate(missed):
-        follows = i > 0 and missed[i - 1] == (inode, index - 1)
-        ns += costs.read_sequential_ns if follows else costs.read_random_ns
-    return ns
-
-
 class _Replay:
     """State of one replay of one policy."""
 
     def __init__(
-        self, page_size: int, data_pages: int, tag_block_pages: int, policy: Policy, costs: Costs
+        self,
+        page_size: int,
+        data_pages: int,
+        tag_block_pages: int,
+        policy: Policy,
+        costs: Costs,
+        requests: Requests,
     ) -> None:
-        self.page_size, self.policy, self.costs = page_size, policy, costs
+        self.page_size, self.policy, self.costs, self.requests = page_size, policy, costs, requests
         # 3. Tag storage
         self.b = tag_block_pages
         self.B = -(-data_pages // (32 * self.b))
@@ -137,7 +112,8 @@ class _Replay:
         self.count = dict.fromkeys(range(self.B), 0)  # tagged pages of each block
         self.reserved = set(range(self.B if policy.system == "carveout" else 0))
         # 4. Cleancache back end
-        blocks = set(range(int(policy.headroom * self.B)))  # int() is floor here
+        spared = 0 if policy.system in ("tmem", "ideal") else policy.headroom
+        blocks = set(range(int(spared * self.B)))  # int() is floor here
         self.headroom = blocks if policy.headroom_mode == "static" else set()
         self.kept = blocks - self.headroom  # empty, if the headroom is dynamic
         self.keep = len(self.kept)
@@ -146,7 +122,8 @@ class _Replay:
         self.queue: list[int] = []  # of free slots, front first
         for block in self.caching_blocks():
             self.queue.extend(range(block * self.b, (block + 1) * self.b))
-        self.region, self.handed_back = policy.region, []  # slots, the last one first
+        self.region = policy.region
+        self.handed_back: list[int] = []  # slots, the last one first
         if policy.system == "tmem":
             self.queue = list(range(self.region))
         self.slot_page: dict[int, Page] = {}  # what each caching slot holds
@@ -161,11 +138,10 @@ class _Replay:
         self.peak_reserved = len(self.reserved)
         self.offered_before: set[Page] = set()  # by a store, with no invalidate since
         self.samples: dict[tuple[bool, int, int], int] = {}
-        self.wanted: list[Page] = []  # every page of every restore
-        self.missed: list[Page] = []  # those of them that were missed
         self.slot_time = {"reserved": 0, "cached": 0, "empty": 0, "headroom": 0}
         self.amplification_time = Fraction(0)
-        self.ideal = 0
+        self.ideal_hits: set[tuple[int, Page]] = set()  # (row, page) that the ideal restores
+        self.ideal_kept = 0  # pages that it keeps now
         self.allocated: set[int] = set()  # frames, tagged or not
 
     def caching_blocks(self) -> list[int]:
@@ -186,7 +162,7 @@ class _Replay:
                 self.tagged.add(page)
         blocks = n["reservations"] - before["reservations"]
         dropped = n["recalled"] + n["collateral"] - before["recalled"] - before["collateral"]
-        if blocks >= 1:
+        if blocks >= 1 and self.policy.system != "ideal":
             sample = (bool(event.flags & ATOMIC), blocks, dropped)
             self.samples[sample] = self.samples.get(sample, 0) + 1
             self.empty_blocks()
@@ -204,15 +180,27 @@ class _Replay:
 
     # -- 4. Cleancache back end: store
     def store(self, event: Event) -> None:
+        n, before = self.n, dict(self.n)
         self.offered += len(event.pages())
         self.offered_before.update(event.pages())
-        refused = self.policy.large_folios == "refuse" and event.order > 0
-        if refused or self.policy.system == "carveout":
-            self.n["skipped"] += len(event.pages())
-            return
-        order = min(event.order, self.policy.folio_order)
-        for first in range(event.index, event.index + (1 << event.order), 1 << order):
-            self.store_unit((event.inode, first, order), bool(event.flags & WORKINGSET))
+        if self.policy.system in ("carveout", "ideal"):
+            n["skipped"] += len(event.pages())
+        elif self.policy.offer == "mapped" and not event.flags & MAPPED:
+            self.drop(event.pages(), "invalidated")
+            n["skipped"] += len(event.pages())
+        elif self.policy.large_folios == "refuse" and event.order > 0:
+            n["skipped"] += len(event.pages())
+        else:
+            order = min(event.order, self.policy.folio_order)
+            for first in range(event.index, event.index + (1 << event.order), 1 << order):
+                self.store_unit((event.inode, first, order), bool(event.flags & WORKINGSET))
+        if self.requests.is_waited_for(event):
+            n["waited_stored"] += n["stored"] - before["stored"]
+            if not self.reclaims_in_background():
+                n["waited_reclaimed"] += n["reclaimed"] - before["reclaimed"]
+
+    def reclaims_in_background(self) -> bool:
+        return self.policy.slot_reclaim == "background" and self.policy.system == "cleancache"
 
     def store_unit(self, this: Unit, workingset: bool) -> None:
         pages = [(this[0], this[1] + i) for i in range(1 << this[2])]
@@ -232,13 +220,16 @@ class _Replay:
         need = [page for page in pages if page not in self.unit_of]
         had = len(pages) - len(need)
         others = 0 if self.policy.eviction == "none" else len(self.unit_of) - had
-        if len(self.queue) + others < len(need):
+        if self.reclaims_in_background():
+            if len(self.queue) < len(need):
+                self.n["skipped"] += len(pages)
+                self.reclaim_a_batch()
+                return
+        elif len(self.queue) + others < len(need):
             self.n["skipped"] += len(pages)
             return
         while len(self.queue) < len(need):
-            victim = self.victim(this)
-            for index in sorted(self.held[victim]):
-                self.leave((victim[0], index), "reclaimed")
+            self.drop_unit(self.victim(this), "reclaimed")
         # 4. the pages take slots
         if this in self.held:
             self.touch(this)
@@ -254,34 +245,63 @@ class _Replay:
         self.n["stored"] += len(pages)
         self.n["overwritten"] += had
 
+    def reclaim_a_batch(self) -> None:
+        for _ in range(self.policy.slot_reclaim_batch):
+            if not self.units or self.policy.eviction == "none":
+                return
+            self.drop_unit(self.victim(None), "reclaimed")
+
     # -- 4. restore, invalidate, invalidate_inode
-    def restore(self, event: Event) -> None:
-        refused = self.policy.large_folios == "refuse" and event.order > 0
+    def restore(self, row: int, event: Event) -> None:
+        self.requests.begin_row(row)
         for page in event.pages():
             if page in self.offered_before:
                 self.n["refaults"] += 1
-            self.wanted.append(page)
-            if page not in self.unit_of or refused:
-                self.n["missed"] += 1
-                self.missed.append(page)
-            elif self.policy.restore == "inclusive":
-                self.n["restored"] += 1
-                self.touch(self.unit_of[page])
-            else:
-                self.leave(page, "restored")
+            is_found = self.finds(row, event, page)
+            self.n["restored" if is_found else "missed"] += 1
+            self.requests.take(page, not is_found, self.requests.is_waited_for(event))
+        self.requests.end_row(row)
+
+    def finds(self, row: int, event: Event, page: Page) -> bool:
+        """Whether a page of a restore is restored; it is looked up for that, or not at all."""
+        if self.policy.system in ("carveout", "ideal"):
+            return (row, page) in self.ideal_hits
+        if self.policy.large_folios == "refuse" and event.order > 0:
+            return False
+        if self.policy.lookup == "prefix" and self.requests.run_has_missed(*page):
+            self.n["bypassed"] += page in self.unit_of
+            return False
+        self.n["lookups"] += 1
+        if page not in self.unit_of:
+            return False
+        if self.policy.system == "tmem" and self.policy.discard_ratio == 1:
+            self.leave(page, "recalled")
+            return False
+        if self.policy.restore == "inclusive":
+            self.touch(self.unit_of[page])
+        else:
+            self.leave(page, None)
+        return True
 
     def invalidate(self, event: Event) -> None:
         if event.op == INVALIDATE:
             pages = event.pages()
         else:  # the whole inode; every cached page was offered before, with no invalidate since
             pages = sorted(page for page in self.offered_before if page[0] == event.inode)
-        for page in pages:
-            if page in self.unit_of:
-                self.leave(page, "invalidated")
+        self.drop(pages, "invalidated")
         self.offered_before.difference_update(pages)
 
-    def leave(self, page: Page, counter: str, to_queue: bool = True) -> None:
-        self.n[counter] += 1
+    def drop(self, pages: Sequence[Page], counter: str) -> None:
+        for page in pages:
+            if page in self.unit_of:
+                self.leave(page, counter)
+
+    def drop_unit(self, unit: Unit, counter: str) -> None:
+        self.drop([(unit[0], index) for index in sorted(self.held.get(unit, {}))], counter)
+
+    def leave(self, page: Page, counter: str | None, to_queue: bool = True) -> None:
+        if counter is not None:
+            self.n[counter] += 1
         unit = self.unit_of.pop(page)
         slot = self.held[unit].pop(page[1])
         del self.slot_page[slot]
@@ -342,8 +362,7 @@ class _Replay:
                 self.queue.remove(slot)
         if self.policy.drop == "folio":
             for unit in sorted(lost):
-                for index in sorted(self.held.get(unit, {})):
-                    self.leave((unit[0], index), "collateral")
+                self.drop_unit(unit, "collateral")
 
     def release(self, block: int) -> None:
         self.n["releases"] += 1
@@ -408,14 +427,11 @@ class _Replay:
 
     # -- tmem
     def resize(self, event: Event) -> None:
-        if self.policy.system != "tmem":
-            return
         before, shrinks = self.n["recalled"], event.pfn < self.region
         while self.region > event.pfn:
             if not self.queue:
                 victim = self.units[0] if self.policy.eviction == "none" else self.victim(None)
-                for index in sorted(self.held[victim]):
-                    self.leave((victim[0], index), "recalled")
+                self.drop_unit(victim, "recalled")
             self.handed_back.insert(0, self.queue.pop(0))
             self.region -= 1
         while self.region < event.pfn:
@@ -426,89 +442,122 @@ class _Replay:
             self.samples[sample] = self.samples.get(sample, 0) + 1
 
     # -- 5. Outcomes
+    def cached(self) -> int:
+        return self.ideal_kept if self.policy.system == "ideal" else len(self.unit_of)
+
+    def free_slots(self) -> int:
+        return len(self.queue) - self.ideal_kept
+
     def hold(self, ns: int) -> None:
         self.time += ns
         self.slot_time["reserved"] += len(self.reserved) * self.b * ns
-        self.slot_time["cached"] += len(self.unit_of) * ns
-        self.slot_time["empty"] += len(self.queue) * ns
+        self.slot_time["cached"] += self.cached() * ns
+        self.slot_time["empty"] += self.free_slots() * ns
         self.slot_time["headroom"] += len((self.headroom | self.kept) - self.reserved) * self.b * ns
         if self.tagged:
             at_best = -(-len(self.tagged) // (32 * self.b))
             self.time_tagged += ns
             self.amplification_time += Fraction(len(self.reserved) * ns, at_best)
 
+    def sample_ns(self, blocks: int, dropped: int) -> int:
+        costs, lines = self.costs, self.b * self.page_size // 64
+        return (
+            costs.reserve_base_ns
+            + blocks * lines * costs.cache_line_ns
+            + dropped * costs.slot_drop_ns
+        )
+
+    def spent(self) -> dict[str, int]:
+        """Nanoseconds up to now, of requests that have ended and of all that rows do themselves."""
+        n, costs = self.n, self.costs
+        missed, all_missed = self.requests.missed, self.requests.all_missed
+        spent = {
+            "read_ns": read_ns(missed, costs),
+            "wait_ns": waited_read_ns(missed, costs),
+            "cpu_ns": 0,
+            "all_missed_read_ns": read_ns(all_missed, costs),
+            "all_missed_wait_ns": waited_read_ns(all_missed, costs),
+        }
+        if self.policy.system in ("carveout", "ideal"):
+            return spent
+        is_tmem = self.policy.system == "tmem"
+        copy_in_ns = costs.tmem_copy_in_ns if is_tmem else costs.copy_in_ns
+        copy_out_ns = costs.tmem_copy_out_ns if is_tmem else costs.copy_out_ns
+        found_ns = n["lookups"] * costs.lookup_ns + n["restored"] * copy_out_ns
+        dropped = n["reclaimed"] + n["recalled"] + n["collateral"]
+        lines = n["reservations"] * (self.b * self.page_size // 64)
+        lines += self.tagged_freed * (self.page_size // 2048)
+        spent["wait_ns"] += found_ns
+        spent["wait_ns"] += sum(
+            self.sample_ns(*key[1:]) * count for key, count in self.samples.items()
+        )
+        spent["wait_ns"] += n["waited_stored"] * copy_in_ns
+        spent["wait_ns"] += n["waited_reclaimed"] * costs.slot_drop_ns
+        spent["cpu_ns"] += found_ns + n["stored"] * copy_in_ns + dropped * costs.slot_drop_ns
+        spent["cpu_ns"] += sum(self.samples.values()) * costs.reserve_base_ns
+        spent["cpu_ns"] += lines * costs.cache_line_ns
+        return spent
+
     def outcomes(self) -> dict[str, int | float | None]:
-        n, costs, line_ns = self.n, self.costs, self.costs.cache_line_ns
-        lines, tag_lines = self.b * self.page_size // 64, max(1, self.page_size // 32 // 64)
+        n, reads, spent = self.n, self.requests.missed, self.spent()
         out: dict[str, int | float | None] = dict(n)
         out["hit_ratio"] = _ratio(n["restored"], n["restored"] + n["missed"])
         out["refault_hit_ratio"] = _ratio(n["restored"], n["refaults"])
         out["collateral_ratio"] = _ratio(n["collateral"], n["recalled"] + n["collateral"])
-        for name, slot_time in self.slot_time.items():
-            out[name + "_share"] = _ratio(slot_time, self.B * self.b * self.time)
-        out["amplification"] = _ratio(self.amplification_time, self.time_tagged)
+        schemes = {"memmap": 64 * self.B * self.b, "compact": 16 * self.peak_cached, "none": 0}
+        scheme = "none" if self.policy.system in ("carveout", "ideal") else self.policy.metadata
+        if self.policy.system != "tmem":  # neither page says what shares of a region are of
+            for name, slot_time in self.slot_time.items():
+                out[name + "_share"] = _ratio(slot_time, self.B * self.b * self.time)
+            out["metadata_bytes"] = schemes[scheme]
+            out["amplification"] = _ratio(self.amplification_time, self.time_tagged)
         out["peak_reserved"] = self.peak_reserved
         for prefix in ("", "atomic_"):
             latencies: list[int] = []
             for (atomic, blocks, dropped), count in self.samples.items():
-                ns = costs.reserve_base_ns + blocks * lines * line_ns + dropped * costs.slot_drop_ns
-                latencies += [ns] * (count if atomic or not prefix else 0)
+                latencies += [self.sample_ns(blocks, dropped)] * (
+                    count if atomic or not prefix else 0
+                )
             latencies.sort()
             out[prefix + "reservation_mean_ns"] = _ratio(sum(latencies), len(latencies))
             for name, percent in (("p50", 50), ("p99", 99), ("max", 100)):
                 rank = -(-percent * len(latencies) // 100)  # nearest rank, from 1
                 out[f"{prefix}reservation_{name}_ns"] = latencies[rank - 1] if latencies else None
         out["failed_pinned"] = out["failed_atomic"] = 0
-        out["copies_in"], out["copies_out"] = n["stored"], n["restored"]
+        out["copies_in"] = n["stored"]
+        out["copies_out"] = 0 if self.policy.system == "ideal" else n["restored"]
         out["compressions"] = out["decompressions"] = out["migrations"] = 0
         out["swap_writes"] = 0
-        paid = n["stored"] * costs.copy_in_ns + n["restored"] * costs.copy_out_ns
-        paid += (n["restored"] + n["missed"]) * costs.lookup_ns
-        paid += (n["reclaimed"] + n["recalled"] + n["collateral"]) * costs.slot_drop_ns
-        paid += (n["reservations"] * lines + self.tagged_freed * tag_lines) * line_ns
-        schemes = {"memmap": 64 * self.B * self.b, "compact": 16 * self.peak_cached, "none": 0}
-        carveout = self.policy.system == "carveout"
-        out["metadata_bytes"] = 0 if carveout else schemes[self.policy.metadata]
-        out["read_ns"] = read_ns = _read_ns(self.missed, costs)
-        out["time_saved_ns"] = _read_ns(self.wanted, costs) - read_ns - (0 if carveout else paid)
-        out["share_of_ideal"] = _ratio(n["restored"], self.ideal)
+        out["read_commands"], out["waited_requests"] = reads.commands, reads.waited_requests
+        out["waited_commands"], out["waited_pages"] = reads.waited_commands, reads.waited_pages
+        for name in ("read_ns", "wait_ns", "cpu_ns"):
+            out[name] = spent[name]
+        all_read_ns, all_wait_ns = spent["all_missed_read_ns"], spent["all_missed_wait_ns"]
+        time_saved_ns = all_read_ns - spent["read_ns"] - spent["cpu_ns"]
+        out["time_saved_ns"] = time_saved_ns
+        out["time_saved_ratio"] = _ratio(time_saved_ns, all_read_ns)
+        out["wait_saved_ns"] = all_wait_ns - spent["wait_ns"]
+        out["wait_saved_ratio"] = _ratio(all_wait_ns - spent["wait_ns"], all_wait_ns)
         return out
 
 
-def ideal_restored(events: Sequence[Event], data_pages: int, tag_block_pages: int) -> int:
-    """Pages restored by the bound: it gives up the page that is restored last, when it must."""
-    later: list[dict[Page, int]] = []  # of each row: its pages' next events, if they are restores
-    upcoming: dict[Page, int] = {}
-    for row in reversed(range(len(events))):
-        event = events[row]
-        later.append(dict(upcoming) if event.op in (STORE, RESTORE) else {})
-        if event.op == INVALIDATE_INODE:
-            upcoming = {page: at for page, at in upcoming.items() if page[0] != event.inode}
-        elif event.op in (STORE, RESTORE, INVALIDATE):
-            for page in event.pages():
-                upcoming.pop(page, None)
-                if event.op == RESTORE:
-                    upcoming[page] = row
-    later.reverse()
-    slots = -(-data_pages // (32 * tag_block_pages)) * tag_block_pages
-    tagged: set[int] = set()
-    kept: dict[Page, int] = {}
-    restored = 0
-    for row, event in enumerate(events):
-        frames = set(range(event.pfn, event.pfn + (1 << event.order)))
-        if event.op in (STORE, RESTORE):
-            for page in event.pages():
-                restored += event.op == RESTORE and kept.pop(page, None) is not None
-                if page in later[row]:
-                    kept[page] = later[row][page]
-        elif event.op == ALLOC and event.flags & TAGGED:
-            tagged |= frames
-        elif event.op == FREE:
-            tagged -= frames
-        reserved = {frame // 32 // tag_block_pages for frame in tagged}
-        while len(kept) > slots - len(reserved) * tag_block_pages:
-            del kept[max(kept, key=lambda page: (kept[page], page))]
-    return restored
+def _do(state: _Replay, row: int, event: Event) -> None:
+    """Replay a row; one that the system leaves out changes nothing."""
+    is_tmem = state.policy.system == "tmem"
+    if event.is_anonymous() or (is_tmem and event.op in (ALLOC, FREE)):
+        return
+    if event.op == STORE:
+        state.store(event)
+    elif event.op == RESTORE:
+        state.restore(row, event)
+    elif event.op in (INVALIDATE, INVALIDATE_INODE):
+        state.invalidate(event)
+    elif event.op == ALLOC:
+        state.alloc(event)
+    elif event.op == FREE:
+        state.free(event)
+    elif is_tmem:
+        state.resize(event)
 
 
 def replay(
@@ -519,21 +568,50 @@ def replay(
     tag_block_pages: int,
     policy: Policy,
     costs: Costs,
+    requests: bool = False,
+    phases: Sequence[str] = (),
+    mapped: bool = False,
 ) -> Result:
-    """Outcomes, and state at the end, of a table of mm events replayed under one policy."""
-    if fault := check(events, data_pages):
+    """Outcomes, and state at the end, of a table of mm events replayed under one policy.
+
+    `requests`, `phases` and `mapped` are what the table's metadata says: that requests are
+    recorded, the names of phases, and that MAPPED is recorded.
+    """
+    if fault := check(events, data_pages, requests, phases):
         raise ValueError(f"row {fault[0]}, column {fault[1]}")
-    state = _Replay(page_size, data_pages, tag_block_pages, policy, costs)
-    state.ideal = ideal_restored(events, data_pages, tag_block_pages)
-    tagless = policy.system == "tmem"
-    does = (state.store, state.restore, state.invalidate, state.invalidate, state.alloc, state.free)
+    if not mapped:
+        events = [e._replace(flags=e.flags | MAPPED) if e.op == STORE else e for e in events]
+    state = _Replay(
+        page_size, data_pages, tag_block_pages, policy, costs, Requests(events, requests)
+    )
+    ideal_hits, ideal_kept = ideal(events, data_pages, tag_block_pages)
+    is_ideal = policy.system == "ideal"
+    if is_ideal:
+        state.ideal_hits = ideal_hits
+    spending, spent = Spending(events, phases), dict.fromkeys(SPENT, 0)
+    time_ns: int | None = None  # of the last event of the clock
     for row, event in enumerate(events):
-        state.hold(event.time_ns - events[max(row - 1, 0)].time_ns)  # 0 ns before the first
-        if event.op == RESIZE:
-            state.resize(event)
-        elif not (tagless and event.op in (ALLOC, FREE)):
-            does[event.op](event)
+        if event.op == PHASE:
+            spending.mark(event)
+            continue
+        state.hold(0 if time_ns is None else event.time_ns - time_ns)
+        time_ns = event.time_ns
+        _do(state, row, event)
+        if is_ideal:
+            state.ideal_kept = ideal_kept[row]
+        before, spent = spent, state.spent()
+        spending.add(time_ns, {name: spent[name] - before[name] for name in SPENT})
+    outcomes = state.outcomes()
+    outcomes["share_of_ideal"] = _ratio(state.n["restored"], len(ideal_hits))
     units = [(*unit, tuple(sorted(state.held[unit])), unit in state.bit) for unit in state.units]
-    capacity = len(state.caching_blocks()) * tag_block_pages
-    cached, free = len(state.unit_of), len(state.queue)
-    return Result(state.outcomes(), state.samples, cached, state.offered, free, capacity, units)
+    return Result(
+        outcomes,
+        state.samples,
+        state.cached(),
+        state.offered,
+        state.free_slots(),
+        len(state.caching_blocks()) * tag_block_pages,
+        units,
+        spending.phases,
+        spending.parts,
+    )

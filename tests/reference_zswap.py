@@ -1,24 +1,28 @@
-"""Slow, plain oracle of the zswap-like system, written from docs/model.md alone."""
+"""Slow, plain oracle of the zswap-like system, written from model.md and docs/model.md alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from reference import (
+from reference_events import (
     ALLOC,
     ATOMIC,
     FREE,
     INVALIDATE,
     INVALIDATE_INODE,
+    MAPPED,
     RESTORE,
     STORE,
     TAGGED,
     WORKINGSET,
     Event,
     Page,
+    Requests,
 )
 
-ANONYMOUS = 32
+Samples = dict[tuple[bool, int, int, int], int]
+COUNTERS = """stored skipped stale restored missed reclaimed recalled invalidated overwritten
+    compressed decompressed written failed_atomic lookups bypassed waited_stored waited_reclaimed"""
 
 
 def replay_zswap(
@@ -32,157 +36,233 @@ def replay_zswap(
     in_pairs: bool,
     headroom: float,
     anonymous: str,
-) -> tuple[dict[str, int], dict[tuple[bool, int, int, int], int]]:
+    offer: str = "all",
+    lookup: str = "each",
+    requests: bool = False,
+    mapped: bool = False,
+) -> tuple[dict[str, int], Samples]:
     """Counters of a table under one policy, and how often each sample of latency came.
 
-    Sizes are in sixteenths of a page; a sample is (atomic, blocks, dropped, written).
+    Sizes are in sixteenths of a page; a sample is (atomic, blocks, dropped, written). `requests`
+    and `mapped` are what the table's metadata says.
     """
-    of_swap = [e for e in events if e.op <= INVALIDATE and e.flags & ANONYMOUS]
-    if anonymous == "none":
-        events = [event for event in events if event not in of_swap]
-    dirty: set[Page] = set()
-    samples: dict[tuple[bool, int, int, int], int] = {}
-    whole = -(-data_pages // (32 * block))
-    spared = int(headroom * whole)
-    queue = list(range(spared * block, whole * block))  # of free slots, front first
-    held: dict[int, list[Page]] = {}  # pages of each slot in use
-    room: list[int] = []  # slots that have any, the latest change first
-    ages: list[Page] = []  # cached pages, the least recently used first
-    tagged: set[int] = set()
-    names = "stored skipped stale restored missed reclaimed recalled invalidated overwritten"
-    names += " compressed decompressed written failed_atomic"
-    n = dict.fromkeys(names.split(), 0)
+    slots = _Slots(data_pages, block, size_of, in_pairs, headroom)
+    state = _Replay(slots, Requests(events, requests))
+    for row, event in enumerate(events):
+        is_anonymous = event.is_anonymous()
+        if is_anonymous and anonymous == "none":
+            continue
+        if event.op == STORE:
+            if offer == "mapped" and mapped and not (is_anonymous or event.flags & MAPPED):
+                state.turn_away(event)
+            else:
+                is_admitted = not workingset or bool(event.flags & WORKINGSET)
+                state.store(event, is_admitted, writes_back=anonymous == "write_back")
+        elif event.op == RESTORE:
+            in_prefix = lookup == "prefix" and not is_anonymous
+            state.restore(row, event, in_prefix, takes_out=exclusive or is_anonymous)
+        elif event.op in (INVALIDATE, INVALIDATE_INODE):
+            state.invalidate(event)
+        elif event.op == ALLOC and event.flags & TAGGED:
+            state.alloc(event)
+        elif event.op == FREE:
+            state.tag(event, on=False)
+    reads = state.requests.missed
+    state.n["read_commands"] = reads.commands
+    state.n["waited_requests"] = reads.waited_requests
+    state.n["waited_commands"] = reads.waited_commands
+    state.n["waited_pages"] = reads.waited_pages
+    return state.n, state.samples
 
-    def place(slot: int) -> tuple[str, int] | None:
+
+class _Slots:
+    """Slots, and the compressed pages in them."""
+
+    def __init__(
+        self,
+        data_pages: int,
+        block: int,
+        size_of: Callable[[Page], int],
+        in_pairs: bool,
+        headroom: float,
+    ) -> None:
+        self.block, self.size_of, self.in_pairs = block, size_of, in_pairs
+        whole = -(-data_pages // (32 * block))
+        self.spared = int(headroom * whole)  # blocks
+        self.queue = list(range(self.spared * block, whole * block))  # free slots, front first
+        self.held: dict[int, list[Page]] = {}  # pages of each slot in use
+        self.room: list[int] = []  # slots that have any, the latest change first
+
+    def place(self, slot: int) -> tuple[str, int] | None:
         """What a slot has room for: pages of a class, or so much."""
-        if in_pairs:
-            used = sum(size_of(page) for page in held[slot])
-            return ("room", 16 - used) if len(held[slot]) < 2 else None
-        size = size_of(held[slot][0])
-        return ("class", size) if len(held[slot]) < 16 // size else None
+        if not self.held.get(slot):
+            return None
+        if self.in_pairs:
+            used = sum(self.size_of(page) for page in self.held[slot])
+            return ("room", 16 - used) if len(self.held[slot]) < 2 else None
+        size = self.size_of(self.held[slot][0])
+        return ("class", size) if len(self.held[slot]) < 16 // size else None
 
-    def change(slot: int, page: Page, add: bool) -> None:
-        before = place(slot) if held.get(slot) else None
-        held.setdefault(slot, [])
+    def change(self, slot: int, page: Page, add: bool) -> None:
+        before = self.place(slot)
+        self.held.setdefault(slot, [])
         if add:
-            held[slot].append(page)
+            self.held[slot].append(page)
         else:
-            held[slot].remove(page)
-        after = place(slot) if held[slot] else None
-        if before != after or not held[slot]:
-            room[:] = [other for other in room if other != slot]
+            self.held[slot].remove(page)
+        after = self.place(slot)
+        if before != after or not self.held[slot]:
+            self.room = [other for other in self.room if other != slot]
             if after is not None:
-                room.insert(0, slot)
-        if not held[slot]:
-            del held[slot]
-            queue.append(slot)
+                self.room.insert(0, slot)
+        if not self.held[slot]:
+            del self.held[slot]
+            self.queue.append(slot)
 
-    def drop(page: Page, counter: str) -> None:
-        n[counter] += 1
-        if page in dirty and counter in ("reclaimed", "recalled"):
-            n["written"] += 1
-        dirty.discard(page)
-        ages.remove(page)
-        change(next(slot for slot, pages in held.items() if page in pages), page, False)
+    def put(self, slot: int, page: Page) -> None:
+        if slot in self.queue:
+            self.queue.remove(slot)
+        self.change(slot, page, True)
 
-    def find(size: int) -> int | None:
-        for wanted in range(size, 16 if in_pairs else size + 1):
-            for slot in room:
-                if place(slot) == ("room" if in_pairs else "class", wanted):
+    def take_out(self, page: Page) -> None:
+        self.change(next(slot for slot, pages in self.held.items() if page in pages), page, False)
+
+    def find(self, size: int) -> int | None:
+        for wanted in range(size, 16 if self.in_pairs else size + 1):
+            for slot in self.room:
+                if self.place(slot) == ("room" if self.in_pairs else "class", wanted):
                     return slot
-        return queue[0] if queue else None
+        return self.queue[0] if self.queue else None
 
-    def store(page: Page, admitted: bool) -> None:
-        if not admitted:
-            if page in ages:
-                drop(page, "stale")
+
+class _Replay:
+    """State of one replay."""
+
+    def __init__(self, slots: _Slots, requests: Requests) -> None:
+        self.slots, self.requests = slots, requests
+        self.ages: list[Page] = []  # cached pages, the least recently used first
+        self.dirty: set[Page] = set()
+        self.tagged: set[int] = set()
+        self.n = dict.fromkeys(COUNTERS.split(), 0)
+        self.samples: Samples = {}
+
+    def drop(self, page: Page, counter: str) -> None:
+        self.n[counter] += 1
+        if page in self.dirty and counter in ("reclaimed", "recalled"):
+            self.n["written"] += 1
+        self.dirty.discard(page)
+        self.ages.remove(page)
+        self.slots.take_out(page)
+
+    def turn_away(self, event: Event) -> None:
+        """Invalidate a store that is not offered."""
+        for page in event.pages():
+            if page in self.ages:
+                self.drop(page, "invalidated")
+            self.n["skipped"] += 1
+
+    def store(self, event: Event, is_admitted: bool, writes_back: bool) -> None:
+        n, stored, reclaimed = self.n, self.n["stored"], self.n["reclaimed"]
+        for page in event.pages():
+            before = n["stored"]
+            self.store_page(page, is_admitted)
+            if event.is_anonymous():
+                if writes_back and n["stored"] > before:
+                    self.dirty.add(page)
+                else:
+                    n["written"] += 1
+        if self.requests.is_waited_for(event):
+            n["waited_stored"] += n["stored"] - stored
+            n["waited_reclaimed"] += n["reclaimed"] - reclaimed
+
+    def store_page(self, page: Page, is_admitted: bool) -> None:
+        n, slots = self.n, self.slots
+        if not is_admitted:
+            if page in self.ages:
+                self.drop(page, "stale")
             else:
                 n["skipped"] += 1
             return
-        if size_of(page) >= 16:
+        size = slots.size_of(page)
+        if size >= 16:
             n["skipped"] += 1
             return
         n["compressed"] += 1
-        if page in ages:
-            ages.remove(page)
-            ages.append(page)
+        if page in self.ages:
+            self.touch(page)
             n["stored"] += 1
             n["overwritten"] += 1
             return
-        while (slot := find(size_of(page))) is None and ages:
-            drop(ages[0], "reclaimed")
+        while (slot := slots.find(size)) is None and self.ages:
+            self.drop(self.ages[0], "reclaimed")
         if slot is None:
             n["skipped"] += 1
             return
-        if slot in queue:
-            queue.remove(slot)
-        change(slot, page, True)
-        ages.append(page)
+        slots.put(slot, page)
+        self.ages.append(page)
         n["stored"] += 1
 
-    def tag(event: Event, on: bool) -> int:
-        blocks_reserved = 0
+    def touch(self, page: Page) -> None:
+        self.ages.remove(page)
+        self.ages.append(page)
+
+    def restore(self, row: int, event: Event, in_prefix: bool, takes_out: bool) -> None:
+        self.requests.begin_row(row)
+        for page in event.pages():
+            is_bypassed = in_prefix and self.requests.run_has_missed(*page)
+            is_missed = is_bypassed or page not in self.ages
+            if is_bypassed:
+                self.n["bypassed"] += page in self.ages
+            else:
+                self.n["lookups"] += 1
+            self.requests.take(page, is_missed, self.requests.is_waited_for(event))
+            if is_missed:
+                self.n["missed"] += 1
+                continue
+            self.n["decompressed"] += 1
+            if takes_out:
+                self.drop(page, "restored")
+            else:
+                self.n["restored"] += 1
+                self.touch(page)
+        self.requests.end_row(row)
+
+    def invalidate(self, event: Event) -> None:
+        named = event.pages() if event.op == INVALIDATE else None
+        for page in sorted(self.ages):
+            if page in named if named is not None else page[0] == event.inode:
+                self.drop(page, "invalidated")
+
+    def alloc(self, event: Event) -> None:
+        recalled, written = self.n["recalled"], self.n["written"]
+        blocks = self.tag(event, on=True)
+        atomic = bool(event.flags & ATOMIC)
+        if blocks and atomic and self.n["written"] > written:
+            self.n["failed_atomic"] += 1
+        elif blocks:
+            sample = (atomic, blocks, self.n["recalled"] - recalled, self.n["written"] - written)
+            self.samples[sample] = self.samples.get(sample, 0) + 1
+
+    def tag(self, event: Event, on: bool) -> int:
+        """Count frames as tagged, or no more; the blocks that this reserves or releases."""
+        block, queue, held = self.slots.block, self.slots.queue, self.slots.held
+        blocks_changed = 0
         for frame in range(event.pfn, event.pfn + (1 << event.order)):
-            if (frame in tagged) == on:
+            if (frame in self.tagged) == on:
                 continue
             number = frame // 32 // block
-            mine = range(number * block, (number + 1) * block)
-            tagged.symmetric_difference_update({frame})
-            others = [
-                other for other in tagged if other // 32 // block == number and other != frame
-            ]
-            if others:
+            self.tagged.symmetric_difference_update({frame})
+            if any(other // 32 // block == number and other != frame for other in self.tagged):
                 continue
-            blocks_reserved += 1
-            if number < spared:
+            blocks_changed += 1
+            if number < self.slots.spared:
                 continue
-            for slot in mine:
+            for slot in range(number * block, (number + 1) * block):
                 if not on:
                     queue.append(slot)
                     continue
                 # The page that came last goes first; all of them go.
                 while held.get(slot):
-                    drop(held[slot][-1], "recalled")
+                    self.drop(held[slot][-1], "recalled")
                 queue.remove(slot)
-        return blocks_reserved
-
-    for event in events:
-        if event.op == STORE:
-            for page in event.pages():
-                before = n["stored"]
-                store(page, not workingset or bool(event.flags & WORKINGSET))
-                if event not in of_swap:
-                    continue
-                if anonymous == "write_back" and n["stored"] > before:
-                    dirty.add(page)
-                else:
-                    n["written"] += 1
-        elif event.op == RESTORE:
-            for page in event.pages():
-                if page not in ages:
-                    n["missed"] += 1
-                    continue
-                n["decompressed"] += 1
-                if exclusive or event in of_swap:
-                    drop(page, "restored")
-                else:
-                    n["restored"] += 1
-                    ages.remove(page)
-                    ages.append(page)
-        elif event.op in (INVALIDATE, INVALIDATE_INODE):
-            named = event.pages() if event.op == INVALIDATE else None
-            for page in sorted(ages):
-                if page in named if named is not None else page[0] == event.inode:
-                    drop(page, "invalidated")
-        elif event.op == ALLOC and event.flags & TAGGED:
-            recalled, written = n["recalled"], n["written"]
-            blocks = tag(event, True)
-            atomic = bool(event.flags & ATOMIC)
-            if blocks and atomic and n["written"] > written:
-                n["failed_atomic"] += 1
-            elif blocks:
-                sample = (atomic, blocks, n["recalled"] - recalled, n["written"] - written)
-                samples[sample] = samples.get(sample, 0) + 1
-        elif event.op == FREE:
-            tag(event, False)
-    return n, samples
+        return blocks_changed

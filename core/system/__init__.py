@@ -16,6 +16,7 @@ SYSTEMS: Registry[Any] = Registry(
         "zswap": "core.system.zswap:ZSWAP",
         "tmem": "core.system.tmem:TMEM",
         "migrate_cma": "core.system.migrate_cma:MIGRATE_CMA",
+        "more_memory": "core.system.more_memory:MORE_MEMORY",
         "ideal": "core.system.ideal:IDEAL",
     },
     "core.system.contract:System",

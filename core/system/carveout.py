@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from core.lane import MISSED, MISSED_SEQUENTIAL, SKIPPED
 from core.machine import Machine
 from core.policy import Policies, Policy
 from core.policy_words import Metadata
-from core.system.contract import Counted, Holding, Larger, System, nothing_counted, nothing_paid
+from core.system.contract import Counted, Holding, System, nothing_counted, nothing_paid
 from core.timeline.prepare import Timeline
 from core.timeline.view import View
 
@@ -15,14 +14,10 @@ def _view(policy: Policy, machine: Machine) -> View:
     return View()
 
 
-def _replay(
-    timeline: Timeline, policies: Policies, larger: Larger | None
-) -> tuple[Timeline, Counted]:
+def _replay(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
     """Return what lanes count: every store is skipped, every restore missed."""
     counted = nothing_counted(timeline, policies.size)
-    counted.tallies[:, SKIPPED] = timeline.offered_pages
-    counted.tallies[:, MISSED] = timeline.restore_pages
-    counted.tallies[:, MISSED_SEQUENTIAL] = timeline.restore_sequential_pages
+    counted.tallies[:] = timeline.all_missed
     return timeline, counted
 
 

@@ -23,48 +23,57 @@ CACHE_LINE_BYTES = 64
 
 
 class Counted(NamedTuple):
-    """The tallies of lanes, their samples of latency, and pages cached over time."""
+    """What lanes counted up to each mark, their samples of latency, and pages cached over time."""
 
-    tallies: Int64  # [lane, tally of core.lane.TALLIES]
+    tallies: Int64  # [lane, mark, tally of core.lane.TALLIES]
     samples: Int64  # [lane, bin] reserving allocations, by class and pages dropped
     series: Int64  # [lane, point] pages cached
+
+    @property
+    def totals(self) -> Int64:
+        """What lanes counted in all.  # [lane, tally]"""
+        return self.tallies[:, -1]
 
 
 def nothing_counted(timeline: Timeline, lanes: int) -> Counted:
     """Return room for what lanes count, all zero."""
     return Counted(
-        np.zeros((lanes, len(TALLIES)), dtype=np.int64),
+        np.zeros((lanes, timeline.mark_steps.size - 1, len(TALLIES)), dtype=np.int64),
         np.zeros((lanes, timeline.bins), dtype=np.int64),
         np.zeros((lanes, SERIES_POINTS), dtype=np.int64),
     )
 
 
-class Larger(NamedTuple):
-    """What a memory that is larger by the tag storage makes of a workload's reads, in pages."""
-
-    restored: int  # reads that it saves
-    missed: int  # reads that remain
-    missed_sequential: int  # of these, the sequential ones
-
-
 class Samples(NamedTuple):
-    """Tallies of reservation latency: how often a triple (blocks, dropped, written) occurred."""
+    """Tallies of reservation latency: how often one occurred that had so much to do."""
 
     atomic: NDArray[np.bool_]  # [bin]
     blocks: Int64  # [bin]
     dropped: Int64  # [bin]
     written: Int64  # [bin] of those dropped, pages written to the swap device
+    migrated: Int64  # [bin]
     block_lines: Int64  # [bin] data cache lines of a block
     counts: Int64  # [lane, bin]
 
 
-class Work(NamedTuple):
-    """What lanes of one system did, over all workloads, for the system to say what that costs."""
+class Reserving(NamedTuple):
+    """What samples of reservation latency had to do: one of them, or several together."""
 
-    counted: Mapping[str, Int64]  # of each tally  # [lane]
-    samples: Samples
-    cache_lines: int  # invalidated, by reservations and by freed tagged pages
-    offered_to_swap_pages: int
+    samples: Int64
+    cache_lines: Int64
+    dropped: Int64
+    written: Int64
+    migrated: Int64
+    migrating: Int64  # samples that migrated anything
+
+
+class Work(NamedTuple):
+    """What lanes of one system did up to each mark, for the system to say what that costs."""
+
+    counted: Mapping[str, Int64]  # of each tally  # [lane, mark]
+    all_missed: Mapping[str, Int64]  # the same if every restore misses  # [mark]
+    reserving: Reserving  # each [lane, mark]
+    cache_lines: Int64  # [mark] invalidated, by reservations and by freed tagged pages
 
 
 CostTable = Mapping[str, Int64]
@@ -104,39 +113,67 @@ def no_loops(choices: Choices) -> set[ReplayLoop]:
     return set()
 
 
-def reservation_ns(samples: Samples, costs: CostTable) -> Int64:
-    """Return what each sample takes where what lies in the way is dropped.  # [lane, bin]
+def reservation_ns(reserving: Reserving, costs: CostTable) -> Int64:
+    """Return what reservations take, whatever they had to do.
 
-    ``reserve_base_ns + blocks x lines x cache_line_ns + dropped x slot_drop_ns``, and
-    ``swap_write_ns`` for each page that is written back.
+    ``samples x reserve_base_ns + cache lines x cache_line_ns + dropped x slot_drop_ns``, where
+    pages are written back ``+ written x swap_write_ns``, and where they move ``+ migrated x
+    migrate_page_ns + samples that migrate any x migrate_base_ns``.
     """
     taken: Int64 = (
-        costs["reserve_base_ns"][:, None]
-        + (samples.blocks * samples.block_lines) * costs["cache_line_ns"][:, None]
-        + samples.dropped * costs["slot_drop_ns"][:, None]
-        + samples.written * costs["swap_write_ns"][:, None]
+        reserving.samples * costs["reserve_base_ns"]
+        + reserving.cache_lines * costs["cache_line_ns"]
+        + reserving.dropped * costs["slot_drop_ns"]
+        + reserving.written * costs["swap_write_ns"]
+        + reserving.migrated * costs["migrate_page_ns"]
+        + reserving.migrating * costs["migrate_base_ns"]
     )
     return taken
 
 
 def nothing_paid(work: Work, costs: CostTable) -> Int64:
-    """Return what a system pays that does nothing, or a bound at no cost.  # [lane]"""
+    """Return what a system pays that does nothing, or a bound at no cost.  # [lane, mark]"""
     return np.zeros_like(work.counted["stored"])
 
 
 def upkeep_ns(work: Work, costs: CostTable) -> Int64:
-    """Return what every system pays that drops pages for tags.  # [lane]
+    """Return what every system pays that drops pages for tags.  # [lane, mark]
 
-    ``(restored + missed) x lookup_ns + (reclaimed + recalled + collateral) x slot_drop_ns +
-    cache lines x cache_line_ns``.
+    ``lookups x lookup_ns + (reclaimed + recalled + collateral) x slot_drop_ns + samples x
+    reserve_base_ns + cache lines x cache_line_ns``.
     """
     counted = work.counted
     dropped = counted["reclaimed"] + counted["recalled"] + counted["collateral"]
-    return (
-        (counted["restored"] + counted["missed"]) * costs["lookup_ns"]
+    upkeep: Int64 = (
+        counted["lookups"] * costs["lookup_ns"]
         + dropped * costs["slot_drop_ns"]
+        + counted["sampled"] * costs["reserve_base_ns"]
         + work.cache_lines * costs["cache_line_ns"]
     )
+    return upkeep
+
+
+def copies_ns(work: Work, in_ns: Int64, out_ns: Int64, waited: bool = False) -> Int64:
+    """Return what copies into and out of a cache take: all, or those that a task waits for.
+
+    ``stored x in + restored x out``; a task waits for every copy out, and for the copies in of a
+    reclaim that it waits for.
+    """
+    copies_in = work.counted["waited_stored" if waited else "stored"]
+    taken: Int64 = copies_in * in_ns + work.counted["restored"] * out_ns
+    return taken
+
+
+def lookups_and_drops_ns(work: Work, costs: CostTable) -> Int64:
+    """Return what tasks wait for beside copies, reads and reservations.  # [lane, mark]
+
+    ``lookups x lookup_ns + waited_reclaimed x slot_drop_ns``.
+    """
+    waited: Int64 = (
+        work.counted["lookups"] * costs["lookup_ns"]
+        + work.counted["waited_reclaimed"] * costs["slot_drop_ns"]
+    )
+    return waited
 
 
 @dataclass(frozen=True)
@@ -150,14 +187,16 @@ class System:
     view
         Return the view of a policy on a machine: what timeline it replays.
     replay
-        Return what the lanes of its policies count on a timeline; the third argument is what a
-        larger memory reads, where that is known. None of a system that has a front end of its own.
+        Return what the lanes of its policies count on a timeline. None of a system that has a front
+        end of its own.
     count
-        Of a system with a front end of its own, what its lanes count.
+        Of a system with a front end of its own: return what its lanes count, from the timeline of
+        its own front end, that of a machine where tag storage holds nothing, and what its own front
+        end did.
     pays
-        Return the nanoseconds that lanes pay beside reads.
-    sample_ns
-        Return the nanoseconds of each sample of reservation latency.
+        Return the nanoseconds that lanes pay beside reads: `cpu_ns`.  # [lane, mark]
+    waits
+        Return those that tasks wait for beside reads and reservations.  # [lane, mark]
     reads
         Policy fields that it reads, beside those whose declaration names it.
     holding
@@ -182,9 +221,9 @@ class System:
     meaning: str
     view: Callable[[Policy, Machine], View]
     pays: Callable[[Work, CostTable], Int64]
-    replay: Callable[[Timeline, Policies, Larger | None], tuple[Timeline, Counted]] | None = None
-    count: Callable[[Timeline, Larger, Fronted, Policies], Counted] | None = None
-    sample_ns: Callable[[Samples, CostTable], Int64] = reservation_ns
+    waits: Callable[[Work, CostTable], Int64] = nothing_paid
+    replay: Callable[[Timeline, Policies], tuple[Timeline, Counted]] | None = None
+    count: Callable[[Timeline, Timeline, Fronted, Policies], tuple[Timeline, Counted]] | None = None
     reads: tuple[str, ...] = ()
     holding: Holding = Holding.AS_TAGGED
     caches_copies: bool = False

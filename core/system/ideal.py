@@ -21,26 +21,19 @@ from core.lane import (
     CACHED,
     CACHED_PAGE_NS,
     CAPACITY,
-    LAST_MISSED,
-    MISSED,
-    MISSED_SEQUENTIAL,
-    NO_PAGE_MISSED,
     PEAK_CACHED,
     RECLAIMED,
     REGISTERS,
     RESTORED,
     SKIPPED,
     STORED,
-    TALLIES,
-    Register,
-    count_miss,
 )
 from core.machine import Machine
 from core.policy import Policies, Policy
 from core.policy_words import Metadata
-from core.system.contract import Counted, Larger, System, nothing_counted, nothing_paid
-from core.system.larger_memory import tag_memory
+from core.system.contract import Counted, System, nothing_counted, nothing_paid
 from core.timeline.prepare import Timeline
+from core.timeline.requests import begin_row, count_miss, end_row
 from core.timeline.steps import (
     FRAMES,
     RELEASE,
@@ -69,49 +62,29 @@ def ideal_beside(view: View) -> Policy:
     return Policy(system="ideal", guests=view.guests, guest_ratio=view.guest_ratio)
 
 
-def larger_view(policy: Policy, machine: Machine) -> View:
-    """Return the view of a page cache that is larger by the tag storage, emptied at no cost."""
-    memory = tag_memory(machine, policy.guests, policy.guest_ratio)
-    return View(tag_memory=memory._replace(is_ideal=True))
-
-
-def _replay(
-    timeline: Timeline, policies: Policies, larger: Larger | None
-) -> tuple[Timeline, Counted]:
-    """Return what lanes count: the same in each.
-
-    Where a larger page cache would be `larger`, and restore more, they count what it does.
-    """
+def _replay(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
+    """Return what lanes count: the same in each."""
     counted = nothing_counted(timeline, policies.size)
-    register, counted.series[:] = bound(timeline)
-    if larger is not None and larger.restored > register[RESTORED]:
-        # What tag storage holds over time remains that of the clairvoyant cleancache.
-        held = register[[CACHED_PAGE_NS, PEAK_CACHED]]
-        register[:] = 0
-        register[[CACHED_PAGE_NS, PEAK_CACHED]] = held
-        register[[RESTORED, MISSED, MISSED_SEQUENTIAL]] = larger
-        register[SKIPPED] = timeline.offered_pages
-    counted.tallies[:] = register[: len(TALLIES)]
+    counted.tallies[:] = tallies = _bound(timeline)
+    counted.series[:] = tallies[timeline.marks.points, CACHED]
     return timeline, counted
 
 
-def restored_by_ideal(timeline: Timeline, larger: Larger | None) -> int:
+def restored_by_ideal(timeline: Timeline) -> int:
     """Return the pages that the ideal restores."""
-    clairvoyant = int(bound(timeline)[0][RESTORED])
-    return clairvoyant if larger is None else max(clairvoyant, larger.restored)
+    return int(_bound(timeline)[-1, RESTORED])
 
 
-def bound(timeline: Timeline) -> tuple[Register, NDArray[np.int64]]:
-    """Return the register of the bound at the end, and the pages it holds over time."""
-    register = np.zeros(REGISTERS, dtype=np.int64)
-    series = np.zeros(timeline.series_steps.size - 1, dtype=np.int64)
+def _bound(timeline: Timeline) -> NDArray[np.int64]:
+    """Return what the bound counts up to each mark.  # [mark, tally]"""
+    tallies = np.zeros_like(timeline.all_missed)
     named_pages = timeline.restore_pages + timeline.offered_pages
     following = _following(timeline.steps, timeline.pages, named_pages)
     _replay_bound(
         *(timeline.steps, following, timeline.pages, timeline.slots, timeline.block_pages),
-        *(register, series),
+        tallies,
     )
-    return register, series
+    return tallies
 
 
 @entry
@@ -149,17 +122,16 @@ def _replay_bound(
     pages: int,
     slots: int,
     block_pages: int,
-    register: Register,
-    series: NDArray[np.int64],
+    tallies: NDArray[np.int64],
 ) -> None:
+    register = np.zeros(REGISTERS, dtype=np.int64)
     register[CAPACITY] = slots
-    register[LAST_MISSED] = NO_PAGE_MISSED
     kept = np.zeros(pages, dtype=np.bool_)
     # Of what is kept, minus (step of its next restore, page): the first is restored last.
     heap = [wide(0) for _ in range(0)]
     place = 0
-    for part in range(series.size):
-        for step in range(steps.series_steps[part], steps.series_steps[part + 1]):
+    for mark in range(tallies.shape[0]):
+        for step in range(steps.mark_steps[mark], steps.mark_steps[mark + 1]):
             word = wide(steps.word[step])
             kind = kind_of(word)
             left = wide(steps.remaining_ns[step])
@@ -172,6 +144,8 @@ def _replay_bound(
             elif kind in (STORE, RESTORE):
                 first = wide(steps.argument[step])
                 follows = is_flagged(word)
+                if kind == RESTORE:
+                    begin_row(register, word)
                 for page in range(first, first + (1 << order_of(word))):
                     if kind == RESTORE and kept[page]:
                         kept[page] = False
@@ -179,7 +153,7 @@ def _replay_bound(
                         register[CACHED] -= 1
                         register[CACHED_PAGE_NS] -= left
                     elif kind == RESTORE:
-                        count_miss(register, page, follows)
+                        count_miss(register, page, follows, word)
                     following_step = wide(following[place])
                     place += 1
                     follows = True
@@ -190,6 +164,8 @@ def _replay_bound(
                         register[CACHED] += 1
                         register[CACHED_PAGE_NS] += left
                         heappush(heap, -(following_step << _PAGE_BITS | page))
+                if kind == RESTORE:
+                    end_row(register, word)
             while register[CACHED] > register[CAPACITY]:
                 page = -heappop(heap) & ((1 << _PAGE_BITS) - 1)
                 kept[page] = False
@@ -200,7 +176,7 @@ def _replay_bound(
             if len(heap) > 2 * register[CACHED] + _SPARE:
                 heap = [pair for pair in heap if -pair >> _PAGE_BITS > step]
                 heapify(heap)
-        series[part] = register[CACHED]
+        tallies[mark] = register[: tallies.shape[1]]
 
 
 IDEAL = System(

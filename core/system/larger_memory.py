@@ -7,15 +7,30 @@ the front end of a machine whose tag storage holds nothing.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.frontend.run import Fronted
 from core.frontend.tag_storage_as_memory import TagMemory
+from core.lane import (
+    CACHED_PAGE_NS,
+    FAILED_ATOMIC,
+    FAILED_PINNED,
+    MIGRATED,
+    MISSED,
+    RECALLED,
+    RESTORED,
+    SAMPLED,
+    SAMPLED_BLOCKS,
+    SAMPLED_DROPPED,
+    SAMPLED_MIGRATED,
+    SAMPLED_MIGRATING,
+    SKIPPED,
+)
 from core.machine import Machine
 from core.policy_words import Guests
-from core.system.contract import Larger
+from core.system.contract import Counted, nothing_counted
 from core.timeline.guests import first_guest_block
 from core.timeline.prepare import Timeline, prepare
-from core.timeline.steps import RESIZE
 
 
 def tag_memory(machine: Machine, guests: Guests, guest_ratio: float) -> TagMemory:
@@ -36,35 +51,28 @@ def tag_memory(machine: Machine, guests: Guests, guest_ratio: float) -> TagMemor
     )
 
 
-def compare(base: Timeline, fronted: Fronted, machine: Machine) -> tuple[Timeline, Larger]:
-    """Return the timeline of a larger memory as far as outcomes need it, and what it reads.
+def own_timeline(fronted: Fronted, machine: Machine, base: Timeline) -> Timeline:
+    """Return the timeline of a larger memory, over the time of `base`, as far as it is needed.
 
     Parameters
     ----------
-    base
-        The timeline of the same workload where tag storage holds nothing: the restores that are
-        saved, the refaults and the pages offered are counted in it.
     fronted
         What the front end of the larger memory did.
     machine
-        The machine of both.
+        The machine.
+    base
+        The timeline of the same workload where tag storage holds nothing: its time is divided, and
+        the restores that are saved, the refaults and the pages offered are counted in it.
     """
-    own = prepare(fronted.events, machine)
-    pairs = sorted({(atomic, blocks) for atomic, blocks, _ in fronted.samples})
-    bins = [
-        1 + max(moved for atomic, blocks, moved in fronted.samples if (atomic, blocks) == pair)
-        for pair in pairs
-    ]
-    first = np.cumsum(bins, dtype=np.int64) - bins
-    classes = [(*pair, at, most, 0) for pair, at, most in zip(pairs, first, bins, strict=True)]
+    own = prepare(fronted.events, machine, clock=(base.start_ns, base.start_ns + base.span_ns))
     counts = fronted.counts
-    reserved = np.array([blocks for _, blocks in fronted.series], dtype=np.int64)
-    seen = own._replace(
-        # How many blocks were reserved at each moment of the series is written as the sizes of a
-        # region, since `series_of` takes the pages that a region lacks as reserved.
-        word=np.full(reserved.size, RESIZE, dtype=np.int16),
-        argument=(own.slots - reserved * own.block_pages).astype(np.int32),
-        series_steps=np.arange(reserved.size + 1),
+    kinds, first, bins = _classes(fronted.samples)
+    reserved = fronted.series[:, 1]
+    changes = np.concatenate([[0], np.cumsum(fronted.reserved[:, 1] > 0)])
+    nothing = np.zeros_like(first)
+    return own._replace(
+        reserved_series=reserved * own.block_pages,
+        reservations=changes[own.marks.before(fronted.reserved[:, 0])],
         span_ns=counts["span_ns"],
         occupancy=own.occupancy._replace(
             reservations=counts["reservations"],
@@ -72,13 +80,62 @@ def compare(base: Timeline, fronted: Fronted, machine: Machine) -> tuple[Timelin
             peak_reserved=counts["peak_reserved"],
             block_reserved_ns=np.array([counts["reserved_ns"]]),
         ),
-        classes=np.array(classes, dtype=np.int64).reshape(-1, 5),
+        classes=np.column_stack([kinds[:, :2], first, bins, nothing, kinds[:, 2]]),
         sample_bins=np.empty(0, dtype=np.int32),
-        bins=sum(bins),
+        bins=int(bins.sum()),
         refaults=base.refaults,
-        offered_pages=base.offered_pages,
-        restore_pages=base.restore_pages,
-        restore_sequential_pages=base.restore_sequential_pages,
     )
-    saved = base.restore_pages - own.restore_pages
-    return seen, Larger(saved, own.restore_pages, own.restore_sequential_pages)
+
+
+def _classes(
+    samples: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the (atomic, blocks, migrated) that differ, and the first bin and bins of each."""
+    kinds, kind_of = np.unique(samples[:, [1, 2, 4]], axis=0, return_inverse=True)
+    bins = np.zeros(kinds.shape[0], dtype=np.int64)
+    np.maximum.at(bins, kind_of.reshape(-1), samples[:, 3] + 1)
+    return kinds, np.cumsum(bins) - bins, bins
+
+
+def count_larger(
+    own: Timeline, base: Timeline, fronted: Fronted, lanes: int
+) -> tuple[Timeline, Counted]:
+    """Return what lanes count whose tag storage is memory: the same in each.
+
+    `restored` counts the reads that this saves: those of `base`, less those that remain.
+    """
+    counted = nothing_counted(own, lanes)
+    missed = base.marks.moved_to(own.marks, base.all_missed)
+    tallies = own.all_missed.copy()
+    tallies[:, SKIPPED] = missed[:, SKIPPED]
+    tallies[:, RESTORED] = missed[:, MISSED] - own.all_missed[:, MISSED]
+    tallies[-1, FAILED_PINNED] = fronted.counts["failed_pinned"]
+    tallies[-1, FAILED_ATOMIC] = fronted.counts["failed_atomic"]
+    tallies[-1, CACHED_PAGE_NS] = fronted.counts["used_ns"]
+    _add_samples(own, fronted, tallies)
+    counted.tallies[:] = tallies
+    _, first, _ = _classes(fronted.samples)
+    keys = fronted.samples[:, [1, 2, 4]]
+    _, kind_of = np.unique(keys, axis=0, return_inverse=True)
+    places = first[kind_of.reshape(-1)] + fronted.samples[:, 3]
+    counted.samples[:] = np.bincount(places, minlength=own.bins)
+    counted.series[:] = fronted.series[:, 0]
+    return own._replace(all_missed=missed), counted
+
+
+def _add_samples(own: Timeline, fronted: Fronted, tallies: NDArray[np.int64]) -> None:
+    """Add the samples of latency up to each mark to the tallies.  # [mark, tally]"""
+    time_ns, _, blocks, dropped, migrated = fronted.samples.T
+    upto = own.marks.before(time_ns)
+    for tally, values in (
+        (SAMPLED, np.ones_like(time_ns)),
+        (SAMPLED_BLOCKS, blocks),
+        (SAMPLED_DROPPED, dropped),
+        (SAMPLED_MIGRATED, migrated),
+        (SAMPLED_MIGRATING, migrated > 0),
+        (RECALLED, dropped),
+        (MIGRATED, migrated),
+    ):
+        tallies[:, tally] = np.concatenate([[0], np.cumsum(values)])[upto]
+    tallies[-1, RECALLED] = fronted.counts["dropped_pages"]
+    tallies[-1, MIGRATED] = fronted.counts["migrated_pages"]

@@ -20,6 +20,8 @@ from core.system.contract import (
     ReplayLoop,
     System,
     Work,
+    copies_ns,
+    lookups_and_drops_ns,
     upkeep_ns,
 )
 from core.timeline.changes import Region
@@ -34,10 +36,14 @@ def _view(policy: Policy, machine: Machine) -> View:
 
 def _pays(work: Work, costs: CostTable) -> Int64:
     """Return the upkeep, and ``stored x tmem_copy_in_ns + restored x tmem_copy_out_ns``."""
-    copied_in = work.counted["stored"] * costs["tmem_copy_in_ns"]
-    copied_out = work.counted["restored"] * costs["tmem_copy_out_ns"]
-    paid: Int64 = upkeep_ns(work, costs) + copied_in + copied_out
-    return paid
+    copied = copies_ns(work, costs["tmem_copy_in_ns"], costs["tmem_copy_out_ns"])
+    return upkeep_ns(work, costs) + copied
+
+
+def _waits(work: Work, costs: CostTable) -> Int64:
+    """Return what a cleancache waits for, at the costs of the hypervisor's copies."""
+    into, out_of = costs["tmem_copy_in_ns"], costs["tmem_copy_out_ns"]
+    return lookups_and_drops_ns(work, costs) + copies_ns(work, into, out_of, waited=True)
 
 
 def _loops(choices: Choices) -> set[ReplayLoop]:
@@ -50,6 +56,7 @@ TMEM = System(
     view=_view,
     replay=replay_cache,
     pays=_pays,
+    waits=_waits,
     holding=Holding.AS_COUNTED,
     caches_copies=True,
     draws=("discard_ratio",),

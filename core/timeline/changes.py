@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import ALLOC, FREE, Events
+from core.events import ALLOC, ATOMIC, FREE, Events
 from core.events import RESIZE as RESIZE_EVENT
 from core.jit import entry, wide
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.timeline.occupancy import Occupancy
-from core.timeline.steps import FLAG, FRAMES, ORDER_SHIFT, RELEASE, RESERVE, RESIZE
+from core.timeline.steps import FLAG, FRAMES, IN_ATOMIC, ORDER_SHIFT, RELEASE, RESERVE, RESIZE
 
 
 class Region(NamedTuple):
@@ -47,6 +47,7 @@ class Changes(NamedTuple):
 def block_changes(events: Events, occupancy: Occupancy) -> Changes:
     """Return the blocks that are reserved and released."""
     words = np.where(occupancy.released, RELEASE, RESERVE) | np.where(occupancy.last, FLAG, 0)
+    words |= np.where(events.flags[occupancy.row] & ATOMIC != 0, IN_ATOMIC, 0)
     times = events.time_ns[occupancy.row]
     return Changes(occupancy.row, occupancy.block, words.astype(np.int16), times)
 
@@ -123,7 +124,7 @@ def _frames(
     return at[:change].copy(), blocks[:change].copy(), sizes[:change].copy(), freed[:change].copy()
 
 
-def region_changes(events: Events, region: Region, span_ns: int) -> Changes:
+def region_changes(events: Events, region: Region, start_ns: int, span_ns: int) -> Changes:
     """Return the sizes of a region; the first is that with which it begins.
 
     Parameters
@@ -132,15 +133,15 @@ def region_changes(events: Events, region: Region, span_ns: int) -> Changes:
         The table, whose `resize` events are taken if it has any.
     region
         The region.
-    span_ns
-        Time from the first to the last row of the table.
+    start_ns, span_ns
+        When the table's time begins, and how long it is.
 
     Raises
     ------
     ValueError
         When the region has 2**31 pages or more.
     """
-    rows, sizes, times = _region_sizes(events, region, span_ns)
+    rows, sizes, times = _region_sizes(events, region, start_ns, span_ns)
     shrinks = np.diff(sizes, prepend=sizes[:1]) < 0
     words = RESIZE | np.where(shrinks, FLAG, 0)
     if sizes.max() >= 2**31:
@@ -149,17 +150,16 @@ def region_changes(events: Events, region: Region, span_ns: int) -> Changes:
 
 
 def _region_sizes(
-    events: Events, region: Region, span_ns: int
+    events: Events, region: Region, start_ns: int, span_ns: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows before which a region gets new sizes, the sizes, and when."""
     rows = np.flatnonzero(events.op == RESIZE_EVENT)
-    start = int(events.time_ns[0]) if events.time_ns.size else 0
     if rows.size or not region.period_ns:
         rows = np.concatenate([[0], rows])
         times = events.time_ns[rows] if events.time_ns.size else np.zeros(1, dtype=np.int64)
         return rows, np.concatenate([[region.most_pages], events.pfn[rows[1:]]]), times
     half = max(1, region.period_ns // 2)
-    times = start + half * np.arange(span_ns // half + 1)
+    times = start_ns + half * np.arange(span_ns // half + 1)
     rows = np.searchsorted(events.time_ns, times, side="left")
     turns = np.arange(times.size) % 2 == 0
     return rows, np.where(turns, region.most_pages, region.least_pages), times

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import ALLOC, FREE, PINNED, RESIZE, TAGGED, Events, make_events
+from core.events import ALLOC, FREE, PHASE, PINNED, RESIZE, TAGGED, Events, clock_of, make_events
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy_words import Guests
 
@@ -52,22 +52,22 @@ def with_guests(events: Events, machine: Machine, ratio: float, guests: Guests) 
     recorded = _cut_at(events, first)
     frames = (recorded["op"] == ALLOC) | (recorded["op"] == FREE)
     stays = ~frames | (recorded["pfn"] < first)
-    if stays.size and not stays[-1]:
+    timed = np.flatnonzero(recorded["op"] != PHASE)
+    if timed.size and not stays[timed[-1]]:
         # The table's time is that of its ends: the last row stays, as one that says nothing here.
-        recorded["op"] = np.append(recorded["op"][:-1], RESIZE)
-        stays[-1] = True
+        recorded["op"][timed[-1]] = RESIZE
+        stays[timed[-1]] = True
     kept = np.flatnonzero(stays)
     whole = machine.data_pages - (machine.data_pages - first) % (1 << _ORDER)
     # What is left over at the end is allocated page by page.
     pieces = np.concatenate(
         [np.arange(first, whole, 1 << _ORDER), np.arange(whole, machine.data_pages)]
     )
-    start = events.time_ns[0] if events.time_ns.size else 0
-    span = int(events.time_ns[-1] - start) if events.time_ns.size else 0
+    start, end = clock_of(events)
     time_ns = np.full(pieces.size, start, dtype=np.int64)
     if guests is Guests.PKVM:
         pages = machine.data_pages - first
-        shares = [span * int(piece - first) // pages for piece in pieces]
+        shares = [(end - start) * int(piece - first) // pages for piece in pieces]
         time_ns += np.array(shares, dtype=np.int64)
     rows = np.searchsorted(recorded["time_ns"][kept], time_ns, side="left")
     added: dict[str, Any] = {

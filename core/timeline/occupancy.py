@@ -21,9 +21,7 @@ from core.jit import entry, kernel, wide
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 
 # Elements of `counts`.
-RESERVATIONS, RELEASES, PEAK_RESERVED, FREED_TAGGED, TAGGED_NS, RESERVED, TAGGED_NOW, STEPS = range(
-    8
-)
+RESERVATIONS, RELEASES, PEAK_RESERVED, TAGGED_NS, RESERVED, TAGGED_NOW, STEPS = range(7)
 
 
 class Occupancy(NamedTuple):
@@ -38,13 +36,14 @@ class Occupancy(NamedTuple):
     reservations: int
     releases: int
     peak_reserved: int
-    freed_tagged_pages: int
+    freed_row: NDArray[np.int64]  # [free of tagged pages] of the event table
+    freed_pages: NDArray[np.int64]  # [free of tagged pages]
     tagged_ns: int  # time with at least one tagged page
     amplification_ns: float  # integral of the amplification over that time
     inverse_ideal_ns: float  # integral of 1 / ceil(tagged / (32 b)): B times it is a carve-out's
 
 
-def occupy(events: Events, machine: Machine, tagged: bool = True) -> Occupancy:
+def occupy(events: Events, machine: Machine, end_ns: int, tagged: bool = True) -> Occupancy:
     """Return the occupancy of a machine's tag storage under `events`.
 
     Parameters
@@ -53,14 +52,17 @@ def occupy(events: Events, machine: Machine, tagged: bool = True) -> Occupancy:
         The table.
     machine
         The machine.
+    end_ns
+        When the time ends up to which its last state holds.
     tagged
         False where no tag storage is looked at: nothing is then reserved.
     """
     rows = np.flatnonzero(((events.op == ALLOC) | (events.op == FREE)) & tagged)
-    row, block, released, samples, reserved_ns, counts, ratios = _occupy(
-        *(events.time_ns, events.op, events.order, events.pfn, events.flags, rows),
+    row, block, released, samples, reserved_ns, freed, counts, ratios = _occupy(
+        *(events.time_ns, events.op, events.order, events.pfn, events.flags, rows, end_ns),
         *(machine.data_pages, machine.tag_block_pages, machine.tag_blocks),
     )
+    frees = np.flatnonzero(freed)
     last = np.zeros(row.size, dtype=np.bool_)
     last[:-1] = row[1:] != row[:-1]
     last[-1:] = True
@@ -74,7 +76,8 @@ def occupy(events: Events, machine: Machine, tagged: bool = True) -> Occupancy:
         reservations=int(counts[RESERVATIONS]),
         releases=int(counts[RELEASES]),
         peak_reserved=int(counts[PEAK_RESERVED]),
-        freed_tagged_pages=int(counts[FREED_TAGGED]),
+        freed_row=rows[frees],
+        freed_pages=freed[frees],
         tagged_ns=int(counts[TAGGED_NS]),
         amplification_ns=float(ratios[0]),
         inverse_ideal_ns=float(ratios[1]),
@@ -89,6 +92,7 @@ def _occupy(
     pfn: NDArray[np.int64],
     flags: NDArray[np.uint8],
     rows: NDArray[np.int64],
+    end_ns: int,
     data_pages: int,
     tag_block_pages: int,
     tag_blocks: int,
@@ -96,6 +100,7 @@ def _occupy(
     NDArray[np.int64],
     NDArray[np.int32],
     NDArray[np.bool_],
+    NDArray[np.int64],
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[np.int64],
@@ -112,15 +117,14 @@ def _occupy(
     reserved_ns = np.zeros(tag_blocks, dtype=np.int64)
     tagged_in = np.zeros(tag_blocks, dtype=np.int32)
     frames = np.zeros(data_pages, dtype=np.uint8)
-    counts = np.zeros(8, dtype=np.int64)
+    counts = np.zeros(7, dtype=np.int64)
     ratios = np.zeros(2, dtype=np.float64)
+    freed = np.zeros(rows.size, dtype=np.int64)
     sampled = 0
     before = 0
-    end = 0
-    if op.size:
-        end = wide(time_ns[op.size - 1])
-    for row in rows:
-        now = wide(time_ns[row])
+    for number in range(rows.size):
+        row = rows[number]
+        now = min(wide(time_ns[row]), end_ns)
         _pass_time(now - before, covered, counts, ratios)
         before = now
         reserved = counts[RESERVED]
@@ -130,11 +134,12 @@ def _occupy(
         for frame in range(first, first + (1 << wide(order[row]))):
             held = frames[frame] == FRAME_TAGGED
             if held != tags and (held or tags):
-                number = frame // covered
+                freed[number] += 0 if tags else 1
+                of_frame = frame // covered
                 step = counts[STEPS]
-                if _change(number, tags, end - now, tagged_in, reserved_ns, counts):
+                if _change(of_frame, tags, end_ns - now, tagged_in, reserved_ns, counts):
                     at[step] = row
-                    block[step] = number
+                    block[step] = of_frame
                     released[step] = not tags
             if kind == FREE:
                 frames[frame] = FRAME_FREE
@@ -144,7 +149,7 @@ def _occupy(
             samples[sampled, 0] = 1 if wide(flags[row]) & ATOMIC else 0
             samples[sampled, 1] = counts[RESERVED] - reserved
             sampled += 1
-    _pass_time(end - before, covered, counts, ratios)
+    _pass_time(end_ns - before, covered, counts, ratios)
     steps = counts[STEPS]
     return (
         at[:steps].copy(),
@@ -152,6 +157,7 @@ def _occupy(
         released[:steps].copy(),
         samples[:sampled].copy(),
         reserved_ns,
+        freed,
         counts,
         ratios,
     )
@@ -190,7 +196,6 @@ def _change(
         reserved_ns[block] += remaining_ns
     else:
         counts[TAGGED_NOW] -= 1
-        counts[FREED_TAGGED] += 1
         tagged_in[block] -= 1
         if tagged_in[block] > 0:
             return False

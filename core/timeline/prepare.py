@@ -14,29 +14,48 @@ from numpy.typing import NDArray
 
 from core.events import (
     INVALIDATE_INODE,
+    MAPPED,
+    PHASE,
     RESTORE,
     STORE,
     WORKINGSET,
     Events,
     check_events,
+    clock_of,
     is_anonymous,
-    without_anonymous,
+    rows_of,
 )
 from core.jit import entry, wide
-from core.lane import (
-    LAST_MISSED,
-    MISSED,
-    MISSED_SEQUENTIAL,
-    NO_PAGE_MISSED,
-    REGISTERS,
-    SERIES_POINTS,
-    count_miss,
-)
+from core.lane import MISSED, SKIPPED
 from core.machine import Machine
 from core.policy import MAX_FOLIO_ORDER
+from core.timeline.all_missed import count_all_missed
 from core.timeline.changes import Changes, Region, block_changes, region_changes, with_frames
+from core.timeline.marks import Marks, mark_rows
 from core.timeline.occupancy import Occupancy, occupy
-from core.timeline.steps import FLAG, OF_SWAP, ORDER_SHIFT, Steps
+from core.timeline.requests import Requests, find_requests
+from core.timeline.steps import (
+    BEGINS,
+    ENDS,
+    FLAG,
+    KIND_BITS,
+    OF_SWAP,
+    ON_DISK,
+    ORDER_SHIFT,
+    RELEASE,
+    RESERVE,
+    RESIZE,
+    WAITED,
+    Steps,
+)
+
+
+class Recorded(NamedTuple):
+    """What of a table was recorded, and what is guessed: see `core.events.Events`."""
+
+    requests: bool
+    mapped: bool
+    workingset_inferred_ratio: float
 
 
 class Timeline(NamedTuple):
@@ -50,29 +69,45 @@ class Timeline(NamedTuple):
     remaining_ns: NDArray[np.int64]  # [step] time from the step to the last event
     inode_pages: NDArray[np.int32]  # [invalidate_inode, (first, end)]
     sample_bins: NDArray[np.int32]  # [sample] bin of a sample of its class that drops no page
-    classes: NDArray[np.int64]  # [class, (atomic, blocks, first bin, bins, pages written)]
+    mark_steps: NDArray[np.int64]  # [mark + 1] steps up to each mark
+    marks: Marks
+    all_missed: NDArray[np.int64]  # [mark, tally] what is counted if every restore misses
+    # [mark] allocations that reserve blocks, these blocks, and tagged pages freed, up to it
+    samples: NDArray[np.int64]
+    reservations: NDArray[np.int64]
+    freed_tagged_pages: NDArray[np.int64]
+    reserved_series: NDArray[np.int64]  # [point] pages of tag storage that hold something else
+    # [class, (atomic, blocks, first bin, bins, pages written, pages migrated)]
+    classes: NDArray[np.int64]
     occupancy: Occupancy
     refaults: int
-    offered_pages: int  # by stores
-    offered_anonymous_pages: int
     has_swap: bool  # whether anonymous pages are in it
-    restore_pages: int
-    restore_sequential_pages: int  # that follow the page before, if all are missed
+    recorded: Recorded
     page_keys: NDArray[np.uint64]  # [page] inode << 32 | index
     pages: int  # distinct file pages
     max_order: int  # of file events
+    start_ns: int
     span_ns: int
     bins: int  # bins of a latency histogram of one lane
     slots: int  # tag pages, or pages of the region at most
     pages_per_slot: int  # that a latency histogram has bins for
     block_pages: int
     is_region: bool  # whether slots are a region's, and no tag storage
-    series_steps: NDArray[np.int64]  # [point + 1] steps up to each moment of a series
 
     @property
     def steps(self) -> Steps:
         """The steps, as kernels take them."""
         return Steps(*(getattr(self, name) for name in Steps._fields))
+
+    @property
+    def restore_pages(self) -> int:
+        """Pages that restores name."""
+        return int(self.all_missed[-1, MISSED])
+
+    @property
+    def offered_pages(self) -> int:
+        """Pages that stores offer."""
+        return int(self.all_missed[-1, SKIPPED])
 
 
 def prepare(
@@ -82,6 +117,7 @@ def prepare(
     pages_per_slot: int = 1,
     every_frame: bool = False,
     with_swap: bool = False,
+    clock: tuple[int, int] | None = None,
 ) -> Timeline:
     """Return the timeline of `events` on `machine`, for its tag storage or for a region.
 
@@ -100,6 +136,8 @@ def prepare(
     with_swap
         Whether the pages of a swap device are in it; all systems but a zswap leave them to the
         device.
+    clock
+        When its time begins and ends; by default at the first and the last row that is no phase.
 
     Raises
     ------
@@ -110,17 +148,17 @@ def prepare(
     """
     if events.data_pages > machine.data_pages:
         check_events(events, machine.data_pages, events.source)
-    if not with_swap:
-        events = without_anonymous(events)
-    span_ns = int(events.time_ns[-1]) - int(events.time_ns[0]) if events.time_ns.size else 0
-    occupancy = occupy(events, machine, region is None)
+    start_ns, end_ns = clock or clock_of(events)
+    span_ns = end_ns - start_ns
+    events, requests, phase_rows, phases = _without_phases(events, with_swap)
+    occupancy = occupy(events, machine, end_ns, region is None)
     slots, block_pages = machine.slots, machine.tag_block_pages
     if region is None:
         changes, samples = block_changes(events, occupancy), occupancy.samples
         if every_frame:
             changes = with_frames(events, machine, changes)
     else:
-        changes = region_changes(events, region, span_ns)
+        changes = region_changes(events, region, start_ns, span_ns)
         # Shrinking is one sample of latency each, of no block, and never atomic.
         samples = np.zeros((int((changes.word & FLAG != 0).sum()), 2), dtype=np.int64)
         slots, block_pages = max(region.most_pages, int(changes.argument.max())), 1
@@ -128,38 +166,53 @@ def prepare(
         raise ValueError(f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace")
     keys = distinct_pages(events)
     page, adjacent, inode_pages = _locate(events, keys)
-    word, argument, remaining_ns = _steps(events, page, adjacent, changes)
-    refaults, offered, restored, sequential = _offers(
-        *(events.op, events.order, page, adjacent, inode_pages, keys.size)
+    marks = mark_rows(
+        events.time_ns,
+        start_ns,
+        end_ns,
+        phase_rows=phase_rows,
+        phase_ns=phases.time_ns,
+        phase_numbers=phases.index,
+        names=events.phases,
     )
+    word, argument, remaining_ns, step_row = _steps(
+        events, page, adjacent, requests, changes, end_ns
+    )
+    mark_steps = _mark_steps(marks, step_row, remaining_ns, span_ns)
     max_order = int(events.order[events.op < INVALIDATE_INODE].max(initial=0))
     # A reserved slot drops the units of its pages at most.
     block_drops = (block_pages << min(max_order, MAX_FOLIO_ORDER)) * pages_per_slot
     classes, sample_bins = _sample_classes(samples, block_drops, slots * pages_per_slot)
+    steps = Steps(word, argument, remaining_ns, inode_pages, sample_bins, mark_steps)
+    reserves = word & KIND_BITS == RESERVE
+    sampled = np.concatenate([[0], np.cumsum(reserves & (word & FLAG != 0))])
+    reserved = np.concatenate([[0], np.cumsum(reserves)])
+    freed = np.concatenate([[0], np.cumsum(occupancy.freed_pages)])
     timeline = Timeline(
-        word,
-        argument,
-        remaining_ns,
-        inode_pages,
-        sample_bins=sample_bins,
+        *steps,
+        marks=marks,
+        all_missed=count_all_missed(steps),
+        samples=sampled[mark_steps[1:]],
+        reservations=reserved[mark_steps[1:]],
+        freed_tagged_pages=freed[np.searchsorted(occupancy.freed_row, marks.rows)],
+        reserved_series=_reserved_pages(word, argument, slots, block_pages)[
+            mark_steps[1:][marks.points]
+        ],
         classes=classes,
         occupancy=occupancy,
-        refaults=int(refaults),
-        offered_pages=int(offered),
-        offered_anonymous_pages=_offered_anonymous_pages(events),
+        refaults=int(_refaults(events.op, events.order, page, inode_pages, keys.size)),
         has_swap=with_swap,
-        restore_pages=int(restored),
-        restore_sequential_pages=int(sequential),
+        recorded=Recorded(events.requests, events.mapped, events.workingset_inferred_ratio),
         page_keys=keys,
         pages=int(keys.size),
         max_order=max_order,
+        start_ns=start_ns,
         span_ns=span_ns,
         bins=int(classes[:, 3].sum()),
         slots=slots,
         pages_per_slot=pages_per_slot,
         block_pages=block_pages,
         is_region=region is not None,
-        series_steps=_series_steps(remaining_ns, span_ns),
     )
     for column in timeline:
         if isinstance(column, np.ndarray):
@@ -167,9 +220,21 @@ def prepare(
     return timeline
 
 
-def _offered_anonymous_pages(events: Events) -> int:
-    swapped = is_anonymous(events) & (events.op == STORE)
-    return int((1 << events.order[swapped].astype(np.int64)).sum())
+def _without_phases(
+    events: Events, with_swap: bool
+) -> tuple[Events, Requests, NDArray[np.int64], Events]:
+    """Return the rows that are replayed, their requests, and the rows of phases.
+
+    Of each row of a phase there is also the number of replayed rows that stand before it.
+    """
+    requests = find_requests(events)
+    is_phase = events.op == PHASE
+    keep = ~is_phase if with_swap else ~is_phase & ~is_anonymous(events)
+    phase_rows = np.cumsum(keep)[is_phase]
+    phases = rows_of(events, is_phase)
+    if not keep.all():
+        events, requests = rows_of(events, keep), Requests(*(column[keep] for column in requests))
+    return events, requests, phase_rows, phases
 
 
 def _sample_classes(
@@ -185,7 +250,8 @@ def _sample_classes(
     drops = np.minimum(pairs[:, 1] * block_drops, most)
     bins = np.where(pairs[:, 1] == 0, most, drops) + 1
     first = np.cumsum(bins) - bins
-    classes = np.column_stack([pairs, first, bins, np.zeros_like(bins)]).astype(np.int64)
+    nothing = np.zeros_like(bins)
+    classes = np.column_stack([pairs, first, bins, nothing, nothing]).astype(np.int64)
     return classes, first[class_of.reshape(-1)].astype(np.int32)
 
 
@@ -243,49 +309,81 @@ def _locate(
 
 
 def _steps(
-    events: Events, page: NDArray[np.int32], adjacent: NDArray[np.bool_], changes: Changes
-) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.int64]]:
-    """Return the word, argument and remaining time of file events and changes, in order."""
+    events: Events,
+    page: NDArray[np.int32],
+    adjacent: NDArray[np.bool_],
+    requests: Requests,
+    changes: Changes,
+    end_ns: int,
+) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the word, argument, remaining time and row of file events and changes, in order."""
     rows = np.flatnonzero(events.op <= INVALIDATE_INODE)
-    op = events.op[rows].astype(np.int16)
+    op, flags = events.op[rows].astype(np.int16), events.flags[rows]
     order = np.where(op == INVALIDATE_INODE, 0, events.order[rows]).astype(np.int16)
-    flag = ((op == STORE) & (events.flags[rows] & WORKINGSET != 0)) | adjacent[rows]
-    words = op | np.where(flag, FLAG, 0).astype(np.int16) | order << ORDER_SHIFT
-    words |= np.where(is_anonymous(events)[rows], OF_SWAP, 0).astype(np.int16)
+    stores, restores = op == STORE, op == RESTORE
+    on_disk = flags & MAPPED != 0 if events.mapped else np.ones_like(stores)
+    said = (
+        (FLAG, (stores & (flags & WORKINGSET != 0)) | adjacent[rows]),
+        (OF_SWAP, is_anonymous(events)[rows]),
+        (BEGINS, requests.begins[rows]),
+        (ENDS, requests.ends[rows]),
+        (WAITED, requests.waited[rows] & (restores | (stores & events.requests))),
+        (ON_DISK, stores & on_disk),
+    )
+    words = op | order << ORDER_SHIFT
+    for bit, is_so in said:
+        words |= np.where(is_so, bit, 0).astype(np.int16)
     # Changes come before a file event of their row; those of one row keep their order.
-    merged = np.argsort(np.concatenate([changes.row, rows]), kind="stable")
-    end = events.time_ns[-1] if events.time_ns.size else 0
+    all_rows = np.concatenate([changes.row, rows])
+    merged = np.argsort(all_rows, kind="stable")
+    left = np.maximum(end_ns - np.concatenate([changes.time_ns, events.time_ns[rows]]), 0)
     return (
         np.concatenate([changes.word, words]).astype(np.int16)[merged],
         np.concatenate([changes.argument, page[rows]]).astype(np.int32)[merged],
-        (end - np.concatenate([changes.time_ns, events.time_ns[rows]]))[merged],
+        left[merged],
+        all_rows[merged],
     )
 
 
-def _series_steps(remaining_ns: NDArray[np.int64], span_ns: int) -> NDArray[np.int64]:
-    left = [span_ns - span_ns * (point + 1) // SERIES_POINTS for point in range(SERIES_POINTS)]
+def _reserved_pages(
+    word: NDArray[np.int16], argument: NDArray[np.int32], slots: int, block_pages: int
+) -> NDArray[np.int64]:
+    """Return the pages that are reserved, or that a region lacks, after so many steps."""
+    kinds = word & KIND_BITS
+    resized = kinds == RESIZE
+    if not resized.any():
+        change = np.where(kinds == RESERVE, 1, np.where(kinds == RELEASE, -1, 0))
+        return np.concatenate([[0], np.cumsum(change * block_pages)])
+    last = np.maximum.accumulate(np.where(resized, np.arange(kinds.size), -1))
+    size = np.where(last < 0, slots, argument[np.maximum(last, 0)])
+    return np.concatenate([[0], slots - size])
+
+
+def _mark_steps(
+    marks: Marks, step_row: NDArray[np.int64], remaining_ns: NDArray[np.int64], span_ns: int
+) -> NDArray[np.int64]:
+    """Return the steps up to each mark.  # [mark + 1]"""
+    steps = np.searchsorted(step_row, marks.rows, side="left")
+    # A region may be resized at a time of which the table has no row.
+    parts = marks.points.size
+    left = [span_ns - span_ns * (part + 1) // parts for part in range(parts)]
     # `remaining_ns` descends: steps that have more time left than a moment come before it.
-    steps = remaining_ns.size - np.searchsorted(remaining_ns[::-1], left, side="left")
-    return np.concatenate([[0], steps]).astype(np.int64)
+    steps[marks.points] = remaining_ns.size - np.searchsorted(remaining_ns[::-1], left, side="left")
+    steps[-1] = remaining_ns.size
+    return np.concatenate([[0], np.maximum.accumulate(steps)]).astype(np.int64)
 
 
 @entry
-def _offers(
+def _refaults(
     op: NDArray[np.uint8],
     order: NDArray[np.uint8],
     first_page: NDArray[np.int32],
-    adjacent: NDArray[np.bool_],
     inode_pages: NDArray[np.int32],
     pages: int,
-) -> tuple[int, int, int, int]:
-    """Return pages refaulted, offered by stores, restored, and of these the sequential ones.
-
-    The last two are what is read, and read in sequence, if every restore misses.
-    """
+) -> int:
+    """Return the restored pages that a store offered before, with no invalidate since."""
     offered = np.zeros(pages, dtype=np.uint8)
-    refaults, stored = 0, 0
-    all_missed = np.zeros(REGISTERS, dtype=np.int64)
-    all_missed[LAST_MISSED] = NO_PAGE_MISSED
+    refaults = 0
     for row in range(op.size):
         kind = wide(op[row])
         if kind > INVALIDATE_INODE:
@@ -295,14 +393,9 @@ def _offers(
             for page in range(inode_pages[first, 0], inode_pages[first, 1]):
                 offered[page] = 0
             continue
-        size = 1 << wide(order[row])
-        if kind == RESTORE:
-            for page in range(first, first + size):
-                count_miss(all_missed, page, adjacent[row] or page > first)
+        for page in range(first, first + (1 << wide(order[row]))):
+            if kind == RESTORE:
                 refaults += wide(offered[page])
-        else:
-            if kind == STORE:
-                stored += size
-            for page in range(first, first + size):
+            else:
                 offered[page] = 1 if kind == STORE else 0
-    return refaults, stored, wide(all_missed[MISSED]), wide(all_missed[MISSED_SEQUENTIAL])
+    return refaults

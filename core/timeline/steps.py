@@ -1,7 +1,8 @@
 """Steps: what a replay goes through, one after the other, and how a step is written in a word.
 
 A step is a file event of the table or a change of tag storage. Its word packs the kind in bits 0-2,
-a flag in bit 3, the order of the folio in bits 4-7, and in bit 8 that its pages are anonymous.
+a flag in bit 3, the order of the folio in bits 4-7, and from bit 8 on what is said of its pages, of
+its read request and of its allocation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ KIND_BITS = 7
 FLAG = 8
 ORDER_SHIFT = 4
 ORDER_BITS = 15
+#: The pages are anonymous.
 OF_SWAP = 256
+#: Of a restore: it is the first, or the last, of its read request.
+BEGINS, ENDS = 512, 1024
+#: A task waits: for the folio of a restore, or for the reclaim that stores.
+WAITED = 2048
+#: Of a store: the file system has marked that the folio's blocks are on disk.
+ON_DISK = 4096
+#: Of a block that is reserved: the allocation is atomic.
+IN_ATOMIC = 8192
 
 
 class Steps(NamedTuple):
@@ -48,7 +58,7 @@ class Steps(NamedTuple):
     remaining_ns: NDArray[np.int64]  # [step] time from the step to the last event
     inode_pages: NDArray[np.int32]  # [invalidate_inode, (first, end)]
     sample_bins: NDArray[np.int32]  # [sample] bin of a sample of its class that drops no page
-    series_steps: NDArray[np.int64]  # [point + 1] steps up to each moment of a series
+    mark_steps: NDArray[np.int64]  # [mark + 1] steps up to each moment at which lanes are read
 
 
 @kernel

@@ -172,8 +172,8 @@ event filemap/mm_filemap_get_pages "other events tell read requests (kernels bef
         event readahead/page_cache_$readahead "block_rq_issue tells read requests (before 6.18)"
     done
 }
-event block/block_rq_issue "no times of the device's reads"
-event block/block_rq_complete "no times of the device's reads"
+event block/block_rq_issue "no costs of reading the disk"
+event block/block_rq_complete "no costs of reading the disk"
 
 if grep -q mte /proc/cpuinfo 2>/dev/null; then
     probe tag_clear_highpage 'page=$arg1:x64' "moved tagged pages are not seen"

@@ -138,13 +138,13 @@ def _memory(
 
 def changed_values(
     known: dict[str, Declaration], changed: Sequence[str], otherwise: str
-) -> dict[str, float]:
-    """Return the numbers that ``--set NAME=VALUE`` gives, by the parameter's name.
+) -> dict[str, Any]:
+    """Return the values that ``--set NAME=VALUE`` gives, by the parameter's name.
 
     Parameters
     ----------
     known
-        What is declared of each number that there is.
+        What is declared of each one that there is.
     changed
         What was typed, such as ``skew=0.7``.
     otherwise
@@ -153,15 +153,21 @@ def changed_values(
     Raises
     ------
     TraceError
-        When a name is unknown, or a value is no number between its bounds.
+        When a name is unknown, or a value is none of its words, or no number between its bounds.
     """
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for setting in changed:
         name, _, text = setting.partition("=")
         if name not in known:
             raise TraceError(f"--set: {otherwise} {name}{suggest(name, list(known))}")
-        bounds = known[name].bounds
-        assert bounds is not None, f"{name} is no number"
+        words, bounds = known[name].words, known[name].bounds
+        if words is not None:
+            if text not in list(words):
+                meant = suggest(text, [str(word) for word in words])
+                raise TraceError(f"--set: {name} is one of {', '.join(words)}, not {text}{meant}")
+            values[name] = text
+            continue
+        assert bounds is not None, f"{name} is neither a word nor a number"
         least, most = bounds
         try:
             if name in SIZE_FIELDS:

@@ -6,14 +6,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
 
+from core.costs import Costs, pack_costs
 from core.evaluator import Batch, Candidate, Evaluator
 from core.outcomes import Columns, measure
 from core.policy import POLICY_FIELDS
-from core.replayed import SERIES, Outcomes, Replayed, samples_of, series_of
+from core.replayed import Outcomes, Replayed, samples_of, series_of
+from core.timeline.prepare import Recorded
+from core.times import PhaseTimes, parts_of, phases_of, times_of
 from sweep.results import Row
 from sweep.study.workloads import WORKLOAD_FIELDS
 
@@ -65,7 +69,7 @@ def _rows_of_batch(batch: Batch) -> list[Evaluated]:
     alone = [together]
     if len(batch.runs) > 1:
         alone = [_rows(measure(run, batch.costs)) for run in batch.runs]
-    more = [_run_rows(run) for run in batch.runs]
+    more = [_run_rows(run, batch.costs) for run in batch.runs]
     return [
         Evaluated(
             together[lane],
@@ -81,24 +85,50 @@ def _rows(columns: Columns) -> list[Row]:
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
 
-def _run_rows(run: Outcomes) -> list[Row]:
-    """Return what a row of `runs` has beside outcomes: latency tallies, and the series."""
+def _run_rows(run: Outcomes, costs: Sequence[Costs]) -> list[Row]:
+    """Return what a row of `runs` has beside outcomes: latency tallies, series and phases."""
     rows: list[Row] = [{} for _ in run.group_of]
     for number, group in enumerate(run.groups):
-        series = {name: values.tolist() for name, values in series_of(group).items()}
-        samples = _sample_rows(group)
-        for lane in np.flatnonzero(run.group_of == number):
-            place = run.place_of[lane]
-            rows[lane] = {
-                "page_size": group.machine.page_size,
-                "reservation_samples": samples[place],
-                **{name: series[name][place] for name in SERIES},
-            }
+        lanes = np.flatnonzero(run.group_of == number)
+        placed = group.of(run.place_of[lanes])
+        times = times_of(placed, pack_costs([costs[int(lane)] for lane in lanes], lanes.size))
+        lists = {
+            **{name: values.tolist() for name, values in series_of(placed).items()},
+            **{f"series_{name}": of.tolist() for name, of in parts_of(placed, times).items()},
+            "reservation_samples": _sample_rows(placed),
+            "phases": _phase_rows(phases_of(placed, times)),
+        }
+        of_table = {"page_size": group.machine.page_size} | _recorded(group.timeline.recorded)
+        for place, lane in enumerate(lanes):
+            rows[lane] = of_table | {name: values[place] for name, values in lists.items()}
     return rows
 
 
+def _recorded(recorded: Recorded) -> Row:
+    """Return what of a table was recorded, and what is guessed, as columns of `runs`."""
+    inferred = recorded.workingset_inferred_ratio
+    return {
+        "requests": "recorded" if recorded.requests else "guessed",
+        "workingset": "recorded" if inferred == 0 else "inferred",
+        "workingset_inferred_ratio": None if isnan(inferred) else inferred,
+        "mapped": "recorded" if recorded.mapped else "unknown",
+    }
+
+
+def _phase_rows(phases: PhaseTimes) -> list[list[Row]]:
+    """Return what each lane waited for in the occurrences of phases, in order."""
+    waits = zip(phases.wait_ns.tolist(), phases.all_missed_wait_ns.tolist(), strict=True)
+    return [
+        [
+            {"name": name, "wait_ns": wait_ns, "all_missed_wait_ns": all_missed_ns}
+            for name, wait_ns, all_missed_ns in zip(phases.names, *lane, strict=True)
+        ]
+        for lane in waits
+    ]
+
+
 def _sample_rows(run: Replayed) -> list[list[Row]]:
-    """Return each lane's latency tallies as (atomic, blocks, dropped, written, count) rows."""
+    """Return each lane's latency tallies: what samples had to do, and how many there were."""
     samples = samples_of(run)
     keys = [
         {
@@ -106,10 +136,9 @@ def _sample_rows(run: Replayed) -> list[list[Row]]:
             "blocks": int(blocks),
             "dropped": int(dropped),
             "written": int(written),
+            "migrated": int(migrated),
         }
-        for atomic, blocks, dropped, written in zip(
-            samples.atomic, samples.blocks, samples.dropped, samples.written, strict=True
-        )
+        for atomic, blocks, dropped, written, migrated in zip(*samples[:5], strict=True)
     ]
     return [
         [keys[place] | {"count": int(counts[place])} for place in np.flatnonzero(counts)]

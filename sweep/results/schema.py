@@ -8,6 +8,7 @@ from core.costs import DECLARED_COSTS
 from core.outcomes import UNITS, is_double
 from core.policy import DECLARED
 from core.replayed import SERIES
+from core.times import PARTS
 from sweep.study.workloads import DECLARED_WORKLOAD
 
 #: A row of a table or of a query's answer: values by column name.
@@ -61,7 +62,12 @@ TRIAL_COLUMNS: dict[str, str] = {
     "finished_at": "TIMESTAMP",
 }
 #: Reservations of one kind in a run, counted: what they needed and had to drop.
-SAMPLES = 'STRUCT(atomic BOOLEAN, blocks BIGINT, dropped BIGINT, written BIGINT, "count" BIGINT)[]'
+SAMPLES = (
+    "STRUCT(atomic BOOLEAN, blocks BIGINT, dropped BIGINT, written BIGINT, migrated BIGINT, "
+    '"count" BIGINT)[]'
+)
+#: The occurrences of a run's phases, in order: what tasks waited for in each.
+PHASES = "STRUCT(name VARCHAR, wait_ns BIGINT, all_missed_wait_ns BIGINT)[]"
 RUN_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "role": "VARCHAR NOT NULL",
@@ -73,6 +79,13 @@ RUN_COLUMNS: dict[str, str] = {
     **OUTCOME_COLUMNS,
     "reservation_samples": SAMPLES,
     **dict.fromkeys(SERIES, "BIGINT[]"),
+    # Of each of the equal parts that the series divides the time into.
+    **{f"series_{name}": "BIGINT[]" for name in PARTS},
+    "phases": PHASES,
+    "requests": "VARCHAR",
+    "workingset": "VARCHAR",
+    "workingset_inferred_ratio": "DOUBLE",
+    "mapped": "VARCHAR",
 }
 ATTEMPT_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",

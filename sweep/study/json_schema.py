@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from core.costs import COST_PRESETS
+from core.cost_presets import COST_PRESETS
 from sweep.study.model import Study
 from sweep.study.searchable import SEARCHABLE
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from core.costs import COST_PRESETS, DECLARED_COSTS, DEFAULT_PRESET, Costs
+from core.cost_presets import COST_PRESETS, DEFAULT_PRESET
+from core.costs import DECLARED_COSTS, Costs
 from core.frontend.run import SETTINGS
 from core.policy import DECLARED, Policy
 from core.workload.synthetic import PARAMETERS
@@ -105,9 +106,10 @@ CostTable: Any = _model_of(
 
 
 class CostFields(CostTable):  # type: ignore[misc]
-    """What each operation costs in nanoseconds: a preset, and what the study changes of it."""
+    """What each operation costs in nanoseconds: a preset, measured costs, and what is changed."""
 
     preset: CostPreset | None = None
+    measured: Annotated[FileName, Field(description="YAML file of sweep trace costs")] | None = None
 
 
 class Categorical(_Model):
@@ -207,6 +209,17 @@ class Study(_Model):
         content = {"policy": subspace.policy, "parameters": subspace.parameters, "policies": None}
         return self.model_copy(update=content)
 
+    def with_costs(self, measured: dict[str, Any]) -> Study:
+        """Return the study with measured costs; what it says itself of a cost counts more.
+
+        Parameters
+        ----------
+        measured
+            The costs in the file of measured ones, and its preset, if it has one.
+        """
+        said = self.costs.model_dump(exclude_unset=True)
+        return self.model_copy(update={"costs": CostFields.model_validate(measured | said)})
+
     def identity(self) -> dict[str, Any]:
         """Return what must stay the same for a study to go on: all but question and n_trials."""
         content = self.model_dump(mode="json", exclude_unset=True)
@@ -214,7 +227,8 @@ class Study(_Model):
 
     def cost_table(self, changed: dict[str, int] | None = None) -> Costs:
         """Return the study's costs, with some of them `changed`."""
-        values = self.costs.model_dump(exclude={"preset"}, exclude_none=True) | (changed or {})
+        given = self.costs.model_dump(exclude={"preset", "measured"}, exclude_none=True)
+        values = given | (changed or {})
         base = COST_PRESETS[self.costs.preset or DEFAULT_PRESET]
         return Costs(**(vars(base) | values))
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sweep.study.check_costs import check_costs
 from sweep.study.check_search import check_study
+from sweep.study.measured_costs import read_measured_costs
 from sweep.study.model import SECTION_KEYS, MachineFields, Study
 from sweep.study.wording import explain
 from sweep.study.yaml_source import Mistake, Section, Source, parse_source, read_source
@@ -27,7 +29,7 @@ def load_study(path: Path) -> tuple[Study, Source]:
 
 
 def parse_study(text: str, path: Path) -> Study:
-    """Return a study that was stored as `text`. Its traces are not looked for: they may be gone.
+    """Return a study that was stored as `text`. Its files are not looked for: they may be gone.
 
     Raises
     ------
@@ -45,7 +47,8 @@ def validate_source(source: Source, check_files: bool = True) -> Study:
     source
         The file.
     check_files
-        Whether to look for the traces too, beside the file, and check what machine they are of.
+        Whether to look beside the file for the traces, and check what machine they are of, and
+        for measured costs.
 
     Raises
     ------
@@ -58,10 +61,13 @@ def validate_source(source: Source, check_files: bool = True) -> Study:
     data = _in_long_form(source.data)
     study, mistakes = _validate_values(data)
     folder = source.path.parent if check_files else None
+    measured, wrong_in_file = read_measured_costs(data, folder)
+    mistakes += wrong_in_file
     mistakes += check_study(data, _valid_sizes(data.get("machine")), folder)
+    mistakes += check_costs(data, measured)
     if study is None or mistakes or source.mistakes:
         raise source.error(mistakes)
-    return study
+    return study.with_costs(measured) if measured else study
 
 
 def _in_long_form(data: Section) -> Section:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from core.costs import COST_PRESETS
+from core.cost_presets import COST_PRESETS
 from core.declaration import Declaration
 from core.outcomes import UNITS
 from core.policy import PRESETS

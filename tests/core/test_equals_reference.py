@@ -21,12 +21,13 @@ from streams import (
 )
 
 from core.backend import replay
-from core.costs import Costs
+from core.costs import Costs, pack_costs
 from core.lane import CACHED
 from core.machine import Machine
 from core.outcomes import UNITS
 from core.policy import Policy
 from core.policy_words import Drop
+from core.times import parts_of, phases_of, times_of
 
 
 def long_stream(seed: int, data_pages: int) -> list[Event]:
@@ -87,3 +88,19 @@ def test_every_outcome_equals_the_reference(data: st.DataObject) -> None:
         assert outcomes.tallies[lane, CACHED] == expected.cached
         tallied = {key[:3]: count for key, count in samples_counted(outcomes, lane).items()}
         assert tallied == (expected.samples if policy.system == "cleancache" else {})
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_times_of_parts_and_phases_equal_the_reference(data: st.DataObject) -> None:
+    machine: Machine = data.draw(machines())
+    stream = data.draw(streams(machine.data_pages))
+    policy: Policy = data.draw(policies())
+    table: Costs = data.draw(costs)
+    run = replay(as_events(stream, machine), machine, policy).lane(0)
+    expected = by_reference(stream, machine, policy, table)
+    times = times_of(run, pack_costs(table, 1))
+    assert {name: of.tolist()[0] for name, of in parts_of(run, times).items()} == expected.parts
+    phases = phases_of(run, times)
+    waits = (phases.wait_ns[0].tolist(), phases.all_missed_wait_ns[0].tolist())
+    assert list(zip(phases.names, *waits, strict=True)) == expected.phases

@@ -7,6 +7,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import (
+    Stream,
     as_events,
     by_reference,
     lane_columns,
@@ -30,7 +31,7 @@ from core.timeline.view import View, prepare_view
 
 
 @st.composite
-def resized_streams(draw: st.DrawFn, machine: Machine) -> list[reference.Event]:
+def resized_streams(draw: st.DrawFn, machine: Machine) -> Stream:
     """Return a stream in which a hypervisor resizes a region now and then."""
     stream = draw(streams(machine.data_pages))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -40,7 +41,7 @@ def resized_streams(draw: st.DrawFn, machine: Machine) -> list[reference.Event]:
             size = int(rng.integers(0, 12))
             resized.append(reference.Event(event.time_ns, 6, 0, 0, 0, size, 0))
         resized.append(event)
-    return resized
+    return stream.changed(resized)
 
 
 @settings(max_examples=200)
@@ -57,8 +58,9 @@ def test_a_region_of_a_hypervisor_equals_the_reference(data: st.DataObject) -> N
     expected = by_reference(stream, machine, policy, Costs(), region)
     outcome_of = lane_columns(outcomes, Costs(), 0)
     for name in ("stored", "skipped", "stale", "restored", "missed", "reclaimed", "recalled",
-                 "overwritten", "invalidated", "read_ns", "reservation_max_ns",
-                 "reservation_mean_ns"):  # fmt: skip
+                 "overwritten", "invalidated", "lookups", "bypassed", "read_commands",
+                 "waited_stored", "waited_reclaimed", "read_ns", "wait_ns", "cpu_ns",
+                 "reservation_max_ns", "reservation_mean_ns"):  # fmt: skip
         assert outcome_of[name] == expected.outcomes[name], name
     assert outcome_of["reservations"] == 0
     assert tallies_of(outcomes)["restored"] <= outcomes.lane(0).ideal_restored

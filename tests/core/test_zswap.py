@@ -20,10 +20,10 @@ from streams import (
 
 from core.backend import replay, replay_timeline, view_of
 from core.costs import Costs
-from core.events import ANONYMOUS, INVALIDATE_INODE, RESTORE, STORE, without_anonymous
+from core.events import ANONYMOUS, RESTORE, STORE, without_anonymous
 from core.machine import Machine
 from core.policy import Policy, pack
-from core.policy_words import Admission, Anonymous, Packing, Restore
+from core.policy_words import Admission, Anonymous, Lookup, Offer, Packing, Restore
 from core.system.zswap.replay import compressed_sizes
 from core.timeline.view import View, prepare_view
 
@@ -40,6 +40,8 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
         anonymous=data.draw(st.sampled_from(Anonymous)),
         admission=data.draw(st.sampled_from(Admission)),
         restore=data.draw(st.sampled_from(Restore)),
+        offer=data.draw(st.sampled_from(Offer)),
+        lookup=data.draw(st.sampled_from(Lookup)),
         headroom=data.draw(st.sampled_from([0.0, 0.0, 0.3])),
         packing=data.draw(st.sampled_from(Packing)),
         compression_ratio=data.draw(st.sampled_from([1.0, 1.5, 3.0, 8.0])),
@@ -60,6 +62,10 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
         in_pairs=policy.packing is Packing.ZBUD,
         headroom=policy.headroom,
         anonymous=policy.anonymous.value,
+        offer=policy.offer.value,
+        lookup=policy.lookup.value,
+        requests=stream.requests,
+        mapped=stream.mapped,
     )
     outcomes = replay(events, machine, policy)
     counts = tallies_of(outcomes)
@@ -72,12 +78,12 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
 def test_the_ends_of_a_table_keep_its_time_without_their_pages() -> None:
     rows = [(3, STORE, ANONYMOUS), (4, STORE, 0), (9, RESTORE, ANONYMOUS)]
     stream = [reference.Event(ns, op, 5 if flags else 1, 0, 0, 0, flags) for ns, op, flags in rows]
-    events = without_anonymous(as_events(stream, Machine(4096, 32)))
-    assert events.time_ns.tolist() == [3, 4, 9]
-    assert events.op.tolist() == [INVALIDATE_INODE, STORE, INVALIDATE_INODE]
-    # Other bits of file events mean nothing, this one beside them neither.
-    odd = as_events([event._replace(flags=0xFE) for event in stream], Machine(4096, 32))
-    assert without_anonymous(odd) is odd
+    machine = Machine(4096, 32)
+    timeline = prepare_view(as_events(stream, machine), machine, View())
+    assert (timeline.start_ns, timeline.span_ns, timeline.word.size) == (3, 6, 1)
+    # Whatever other bits say, a page with this one is of a swap device.
+    odd = as_events([event._replace(flags=0xFE) for event in stream], machine)
+    assert without_anonymous(odd).op.size == 0
 
 
 def test_only_a_zswap_is_replayed_with_the_pages_of_a_swap_device() -> None:

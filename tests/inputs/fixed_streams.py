@@ -107,4 +107,6 @@ def _fixed(examples: int) -> Callable[[Callable[[], None]], Callable[[], None]]:
 
 
 def _counts_of(outcomes: Outcomes, lane: int) -> list[list[int]]:
-    return [outcomes.tallies[lane].tolist(), outcomes.lane(lane).counted.samples[0].tolist()]
+    counted = outcomes.lane(lane).counted
+    marks = (counted.tallies[0].sum(axis=0), counted.totals[0], counted.samples[0])
+    return [values.tolist() for values in marks]

@@ -18,7 +18,7 @@ from core.policy import Policy, as_read, pack
 from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
 from core.system.ideal import restored_by_ideal
-from core.system.larger_memory import compare
+from core.system.larger_memory import own_timeline
 from core.timeline.prepare import Timeline, prepare
 
 #: The machine of accesses by hand.
@@ -38,15 +38,15 @@ def run(case: Case, policies: Sequence[Policy]) -> Outcomes:
     (word,) = {policy.system for policy in policies}
     if SYSTEMS[word].replay is not None:
         return replay(case.events, case.machine, policies)
-    accesses, base = _without_tag_memory(case.accesses_seed)
+    accesses, base = without_tag_memory(case.accesses_seed)
     parts = []
     for lane, policy in enumerate(policies):
         memory = view_of(policy, ROWS_MACHINE).tag_memory
         fronted = run_frontend(accesses, FrontEnd(), memory)
-        timeline, larger = compare(base, fronted, ROWS_MACHINE)
+        own = own_timeline(fronted, ROWS_MACHINE, base)
         lanes = as_read(pack([policy]), word)
-        counted = SYSTEMS[word].count(timeline, larger, fronted, lanes)
-        ideal = restored_by_ideal(base, None)
+        timeline, counted = SYSTEMS[word].count(own, base, fronted, lanes)
+        ideal = restored_by_ideal(base)
         parts.append(
             (np.array([lane]), Replayed(word, lanes, counted, ideal, timeline, ROWS_MACHINE))
         )
@@ -54,7 +54,7 @@ def run(case: Case, policies: Sequence[Policy]) -> Outcomes:
 
 
 @cache
-def _without_tag_memory(seed: int) -> tuple[Accesses, Timeline]:
+def without_tag_memory(seed: int) -> tuple[Accesses, Timeline]:
     """Return accesses, and how they run where tag storage holds nothing."""
     rows = crowded_rows(np.random.default_rng(seed), 200)
     accesses = as_accesses(rows, free_pages=1024, low=8, high=16)

@@ -99,6 +99,7 @@ def make_tracefs(folder: Path, *more: str) -> Path:
         "vmscan/mm_vmscan_direct_reclaim_end",
         "kmem/mm_page_alloc",
         "kmem/mm_page_free",
+        "block/block_rq_complete",
     ):
         event = tracefs / "events" / name
         event.mkdir(parents=True)
@@ -130,6 +131,8 @@ def test_the_recorder_packs_what_import_reads(tmp_path: Path) -> None:
     assert "no tracepoint readahead/page_cache_sync_ra" in done.stderr
     assert "no BTF in nowhere that tells the bits of folio->flags" in done.stderr
     assert "folio->flags" not in (tracefs / "kprobe_events").read_text()
+    assert "no tracepoint block/block_rq_issue" in done.stderr
+    assert "block/block_rq_complete" not in done.stderr
     assert "7 events were lost" in done.stderr
     assert (tracefs / "tracing_on").read_text() == "0\n"
     for enable in tracefs.glob("events/*/*/enable"):

@@ -8,7 +8,15 @@ from core.machine import Machine
 from core.policy import Policy
 from core.policy_words import HeadroomMode, Placement
 from core.system.cleancache.replay import loops_of, replay_cache
-from core.system.contract import Contradiction, CostTable, System, Work, upkeep_ns
+from core.system.contract import (
+    Contradiction,
+    CostTable,
+    System,
+    Work,
+    copies_ns,
+    lookups_and_drops_ns,
+    upkeep_ns,
+)
 from core.timeline.view import View, tagged_view
 
 
@@ -20,10 +28,16 @@ def _view(policy: Policy, machine: Machine) -> View:
 
 def _pays(work: Work, costs: CostTable) -> Int64:
     """Return the upkeep, and ``stored x copy_in_ns + restored x copy_out_ns``."""
-    copied_in = work.counted["stored"] * costs["copy_in_ns"]
-    copied_out = work.counted["restored"] * costs["copy_out_ns"]
-    paid: Int64 = upkeep_ns(work, costs) + copied_in + copied_out
-    return paid
+    return upkeep_ns(work, costs) + copies_ns(work, costs["copy_in_ns"], costs["copy_out_ns"])
+
+
+def _waits(work: Work, costs: CostTable) -> Int64:
+    """Return ``lookups x lookup_ns + restored x copy_out_ns``, and a waited reclaim's part.
+
+    That is ``waited_stored x copy_in_ns + waited_reclaimed x slot_drop_ns``.
+    """
+    copied = copies_ns(work, costs["copy_in_ns"], costs["copy_out_ns"], waited=True)
+    return lookups_and_drops_ns(work, costs) + copied
 
 
 CLEANCACHE = System(
@@ -31,6 +45,7 @@ CLEANCACHE = System(
     view=_view,
     replay=replay_cache,
     pays=_pays,
+    waits=_waits,
     caches_copies=True,
     contradictions=(
         Contradiction(

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from core.jit import kernel, wide
 from core.lane import (
+    BYPASSED,
     DRAWS,
     INVALIDATED,
+    LOOKUPS,
     NOWHERE,
     OWNER,
     RECALLED,
@@ -16,18 +18,19 @@ from core.lane import (
     SEED,
     Register,
     State,
-    count_miss,
 )
 from core.random_bits import bits_of
-from core.system.cleancache.forms import EXCLUSIVE, REFUSED, Specialised
+from core.system.cleancache.forms import EXCLUSIVE, Options, Specialised
 from core.system.cleancache.leaving import Leaving
 from core.system.cleancache.slots import DISCARD_BITS
+from core.timeline.requests import begin_row, count_miss, end_row, is_stopped
+from core.timeline.steps import is_flagged, order_of
 
 
 class Finding(NamedTuple):
     """The kernels of restores and invalidates, all of one loop."""
 
-    restore_folio: Callable[[State, int, int, int, bool, int], None]
+    restore_folio: Callable[[State, Options, int, int, int], None]
     invalidate: Callable[[State, int, int, int], None]
 
 
@@ -48,32 +51,45 @@ def finding_over(made_for: Specialised, leaving: Leaving) -> Finding:
 
     @kernel
     @named
-    def restore_folio(
-        state: State, first: int, pages: int, mode: int, follows: bool, remaining_ns: int
-    ) -> None:
-        """Look the pages of a folio up, ascending; `mode` is INCLUSIVE, EXCLUSIVE or REFUSED.
-
-        `follows` says whether the page before the first is its neighbour in the file.
-        """
+    def find(state: State, page: int, mode: int, remaining_ns: int) -> bool:
+        """Look a page up; return whether it is restored."""
         register = state.register
-        for page in range(first, first + pages):
-            slot = wide(state.slot_of[page])
-            if placed and slot >= 0 and mode != REFUSED and _is_discarded(register):
-                # The hypervisor took the page unasked; it shows now.
-                expel(state, page, remaining_ns)
-                register[RECALLED] += 1
-                slot = wide(NOWHERE)
-            if slot < 0 or mode == REFUSED:
-                count_miss(register, page, follows)
-            else:
-                register[RESTORED] += 1
-                if mode == EXCLUSIVE:
-                    expel(state, page, remaining_ns)
-                elif single:
-                    touch(state, slot, True)
-                else:
-                    touch(state, wide(state.table[slot, OWNER]), True)
+        register[LOOKUPS] += 1
+        slot = wide(state.slot_of[page])
+        if placed and slot >= 0 and _is_discarded(register):
+            # The hypervisor took the page unasked; it shows now.
+            expel(state, page, remaining_ns)
+            register[RECALLED] += 1
+            slot = wide(NOWHERE)
+        if slot < 0:
+            return False
+        register[RESTORED] += 1
+        if mode == EXCLUSIVE:
+            expel(state, page, remaining_ns)
+        elif single:
+            touch(state, slot, True)
+        else:
+            touch(state, wide(state.table[slot, OWNER]), True)
+        return True
+
+    @kernel
+    @named
+    def restore_folio(
+        state: State, options: Options, word: int, first: int, remaining_ns: int
+    ) -> None:
+        """Restore what is cached of a folio, ascending; `word` is its row's."""
+        register = state.register
+        order, follows = order_of(word), is_flagged(word)
+        refused = options.refuses_large != 0 and order > 0
+        begin_row(register, word)
+        for page in range(first, first + (1 << order)):
+            stopped = options.looks_up_prefix != 0 and is_stopped(register, page, follows)
+            if stopped and not refused and state.slot_of[page] >= 0:
+                register[BYPASSED] += 1
+            if stopped or refused or not find(state, page, options.restore_mode, remaining_ns):
+                count_miss(register, page, follows, word)
             follows = True
+        end_row(register, word)
 
     @kernel
     @named

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from core.eviction.queue import Eviction
 from core.jit import Kernel, kernel, naming, wide
 
-#: How restores find a page: it stays, it leaves, or the folio is refused.
-INCLUSIVE, EXCLUSIVE, REFUSED = range(3)
+#: How restores leave a page: it stays, or it goes.
+INCLUSIVE, EXCLUSIVE = range(2)
 
 
 class Form(StrEnum):
@@ -41,6 +41,9 @@ class Options(NamedTuple):
     placement: int  # a code of core.policy.Placement
     kept_blocks: int  # of a dynamic headroom
     discard_bits: int  # of 2**32 draws, those for which a hypervisor has discarded a page
+    mapped_only: int
+    looks_up_prefix: int
+    background_units: int  # reclaimed where no slot is free; 0: a store makes room itself
 
 
 @kernel
@@ -57,6 +60,9 @@ def read_options(options: NDArray[np.int64], lane: int) -> Options:
         wide(options[lane, 7]),
         wide(options[lane, 8]),
         wide(options[lane, 9]),
+        wide(options[lane, 10]),
+        wide(options[lane, 11]),
+        wide(options[lane, 12]),
     )
 
 

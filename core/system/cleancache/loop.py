@@ -16,19 +16,35 @@ import core.system.cleancache.slots as slots
 from core.events import INVALIDATE, INVALIDATE_INODE, RESTORE, STORE
 from core.eviction.queue import Eviction
 from core.jit import kernel, loop, wide
-from core.lane import CACHED, COLLATERAL, NOWHERE, RECALLED, SEED, SKIPPED, State
+from core.lane import (
+    COLLATERAL,
+    NOWHERE,
+    RECALLED,
+    RECLAIMED,
+    SAMPLED,
+    SAMPLED_BLOCKS,
+    SAMPLED_DROPPED,
+    SEED,
+    SKIPPED,
+    STORED,
+    WAITED_RECLAIMED,
+    WAITED_STORED,
+    State,
+)
 from core.system.cleancache.finding import finding_over
-from core.system.cleancache.forms import REFUSED, Form, Options, Specialised, read_options
+from core.system.cleancache.forms import Form, Options, Specialised, read_options
 from core.system.cleancache.leaving import Leaving, leaving_over
 from core.system.cleancache.reserving import reserve_over, withdrawing_over
-from core.system.cleancache.slots import DISCARD_BITS, DROPPED, HANDED_BACK, SAMPLES
+from core.system.cleancache.slots import DISCARD_BITS, DROPPED, HANDED_BACK
 from core.system.cleancache.storing import storing_over
 from core.system.contract import Counted
 from core.timeline.steps import (
     FRAMES,
+    ON_DISK,
     RELEASE,
     RESERVE,
     RESIZE,
+    WAITED,
     Steps,
     is_flagged,
     kind_of,
@@ -62,7 +78,7 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
     def replay_lane(
         steps: Steps, block_pages: int, options: Options, state: State, counted: Counted, lane: int
     ) -> None:
-        """Replay a timeline under the policy of one lane; its tallies are left in the register."""
+        """Replay a timeline under the policy of one lane."""
         if placed:
             headroom, kept = options.headroom_slots, options.kept_blocks
             placement.start(state, headroom, options.placement, kept, block_pages)
@@ -71,8 +87,8 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
         state.register[SEED] = options.seed
         state.register[DISCARD_BITS] = options.discard_bits
         state.register[HANDED_BACK] = NOWHERE
-        for point in range(counted.series.shape[1]):
-            for step in range(steps.series_steps[point], steps.series_steps[point + 1]):
+        for mark in range(counted.tallies.shape[1]):
+            for step in range(steps.mark_steps[mark], steps.mark_steps[mark + 1]):
                 word = wide(steps.word[step])
                 remaining_ns = wide(steps.remaining_ns[step])
                 argument = wide(steps.argument[step])
@@ -83,7 +99,8 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
                         *(steps, block_pages, options, state, counted, lane),
                         *(word, argument, remaining_ns),
                     )
-            counted.series[lane, point] = state.register[CACHED]
+            for tally in range(counted.tallies.shape[2]):
+                counted.tallies[lane, mark, tally] = state.register[tally]
 
     @loop
     @named
@@ -97,8 +114,6 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
         """Replay lane after lane in the same state."""
         for lane in range(options.shape[0]):
             replay_lane(steps, block_pages, read_options(options, lane), state, counted, lane)
-            for tally in range(counted.tallies.shape[1]):
-                counted.tallies[lane, tally] = state.register[tally]
 
     return replay_lanes
 
@@ -110,23 +125,39 @@ def _file_event_over(made_for: Specialised, leaving: Leaving) -> Loop:
 
     @kernel
     @made_for.named
+    def replay_store(
+        state: State, options: Options, word: int, first: int, remaining_ns: int
+    ) -> None:
+        order = order_of(word)
+        if options.mapped_only and word & ON_DISK == 0:
+            # The hook drops the copies of such a folio, and offers nothing.
+            invalidate(state, first, first + (1 << order), remaining_ns)
+            state.register[SKIPPED] += 1 << order
+        elif options.refuses_large and order > 0:
+            state.register[SKIPPED] += 1 << order
+        elif options.workingset_only and not is_flagged(word):
+            refuse_store(state, first, 1 << order, remaining_ns)
+        else:
+            store_folio(state, options, first, order, remaining_ns)
+
+    @kernel
+    @made_for.named
     def replay_file_event(
         steps: Steps, options: Options, state: State, word: int, first: int, remaining_ns: int
     ) -> None:
-        kind, order = kind_of(word), order_of(word)
-        refused = options.refuses_large != 0 and order > 0
+        kind = kind_of(word)
         if kind == RESTORE:
-            mode = REFUSED if refused else options.restore_mode
-            restore_folio(state, first, 1 << order, mode, is_flagged(word), remaining_ns)
+            restore_folio(state, options, word, first, remaining_ns)
         elif kind == STORE:
-            if refused:
-                state.register[SKIPPED] += 1 << order
-            elif options.workingset_only and not is_flagged(word):
-                refuse_store(state, first, 1 << order, remaining_ns)
-            else:
-                store_folio(state, first, order, options.folio_order, remaining_ns)
+            register = state.register
+            stored, reclaimed = wide(register[STORED]), wide(register[RECLAIMED])
+            replay_store(state, options, word, first, remaining_ns)
+            if word & WAITED:
+                register[WAITED_STORED] += register[STORED] - stored
+                if options.background_units == 0:
+                    register[WAITED_RECLAIMED] += register[RECLAIMED] - reclaimed
         elif kind == INVALIDATE:
-            invalidate(state, first, first + (1 << order), remaining_ns)
+            invalidate(state, first, first + (1 << order_of(word)), remaining_ns)
         else:
             pages = steps.inode_pages
             invalidate(state, wide(pages[first, 0]), wide(pages[first, 1]), remaining_ns)
@@ -145,9 +176,10 @@ def _change_over(made_for: Specialised, leaving: Leaving) -> Loop:
     @named
     def put_sample(steps: Steps, state: State, counted: Counted, lane: int, dropped: int) -> None:
         """Count a sample of latency that dropped so many pages."""
-        sample = wide(state.register[SAMPLES])
+        sample = wide(state.register[SAMPLED])
         counted.samples[lane, steps.sample_bins[sample] + dropped] += 1
-        state.register[SAMPLES] = sample + 1
+        state.register[SAMPLED] = sample + 1
+        state.register[SAMPLED_DROPPED] += dropped
 
     @kernel
     @named
@@ -166,6 +198,7 @@ def _change_over(made_for: Specialised, leaving: Leaving) -> Loop:
         kind = kind_of(word)
         first = argument * block_pages
         if kind == RESERVE:
+            register[SAMPLED_BLOCKS] += 1
             if placed and placement.is_kept(state.places, argument):
                 placement.reserve_kept(state, argument, remaining_ns)
             elif first >= options.headroom_slots:

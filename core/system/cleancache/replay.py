@@ -7,19 +7,17 @@ from numpy.typing import NDArray
 
 from core.costs import Int64
 from core.eviction import EVICTIONS
-from core.lane import make_state
+from core.lane import CACHED, make_state
 from core.policy import Policies, code, headroom_blocks
 from core.policy_words import HeadroomMode, Placement
 from core.system.cleancache.entries import entry_of
 from core.system.cleancache.forms import EXCLUSIVE, INCLUSIVE, Form, Options
 from core.system.cleancache.placement import make_places
-from core.system.contract import Choices, Counted, Larger, ReplayLoop, nothing_counted
+from core.system.contract import Choices, Counted, ReplayLoop, nothing_counted
 from core.timeline.prepare import Timeline
 
 
-def replay_cache(
-    timeline: Timeline, policies: Policies, larger: Larger | None
-) -> tuple[Timeline, Counted]:
+def replay_cache(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
     """Return what lanes count whose slots hold evicted folios.
 
     Parameters
@@ -28,8 +26,6 @@ def replay_cache(
         What all lanes replay.
     policies
         Their policies.  # [lane]
-    larger
-        Not used: a cache does not depend on what a larger memory reads.
     """
     counted = nothing_counted(timeline, policies.size)
     options = _options(timeline, policies)
@@ -47,8 +43,8 @@ def replay_cache(
             make_state(timeline.pages, timeline.slots, remembers_pages, places),
             part,
         )
-        for whole, lanes in zip(counted, part, strict=True):
-            whole[mine] = lanes
+        counted.tallies[mine], counted.samples[mine] = part.tallies, part.samples
+    counted.series[:] = counted.tallies[:, timeline.marks.points, CACHED]
     return timeline, counted
 
 
@@ -68,6 +64,11 @@ def _options(timeline: Timeline, policies: Policies) -> dict[str, Int64]:
         "placement": np.array([code(Placement(word)) for word in policies["placement"]]),
         "kept_blocks": kept,
         "discard_bits": np.ceil(policies["discard_ratio"] * 2.0**32),
+        "mapped_only": policies["offer"] == "mapped",
+        "looks_up_prefix": policies["lookup"] == "prefix",
+        "background_units": np.where(
+            policies["slot_reclaim"] == "background", policies["slot_reclaim_batch"], 0
+        ),
     }
     return {name: column.astype(np.int64) for name, column in columns.items()}
 

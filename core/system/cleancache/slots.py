@@ -12,9 +12,7 @@ from core.lane import (
     FREE_NEXT,
     FREE_PREV,
     FREE_SLOTS,
-    LAST_MISSED,
     NEXT,
-    NO_PAGE_MISSED,
     ORDER_BITS,
     ORDER_SHIFT,
     PAGE,
@@ -29,10 +27,8 @@ from core.lane import (
 
 # The cache's own registers: the first of the rows that no unit uses, linked by NEXT; the last slot
 # that was handed back to a hypervisor, linked by FREE_NEXT; of 2**32 draws, those for which it has
-# discarded a page; samples of latency so far, and what the blocks of the next one have dropped.
-SPARE_UNIT, HANDED_BACK, DISCARD_BITS, SAMPLES, DROPPED = range(
-    SYSTEM_REGISTERS, SYSTEM_REGISTERS + 5
-)
+# discarded a page; and what the samples of latency so far have dropped.
+SPARE_UNIT, HANDED_BACK, DISCARD_BITS, DROPPED = range(SYSTEM_REGISTERS, SYSTEM_REGISTERS + 4)
 
 
 @kernel
@@ -53,7 +49,6 @@ def start(state: State, withheld: int) -> None:
     for slot in range(withheld, end):
         give(state, slot)
     register[CAPACITY] = end - withheld
-    register[LAST_MISSED] = NO_PAGE_MISSED
 
 
 @kernel

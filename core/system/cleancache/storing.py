@@ -27,7 +27,7 @@ from core.lane import (
     STORED,
     State,
 )
-from core.system.cleancache.forms import Specialised
+from core.system.cleancache.forms import Options, Specialised
 from core.system.cleancache.leaving import Leaving
 from core.system.cleancache.slots import SPARE_UNIT
 
@@ -37,7 +37,7 @@ Kernel = Callable[..., None]
 class Storing(NamedTuple):
     """The kernels by which folios enter, or are turned away, all of one loop."""
 
-    store_folio: Callable[[State, int, int, int, int], None]
+    store_folio: Callable[[State, Options, int, int, int], None]
     refuse_store: Callable[[State, int, int, int], None]
 
 
@@ -45,8 +45,9 @@ def storing_over(made_for: Specialised, leaving: Leaving) -> Storing:
     """Return the kernels by which folios enter under an eviction, in a form."""
     single, named, expel = made_for.is_single, made_for.named, leaving.expel
     # In a loop of single pages the kernel of units is never called, nor the other way round.
-    store_page = _store_page_over(made_for)
-    store_unit = _store_unit_over(made_for, leaving)
+    reclaim = _background_over(made_for, leaving)
+    store_page = _store_page_over(made_for, reclaim)
+    store_unit = _store_unit_over(made_for, leaving, reclaim)
 
     @kernel
     @named
@@ -62,24 +63,47 @@ def storing_over(made_for: Specialised, leaving: Leaving) -> Storing:
     @kernel
     @named
     def store_folio(
-        state: State, first: int, order: int, folio_order: int, remaining_ns: int
+        state: State, options: Options, first: int, order: int, remaining_ns: int
     ) -> None:
         """Store a folio, cut into units."""
-        end = first + (1 << order)
+        end, background = first + (1 << order), options.background_units
         if single:
             while first < end:
-                store_page(state, first, remaining_ns)
+                store_page(state, first, background, remaining_ns)
                 first += 1
         else:
-            unit_order = min(order, folio_order)
+            unit_order = min(order, options.folio_order)
             while first < end:
-                store_unit(state, first, unit_order, remaining_ns)
+                store_unit(state, first, unit_order, background, remaining_ns)
                 first += 1 << unit_order
 
     return Storing(store_folio, refuse_store)
 
 
-def _store_page_over(made_for: Specialised) -> Kernel:
+def _background_over(made_for: Specialised, leaving: Leaving) -> Kernel:
+    """Return the kernel of the worker that makes room behind a store that found none."""
+    single, named = made_for.is_single, made_for.named
+    expel, drop_unit = leaving.expel, leaving.drop_unit
+    victim, evicts = made_for.eviction.victim, made_for.eviction.evicts
+
+    @kernel
+    @named
+    def reclaim(state: State, units: int, remaining_ns: int) -> None:
+        """Reclaim so many victims, as long as there are any."""
+        register = state.register
+        while evicts and units > 0 and register[CACHED] > 0:
+            unit = wide(victim(state, NOWHERE))
+            if single:
+                expel(state, wide(state.table[unit, PAGE]), remaining_ns)
+                register[RECLAIMED] += 1
+            else:
+                register[RECLAIMED] += drop_unit(state, unit, remaining_ns)
+            units -= 1
+
+    return reclaim
+
+
+def _store_page_over(made_for: Specialised, reclaim: Kernel) -> Kernel:
     """Return the kernel that stores a page, where every unit is one page."""
     named, eviction = made_for.named, made_for.eviction
     expect, insert, touch = eviction.expect, eviction.insert, eviction.touch
@@ -87,7 +111,7 @@ def _store_page_over(made_for: Specialised) -> Kernel:
 
     @kernel
     @named
-    def store_page(state: State, page: int, remaining_ns: int) -> None:
+    def store_page(state: State, page: int, background: int, remaining_ns: int) -> None:
         table, register = state.table, state.register
         slot = wide(state.slot_of[page])
         if slot >= 0:
@@ -99,7 +123,7 @@ def _store_page_over(made_for: Specialised) -> Kernel:
             table[slot, FIRST] = page
             table[slot, SHAPE] = 0
             insert(state, slot)
-        elif evicts and register[CACHED] > 0:
+        elif evicts and register[CACHED] > 0 and background == 0:
             # The queue is empty: the victim's slot would go in at the back and out at the front.
             expect(state, page)
             slot = wide(victim(state, NOWHERE))
@@ -113,13 +137,14 @@ def _store_page_over(made_for: Specialised) -> Kernel:
             insert(state, slot)
         else:
             register[SKIPPED] += 1
+            reclaim(state, background, remaining_ns)
             return
         register[STORED] += 1
 
     return store_page
 
 
-def _store_unit_over(made_for: Specialised, leaving: Leaving) -> Kernel:
+def _store_unit_over(made_for: Specialised, leaving: Leaving, reclaim: Kernel) -> Kernel:
     """Return the kernel that stores a unit of any order."""
     named, eviction = made_for.named, made_for.eviction
     expect, insert, touch = eviction.expect, eviction.insert, eviction.touch
@@ -130,7 +155,9 @@ def _store_unit_over(made_for: Specialised, leaving: Leaving) -> Kernel:
 
     @kernel
     @named
-    def store_unit(state: State, first: int, order: int, remaining_ns: int) -> None:
+    def store_unit(
+        state: State, first: int, order: int, background: int, remaining_ns: int
+    ) -> None:
         table, register = state.table, state.register
         pages = 1 << order
         mine = NOWHERE
@@ -149,10 +176,11 @@ def _store_unit_over(made_for: Specialised, leaving: Leaving) -> Kernel:
                 register[OVERWRITTEN] += 1
         need = pages - held
         room = register[FREE_SLOTS]
-        if evicts:
+        if evicts and background == 0:
             room += register[CACHED] - held
         if room < need:
             register[SKIPPED] += pages
+            reclaim(state, background, remaining_ns)
             return
         if mine == NOWHERE:
             expect(state, first)

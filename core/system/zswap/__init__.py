@@ -4,7 +4,14 @@ from core.costs import Int64
 from core.machine import Machine
 from core.policy import Policy
 from core.policy_words import Anonymous
-from core.system.contract import CostTable, System, Work, upkeep_ns
+from core.system.contract import (
+    CostTable,
+    System,
+    Work,
+    copies_ns,
+    lookups_and_drops_ns,
+    upkeep_ns,
+)
 from core.system.zswap.replay import replay_zswap
 from core.system.zswap.slots import PARTS
 from core.timeline.view import View, tagged_view
@@ -27,9 +34,18 @@ def _pays(work: Work, costs: CostTable) -> Int64:
         upkeep_ns(work, costs)
         + counted["compressed"] * costs["compress_ns"]
         + counted["decompressed"] * costs["decompress_ns"]
-        + (counted["written"] - work.offered_to_swap_pages) * costs["swap_write_ns"]
+        + (counted["written"] - work.all_missed["written"]) * costs["swap_write_ns"]
     )
     return paid
+
+
+def _waits(work: Work, costs: CostTable) -> Int64:
+    """Return ``lookups x lookup_ns + restored x decompress_ns``, and a waited reclaim's part.
+
+    That is ``waited_stored x compress_ns + waited_reclaimed x slot_drop_ns``.
+    """
+    copied = copies_ns(work, costs["compress_ns"], costs["decompress_ns"], waited=True)
+    return lookups_and_drops_ns(work, costs) + copied
 
 
 ZSWAP = System(
@@ -37,5 +53,6 @@ ZSWAP = System(
     view=_view,
     replay=replay_zswap,
     pays=_pays,
+    waits=_waits,
     draws=None,
 )

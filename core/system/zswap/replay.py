@@ -16,7 +16,6 @@ anonymous page that is to be written back is written when it is turned away, rec
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,39 +23,34 @@ from numpy.typing import NDArray
 from core.events import INVALIDATE_INODE, RESTORE, STORE
 from core.jit import entry, kernel, wide
 from core.lane import (
-    COMPRESSED,
-    DECOMPRESSED,
     FAILED_ATOMIC,
-    INVALIDATED,
-    LAST_MISSED,
-    NO_PAGE_MISSED,
-    OVERWRITTEN,
     RECALLED,
     RECLAIMED,
     REGISTERS,
-    RESTORED,
+    SAMPLED,
+    SAMPLED_BLOCKS,
+    SAMPLED_DROPPED,
+    SAMPLED_WRITTEN,
     SKIPPED,
-    STALE,
     STORED,
-    TALLIES,
+    WAITED_RECLAIMED,
+    WAITED_STORED,
     WRITTEN,
-    count_miss,
+    Register,
 )
 from core.policy import Policies, headroom_blocks
 from core.random_bits import bits_of
-from core.system.contract import Counted, Larger, nothing_counted
+from core.system.contract import Counted, nothing_counted
+from core.system.zswap.pages import Options, invalidate, offer, restore
 from core.system.zswap.slots import (
     DIRTY,
     FREE,
     HELD,
     LIST,
     LISTS,
-    NEWER,
     NONE,
     PAGE_COLUMNS,
     PARTS,
-    SIZE,
-    SLOT,
     SLOT_COLUMNS,
     SLOTS_USED,
     WITHHELD,
@@ -64,17 +58,16 @@ from core.system.zswap.slots import (
     begin,
     drop,
     enter_list,
-    fill,
-    find_room,
     leave_list,
-    make_newest,
-    unlink_page,
 )
 from core.timeline.prepare import Timeline
 from core.timeline.steps import (
+    IN_ATOMIC,
     OF_SWAP,
+    ON_DISK,
     RELEASE,
     RESERVE,
+    WAITED,
     Steps,
     is_flagged,
     kind_of,
@@ -85,18 +78,7 @@ from core.timeline.steps import (
 _DROPPED, _WRITTEN = range(2)
 
 
-class Options(NamedTuple):
-    """A policy as numbers."""
-
-    workingset_only: bool
-    exclusive: bool
-    headroom_slots: int
-    writes_back: bool
-
-
-def replay_zswap(
-    timeline: Timeline, policies: Policies, larger: Larger | None
-) -> tuple[Timeline, Counted]:
+def replay_zswap(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
     """Return what lanes count.
 
     Raises
@@ -127,9 +109,8 @@ def _replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline,
     # Of each lane the samples that differ, (class, written, dropped), as one number, and how many.
     most = int(timeline.classes[:, 3].max(initial=1))
     lanes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for lane, samples in enumerate(_replay_lanes(timeline, policies, counted)):
+    for samples in _replay_lanes(timeline, policies, counted):
         failed = is_atomic & (samples[:, _WRITTEN] > 0)
-        counted.tallies[lane, FAILED_ATOMIC] = failed.sum()
         keys = (of_sample * most + samples[:, _WRITTEN]) * most + samples[:, _DROPPED]
         lanes.append(np.unique(keys[~failed], return_counts=True))
     together = np.unique(np.concatenate([keys for keys, _ in lanes]))
@@ -143,7 +124,9 @@ def _replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline,
         tallied[lane, places[np.searchsorted(together, keys)]] = counts
     kinds = timeline.classes[classes // most, :2]
     seen = timeline._replace(
-        classes=np.column_stack([kinds, first, bins, classes % most]).astype(np.int64),
+        classes=np.column_stack([kinds, first, bins, classes % most, np.zeros_like(bins)]).astype(
+            np.int64
+        ),
         sample_bins=np.empty(0, dtype=np.int32),
         bins=tallied.shape[1],
     )
@@ -162,6 +145,8 @@ def _replay_lanes(
             exclusive=policy["restore"] == "exclusive",
             headroom_slots=headroom,
             writes_back=policy["anonymous"] == "write_back",
+            mapped_only=policy["offer"] == "mapped",
+            looks_up_prefix=policy["lookup"] == "prefix",
         )
         ratio, seed = float(policy["compression_ratio"]), int(policy["seed"])
         sizes = compressed_sizes(timeline.page_keys, ratio, seed)
@@ -175,9 +160,8 @@ def _replay_lanes(
         samples = np.zeros((timeline.sample_bins.size, 2), dtype=np.int32)
         _replay(
             *(timeline.steps, timeline.block_pages, options, state),
-            *(samples, counted.series[lane]),
+            *(samples, counted.tallies[lane], timeline.marks.points, counted.series[lane]),
         )
-        counted.tallies[lane] = state.register[: len(TALLIES)]
         yield samples
 
 
@@ -204,76 +188,6 @@ def compressed_sizes(keys: NDArray[np.uint64], ratio: float, seed: int) -> NDArr
 
 
 @kernel
-def _store(state: Compressed, page: int, left_ns: int) -> bool:
-    """Store a page that is admitted; return whether it is kept."""
-    pages, register = state.pages, state.register
-    size = wide(pages[page, SIZE])
-    if size >= PARTS:
-        register[SKIPPED] += 1
-        return False
-    register[COMPRESSED] += 1
-    if pages[page, SLOT] != NONE:
-        unlink_page(pages, page)
-        make_newest(pages, page)
-        register[OVERWRITTEN] += 1
-        register[STORED] += 1
-        return True
-    end = wide(pages.shape[0]) - 1
-    slot = find_room(state, size)
-    while slot == NONE and pages[end, NEWER] != end:
-        oldest = wide(pages[end, NEWER])
-        drop(state, oldest, left_ns)
-        register[RECLAIMED] += 1
-        register[WRITTEN] += pages[oldest, DIRTY]
-        slot = find_room(state, size)
-    if slot == NONE:
-        register[SKIPPED] += 1
-        return False
-    fill(state, page, slot, left_ns)
-    register[STORED] += 1
-    return True
-
-
-@kernel
-def _offer(
-    state: Compressed,
-    options: Options,
-    page: int,
-    is_workingset: bool,
-    anonymous: bool,
-    left_ns: int,
-) -> None:
-    """Offer a page that was evicted."""
-    kept = False
-    if not options.workingset_only or is_workingset:
-        kept = _store(state, page, left_ns)
-    elif state.pages[page, SLOT] != NONE:
-        drop(state, page, left_ns)
-        state.register[STALE] += 1
-    else:
-        state.register[SKIPPED] += 1
-    waits = anonymous and kept and options.writes_back
-    state.pages[page, DIRTY] = 1 if waits else 0
-    if anonymous and not waits:
-        state.register[WRITTEN] += 1
-
-
-@kernel
-def _restore(state: Compressed, page: int, follows: bool, leaves: bool, left_ns: int) -> None:
-    """Look a page up; `follows` says whether the page before it is its neighbour in the file."""
-    if state.pages[page, SLOT] == NONE:
-        count_miss(state.register, page, follows)
-        return
-    state.register[RESTORED] += 1
-    state.register[DECOMPRESSED] += 1
-    if leaves:
-        drop(state, page, left_ns)
-    else:
-        unlink_page(state.pages, page)
-        make_newest(state.pages, page)
-
-
-@kernel
 def _reserve(state: Compressed, first: int, end: int, left_ns: int) -> None:
     """Drop what the slots of a block hold, and take them from the queue."""
     slots, register = state.slots, state.register
@@ -293,24 +207,26 @@ def _replay_file_event(
 ) -> None:
     """Replay a store, a restore or an invalidate."""
     kind, anonymous = kind_of(word), word & OF_SWAP != 0
+    register = state.register
     end = first + (1 << order_of(word))
     if kind == STORE:
-        for page in range(first, end):
-            _offer(state, options, wide(page), is_flagged(word), anonymous, left_ns)
-        return
-    if kind == RESTORE:
-        # A page that is back from swap has left it: there is nothing to keep a copy of.
-        leaves = options.exclusive or anonymous
-        for page in range(first, end):
-            follows = is_flagged(word) or page > first
-            _restore(state, wide(page), follows, leaves, left_ns)
-        return
-    if kind == INVALIDATE_INODE:
-        first, end = wide(steps.inode_pages[first, 0]), wide(steps.inode_pages[first, 1])
-    for page in range(first, end):
-        if state.pages[page, SLOT] != NONE:
-            drop(state, wide(page), left_ns)
-            state.register[INVALIDATED] += 1
+        stored, reclaimed = wide(register[STORED]), wide(register[RECLAIMED])
+        if options.mapped_only and not anonymous and word & ON_DISK == 0:
+            invalidate(state, first, end, left_ns)
+            register[SKIPPED] += end - first
+        else:
+            for page in range(first, end):
+                offer(state, options, wide(page), is_flagged(word), anonymous, left_ns)
+        if word & WAITED:
+            register[WAITED_STORED] += register[STORED] - stored
+            register[WAITED_RECLAIMED] += register[RECLAIMED] - reclaimed
+    elif kind == RESTORE:
+        restore(state, options, word, first, anonymous, left_ns)
+    elif kind == INVALIDATE_INODE:
+        pages = steps.inode_pages
+        invalidate(state, wide(pages[first, 0]), wide(pages[first, 1]), left_ns)
+    else:
+        invalidate(state, first, end, left_ns)
 
 
 @entry
@@ -320,15 +236,16 @@ def _replay(
     options: Options,
     state: Compressed,
     samples: NDArray[np.int32],  # [sample, (dropped, written)]
+    tallies: NDArray[np.int64],  # [mark, tally]
+    points: NDArray[np.int64],  # [point] the mark of each
     series: NDArray[np.int64],  # [point]
 ) -> None:
     register = state.register
-    register[LAST_MISSED] = NO_PAGE_MISSED
-    sample = 0
-    # What the blocks of one sample drop, and write.
-    dropped, written = 0, 0
-    for point in range(series.size):
-        for step in range(steps.series_steps[point], steps.series_steps[point + 1]):
+    sample, point = 0, 0
+    # The blocks of one sample, and what they drop and write.
+    blocks, dropped, written = 0, 0, 0
+    for mark in range(tallies.shape[0]):
+        for step in range(steps.mark_steps[mark], steps.mark_steps[mark + 1]):
             word, left_ns = wide(steps.word[step]), wide(steps.remaining_ns[step])
             kind, argument = kind_of(word), wide(steps.argument[step])
             first = argument * block_pages
@@ -340,12 +257,29 @@ def _replay(
                     _reserve(state, first, first + block_pages, left_ns)
                 dropped += register[RECALLED] - recalled
                 written += register[WRITTEN] - writes
+                blocks += 1
                 if is_flagged(word):
                     samples[sample, _DROPPED] = dropped
                     samples[sample, _WRITTEN] = written
-                    dropped, written = 0, 0
+                    _count_sample(register, word, blocks, dropped, written)
+                    blocks, dropped, written = 0, 0, 0
                     sample += 1
             elif kind == RELEASE and first >= options.headroom_slots:
                 for slot in range(first, first + block_pages):
                     enter_list(state.slots, wide(slot), wide(FREE), False)
-        series[point] = register[SLOTS_USED]
+        tallies[mark] = register[: tallies.shape[1]]
+        while point < points.size and points[point] == mark:
+            series[point] = register[SLOTS_USED]
+            point += 1
+
+
+@kernel
+def _count_sample(register: Register, word: int, blocks: int, dropped: int, written: int) -> None:
+    """Count what an allocation waited for; an atomic one cannot wait for writes, and fails."""
+    if word & IN_ATOMIC and written > 0:
+        register[FAILED_ATOMIC] += 1
+        return
+    register[SAMPLED] += 1
+    register[SAMPLED_BLOCKS] += blocks
+    register[SAMPLED_DROPPED] += dropped
+    register[SAMPLED_WRITTEN] += written

@@ -129,6 +129,7 @@ def import_ftrace(
         mapped=0 < stores == numbers[frames.FLAGGED_STORES],
         workingset_inferred_ratio=finished.inferred_stores / stores if stores else 0.0,
         left_out=_left_out(requests, numbers),
+        cache_counters=given.cache_counters,
         name=names,
     )
     shift = memory.first_frame - given.first_frame

@@ -12,8 +12,14 @@ from typing import NamedTuple
 from core.workload.ftrace.page_flags import PageFlags, page_flags_of
 from core.workload.text import TraceError
 
-#: Files of an archive that are read: two names of the page's size, and two of the kernel's.
-_READ = ("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname")
+#: The counters of a kernel that has a cleancache, as they stood when the recording ended.
+_CACHE_COUNTERS = "cc.after"
+#: Files of an archive that are read, zoneinfo also as ``zoneinfo.before``: there are two names of
+#: the page's size, and two of the kernel's version.
+_FILES = (
+    *("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname"),
+    _CACHE_COUNTERS,
+)
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
 #: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
 UNKNOWN_FRAMES = 1 << 26
@@ -31,6 +37,8 @@ class Memory(NamedTuple):
     low_pages: int = 0  # watermarks; 0: not known
     high_pages: int = 0
     page_flags: PageFlags | None = None  # None: not known
+    # What a cleancache that is built into the kernel counted, by name; empty where there is none.
+    cache_counters: tuple[tuple[str, int], ...] = ()
 
     def watermarks(self) -> tuple[int, int]:
         """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
@@ -67,7 +75,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
         with tarfile.open(name) as archive:
             for member in archive:
                 base = os.path.basename(member.name).removesuffix(".before")
-                if base in _READ and member.isfile():
+                if base in _FILES and member.isfile():
                     file = archive.extractfile(member)
                     if file is not None:
                         texts.setdefault(base, file.read().decode(errors="replace"))
@@ -90,9 +98,13 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     if size < 4096 or size & (size - 1):
         raise TraceError(f"{page_size_text.strip()!r} is no page size", file=name)
     free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
+    counters = re.findall(r"\b([a-z_]+) (\d+)\b", texts.get(_CACHE_COUNTERS, ""))
     kernel = texts.get("version", texts.get("uname", ""))
-    bits = page_flags_of(texts.get("page_flags", ""), kernel)
-    return Memory(first, max(end for _, end in ranges) - first, size, free, low, high, bits)
+    return Memory(
+        *(first, max(end for _, end in ranges) - first, size, free, low, high),
+        page_flags=page_flags_of(texts.get("page_flags", ""), kernel),
+        cache_counters=tuple((name, int(count)) for name, count in counters),
+    )
 
 
 def memory_seen(low: int, high: int, page_size: int) -> Memory:

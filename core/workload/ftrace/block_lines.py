@@ -1,0 +1,155 @@
+"""Requests of block devices in ftrace text: the lines of `block_rq_issue` and `block_rq_complete`.
+
+All forms that `lines.py` names are read; kernels from 6.13 on print the priority too, between the
+sectors and the task.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.workload.text import Progress, TraceError, read_chunks
+
+SECTOR_BYTES = 512
+# Searched for by its constant beginning; what stands before it on the line is looked at afterwards.
+_EVENT = re.compile(
+    rb"block_rq_(?P<what>issue|complete):[ \t]+"
+    rb"(?:(?P<major>\d+),(?P<minor>\d+) (?P<kind>[A-Z]+) (?:\d+ )?\([^)\n]*\) "
+    rb"(?P<sector>\d{1,20}) \+ (?P<sectors>\d{1,9})\b)?"
+)
+_TIME = re.compile(rb"(\d{1,9})\.(\d{9}|\d{6}):\s+(?:block:)?$")
+#: The sector of a request without any, such as a flush.
+_NO_SECTOR = -1
+
+
+class BlockRequests(NamedTuple):
+    """Requests that a device finished, in the order in which they were issued."""
+
+    device: NDArray[np.int64]  # [request] major << 20 | minor
+    issued_ns: NDArray[np.int64]  # [request]
+    completed_ns: NDArray[np.int64]  # [request]
+    sector: NDArray[np.int64]  # [request]
+    sectors: NDArray[np.int64]  # [request]
+    is_read: NDArray[np.bool_]  # [request]
+
+    def of(self, device: int) -> BlockRequests:
+        """Return the requests of one device."""
+        mine = self.device == device
+        return BlockRequests(*(column[mine] for column in self))
+
+
+class BlockTrace(NamedTuple):
+    """What a trace holds of block devices: the requests, and how many lines are of none."""
+
+    requests: BlockRequests
+    lines: int
+    unreadable_lines: int
+    unpaired_lines: int
+
+
+def device_name(device: int) -> str:
+    """Return ``major:minor`` of a device's number."""
+    return f"{device >> 20}:{device & 0xFFFFF}"
+
+
+class _Line(NamedTuple):
+    time_ns: int
+    issues: bool
+    device: int
+    sector: int
+    sectors: int
+    is_read: bool
+
+
+def read_block_requests(
+    paths: Sequence[str | os.PathLike[str]], progress: Progress | None = None
+) -> BlockTrace:
+    """Return the requests of block devices in the text of a trace.
+
+    Parameters
+    ----------
+    paths
+        The parts of the trace, in any order; plain, gzip or zstd.
+    progress
+        Is called with the bytes read so far, and all there are.
+
+    Raises
+    ------
+    TraceError
+        When a file cannot be read, or of its lines of block events none can be used.
+    """
+    lines: list[_Line] = []
+    unreadable = 0
+    first_unreadable: tuple[str, int] | None = None
+    file, lines_before = "", 0
+    for name, text in read_chunks(paths, progress):
+        if name != file:
+            file, lines_before = name, 0
+        for match in _EVENT.finditer(text):
+            line = _line_of(text, match)
+            if line is not None:
+                lines.append(line)
+                continue
+            unreadable += 1
+            if first_unreadable is None:
+                first_unreadable = (name, lines_before + text.count(b"\n", 0, match.start()) + 1)
+        lines_before += text.count(b"\n")
+    if first_unreadable is not None and not lines:
+        file, row = first_unreadable
+        what = (
+            f"this line and {unreadable - 1} more of block events have another form than "
+            "`12.345678: block_rq_issue: 254,0 R 4096 () 40208 + 8 [cat]`"
+        )
+        raise TraceError(what, file=file, line=row)
+    lines.sort(key=lambda line: line.time_ns)
+    requests = _paired(lines)
+    unpaired = len(lines) - 2 * requests.device.size
+    return BlockTrace(requests, len(lines) + unreadable, unreadable, unpaired)
+
+
+def _line_of(text: bytes, match: re.Match[bytes]) -> _Line | None:
+    """Return what a line says; None if a part of it is missing."""
+    start = text.rfind(b"\n", 0, match.start()) + 1
+    time = _TIME.search(text, start, match.start())
+    if time is None or match["kind"] is None:
+        return None
+    fraction = time[2].ljust(9, b"0")
+    sectors = int(match["sectors"])
+    return _Line(
+        int(time[1]) * 1_000_000_000 + int(fraction),
+        match["what"] == b"issue",
+        int(match["major"]) << 20 | int(match["minor"]),
+        # A flush is issued at sector 0 and completed at the last of 64 bits.
+        int(match["sector"]) if sectors else _NO_SECTOR,
+        sectors,
+        b"R" in match["kind"],
+    )
+
+
+def _paired(lines: list[_Line]) -> BlockRequests:
+    """Return the requests of which both lines are there, in the order of issue.
+
+    One that is completed in parts is left out: its first part does not tell how long it took.
+    """
+    waiting: dict[tuple[int, int], _Line] = {}
+    rows: list[tuple[int, int, int, int, int, bool]] = []
+    for line in lines:
+        key = (line.device, line.sector)
+        if line.issues:
+            waiting[key] = line
+            continue
+        issue = waiting.pop(key, None)
+        if issue is not None and issue.sectors == line.sectors:
+            rows.append(
+                (line.device, issue.time_ns, line.time_ns, line.sector, line.sectors, issue.is_read)
+            )
+    rows.sort(key=lambda row: row[1])
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), 6)
+    device, issued_ns, completed_ns, sector, sectors, is_read = table.T
+    return BlockRequests(device, issued_ns, completed_ns, sector, sectors, is_read == 1)
