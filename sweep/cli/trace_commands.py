@@ -267,6 +267,8 @@ def info_command(path: Path, as_json: bool) -> None:
         f"{figures['refaults']:,} refaults; {figures['distinct_pages']:,} distinct in "
         f"{figures['files']:,} files; {figures['workingset_stores']:,} stores are workingset"
     )
+    for line in _told(figures):
+        print(f"  {line}")
     if figures["swapped_out_pages"]:
         out, back = figures["swapped_out_pages"], figures["swapped_in_pages"]
         print(f"  a swap device: {out:,} pages went out, {back:,} came back")
@@ -279,6 +281,40 @@ def info_command(path: Path, as_json: bool) -> None:
             f"{block['peak_reserved']:,} of {block['tag_blocks']:,} reserved at most, "
             f"amplification {block['amplification']}"
         )
+
+
+def _told(figures: dict[str, Any]) -> list[str]:
+    """Return lines on requests, flags of stores, what is left out, and phases."""
+    requests, left_out = figures["requests"], figures["left_out"]
+    lines = []
+    if requests["count"]:
+        lines.append(
+            f"read requests ({'recorded' if requests['recorded'] else 'guessed'}): "
+            f"{requests['count']:,}, of {requests['pages_mean']:.1f} pages (median "
+            f"{requests['pages_median']:g}), {requests['waited_ratio']:.1%} waited for, "
+            f"{requests['commands']:,} commands to the device where nothing is cached"
+        )
+    if figures["stored_pages"]:
+        inferred, mapped = figures["workingset_inferred_ratio"], figures["mapped_stores"]
+        known = "unknown" if inferred is None else f"inferred for {inferred:.1%} of the stores"
+        lines.append(
+            f"workingset bits: {'recorded' if inferred == 0 else known}; mapped to disk: "
+            f"{'unknown' if mapped is None else f'recorded, {mapped:,} stores are'}"
+        )
+    if any(left_out.values()):
+        lines.append(
+            f"in no row: {left_out.get('metadata_pages', 0):,} pages of metadata and "
+            f"{left_out.get('write_pages', 0):,} that writes made"
+        )
+        lines.append(
+            f"refaults that the kernel counts, {figures['kernel_refaults']:,}: "
+            f"{figures['refaults']:,} of rows, {left_out.get('metadata_refaults', 0):,} of "
+            f"metadata, {left_out.get('write_refaults', 0):,} of writes"
+        )
+    if figures["phases"]:
+        phases = ", ".join(f"{name} {rows:,}" for name, rows in figures["phases"].items())
+        lines.append(f"phases by rows: {phases}")
+    return lines
 
 
 def repair_command(path: Path, output: Path, as_json: bool) -> None:

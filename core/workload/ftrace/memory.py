@@ -9,13 +9,17 @@ from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
 
-from core.workload.ftrace.page_flags import PageFlags
+from core.workload.ftrace.page_flags import PageFlags, page_flags_of
 from core.workload.text import TraceError
 
 #: The counters of a kernel that has a cleancache, as they stood when the recording ended.
 _CACHE_COUNTERS = "cc.after"
-#: Files of an archive that are read; zoneinfo also as ``zoneinfo.before``.
-_FILES = ("zoneinfo", "page_size", "pagesize", _CACHE_COUNTERS)
+#: Files of an archive that are read, zoneinfo also as ``zoneinfo.before``: there are two names of
+#: the page's size, and two of the kernel's version.
+_FILES = (
+    *("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname"),
+    _CACHE_COUNTERS,
+)
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
 #: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
 UNKNOWN_FRAMES = 1 << 26
@@ -95,8 +99,10 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
         raise TraceError(f"{page_size_text.strip()!r} is no page size", file=name)
     free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
     counters = re.findall(r"\b([a-z_]+) (\d+)\b", texts.get(_CACHE_COUNTERS, ""))
+    kernel = texts.get("version", texts.get("uname", ""))
     return Memory(
         *(first, max(end for _, end in ranges) - first, size, free, low, high),
+        page_flags=page_flags_of(texts.get("page_flags", ""), kernel),
         cache_counters=tuple((name, int(count)) for name, count in counters),
     )
 

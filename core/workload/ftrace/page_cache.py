@@ -93,8 +93,9 @@ def number_of(device: int, inode: int, names: Names) -> int:
 
 
 @entry
-def _known(page: int, names: Names) -> int:
-    return wide(names.pages[page]) if page in names.pages else wide(0)
+def _known(numbers: Any, name: int) -> int:
+    """Return the number that a name has, or 0."""
+    return wide(numbers[name]) if name in numbers else wide(0)
 
 
 @entry
@@ -106,6 +107,7 @@ def insert(
     order: int,
     is_: int,
     request: int,
+    tells_touches: bool,
     names: Names,
 ) -> None:
     """Take in that a folio enters the page cache: a restore, if something is read for it.
@@ -120,14 +122,17 @@ def insert(
         Its first page, as number << 32 | index, and its size.
     is_, request
         What `core.workload.ftrace.requests.Insertions` says of it.
+    tells_touches
+        Whether the trace has ``folio_mark_accessed``, and needs it.
     """
     numbers = state.numbers
-    names.named[inode] = page >> 32
+    if tells_touches:
+        names.named[inode] = page >> 32
     pages, returned = 1 << order, wide(0)
-    went = wide(names.gone[page >> 32]) if page >> 32 in names.gone else wide(0)
+    went = _known(names.gone, page >> 32) if len(names.gone) else wide(0)
     for folio_page in range(page, page + pages):
-        if folio_page in names.pages:
-            known = wide(names.pages[folio_page])
+        known = _known(names.pages, folio_page)
+        if known != 0:
             row = known >> _ROW_SHIFT
             if known & _EVICTED_SINCE and (row == 0 or row > went):
                 returned += 1
@@ -195,7 +200,7 @@ def evict(
     bits
         Where in ``folio->flags`` is what.
     tells_touches
-        Whether the trace has ``folio_mark_accessed``.
+        Whether the trace has ``folio_mark_accessed``, and needs it.
     """
     numbers = state.numbers
     numbers[RECLAIMED_FOLIOS] += 1
@@ -203,13 +208,13 @@ def evict(
     is_noted = task[_EVICTED] != 0 and task[_EVICTED_INO] == inode
     is_noted = is_noted and task[_EVICTED_INDEX] == page & _INDEX
     task[_EVICTED] = 0
-    known = _known(page, names)
     if is_noted:
         is_workingset = task[_EVICTED_FLAGS] >> bits.workingset & 1 != 0
-    elif tells_touches:
-        is_workingset = known & _TOUCHES >= _TWO_TOUCHES
     else:
+        known = _known(names.pages, page)
         is_workingset = known & _REFAULTED != 0
+        if tells_touches:
+            is_workingset = known & _TOUCHES >= _TWO_TOUCHES
     is_row = page >> 32 < _FIRST_METADATA
     row = wide(numbers[ROWS]) + wide(numbers[CHUNK_ROWS]) + 1 if is_row else wide(0)
     for folio_page in range(page, page + (1 << order)):
@@ -264,7 +269,7 @@ def refault(
         numbers[WRITE_REFAULTS] += pages
     last_row = wide(0)
     for folio_page in range(page, page + pages):
-        before = _known(folio_page, names)
+        before = _known(names.pages, folio_page)
         if before >> _ROW_SHIFT > 0:
             last_row = before >> _ROW_SHIFT
         names.pages[folio_page] = before | _REFAULTED
@@ -282,7 +287,7 @@ def touch(field: NDArray[np.int64], names: Names) -> None:
     if inode not in names.named:
         return
     page = wide(names.named[inode]) << 32 | wide(field[INDEX]) & _INDEX
-    known = _known(page, names)
+    known = _known(names.pages, page)
     if known & _TOUCHES < _TWO_TOUCHES:
         names.pages[page] = known + _TOUCH
 

@@ -59,6 +59,9 @@ IS_WANTED, IS_WRITE, IS_METADATA = 1, 2, 4
 _REQUEST, _DEV, _INO, _END, _ASKED, _ASKED_DEV, _ASKED_INO, _ASKED_FIRST, _ASKED_END = range(9)
 # What tells where requests end.
 _LOOKUPS, _READAHEADS, _COMMANDS = range(3)
+_USED = np.zeros(KINDS, dtype=np.bool_)
+_USED[[PAGE_ALLOC, ADD, GET_PAGES, FAULT, MAP_PAGES, TASK_EXEC, TASK_EXIT]] = True
+_USED[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, BLOCK_ISSUE]] = True
 # Bits of a frame: how its allocation was asked for, if it was seen.
 _SEEN, _WRITTEN, _READ_AHEAD = 1, 2, 4
 _LAST_PAGE = 1 << 52
@@ -94,11 +97,12 @@ class RequestState:
         """Return what is known of the insertions among the records."""
         count = records.kind.size
         self.seen += np.bincount(records.kind, minlength=KINDS)
-        told_by = _COMMANDS
-        if self.seen[GET_PAGES]:
-            told_by = _LOOKUPS
-        elif self.seen[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD]].any():
-            told_by = _READAHEADS
+        told_by = _LOOKUPS
+        if not self.seen[GET_PAGES]:
+            if self.seen[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD]].any():
+                told_by = _READAHEADS
+            elif self.seen[BLOCK_ISSUE]:
+                told_by = _COMMANDS
         insertions = Insertions(np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.uint8))
         waits = np.empty((count, 3), dtype=np.int64)
         self.requests, awaited = _advance(
@@ -221,10 +225,12 @@ def _advance(
     awaited = wide(0)
     kinds, pids, fields = records.kind, records.pid, records.fields
     request, is_ = insertions.request, insertions.is_
+    is_used = _USED
     for record in range(kinds.size):
         kind = wide(kinds[record])
+        if not is_used[kind]:
+            continue
         field = fields[record]
-        task = tasks[wide(pids[record]) & (TASKS - 1)]
         frame = wide(field[FRAME]) - first_frame
         if kind == PAGE_ALLOC:
             end = frame + (1 << wide(field[ORDER]))
@@ -234,7 +240,9 @@ def _advance(
             bits |= _READ_AHEAD if gfp & GFP_NORETRY else 0
             for page_frame in range(frame, end if frame >= 0 and end <= frames.size else frame):
                 frames[page_frame] = bits
-        elif kind == ADD:
+            continue
+        task = tasks[wide(pids[record]) & (TASKS - 1)]
+        if kind == ADD:
             bits = wide(frames[frame]) if 0 <= frame < frames.size else wide(0)
             device, inode = wide(field[DEV]), wide(field[INO])
             if is_metadata(device, inode):

@@ -234,13 +234,13 @@ def _advance(
     numbers[CHUNK_ROWS] = 0
     for record in range(kinds.size):
         kind = wide(kinds[record])
-        task = tasks[wide(pids[record]) & (TASKS - 1)]
+        pid = wide(pids[record]) & (TASKS - 1)
         field = fields[record]
         order = wide(field[ORDER])
         _note_time(wide(times[record]), wide(lines[record]), numbers)
         times[record] = numbers[LAST_TIME_NS] + numbers[MOVED_NS]
         if kind in (RECLAIM_BEGIN, RECLAIM_END):
-            task[RECLAIMS] = wide(kind == RECLAIM_BEGIN)
+            tasks[pid, RECLAIMS] = wide(kind == RECLAIM_BEGIN)
         elif kind in (ADD, DELETE):
             index = wide(field[OFFSET_BYTES]) >> page_shift
             if index & ((1 << order) - 1) or index >= 1 << 32:
@@ -250,16 +250,16 @@ def _advance(
             page = number_of(wide(field[DEV]), inode, names) << 32 | index
             if kind == ADD:
                 asked, what = wide(request[record]), wide(is_[record])
-                insert(state, task, inode, page, order, what, asked, names)
-            elif kswapd[record] or task[RECLAIMS]:
+                insert(state, tasks[pid], inode, page, order, what, asked, tells_touches, names)
+            elif kswapd[record] or tasks[pid, RECLAIMS]:
                 waits = not kswapd[record]
-                evict(state, task, inode, page, order, waits, bits, tells_touches, names)
+                evict(state, tasks[pid], inode, page, order, waits, bits, tells_touches, names)
             else:
                 truncate(state, page, order, names)
         elif kind == EVICTION:
-            note_eviction(task, field, bits)
+            note_eviction(tasks[pid], field, bits)
         elif kind == REFAULT:
-            learnt = refault(numbers, task, field, known, learnt, names)
+            learnt = refault(numbers, tasks[pid], field, known, learnt, names)
         elif kind == TOUCHED:
             if tells_touches:
                 touch(field, names)
@@ -268,9 +268,9 @@ def _advance(
         elif kind == NEW_PHASE:
             put(state, PHASE, 0, wide(field[PHASE_NUMBER]), 0, 0, 0)
         elif kind == TAG_CLEAR:
-            task[CLEARED] = field[POINTER]
+            tasks[pid, CLEARED] = field[POINTER]
         elif kind in (PAGE_ALLOC, PAGE_FREE):
-            _allocate_or_free(state, task, kind, field, first_frame)
+            _allocate_or_free(state, tasks[pid], kind, field, first_frame)
         elif kind == SYNC_TAGS:
             first = ((wide(field[PTE]) & 0xFFFF_FFFF_FFFF) >> page_shift) - first_frame
             pages = min(_MOST_SYNCED_PAGES, max(1, wide(field[PTES])))
