@@ -12,7 +12,7 @@ from core.events import make_events
 from sweep.engine.executor import Executor, InProcess, Result
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
-from sweep.engine.register import register
+from sweep.engine.register import StartAfresh, register
 from sweep.results import Store
 from sweep.study.model import Study
 from sweep.study.read import load_study
@@ -114,7 +114,7 @@ def run(path: Path, database: Path, make: Callable[[Any], Executor] = InProcess)
     study, source = load_study(path)
     inputs = load_inputs(study, source)
     store = Store(database)
-    register(store, study, source.text, inputs, path, new=False)
+    register(store, study, source.text, inputs, path, StartAfresh.NEVER)
     run_study(study, inputs, store, lambda: make(inputs.workloads), Silent())
     return study
 
