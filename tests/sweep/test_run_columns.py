@@ -55,7 +55,7 @@ def test_phases_come_back_in_order_and_within_the_whole(database: Path) -> None:
     assert len(rows) == 18
     for _, _, names, wait_ns, missed_ns, least_ns, whole_ns, whole_missed_ns in rows:
         assert tuple(names) == small_study.PHASES
-        assert 0 < least_ns
+        assert least_ns > 0
         assert 0 < wait_ns < whole_ns  # a part of the trace is in no phase
         assert missed_ns < whole_missed_ns
     # What is missed whatever the policy does is the same under every policy.
