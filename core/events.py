@@ -56,7 +56,9 @@ class Events(NamedTuple):
     are the names that phase rows number. `mapped` says whether `MAPPED` was recorded; else every
     store counts as mapped. `workingset_inferred_ratio` is the share of the stores whose
     `WORKINGSET` was inferred by a rule: 0 if all were recorded, NaN if nobody knows. `version` is
-    that of the table that was read.
+    that of the table that was read. `left_out` counts pages of the source that are in no row, by
+    name: those of metadata and those that writes made, and how many of each were refaults.
+    `cache_counters` are what a cleancache of the traced kernel counted itself, by its own names.
     """
 
     time_ns: NDArray[np.int64]
@@ -74,6 +76,8 @@ class Events(NamedTuple):
     mapped: bool = False
     workingset_inferred_ratio: float = float("nan")
     version: int = VERSION
+    left_out: tuple[tuple[str, int], ...] = ()
+    cache_counters: tuple[tuple[str, int], ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -97,6 +101,8 @@ def make_events(
     mapped: bool = False,
     workingset_inferred_ratio: float = float("nan"),
     version: int = VERSION,
+    left_out: tuple[tuple[str, int], ...] = (),
+    cache_counters: tuple[tuple[str, int], ...] = (),
     name: str = "events",
     check: bool = True,
 ) -> Events:
@@ -112,7 +118,7 @@ def make_events(
         Pages of data memory, in which all frames lie.
     source
         Where the table comes from, in words.
-    requests, phases, mapped, workingset_inferred_ratio, version
+    requests, phases, mapped, workingset_inferred_ratio, version, left_out, cache_counters
         What the table holds: see `Events`.
     name
         The file that an error names.
@@ -145,6 +151,8 @@ def make_events(
         mapped=mapped,
         workingset_inferred_ratio=workingset_inferred_ratio,
         version=version,
+        left_out=left_out,
+        cache_counters=cache_counters,
     )
     if check:
         check_events(events, data_pages, name)

@@ -1,8 +1,9 @@
 """Slow, plain oracle of tag storage that is memory, written from docs/model.md alone.
 
 It is told what the page cache did (a front end's rows, every allocation of a frame among them) and
-works out for itself which page lies in tag storage, what each reservation migrates, and why one
-fails. Where it and the front end differ on where a page lies, the rows do not fit, and it says so.
+works out for itself which page lies in tag storage, what each reservation drops and migrates, and
+why one fails. No page of a file is dirty here. Where it and the front end differ on where a page
+lies, the rows do not fit, and it says so.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Oracle:
         blocks: int,
         block: int,
         *,
-        ideal: bool,
+        first: bool,
+        drops: bool,
         pinned: Callable[[int], bool],
         pin_ns: int,
         adversary: int,
@@ -36,12 +38,14 @@ class Oracle:
         self.pinned_until: dict[int, float] = {}
         self.tagged: set[int] = set()
         self.reserved: set[int] = set()
-        self.ideal, self.pinned, self.pin_ns, self.adversary = ideal, pinned, pin_ns, adversary
+        self.first, self.drops = first, drops
+        self.pinned, self.pin_ns, self.adversary = pinned, pin_ns, adversary
         self.draws = 0
         self.now = 0
-        names = "migrated_pages failed_pinned failed_atomic used_ns reserved_ns peak_reserved"
-        self.n = dict.fromkeys((*names.split(), "reservations", "releases"), 0)
-        self.samples: dict[tuple[int, int, int], int] = {}
+        names = "dropped_pages migrated_pages failed_pinned failed_atomic used_ns reserved_ns"
+        self.n = dict.fromkeys((*names.split(), "peak_reserved", "reservations", "releases"), 0)
+        self.samples: list[tuple[int, int, int, int, int]] = []
+        self.reserved_at: list[tuple[int, int]] = []
         self.rows: list[Event] = []  # of this moment, not looked at yet
 
     def run(
@@ -96,8 +100,7 @@ class Oracle:
             for page in event.pages():
                 slots = [slot for slot, held in self.page_in.items() if held == page]
                 pinned = [self.pinned_until.get(slot, 0) > self.now for slot in slots]
-                evicted = event.op == STORE and not self.ideal
-                assert not (evicted and any(pinned)), f"{page} is evicted, but pinned"
+                assert not (event.op == STORE and any(pinned)), f"{page} is evicted, but pinned"
                 self._leave(page)
         elif event.op == ALLOC:
             self.free_frames -= 1 << event.order
@@ -110,7 +113,7 @@ class Oracle:
     def _arrive(self, page: Page, frame: Event | None) -> None:
         """A page that may lie in tag storage comes into memory, with a frame or without."""
         wanted = bool(self.free)
-        if not self.ideal:
+        if not self.first:
             wanted = wanted and 2 * len(self.free) > self.free_frames + len(self.free)
         wanted = wanted or (bool(self.free) and self.free_frames == 0)
         assert wanted == (frame is None), (page, self.now, len(self.free), self.free_frames)
@@ -144,21 +147,29 @@ class Oracle:
 
     def _tag(self, event: Event) -> None:
         """Reserve the blocks of an allocation, each with the rows of its reclaim and its moves."""
-        blocks, moved, failed = 0, 0, set()
+        blocks, dropped, moved, failed = 0, 0, 0, set()
         for frame in range(event.pfn, event.pfn + (1 << event.order)):
             self.tagged.add(frame)
             number = frame // 32 // self.block
             if number in self.reserved:
                 continue
             used = [slot for slot in self._slots(number) if slot in self.page_in]
-            if used and not self.ideal:
+            if used:
                 if event.flags & ATOMIC:
                     failed.add("failed_atomic")
                     continue
                 if any(self.pinned_until.get(slot, 0) > self.now for slot in used):
                     failed.add("failed_pinned")
                     continue
-            if used:
+            for slot in used if self.drops else ():
+                if self.page_in[slot][0] >= 0:
+                    gone = self.rows.pop(0)
+                    page = (gone.inode, gone.index)
+                    assert gone.op == STORE, f"slot {slot} at {self.now}: not dropped"
+                    assert page == self.page_in[slot], f"{page} is dropped"
+                    self._leave(page)
+                    dropped += 1
+            if any(slot in self.page_in for slot in used):
                 while self.rows and self.rows[0].op in (STORE, FREE):
                     self._next()
             for slot in self._slots(number):
@@ -171,15 +182,17 @@ class Oracle:
                 else:
                     self.free.remove(slot)
             self.reserved.add(number)
+            self.reserved_at.append((self.now, 1))
             blocks += 1
             self.n["reservations"] += 1
             self.n["peak_reserved"] = max(self.n["peak_reserved"], len(self.reserved))
         for what in failed:
             self.n[what] += 1
+        self.n["dropped_pages"] += dropped
         self.n["migrated_pages"] += moved
         if blocks:
-            sample = (int(bool(event.flags & ATOMIC)), blocks, moved)
-            self.samples[sample] = self.samples.get(sample, 0) + 1
+            atomic = int(bool(event.flags & ATOMIC))
+            self.samples.append((self.now, atomic, blocks, dropped, moved))
 
     def _untag(self, event: Event) -> None:
         for frame in range(event.pfn, event.pfn + (1 << event.order)):
@@ -190,6 +203,7 @@ class Oracle:
             left = any(frame // 32 // self.block == number for frame in self.tagged)
             if number in self.reserved and not left:
                 self.reserved.remove(number)
+                self.reserved_at.append((self.now, -1))
                 self.n["releases"] += 1
                 for slot in self._slots(number):
                     self.free.insert(0, slot)

@@ -23,9 +23,12 @@ from core.frontend.lists import (
 from core.frontend.node import (
     TELLS_SWAP,
     Node,
+    begin_request,
     drain_pool,
+    end_request,
     fill_pool,
     put,
+    put_restore,
     take,
     tell_untagged,
 )
@@ -36,8 +39,15 @@ from core.jit import apart, kernel, loop, naming, wide
 
 @kernel
 def _tell_swap(node: Node, op: int, page: int, flags: int) -> None:
-    """Write that a page goes to the swap device, comes from it, or is forgotten there."""
-    if node.register[TELLS_SWAP]:
+    """Write that a page goes to the swap device, comes from it, or is forgotten there.
+
+    Each page that comes is a request of its own, which a task waits for.
+    """
+    if node.register[TELLS_SWAP] and op == RESTORE:
+        begin_request(node, page, page + 1)
+        put_restore(node, page, wide(0), wide(ANONYMOUS))
+        end_request(node)
+    elif node.register[TELLS_SWAP]:
         put(node, op, page, wide(0), wide(0), wide(ANONYMOUS | flags))
 
 

@@ -6,9 +6,20 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-from core.accesses import IN_FAULT, LARGE_FOLIOS
-from core.frontend.lists import READAHEAD, YOUNG, folio_of, is_present
-from core.frontend.node import AT, FIRST, PREVIOUS, Node
+from core.accesses import BY_WRITE, IN_FAULT, LARGE_FOLIOS
+from core.events import JOIN, WANTED
+from core.frontend.lists import METADATA_PAGE, READAHEAD, YOUNG, folio_of, is_present
+from core.frontend.node import (
+    AT,
+    FIRST,
+    NEW_BITS,
+    PREVIOUS,
+    WANTED_END,
+    WANTED_FIRST,
+    Node,
+    begin_request,
+    end_request,
+)
 from core.frontend.numbered_accesses import NumberedAccesses
 from core.frontend.page_cache import PageCache
 from core.frontend.readahead import note_hit, read_ahead_over
@@ -18,7 +29,7 @@ from core.jit import kernel, naming, wide
 class RecordedReads(NamedTuple):
     """What repeats the reads that a recorded kernel did."""
 
-    read: Callable[[Node, int, int, bool], None]  # (node, folio, order, by a fault)
+    read: Callable[[Node, int, int, int], None]  # (node, folio, order, flags of the access)
     access: Callable[[Node, NumberedAccesses, int, bool], None]  # (node, accesses, page, maps)
 
 
@@ -29,25 +40,42 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
 
     @kernel
     @named
-    def read(node: Node, folio: int, order: int, in_fault: bool) -> None:
-        """Read a folio as the recorded kernel read it; its pages that are in memory stay."""
+    def read(node: Node, folio: int, order: int, flags: int) -> None:
+        """Read a folio as the recorded kernel read it; its pages that are in memory stay.
+
+        A row that joins a request begins it if no row of the request was told before: the pages
+        that it began with were in memory.
+        """
         end = folio + (1 << order)
+        in_fault, by_write = flags & IN_FAULT != 0, flags & BY_WRITE != 0
+        register = node.register
+        # What is no read, and metadata, lie in no request and end none.
+        if not by_write and wide(register[NEW_BITS]) & METADATA_PAGE == 0:
+            if not flags & JOIN:
+                end_request(node)
+            register[WANTED_FIRST] = folio
+            register[WANTED_END] = end if flags & WANTED else folio
         present = wide(0)
         for page in range(folio, end):
             present += 1 if is_present(node.pages, page) else 0
         if present == 0:
-            bring_in(node, folio, order, in_fault)
+            bring_in(node, folio, order, by_write, in_fault)
         elif present < end - folio:
             for page in range(folio, end):
                 if not is_present(node.pages, page):
-                    bring_in(node, page, 0, in_fault)
+                    bring_in(node, page, 0, by_write, in_fault)
 
     @kernel
     @named
     def access(node: Node, accesses: NumberedAccesses, page: int, maps: bool) -> None:
         """Access one page as the trace shows it: by a mapping, or by a read or write."""
         if not is_present(node.pages, page):
-            bring_in(node, page, 0, maps)
+            is_metadata = wide(node.register[NEW_BITS]) & METADATA_PAGE != 0
+            if not is_metadata:
+                begin_request(node, page, page + 1)
+            bring_in(node, page, 0, False, maps)
+            if not is_metadata:
+                end_request(node)
         folio = folio_of(node.pages, page)
         if not maps:
             touch(node.pages, node.register, folio)
@@ -72,13 +100,20 @@ def look_up_over(hooks: ModuleType, cache: PageCache) -> Callable[[Node, int, in
     def look_up(node: Node, extent: int, page: int, wanted: int, flags: int) -> None:
         """Look up one page of a request; if it is absent, read it with what readahead adds."""
         maps, large = flags & IN_FAULT != 0, flags & LARGE_FOLIOS != 0
+        # A fault waits for its own page, whatever comes after it.
+        end = page + (wide(1) if maps else wanted)
         if not is_present(node.pages, page):
+            begin_request(node, page, end)
             miss(node, extent, page, wanted, large, maps)
             if not is_present(node.pages, page):
-                bring_in(node, page, 0, maps)
+                begin_request(node, page, end)
+                bring_in(node, page, 0, False, maps)
+            end_request(node)
         else:
             if wide(node.pages[folio_of(node.pages, page)].bits) & READAHEAD:
+                begin_request(node, page, end)
                 met(node, extent, page, wanted, large, maps)
+                end_request(node)
             if maps:
                 note_hit(node, extent)
         folio = folio_of(node.pages, page)

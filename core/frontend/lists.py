@@ -34,14 +34,18 @@ ABSENT = -1
 # Bits of `refs`: how many accesses followed the first (0 to 4), and two flags.
 COUNT, REFERENCED, WORKINGSET = 7, 8, 16
 # Bits of `bits`. A young page was accessed through a mapping since reclaim last looked at it.
-PRESENT, YOUNG, DIRTY, READAHEAD, TAGGED_PAGE, SWAPPED = 1, 2, 4, 8, 16, 32
+# A page of metadata is of a block device's own mapping, which reaches no hook of a cleancache.
+PRESENT, YOUNG, DIRTY, READAHEAD, TAGGED_PAGE, SWAPPED, METADATA_PAGE = 1, 2, 4, 8, 16, 32, 64
 
 # Elements of `register`. First come the counts that `run_frontend` returns, by these names.
 COUNTED = (
     *("insertions", "inserted_pages", "evictions", "evicted_pages", "refaults", "activations"),
     *("restored_workingset", "promotions", "deactivations", "protections", "agings"),
     *("kswapd_runs", "failures", "written_pages", "swapped_out_pages", "swapped_in_pages"),
-    *("resident_pages",),
+    # Of the pages above, those of metadata; those that a write brought into being, which are no
+    # refaults; and of the latter, those that had been evicted before.
+    *("inserted_metadata_pages", "evicted_metadata_pages", "refaults_metadata_pages"),
+    *("inserted_write_pages", "rewritten_pages", "resident_pages"),
 )
 (
     INSERTIONS,
@@ -60,14 +64,19 @@ COUNTED = (
     WRITTEN,
     SWAPPED_OUT,
     SWAPPED_IN,
+    INSERTED_METADATA,
+    EVICTED_METADATA,
+    METADATA_REFAULTS,
+    INSERTED_BY_WRITE,
+    REWRITTEN,
     RESIDENT,
     DIRTY_PAGES,
     # Settings: the first anonymous page, how many pages swap can still take, and vm.swappiness.
     FIRST_ANONYMOUS,
     SWAP_FREE,
     SWAPPINESS,
-) = range(21)
-SIZES = 21  # of each list, in pages
+) = range(26)
+SIZES = 26  # of each list, in pages
 #: The elements from here on belong to the way of reclaim, which names them beside its code.
 RECLAIM_REGISTERS = SIZES + HEADS
 REGISTERS = RECLAIM_REGISTERS + 48

@@ -16,6 +16,8 @@ from core.accesses import (
     IN_FAULT,
     LOOKUP,
     MAP,
+    METADATA,
+    PHASE,
     READ,
     TAKE,
     TOUCH,
@@ -25,13 +27,15 @@ from core.accesses import (
 )
 from core.events import ALLOC, TAGGED
 from core.events import MOVABLE as MOVABLE_FLAG
+from core.events import PHASE as PHASE_ROW
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.anonymous import touch_anonymous_over, unmap
 from core.frontend.file_reads import look_up_over, recorded_reads_over
-from core.frontend.lists import folio_of, is_present
+from core.frontend.lists import METADATA_PAGE, folio_of, is_present
 from core.frontend.node import (
     AT,
     DONE,
+    NEW_BITS,
     NOW_NS,
     ROWS,
     STEP_ROOM,
@@ -100,7 +104,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     cache = page_cache_over(hooks, reclaimer)
     write, look_up = cache.write, look_up_over(hooks, cache)
     read, access = recorded_reads_over(hooks, cache)
-    tag, pass_moments = tag_blocks_over(hooks, ensure_frames)
+    tag, pass_moments = tag_blocks_over(hooks, reclaimer.ensure, ensure_frames, reclaimer.evict)
     touch_anonymous = touch_anonymous_over(hooks, reclaimer.ensure, ensure_frames, tag)
 
     @kernel
@@ -136,22 +140,23 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 return at
             node.register[AT] = at
             node.register[NOW_NS] = accesses.time_ns[at]
-            if node.register[BLOCK_PAGES] > 0:
-                pass_moments(node)
-            kind = wide(accesses.op[at])
+            if node.register[BLOCK_PAGES] > 0 and not pass_moments(node):
+                return at
+            kind, flags = wide(accesses.op[at]), wide(accesses.flags[at])
+            is_metadata = kind <= TRUNCATE and flags & METADATA != 0
+            node.register[NEW_BITS] = METADATA_PAGE if is_metadata else 0
             page, order = wide(accesses.page[at]), wide(accesses.order[at])
             if kind in (LOOKUP, WRITE, ANONYMOUS, UNMAP):
                 if not go_through(node, accesses, kind, at):
                     return at
             elif kind == READ:
-                read(node, page, order, wide(accesses.flags[at]) & IN_FAULT != 0)
+                read(node, page, order, flags)
             elif kind in (TOUCH, MAP):
                 access(node, accesses, page, kind == MAP)
             elif kind == TRUNCATE:
                 truncate(node, page, order)
             elif kind == TAKE:
                 ensure_frames(node, 1 << order)
-                flags = wide(accesses.flags[at])
                 frame = _take_other(node, accesses, wide(accesses.handle[at]), order, flags)
                 if frame != NONE and flags & TAGGED:
                     tag(node, frame, order, flags)
@@ -159,6 +164,8 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 _give_other(node, accesses, wide(accesses.handle[at]), order)
             elif kind == EXIT:
                 _end_task(node, accesses, wide(accesses.handle[at]))
+            elif kind == PHASE:
+                put(node, PHASE_ROW, page, wide(0), wide(0), wide(0))
         return int(accesses.op.size)
 
     return read_rows

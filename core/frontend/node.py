@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import ALLOC, FREE
+from core.events import ALLOC, FREE, JOIN, RESTORE, WANTED
 from core.frontend.allocator import (
     NONE,
     UNMOVABLE,
@@ -58,10 +58,16 @@ from core.jit import kernel, wide
     TELLS_FRAMES,
     # Whether swap is a device, whose traffic is written as rows, or zram.
     TELLS_SWAP,
-) = range(REGISTERS, REGISTERS + 19)
+    # The bits that folios get which the access brings in: METADATA_PAGE, or none.
+    NEW_BITS,
+    # The read request: whether it has a row yet (JOIN, or 0), and the pages that are wanted of it.
+    JOINS,
+    WANTED_FIRST,
+    WANTED_END,
+) = range(REGISTERS, REGISTERS + 23)
 # Behind them come those of tag storage that is memory, which tag_storage_as_memory.py names.
-TAG_STORAGE_REGISTERS = REGISTERS + 19
-NODE_REGISTERS = TAG_STORAGE_REGISTERS + 27
+TAG_STORAGE_REGISTERS = REGISTERS + 23
+NODE_REGISTERS = TAG_STORAGE_REGISTERS + 32
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, which has a row for each extent: the number of its first page, and of the page
@@ -144,6 +150,30 @@ def put(node: Node, op: int, page: int, order: int, pfn: int, flags: int) -> Non
     node.rows[row, 4] = pfn
     node.rows[row, 5] = flags
     node.register[ROWS] += 1
+
+
+@kernel
+def begin_request(node: Node, first: int, end: int) -> None:
+    """Begin a read request, of which a task waits for the pages from `first` to before `end`."""
+    node.register[JOINS] = 0
+    node.register[WANTED_FIRST] = first
+    node.register[WANTED_END] = end
+
+
+@kernel
+def end_request(node: Node) -> None:
+    """End the read request: the row of a restore that comes next joins none."""
+    node.register[JOINS] = 0
+
+
+@kernel
+def put_restore(node: Node, folio: int, order: int, flags: int) -> None:
+    """Write that a folio is read, as a part of the request."""
+    register = node.register
+    is_wanted = folio < register[WANTED_END] and folio + (1 << order) > register[WANTED_FIRST]
+    wanted = WANTED if is_wanted else 0
+    put(node, RESTORE, folio, order, wide(0), flags | wide(register[JOINS]) | wanted)
+    register[JOINS] = JOIN
 
 
 @kernel

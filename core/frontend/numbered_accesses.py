@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import ACCESSES, BOOT_HANDLE, EXIT, GIVE, MAP, TAKE, Accesses
+from core.accesses import ACCESSES, BOOT_HANDLE, EXIT, GIVE, MAP, PHASE, TAKE, Accesses
 from core.frontend.dense_numbers import NAMELESS, number_names
 from core.frontend.extents import Extents
 from core.jit import entry
@@ -28,7 +28,7 @@ class NumberedAccesses(NamedTuple):
 
     time_ns: NDArray[np.int64]  # [access], as the next ones
     op: NDArray[np.uint8]
-    page: NDArray[np.int32]
+    page: NDArray[np.int32]  # of a row of phase, the number of its name; -1 where none begins
     extent: NDArray[np.int32]  # empty if nothing is looked up
     order: NDArray[np.uint8]
     flags: NDArray[np.uint8]
@@ -42,6 +42,8 @@ class NumberedAccesses(NamedTuple):
 def number_accesses(accesses: Accesses, extents: Extents) -> NumberedAccesses:
     """Return the accesses with their pages numbered as in `extents`, and with dense handles."""
     op = accesses.op
+    phases = op == PHASE
+    extents.page[phases] = accesses.index[phases].view(np.int32)
     kind, name = np.empty_like(op), np.empty(op.size, dtype=np.int64)
     _name_handles(op, accesses.handle, kind, name)
     handle, (taken, before, tasks) = number_names(kind, _GROUP_OF, name, 3)

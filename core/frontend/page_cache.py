@@ -9,32 +9,46 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-from core.events import INVALIDATE, RESTORE
-from core.frontend.allocator import MOVABLE, NONE
+from core.events import INVALIDATE
+from core.frontend.allocator import NONE
 from core.frontend.lists import (
     DIRTY,
     DIRTY_PAGES,
     INSERTED,
+    INSERTED_BY_WRITE,
+    INSERTED_METADATA,
     INSERTIONS,
+    METADATA_PAGE,
+    METADATA_REFAULTS,
     PRESENT,
     REFAULTS,
     RESIDENT,
+    REWRITTEN,
     enter,
     folio_of,
     is_present,
     leave,
     size_of,
 )
-from core.frontend.node import DIRTIED, FREE_PAGES, NOW_NS, Node, put, take
+from core.frontend.node import (
+    DIRTIED,
+    FREE_PAGES,
+    NEW_BITS,
+    NOW_NS,
+    Node,
+    put,
+    put_restore,
+)
 from core.frontend.reclaim import Reclaimer, flush, forget
-from core.frontend.tag_storage_as_memory import take_page
+from core.frontend.tag_storage_as_memory import ONLY_ENLARGES, take_folio, take_page
 from core.jit import apart, kernel, loop, naming, wide
 
 
 class PageCache(NamedTuple):
     """What brings pages of files into memory under one way of reclaim."""
 
-    bring_in: Callable[[Node, int, int, bool], None]  # (node, folio, order, by a fault)
+    # (node, folio, order, by a write that reads nothing, by a fault)
+    bring_in: Callable[[Node, int, int, bool, bool], None]
     write: Callable[[Node, int, bool], None]  # (node, page, by a fault)
 
 
@@ -82,7 +96,42 @@ def truncate(node: Node, first: int, order: int) -> None:
             node.register[DIRTY_PAGES] -= size_of(node.pages, folio)
         leave(node.pages, node.register, folio)
         forget(node, folio, 0)
-    put(node, INVALIDATE, first, order, 0, 0)
+    if node.register[NEW_BITS] & METADATA_PAGE == 0:
+        put(node, INVALIDATE, first, order, 0, 0)
+
+
+@kernel
+def _make_dirty(node: Node, folio: int) -> None:
+    """Mark a folio dirty; the flusher writes it back after a while."""
+    register = node.register
+    node.pages[folio].bits = wide(node.pages[folio].bits) | DIRTY
+    register[DIRTY_PAGES] += size_of(node.pages, folio)
+    node.dirtied[register[DIRTIED], 0] = folio
+    node.dirtied[register[DIRTIED], 1] = register[NOW_NS]
+    register[DIRTIED] += 1
+
+
+@kernel
+def _count_insertion(
+    node: Node, size: int, is_metadata: bool, is_by_write: bool, shadow: int
+) -> None:
+    """Count a folio that came into memory, over the shadow of an eviction or over none (0)."""
+    register = node.register
+    register[INSERTIONS] += 1
+    register[INSERTED] += size
+    register[RESIDENT] += size
+    if is_metadata:
+        register[INSERTED_METADATA] += size
+    if is_by_write:
+        register[INSERTED_BY_WRITE] += size
+    if shadow == 0:
+        return
+    if is_by_write:
+        register[REWRITTEN] += size
+        return
+    register[REFAULTS] += size
+    if is_metadata:
+        register[METADATA_REFAULTS] += size
 
 
 def page_cache_over(hooks: ModuleType, reclaimer: Reclaimer) -> PageCache:
@@ -93,70 +142,66 @@ def page_cache_over(hooks: ModuleType, reclaimer: Reclaimer) -> PageCache:
 
     @loop
     @named
-    def admit(node: Node, folio: int, order: int, frame: int, bits: int, in_fault: bool) -> None:
-        """Put a folio into the page cache; `bits` has DIRTY if it is written and was not read."""
+    def admit(
+        node: Node, folio: int, order: int, frame: int, by_write: bool, in_fault: bool
+    ) -> None:
+        """Put a folio into the page cache; one that a write makes is not read from the disk."""
         apart()
-        register = node.register
-        # The shadow of a large folio is that of its first page that has one.
+        bits = wide(node.register[NEW_BITS])
+        # The shadow of a large folio is that of its last page that has one: filemap_add_folio.
         shadow = wide(0)
         for page in range(folio, folio + (1 << order)):
-            if shadow == 0:
+            if node.pages[page].place != 0:
                 shadow = wide(node.pages[page].place)
             node.pages[page].place = NONE
             node.pages[page].order = order
             node.pages[page].bits = PRESENT | bits
         node.pages[folio].place = frame
-        register[INSERTIONS] += 1
-        register[INSERTED] += 1 << order
-        register[RESIDENT] += 1 << order
-        if bits & DIRTY:
+        is_metadata = bits & METADATA_PAGE != 0
+        _count_insertion(node, wide(1 << order), is_metadata, by_write, shadow)
+        if by_write:
             shadow = wide(0)
-        else:
-            put(node, RESTORE, folio, order, 0, 0)
-        if shadow != 0:
-            register[REFAULTS] += 1 << order
-        insert(node.pages, register, folio, shadow, in_fault)
+            _make_dirty(node, folio)
+        elif not is_metadata:
+            put_restore(node, folio, order, wide(0))
+        insert(node.pages, node.register, folio, shadow, in_fault)
 
     @loop
     @named
-    def bring_in(node: Node, folio: int, order: int, in_fault: bool) -> None:
-        """Read a folio, none of whose pages is in memory."""
+    def bring_in(node: Node, folio: int, order: int, by_write: bool, in_fault: bool) -> None:
+        """Bring in a folio, none of whose pages is in memory."""
         apart()
         if order == 0:
             ensure(node, 1)
-            admit(node, folio, order, take_page(node, folio), 0, in_fault)
+            admit(node, folio, order, take_page(node, folio), by_write, in_fault)
             return
-        ensure_frames(node, 1 << order)
-        frame = take(node, MOVABLE, order, False)
+        if node.register[ONLY_ENLARGES]:
+            ensure(node, 1 << order)
+        else:
+            ensure_frames(node, 1 << order)
+        frame = take_folio(node, order)
         if frame == NONE:
             # No free block is large enough: the kernel then reads single pages.
             node.register[FREE_PAGES] += 1 << order
             for page in range(folio, folio + (1 << order)):
-                admit(node, page, 0, take_page(node, page), 0, in_fault)
+                admit(node, page, 0, take_page(node, page), by_write, in_fault)
         else:
-            admit(node, folio, order, frame, 0, in_fault)
+            admit(node, folio, order, frame, by_write, in_fault)
 
     @loop
     @named
     def write(node: Node, page: int, in_fault: bool) -> None:
         """Write to a page, which makes its folio dirty; a page that is not in memory is made."""
         apart()
-        register = node.register
-        if not is_present(node.pages, page):
-            ensure(node, 1)
-            admit(node, page, 0, take_page(node, page), DIRTY, in_fault)
-            folio, dirty = page, False
-        else:
-            folio = folio_of(node.pages, page)
-            dirty = wide(node.pages[folio].bits) & DIRTY != 0
-            node.pages[folio].bits = wide(node.pages[folio].bits) | DIRTY
+        is_new = not is_present(node.pages, page)
+        if is_new:
+            bring_in(node, page, 0, True, in_fault)
+        folio = folio_of(node.pages, page)
         touch(node.pages, node.register, folio)
-        if not dirty:
-            node.register[DIRTY_PAGES] += size_of(node.pages, folio)
-            put(node, INVALIDATE, folio, wide(node.pages[folio].order), 0, 0)
-            node.dirtied[register[DIRTIED], 0] = folio
-            node.dirtied[register[DIRTIED], 1] = register[NOW_NS]
-            register[DIRTIED] += 1
+        if not is_new and wide(node.pages[folio].bits) & DIRTY == 0:
+            _make_dirty(node, folio)
+            is_new = True
+        if is_new:
             flush(node)
 
     return PageCache(bring_in, write)

@@ -102,7 +102,7 @@ def _window_over(
                 order = wide(0)  # from here on the window is read page by page
                 continue
             if not present:
-                bring_in(node, at, fits, in_fault)
+                bring_in(node, at, fits, False, in_fault)
                 if is_present(node.pages, at) and at == mark >> fits << fits:
                     node.pages[at].bits = wide(node.pages[at].bits) | READAHEAD
             at += 1 << fits
@@ -162,7 +162,7 @@ def read_ahead_over(hooks: ModuleType, cache: PageCache) -> tuple[ReadAhead, Rea
             # A small random read: it is read as it is, and the window stays.
             for absent in range(page, min(page + wanted, wide(node.files[extent, END]))):
                 if not is_present(node.pages, absent):
-                    bring_in(node, absent, 0, False)
+                    bring_in(node, absent, 0, False, False)
             return
         run = 2 * run if before < first else run
         window[START] = index

@@ -18,16 +18,19 @@ from core.frontend.lists import (
     DIRTY,
     DIRTY_PAGES,
     EVICTED,
+    EVICTED_METADATA,
     EVICTIONS,
     FAILURES,
     FIRST_ANONYMOUS,
     HEADS,
+    METADATA_PAGE,
     RESIDENT,
     RUNS,
     SIZES,
     can_swap,
     clean,
 )
+from core.frontend.more_memory import spare_frames
 from core.frontend.node import (
     DIRTIED,
     FLUSHED,
@@ -43,6 +46,7 @@ from core.frontend.node import (
     put,
 )
 from core.frontend.tag_storage_as_memory import (
+    ONLY_ENLARGES,
     SLOTS_FREE,
     give_page,
     is_pinned,
@@ -62,6 +66,7 @@ class Reclaimer(NamedTuple):
 
     ensure: Callable[[Node, int], None]  # pages that can lie in tag storage too
     ensure_frames: Callable[[Node, int], None]  # pages that need frames of data memory
+    evict: Callable[[Node, int], None]  # (node, a folio of a file that is clean and on no list)
 
 
 @kernel
@@ -115,12 +120,16 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
         apart()
         register = node.register
         order = wide(node.pages[folio].order)
+        is_metadata = wide(node.pages[folio].bits) & METADATA_PAGE != 0
         flags = WORKINGSET if is_workingset(node.pages, folio) else 0
         shadow = remember(node.pages, register, folio)
         forget(node, folio, shadow)
         register[EVICTIONS] += 1
         register[EVICTED] += 1 << order
-        put(node, STORE, folio, order, 0, flags)
+        if is_metadata:
+            register[EVICTED_METADATA] += 1 << order
+        else:
+            put(node, STORE, folio, order, 0, flags)
 
     @loop
     @named
@@ -173,9 +182,12 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
     def ensure_frames(node: Node, pages: int) -> None:
         """Do the same for pages that cannot lie in tag storage: its free slots do not count."""
         register = node.register
-        if register[FREE_PAGES] - register[SLOTS_FREE] - pages < register[LOW]:
+        if register[ONLY_ENLARGES]:
+            ensure(node, pages)
+            spare_frames(node, pages)
+        elif register[FREE_PAGES] - register[SLOTS_FREE] - pages < register[LOW]:
             register[FOR_FRAMES] = 1
             reclaim(node)
             register[FOR_FRAMES] = 0
 
-    return Reclaimer(ensure, ensure_frames)
+    return Reclaimer(ensure, ensure_frames, evict)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import WRITE, Accesses
+from core.accesses import BY_WRITE, READ, WRITE, Accesses
 from core.declaration import Declaration
-from core.events import ALLOC, INVALIDATE, SCHEMA, Events, make_events
+from core.events import ALLOC, INVALIDATE, JOIN, PHASE, SCHEMA, WANTED, Events, make_events
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages
 from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
@@ -36,13 +36,12 @@ from core.frontend.node import (
 from core.frontend.numbered_accesses import number_accesses
 from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
-    FOREVER_NS,
+    DROPPED,
     MIGRATED,
-    NEXT_POINT_NS,
     PINNED_FAILURES,
     POINT,
-    POINT_NS,
     RELEASES,
+    RESERVATION,
     RESERVATIONS,
     RESERVED,
     RESERVED_NS,
@@ -140,19 +139,23 @@ SETTINGS: dict[str, Declaration] = {
 class Fronted(NamedTuple):
     """The mm events that a front end made, and what it counted.
 
-    `samples` and `series` are of tag storage that is memory. `samples` says how often an allocation
-    waited until blocks were emptied, by (whether it was atomic, blocks, pages migrated). `series`
-    has the slots in use and the blocks reserved at equally spaced moments.
+    The fields after these are of tag storage that is memory. `samples` are the allocations that
+    waited until blocks were emptied; an atomic one has a 1. `reserved` says when a block was
+    reserved (1) or released (-1). `series` has the slots in use and the blocks reserved at equally
+    spaced moments.
     """
 
     events: Events
     counts: dict[str, int]
-    samples: dict[tuple[int, int, int], int]
-    series: list[tuple[int, int]]
+    # [sample, (time_ns, atomic, blocks, dropped pages, migrated pages)], in the order of time
+    samples: NDArray[np.int64] = np.empty((0, 5), dtype=np.int64)
+    reserved: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)  # [change, (time_ns, blocks)]
+    series: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)  # [point, (slots, blocks)]
 
 
 #: The counts of tag storage as memory, by name.
 _TAG_COUNTS = {
+    "dropped_pages": DROPPED,
     "migrated_pages": MIGRATED,
     "failed_pinned": PINNED_FAILURES,
     "failed_atomic": ATOMIC_FAILURES,
@@ -204,23 +207,32 @@ def run_frontend(
     register = node.register
     counts = dict(zip(COUNTED, register.tolist(), strict=False))
     if tag_memory is None:
-        return Fronted(_events(accesses, extents, parts), counts, {}, [])
+        return Fronted(_events(accesses, extents, parts), counts)
     pass_time(register)
     counts |= {name: int(register[place]) for name, place in _TAG_COUNTS.items()}
     counts["span_ns"] = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
-    notes = [part[part[:, 1] >= SAMPLE] for part in parts]
-    samples: dict[tuple[int, int, int], int] = {}
-    series: list[tuple[int, int]] = []
-    for _, op, value, _, other, flags in np.concatenate(notes).tolist() if notes else ():
-        if op == POINT:
-            series.append((value, other))
-        else:
-            sample = (int(flags != 0), value, other)
-            samples[sample] = samples.get(sample, 0) + 1
-    last = int(register[SLOTS_USED]), int(register[RESERVED])
-    series += [last] * (SERIES_POINTS - len(series))
+    notes = np.concatenate([node.rows[:0], *(part[part[:, 1] >= SAMPLE] for part in parts)])
     parts = [part[part[:, 1] < SAMPLE] for part in parts]
-    return Fronted(_events(accesses, extents, parts), counts, samples, series[:SERIES_POINTS])
+    points = notes[notes[:, 1] == POINT]
+    series = np.full((SERIES_POINTS, 2), register[[SLOTS_USED, RESERVED]])
+    series[: points.shape[0]] = points[:, [2, 4]]
+    return Fronted(
+        _events(accesses, extents, parts),
+        counts,
+        _samples(notes[notes[:, 1] == SAMPLE], accesses.time_ns),
+        _reserved(notes[notes[:, 1] == RESERVATION], accesses.time_ns),
+        series,
+    )
+
+
+def _samples(rows: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    at, _, blocks, dropped, migrated, flags = rows.astype(np.int64).T
+    return np.stack((time_ns[at], (flags != 0).astype(np.int64), blocks, dropped, migrated), axis=1)
+
+
+def _reserved(rows: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    at, _, blocks, *_ = rows.astype(np.int64).T
+    return np.stack((time_ns[at], blocks), axis=1)
 
 
 def _frozen(column: NDArray[Any]) -> Any:
@@ -232,7 +244,8 @@ def _frozen(column: NDArray[Any]) -> Any:
 def _node(
     accesses: Accesses, extents: Extents, front_end: FrontEnd, tag_memory: TagMemory | None
 ) -> Node:
-    writes = accesses.order[accesses.op == WRITE]
+    by_write = (accesses.op == READ) & (accesses.flags & BY_WRITE != 0)
+    writes = accesses.order[(accesses.op == WRITE) | by_write]
     sizes = np.bincount(writes) if writes.size else np.zeros(1, dtype=np.int64)
     dirtyings = int((sizes << np.arange(sizes.size)).sum())
     swap_size = front_end.swap_size or front_end.zram_size
@@ -248,13 +261,10 @@ def _node(
     register[FOLIO_ORDER] = front_end.page_cache_order
     register[SWAP_FREE] = swap_pages
     register[SWAPPINESS] = front_end.swappiness if swap_pages else 0
-    register[NEXT_POINT_NS] = FOREVER_NS
     if tag_memory and accesses.op.size:
         start, end = int(accesses.time_ns[0]), int(accesses.time_ns[-1])
         begin(node, tag_memory, accesses.data_pages, start, end - start)
         register[[NOW_NS, USED_SINCE_NS]] = start
-        register[POINT_NS] = max(1, (end - start) // SERIES_POINTS)
-        register[NEXT_POINT_NS] = start + register[POINT_NS]
     for first, end in _free(accesses):
         free_frames(node.frames, first, end)
     return node
@@ -295,11 +305,18 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
             *targets,
         )
         start += part.shape[0]
+    # Lookups tell what is one request; reads that were recorded without it leave it to a guess.
+    requests = accesses.requests or not bool((accesses.op == READ).any())
+    if not requests:
+        columns["flags"] &= 0xFF & ~(JOIN | WANTED)
     return make_events(
         columns,
         page_size=accesses.page_size,
         data_pages=accesses.data_pages,
         source=accesses.source,
+        requests=requests,
+        phases=accesses.phases,
+        workingset_inferred_ratio=0.0,
         # The front end makes no bad rows: tests/core/test_frontend.py checks that.
         check=False,
     )
@@ -329,7 +346,9 @@ def _name(
         order[row] = rows[row, 3]
         pfn[row] = rows[row, 4]
         flags[row] = rows[row, 5]
-        if rows[row, 1] <= INVALIDATE:
+        if rows[row, 1] == PHASE:
+            index[row] = wide(rows[row, 2]) & 0xFFFF_FFFF
+        elif rows[row, 1] <= INVALIDATE:
             page = wide(rows[row, 2])
             extent = extent_of[page >> chunk_order]
             inode[row] = extent_inode[extent]

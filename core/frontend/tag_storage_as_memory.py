@@ -3,9 +3,13 @@
 In "Add support for arm64 MTE dynamic tag storage reuse" (RFC v3), tag storage is movable memory for
 pages that are not tagged. Its frames, the *slots*, come after those of data memory. The allocator
 takes a slot when more than half of the free pages are slots (mm/page_alloc.c, ``__rmqueue`` with
-``ALLOC_CMA``), or when no other frame is free. Folios of order 0 of the page cache and untagged
-anonymous pages can lie there. How blocks of slots are reserved for tags is in tag_blocks.py. Where
-tag storage is not memory, nothing here has an effect.
+``ALLOC_CMA``), or when no other frame is free; or before any other frame, as vendors do. Folios of
+order 0 of the page cache and untagged anonymous pages can lie there. How blocks of slots are
+reserved for tags is in tag_blocks.py. Where tag storage is not memory, nothing here has an effect.
+
+Where tag storage only makes memory larger (``more_memory``), it is a number of pages and no places:
+what lies there, a folio of any order, has `DATA_FRAMES` as its frame. Reservations can make more
+pages lie there than there are slots: those are in truth in frames that count as free.
 """
 
 from __future__ import annotations
@@ -27,17 +31,22 @@ from core.frontend.node import (
     take,
 )
 from core.jit import kernel, wide
+from core.lane import SERIES_POINTS
 from core.machine import DATA_PAGES_PER_TAG_PAGE
 from core.random_bits import bits_of
 
 # Elements of `register`.
 (
     # Tag pages of a block (0: tag storage is not memory), and the data pages whose tags they hold;
-    # how many frames come before the slots; and whether slots are emptied at no cost.
+    # how many frames come before the slots; whether tag storage only makes memory larger; whether
+    # slots are used before other frames; and whether clean pages of files that lie in a block are
+    # dropped when it is wanted.
     BLOCK_PAGES,
     COVERED,
     DATA_FRAMES,
-    IS_IDEAL,
+    ONLY_ENLARGES,
+    USED_FIRST,
+    DROPS_CLEAN,
     # Slots that are free, and that hold pages; the integral of the latter over time, and up to when
     # it is worked out; the same of blocks that are reserved, and the most of them.
     SLOTS_FREE,
@@ -56,14 +65,18 @@ from core.random_bits import bits_of
     PIN_SEED,
     PIN_DRAWS,
     PINS_LEFT,
-    # Pages that were migrated, and allocations that got no block: a page was pinned, or they could
-    # not sleep.
+    # Pages that reservations dropped and migrated, and allocations that got no block: a page was
+    # pinned, or they could not sleep.
+    DROPPED,
     MIGRATED,
     PINNED_FAILURES,
     ATOMIC_FAILURES,
-    # When the next point of the series is, and the time from one to the next.
+    # The number of the next point of the series, and its time; when the series begins, and how long
+    # it goes on.
+    NEXT_POINT,
     NEXT_POINT_NS,
-    POINT_NS,
+    START_NS,
+    SPAN_NS,
     # The next block of guests that is to be reserved, and the end of them; when that is, and how
     # long after it the next one is.
     GUEST_BLOCK,
@@ -77,9 +90,9 @@ from core.random_bits import bits_of
 # every function that is called.
 _PREV, _NEXT, _PAGE, _PINNED = range(4)
 _EMPTY, _WITHHELD = -1, -2
-#: Rows of output that are no events: what an allocation had to wait for, and what tag storage held
-#: at a moment.
-SAMPLE, POINT = 7, 8
+#: Rows of output that are no events: what an allocation had to wait for, what tag storage held at a
+#: moment, and that a block was reserved (1) or released (-1).
+SAMPLE, POINT, RESERVATION = 32, 33, 34
 #: A time that never comes.
 FOREVER_NS = 1 << 62
 
@@ -99,8 +112,15 @@ class TagMemory(NamedTuple):
         Pages that an adversary pins for good: at most so many at once, and one in a block.
     seed
         Of the draws of pinned pages.
-    is_ideal
-        Whether slots are used before other frames, and are emptied at no cost whatever is pinned.
+    used_first
+        Whether slots are used before other frames, instead of when more than half of the free pages
+        are slots.
+    drops_clean
+        Whether clean pages of files that lie in a block are dropped when the block is wanted,
+        instead of migrated.
+    only_enlarges
+        Whether memory is only larger by the slots that no block has reserved: where pages lie plays
+        no part, nothing is pinned, and nothing fails or costs anything.
     guest_blocks
         The last blocks, so many, cover the memory of guests, which is tagged.
     guests_fill
@@ -113,7 +133,9 @@ class TagMemory(NamedTuple):
     pin_duration_ns: int = 0
     pinned_on_purpose: int = 0
     seed: int = 0
-    is_ideal: bool = False
+    used_first: bool = False
+    drops_clean: bool = False
+    only_enlarges: bool = False
     guest_blocks: int = 0
     guests_fill: bool = False
 
@@ -161,7 +183,9 @@ def begin(node: Node, memory: TagMemory, data_frames: int, start_ns: int, span_n
     register[BLOCK_PAGES] = memory.tag_block_pages
     register[COVERED] = DATA_PAGES_PER_TAG_PAGE * memory.tag_block_pages
     register[DATA_FRAMES] = data_frames
-    register[IS_IDEAL] = memory.is_ideal
+    register[ONLY_ENLARGES] = memory.only_enlarges
+    register[USED_FIRST] = memory.used_first
+    register[DROPS_CLEAN] = memory.drops_clean
     register[PINNED_BITS] = int(np.ceil(memory.pinned_ratio * 2.0**32))
     register[PIN_NS] = memory.pin_duration_ns
     register[PINS_LEFT] = memory.pinned_on_purpose
@@ -169,6 +193,9 @@ def begin(node: Node, memory: TagMemory, data_frames: int, start_ns: int, span_n
     register[GUEST_BLOCK] = memory.tag_blocks - memory.guest_blocks
     register[GUEST_END] = memory.tag_blocks
     register[GUEST_NS] = start_ns
+    register[START_NS] = start_ns
+    register[SPAN_NS] = span_ns
+    register[NEXT_POINT_NS] = start_ns + span_ns // SERIES_POINTS
     if memory.guests_fill and memory.guest_blocks:
         register[GUEST_STEP_NS] = span_ns // memory.guest_blocks
 
@@ -215,14 +242,37 @@ def _change_use(node: Node, more: int) -> None:
 
 
 @kernel
+def count_slots(register: Register, more: int) -> None:
+    """Count slots that are free again, of tag storage that only makes memory larger."""
+    pass_time(register)
+    register[SLOTS_FREE] += more
+    slots = (register[GUEST_END] - register[RESERVED]) * register[BLOCK_PAGES]
+    register[SLOTS_USED] = slots - max(0, wide(register[SLOTS_FREE]))
+
+
+@kernel
+def take_folio(node: Node, order: int) -> int:
+    """Return a frame for a movable folio, which lies in no slot, or NONE.
+
+    Where tag storage only makes memory larger, it may lie there whole.
+    """
+    register = node.register
+    if register[ONLY_ENLARGES] and register[SLOTS_FREE] >= 1 << order:
+        register[FREE_PAGES] -= 1 << order
+        count_slots(register, -(1 << order))
+        return wide(register[DATA_FRAMES])
+    return take(node, MOVABLE, order, False)
+
+
+@kernel
 def take_page(node: Node, page: int) -> int:
     """Return a frame for a movable, untagged page: a slot, or a frame of data memory."""
     register = node.register
     free = wide(register[SLOTS_FREE])
-    if free == 0:
-        return take(node, MOVABLE, 0, False)
+    if free <= 0 or register[ONLY_ENLARGES]:
+        return take_folio(node, wide(0))
     frame = wide(NONE)
-    if 2 * free <= register[FREE_PAGES] and not register[IS_IDEAL]:
+    if 2 * free <= register[FREE_PAGES] and not register[USED_FIRST]:
         frame = take(node, MOVABLE, 0, False)
         if frame != NONE:
             return frame
@@ -262,6 +312,10 @@ def give_page(node: Node, frame: int, order: int) -> None:
     if frame == NONE or register[BLOCK_PAGES] == 0 or frame < register[DATA_FRAMES]:
         give(node, frame, order)
         return
+    if register[ONLY_ENLARGES]:
+        register[FREE_PAGES] += 1 << order
+        count_slots(register, wide(1 << order))
+        return
     slot = frame - wide(register[DATA_FRAMES])
     if node.slots[slot, _PINNED] == FOREVER_NS:
         register[PINS_LEFT] += 1
@@ -275,10 +329,16 @@ def give_page(node: Node, frame: int, order: int) -> None:
 def is_pinned(node: Node, frame: int) -> bool:
     """Return whether the page in a frame is pinned, so that reclaim must leave it."""
     register = node.register
-    if register[BLOCK_PAGES] == 0 or frame < register[DATA_FRAMES] or register[IS_IDEAL]:
+    if register[BLOCK_PAGES] == 0 or frame < register[DATA_FRAMES] or register[ONLY_ENLARGES]:
         return False
     slot = frame - wide(register[DATA_FRAMES])
     return bool(node.slots[slot, _PINNED] > register[NOW_NS])
+
+
+@kernel
+def page_in(node: Node, slot: int) -> int:
+    """Return the page that a slot holds; a negative number if it holds none."""
+    return wide(node.slots[slot, _PAGE])
 
 
 @kernel

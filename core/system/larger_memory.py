@@ -67,7 +67,7 @@ def own_timeline(fronted: Fronted, machine: Machine, base: Timeline) -> Timeline
     own = prepare(fronted.events, machine, clock=(base.start_ns, base.start_ns + base.span_ns))
     counts = fronted.counts
     kinds, first, bins = _classes(fronted.samples)
-    reserved = np.array([blocks for _, blocks in fronted.series], dtype=np.int64)
+    reserved = fronted.series[:, 1]
     changes = np.concatenate([[0], np.cumsum(fronted.reserved[:, 1] > 0)])
     nothing = np.zeros_like(first)
     return own._replace(
@@ -119,7 +119,7 @@ def count_larger(
     _, kind_of = np.unique(keys, axis=0, return_inverse=True)
     places = first[kind_of.reshape(-1)] + fronted.samples[:, 3]
     counted.samples[:] = np.bincount(places, minlength=own.bins)
-    counted.series[:] = [used for used, _ in fronted.series]
+    counted.series[:] = fronted.series[:, 0]
     return own._replace(all_missed=missed), counted
 
 

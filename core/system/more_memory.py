@@ -17,7 +17,7 @@ from core.timeline.view import View, guests_view
 
 
 def _view(policy: Policy, machine: Machine) -> View:
-    memory = tag_memory(machine, policy.guests, policy.guest_ratio)._replace(is_anywhere=True)
+    memory = tag_memory(machine, policy.guests, policy.guest_ratio)._replace(only_enlarges=True)
     return guests_view(policy)._replace(tag_memory=memory)
 
 

@@ -72,7 +72,8 @@ class Timeline(NamedTuple):
     mark_steps: NDArray[np.int64]  # [mark + 1] steps up to each mark
     marks: Marks
     all_missed: NDArray[np.int64]  # [mark, tally] what is counted if every restore misses
-    # [mark] blocks reserved, and tagged pages freed, up to it
+    # [mark] allocations that reserve blocks, these blocks, and tagged pages freed, up to it
+    samples: NDArray[np.int64]
     reservations: NDArray[np.int64]
     freed_tagged_pages: NDArray[np.int64]
     reserved_series: NDArray[np.int64]  # [point] pages of tag storage that hold something else
@@ -183,12 +184,15 @@ def prepare(
     block_drops = (block_pages << min(max_order, MAX_FOLIO_ORDER)) * pages_per_slot
     classes, sample_bins = _sample_classes(samples, block_drops, slots * pages_per_slot)
     steps = Steps(word, argument, remaining_ns, inode_pages, sample_bins, mark_steps)
-    reserved = np.concatenate([[0], np.cumsum(word & KIND_BITS == RESERVE)])
+    reserves = word & KIND_BITS == RESERVE
+    sampled = np.concatenate([[0], np.cumsum(reserves & (word & FLAG != 0))])
+    reserved = np.concatenate([[0], np.cumsum(reserves)])
     freed = np.concatenate([[0], np.cumsum(occupancy.freed_pages)])
     timeline = Timeline(
         *steps,
         marks=marks,
         all_missed=count_all_missed(steps),
+        samples=sampled[mark_steps[1:]],
         reservations=reserved[mark_steps[1:]],
         freed_tagged_pages=freed[np.searchsorted(occupancy.freed_row, marks.rows)],
         reserved_series=_reserved_pages(word, argument, slots, block_pages)[

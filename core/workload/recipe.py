@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import ipc
 
@@ -29,6 +30,8 @@ from core.workload.tenant import on_machine, with_tenant
 
 #: The most bytes of tables that are kept on disk; the table used longest ago is deleted first.
 KEPT_BYTES = 4 << 30
+#: The arrays of `Fronted` beside its events, and the columns of each.
+_LISTS = {"samples": 5, "reserved": 2, "series": 2}
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,9 @@ class Recipe:
 
 def _keep(path: Path, fronted: Fronted) -> None:
     events = fronted.events
-    about: dict[str, Any] = {"page_size": events.page_size, "data_pages": events.data_pages}
-    about |= {"source": events.source}
-    samples = [[*sample, count] for sample, count in fronted.samples.items()]
-    described = {"events": about, "counts": fronted.counts}
-    metadata = json.dumps(described | {"samples": samples, "series": fronted.series}).encode()
+    described = {"events": events.about, "counts": fronted.counts}
+    described |= {name: getattr(fronted, name).tolist() for name in _LISTS}
+    metadata = json.dumps(described).encode()
     table = pa.table(
         [pa.array(column) for column in events.columns.values()],
         schema=SCHEMA.with_metadata({b"fronted": metadata}),
@@ -177,10 +178,9 @@ def _kept(path: Path) -> Fronted:
     table = ipc.open_file(pa.memory_map(str(path))).read_all()
     described = json.loads(table.schema.metadata[b"fronted"])
     columns = {name: table.column(name).combine_chunks().to_numpy() for name in SCHEMA.names}
-    samples = {
-        (atomic, blocks, moved): count for atomic, blocks, moved, count in described["samples"]
+    about = described["events"] | {"phases": tuple(described["events"]["phases"])}
+    lists = {
+        name: np.array(described[name], dtype=np.int64).reshape(-1, columns_of)
+        for name, columns_of in _LISTS.items()
     }
-    events = Events(**columns, **described["events"])
-    return Fronted(
-        events, described["counts"], samples, [tuple(point) for point in described["series"]]
-    )
+    return Fronted(Events(**columns, **about), described["counts"], **lists)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,9 @@ from core.events import (
     ALLOC,
     FREE,
     INVALIDATE_INODE,
+    MAPPED,
     OPS,
+    PHASE,
     RESTORE,
     STORE,
     TAGGED,
@@ -24,6 +27,7 @@ from core.events import (
 from core.jit import entry, wide
 from core.machine import Machine
 from core.timeline.prepare import distinct_pages, folio_pages, prepare
+from core.timeline.requests import find_requests
 
 #: Equal parts of the time that the series has a point for.
 POINTS = 60
@@ -79,7 +83,69 @@ def survey_events(events: Events) -> Survey:
     tagged = _tagged_over_time(events)
     figures["peak_tagged_pages"] = int(tagged.max()) if tagged.size else 0
     figures["tag_blocks_by_pages"] = blocks
+    figures |= _told(whole, int(figures["refaults"]))
     return Survey(figures, tagged)
+
+
+def _told(events: Events, refaults: int) -> dict[str, Any]:
+    """Return what a table tells beside its rows, and its requests; None is not known.
+
+    `refaults` are those of its rows. The kernel counts those of metadata, and of some pages that
+    writes make, as well.
+    """
+    inferred = events.workingset_inferred_ratio
+    left_out = dict(events.left_out)
+    more = left_out.get("metadata_refaults", 0) + left_out.get("write_refaults", 0)
+    stores = events.op == STORE
+    return {
+        "requests": _survey_requests(events),
+        "phases": _rows_of_phases(events),
+        "workingset_inferred_ratio": None if isnan(inferred) else round(inferred, 4),
+        "mapped": events.mapped,
+        "mapped_stores": int((events.flags[stores] & MAPPED != 0).sum()) if events.mapped else None,
+        "left_out": left_out,
+        "kernel_refaults": refaults + more,
+    }
+
+
+def _survey_requests(events: Events) -> dict[str, Any]:
+    """Return figures of the read requests of a table, as recorded or guessed.
+
+    `commands` are what the device is asked for where nothing is cached: each run of next pages of
+    one file within a request.
+    """
+    found = find_requests(events)
+    restores = np.flatnonzero(events.op == RESTORE)
+    begins = found.begins[restores]
+    pages = 1 << events.order[restores].astype(np.int64)
+    first = events.inode[restores].astype(np.int64) << 32 | events.index[restores]
+    continues = np.zeros(restores.size, dtype=np.bool_)
+    continues[1:] = (first[1:] == (first + pages)[:-1]) & ~begins[1:]
+    number = np.cumsum(begins) - 1
+    requests = int(begins.sum())
+    sizes = np.bincount(number, weights=pages, minlength=requests)
+    waited = np.bincount(number, weights=found.waited[restores], minlength=requests) > 0
+    return {
+        "recorded": events.requests,
+        "count": requests,
+        "pages_mean": round(float(sizes.mean()), 3) if requests else None,
+        "pages_median": float(np.median(sizes)) if requests else None,
+        "waited_ratio": round(float(waited.mean()), 4) if requests else None,
+        "commands": int((~continues).sum()),
+    }
+
+
+def _rows_of_phases(events: Events) -> dict[str, int]:
+    """Return the rows of each phase by its name, the mark itself left out."""
+    marks = events.op == PHASE
+    if not marks.any():
+        return {}
+    # The last place stands for rows in no phase.
+    phase_of_mark = np.append(np.minimum(events.index[marks], len(events.phases)), 0)
+    phase_of_mark[-1] = len(events.phases)
+    phase = phase_of_mark[np.cumsum(marks)[~marks] - 1]
+    rows = np.bincount(phase, minlength=len(events.phases) + 1)
+    return dict(zip(events.phases, rows.tolist(), strict=False))
 
 
 def survey_accesses(accesses: Accesses) -> dict[str, Any]:

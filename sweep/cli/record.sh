@@ -33,7 +33,8 @@ for number in "$seconds" "$mib" "$kib"; do
     esac
 done
 
-# TRACEFS names another mount of it.
+# TRACEFS names another mount of it, and BTF another file of the kernel's types.
+btf=${BTF:-/sys/kernel/btf/vmlinux}
 for tracefs in "$TRACEFS" /sys/kernel/tracing /sys/kernel/debug/tracing; do
     [ -n "$tracefs" ] && [ -d "$tracefs/events" ] && break
     tracefs=
@@ -95,13 +96,54 @@ event() { # event NAME WHAT-IS-LOST
     fi
 }
 
+try_probe() { # try_probe FUNCTION ARGUMENTS
+    [ -f "$top/kprobe_events" ] || return 1
+    echo "p:tag_storage/$1 $1 $2" >>"$top/kprobe_events" 2>/dev/null || return 1
+    probes="$probes $1"
+    enable=$tracefs/events/tag_storage/$1/enable
+    [ -f "$enable" ] && echo 1 >"$enable" 2>/dev/null
+}
+
 probe() { # probe FUNCTION ARGUMENTS WHAT-IS-LOST
-    if [ -f "$top/kprobe_events" ] &&
-        echo "p:tag_storage/$1 $1 $2" >>"$top/kprobe_events" 2>/dev/null; then
-        probes="$probes $1"
-        echo 1 >"$tracefs/events/tag_storage/$1/enable" 2>/dev/null && return 0
-    fi
-    say "no probe on $1: $3"
+    try_probe "$1" "$2" || say "no probe on $1: $3"
+}
+
+# Kernels number the bits of folio->flags differently. BTF, the kernel's description of its own
+# types, has them: a header, then the types, then their names. It is read as 32-bit words.
+flag_numbers() { # flag_numbers FILE-OF-BTF: prints lines such as "workingset 9"
+    set -- "$1" $(od -An -v -tu4 -N 24 "$1" 2>/dev/null)
+    [ $# -eq 7 ] || return 1 # magic; sizes of the header, types and names, and where they begin
+    names=$(tail -c +$(($3 + $6 + 1)) "$1" | head -c "$7" | tr '\000' '\n' | LC_ALL=C awk '
+        /^PG_(workingset|mappedtodisk|swapbacked)$/ {print substr($0, 4) "=" place}
+        {place += length($0) + 1}' | tr '\n' ' ')
+    tail -c +$(($3 + $4 + 1)) "$1" | head -c "$5" | od -An -v -tu4 | awk -v names="$names" '
+        BEGIN {
+            count = split(names, pairs)
+            for (i = 1; i <= count; i++) {split(pairs[i], pair, "="); name[pair[2]] = pair[1]}
+        }
+        {
+            for (i = 1; i <= NF; i++) {
+                if (skipped) {skipped--; continue}
+                if (values) {
+                    values--
+                    if (values % 2) {known = ($i in name) ? name[$i] : ""}
+                    else if (known != "") {print known, $i; found++}
+                    if (found == count) exit
+                    continue
+                }
+                place = (place + 1) % 3
+                if (place == 2) {
+                    kind = int($i / 16777216) % 32; members = $i % 65536
+                } else if (place == 0) {
+                    if (kind == 1 || kind == 14 || kind == 17) skipped = 1
+                    else if (kind == 3) skipped = 3
+                    else if (kind == 4 || kind == 5 || kind == 15 || kind == 19)
+                        skipped = 3 * members
+                    else if (kind == 6) values = 2 * members
+                    else if (kind == 13) skipped = 2 * members
+                }
+            }
+        }'
 }
 
 rm -rf "$meta"
@@ -121,8 +163,15 @@ event vmscan/mm_vmscan_memcg_reclaim_begin "reclaim of a memory cgroup is taken 
 event vmscan/mm_vmscan_memcg_reclaim_end "reclaim of a memory cgroup is taken for truncation"
 event kmem/mm_page_alloc "no tagged pages"
 event kmem/mm_page_free "no tagged pages"
-event filemap/mm_filemap_get_pages "no page-cache lookups (kernels before 6.10)"
-event filemap/mm_filemap_fault "no page faults (kernels before 6.10)"
+event filemap/mm_filemap_fault "no page faults (kernels before 6.12)"
+event filemap/mm_filemap_map_pages "no ends of requests at mappings (kernels before 6.12)"
+event sched/sched_process_exec "no ends of requests at exec"
+event sched/sched_process_exit "no ends of requests at exit"
+event filemap/mm_filemap_get_pages "other events tell read requests (kernels before 6.12)" || {
+    for readahead in sync_ra async_ra ra_order ra_unbounded; do
+        event readahead/page_cache_$readahead "block_rq_issue tells read requests (before 6.18)"
+    done
+}
 event block/block_rq_issue "no costs of reading the disk"
 event block/block_rq_complete "no costs of reading the disk"
 
@@ -139,10 +188,33 @@ if grep -q mte /proc/cpuinfo 2>/dev/null; then
 else
     say "this CPU has no MTE: tagged pages have to come from elsewhere"
 fi
-# Where a folio keeps its index and inode: +32 and +24, and the inode its number: +64 (6.12).
-probe workingset_refault \
-    'folio=$arg1:x64 shadow=$arg2:x64 index=+32($arg1):u64 ino=+64(+0(+24($arg1))):u64' \
-    "the workingset bit is known of refaulted folios' next eviction alone"
+# By name where the kernel takes names (about 6.6), else by where 6.12 keeps them: of a folio, its
+# index, +32, and its mapping, +24; of an inode, its number, +64, and its super block, +40.
+by_name='index=folio->index:u64 ino=folio->mapping->host->i_ino:u64'
+by_place='index=+32($arg1):u64 ino=+64(+0(+24($arg1))):u64'
+lost="the workingset bit is known of refaulted folios' next eviction alone"
+try_probe workingset_refault "folio=\$arg1:x64 shadow=\$arg2:x64 $by_name" ||
+    probe workingset_refault "folio=\$arg1:x64 shadow=\$arg2:x64 $by_place" "$lost"
+lost="copies of a file that goes stay"
+try_probe evict 'ino=inode->i_ino:u64 dev=inode->i_sb->s_dev:u32' ||
+    probe evict 'ino=+64($arg1):u64 dev=+16(+40($arg1)):u32' "$lost"
+bits=$(flag_numbers "$btf")
+case $bits in
+*workingset*) has_flags=1 ;;
+*) has_flags= && say "no BTF in $btf that tells the bits of folio->flags: no probe on them" ;;
+esac
+[ -n "$has_flags" ] && {
+    try_probe workingset_eviction "folio=\$arg1:x64 flags=folio->flags:x64 $by_name" ||
+        try_probe workingset_eviction "folio=\$arg1:x64 flags=folio->flags.f:x64 $by_name" ||
+        { has_flags= && say "no probe on workingset_eviction that names folio->flags"; }
+}
+if [ -n "$has_flags" ]; then
+    echo "$bits" >"$meta/page_flags"
+else
+    lost="evicted folios that never refault are taken as not workingset"
+    try_probe folio_mark_accessed "folio=\$arg1:x64 $by_name" ||
+        probe folio_mark_accessed "folio=\$arg1:x64 $by_place" "$lost"
+fi
 
 snapshot before
 cat /proc/iomem /dev/null >"$meta/iomem" 2>/dev/null

@@ -138,13 +138,13 @@ def _memory(
 
 def changed_values(
     known: dict[str, Declaration], changed: Sequence[str], otherwise: str
-) -> dict[str, float]:
-    """Return the numbers that ``--set NAME=VALUE`` gives, by the parameter's name.
+) -> dict[str, Any]:
+    """Return the values that ``--set NAME=VALUE`` gives, by the parameter's name.
 
     Parameters
     ----------
     known
-        What is declared of each number that there is.
+        What is declared of each one that there is.
     changed
         What was typed, such as ``skew=0.7``.
     otherwise
@@ -153,15 +153,21 @@ def changed_values(
     Raises
     ------
     TraceError
-        When a name is unknown, or a value is no number between its bounds.
+        When a name is unknown, or a value is none of its words, or no number between its bounds.
     """
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for setting in changed:
         name, _, text = setting.partition("=")
         if name not in known:
             raise TraceError(f"--set: {otherwise} {name}{suggest(name, list(known))}")
-        bounds = known[name].bounds
-        assert bounds is not None, f"{name} is no number"
+        words, bounds = known[name].words, known[name].bounds
+        if words is not None:
+            if text not in list(words):
+                meant = suggest(text, [str(word) for word in words])
+                raise TraceError(f"--set: {name} is one of {', '.join(words)}, not {text}{meant}")
+            values[name] = text
+            continue
+        assert bounds is not None, f"{name} is neither a word nor a number"
         least, most = bounds
         try:
             if name in SIZE_FIELDS:
@@ -261,6 +267,8 @@ def info_command(path: Path, as_json: bool) -> None:
         f"{figures['refaults']:,} refaults; {figures['distinct_pages']:,} distinct in "
         f"{figures['files']:,} files; {figures['workingset_stores']:,} stores are workingset"
     )
+    for line in _told(figures):
+        print(f"  {line}")
     if figures["swapped_out_pages"]:
         out, back = figures["swapped_out_pages"], figures["swapped_in_pages"]
         print(f"  a swap device: {out:,} pages went out, {back:,} came back")
@@ -273,6 +281,40 @@ def info_command(path: Path, as_json: bool) -> None:
             f"{block['peak_reserved']:,} of {block['tag_blocks']:,} reserved at most, "
             f"amplification {block['amplification']}"
         )
+
+
+def _told(figures: dict[str, Any]) -> list[str]:
+    """Return lines on requests, flags of stores, what is left out, and phases."""
+    requests, left_out = figures["requests"], figures["left_out"]
+    lines = []
+    if requests["count"]:
+        lines.append(
+            f"read requests ({'recorded' if requests['recorded'] else 'guessed'}): "
+            f"{requests['count']:,}, of {requests['pages_mean']:.1f} pages (median "
+            f"{requests['pages_median']:g}), {requests['waited_ratio']:.1%} waited for, "
+            f"{requests['commands']:,} commands to the device where nothing is cached"
+        )
+    if figures["stored_pages"]:
+        inferred, mapped = figures["workingset_inferred_ratio"], figures["mapped_stores"]
+        known = "unknown" if inferred is None else f"inferred for {inferred:.1%} of the stores"
+        lines.append(
+            f"workingset bits: {'recorded' if inferred == 0 else known}; mapped to disk: "
+            f"{'unknown' if mapped is None else f'recorded, {mapped:,} stores are'}"
+        )
+    if any(left_out.values()):
+        lines.append(
+            f"in no row: {left_out.get('metadata_pages', 0):,} pages of metadata and "
+            f"{left_out.get('write_pages', 0):,} that writes made"
+        )
+        lines.append(
+            f"refaults that the kernel counts, {figures['kernel_refaults']:,}: "
+            f"{figures['refaults']:,} of rows, {left_out.get('metadata_refaults', 0):,} of "
+            f"metadata, {left_out.get('write_refaults', 0):,} of writes"
+        )
+    if figures["phases"]:
+        phases = ", ".join(f"{name} {rows:,}" for name, rows in figures["phases"].items())
+        lines.append(f"phases by rows: {phases}")
+    return lines
 
 
 def repair_command(path: Path, output: Path, as_json: bool) -> None:

@@ -91,7 +91,7 @@ def _run_rows(run: Outcomes, costs: Sequence[Costs]) -> list[Row]:
     for number, group in enumerate(run.groups):
         lanes = np.flatnonzero(run.group_of == number)
         placed = group.of(run.place_of[lanes])
-        times = times_of(placed, pack_costs([costs[lane] for lane in lanes.tolist()], lanes.size))
+        times = times_of(placed, pack_costs([costs[int(lane)] for lane in lanes], lanes.size))
         lists = {
             **{name: values.tolist() for name, values in series_of(placed).items()},
             **{f"series_{name}": of.tolist() for name, of in parts_of(placed, times).items()},

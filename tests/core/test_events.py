@@ -16,9 +16,18 @@ from hypothesis import strategies as st
 from streams import as_events, machines, streams
 
 from core.event_files import read_events, write_events
-from core.events import SCHEMA, EventsError, digest_events, make_events
+from core.events import (
+    ANONYMOUS,
+    JOIN,
+    SCHEMA,
+    WANTED,
+    EventsError,
+    digest_events,
+    make_events,
+)
 from core.machine import Machine
 from core.timeline.prepare import prepare
+from core.workload.repair import repair
 
 GOOD = [
     (0, 4, 0, 0, 1, 2, 2),  # frames 2 and 3 allocated tagged
@@ -57,8 +66,7 @@ def test_a_written_table_is_read_back_with_its_digest(
     write_events(path, events)
     again = read_events(path)
     assert digest_events(again) == digest_events(events)
-    assert again.source == events.source
-    assert (again.page_size, again.data_pages) == (events.page_size, events.data_pages)
+    assert repr(again.about) == repr(events.about)
 
 
 def test_a_digest_tells_tables_apart() -> None:
@@ -68,6 +76,12 @@ def test_a_digest_tells_tables_apart() -> None:
         for size, pages in ((4096, 64), (16384, 64), (4096, 65))
     }
     assert len(digests) == 9
+    about = {"page_size": 4096, "data_pages": 64, "source": ""}
+    told = ({}, {"requests": True}, {"phases": ("a",)}, {"mapped": True}, {"version": 1})
+    assert len({digest_events(make_events(table(GOOD), **about, **more)) for more in told}) == 5
+    # Where the workingset bits come from changes no replay.
+    recorded = make_events(table(GOOD), **about, workingset_inferred_ratio=0.0)
+    assert digest_events(recorded) in digests
 
 
 def test_good_rows_are_taken(tmp_path: Path) -> None:
@@ -77,7 +91,7 @@ def test_good_rows_are_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "column", "what"),
     [
-        ((9, 7, 0, 0, 0, 0, 0), "op", "unknown op 7"),
+        ((9, 7, 0, 0, 0, 0, 0), "op", "unknown op 7; ops are 0 to 6"),
         ((1, 0, 1, 0, 0, 0, 0), "time_ns", "backwards"),
         ((9, 0, 1, 2, 2, 0, 0), "index", "not aligned"),
         ((9, 1, 1, 0, 14, 0, 0), "order", "above 13"),
@@ -99,23 +113,81 @@ def test_a_bad_row_is_refused_by_file_row_and_column(
     assert what in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "what"),
+    [
+        ((9, 8, 0, 0, 0, 0, 0), "op", "unknown op 8; ops are 0 to 7"),
+        ((9, 7, 0, 1, 0, 0, 0), "index", "phase 1 has no name; the metadata names 1"),
+        ((9, 0, 1, 0, 0, 0, JOIN), "flags", "no restore behind another one"),
+        ((9, 1, 1, 0, 0, 0, JOIN), "flags", "no restore behind another one"),
+        ((9, 2, 1, 0, 0, 0, WANTED), "flags", "no store and no restore"),
+        ((0, 7, 0, 0, 0, 0, 0), "time_ns", "backwards"),
+    ],
+)
+def test_a_bad_row_of_version_2_is_refused_by_file_row_and_column(
+    tmp_path: Path, row: tuple[int, ...], column: str, what: str
+) -> None:
+    about = {"version": 2, "requests": True, "phases": ["a"]}
+    path = write(tmp_path / "x.parquet", [*GOOD, row], **about)
+    with pytest.raises(EventsError) as caught:
+        read_events(path)
+    assert str(caught.value).startswith(f"{path}: row {len(GOOD)}, column {column}: ")
+    assert what in str(caught.value)
+
+
+def test_a_request_of_both_kinds_is_refused_and_bits_that_tell_no_request_are_not() -> None:
+    rows = [(0, 1, 1, 0, 0, 0, WANTED), (1, 1, 1, 1, 0, 0, JOIN | ANONYMOUS)]
+    about = {"page_size": 4096, "data_pages": 64, "source": "", "name": "x"}
+    with pytest.raises(EventsError, match=r"x: row 1, column flags: .* of the other kind"):
+        make_events(table(rows), **about, requests=True)
+    make_events(table(rows), **about)
+
+
+def test_a_table_of_version_1_is_read_as_one_that_tells_no_requests(tmp_path: Path) -> None:
+    said = {"requests": True, "mapped": "recorded", "workingset": "recorded"}
+    events = read_events(write(tmp_path / "x.parquet", GOOD, **said))
+    assert (events.version, events.requests, events.mapped) == (1, False, False)
+    assert np.isnan(events.workingset_inferred_ratio)
+
+
+def test_what_is_left_of_a_request_whose_first_row_is_dropped_begins_it() -> None:
+    bad_order = (0, 1, 1, 0, 14, 0, WANTED)
+    rows = [
+        (0, 1, 1, 9, 0, 0, WANTED), bad_order, (1, 1, 1, 1, 0, 0, JOIN), (1, 1, 1, 2, 0, 0, JOIN),
+        (2, 1, 1, 3, 14, 0, JOIN), (3, 1, 1, 4, 0, 0, JOIN),
+    ]  # fmt: skip
+    about = {"page_size": 4096, "data_pages": 64, "source": "", "requests": True}
+    repaired, dropped = repair(make_events(table(rows), **about, check=False))
+    assert sum(dropped.values()) == 2
+    assert repaired.index.tolist() == [9, 1, 2, 4]
+    assert repaired.flags.tolist() == [WANTED, 0, JOIN, JOIN]
+
+
 @settings(max_examples=150)
 @given(
     st.integers(1, 70),
     st.lists(
         st.tuples(
             st.integers(0, 3), st.integers(0, 7), st.integers(0, 1), st.integers(0, 9),
-            st.integers(0, 3), st.integers(-1, 70), st.integers(0, 31),
+            st.integers(0, 3), st.integers(-1, 70), st.integers(0, 31) | st.integers(0, 255),
         ),
         max_size=30,
     ),
+    st.booleans(),
+    st.sampled_from([(), ("a",), tuple("abcdefgh")]),
 )  # fmt: skip
-def test_the_first_fault_is_the_references(data_pages: int, rows: list[tuple[int, ...]]) -> None:
-    expected = reference.check([reference.Event(*row) for row in rows], data_pages)
+def test_the_first_fault_is_the_references(
+    data_pages: int, rows: list[tuple[int, ...]], requests: bool, phases: tuple[str, ...]
+) -> None:
+    events = [reference.Event(*row) for row in rows]
+    expected = reference.check(events, data_pages, requests, phases)
+    about = {"requests": requests, "phases": phases}
     if any(row[1] == 6 and row[5] < 0 for row in rows):
         return  # the reference does not judge the size of a resize
     try:
-        make_events(table(rows), page_size=4096, data_pages=data_pages, source="", name="x")
+        make_events(
+            table(rows), page_size=4096, data_pages=data_pages, source="", name="x", **about
+        )
         refused = None
     except EventsError as error:
         refused = str(error).partition(": ")[2].partition(":")[0]
@@ -181,7 +253,8 @@ def test_columns_that_are_missing_mistyped_or_empty_are_refused(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("metadata", "what"),
     [
-        ({"version": 2}, "version 2"),
+        ({"version": 3}, "version 3, not 1 to 2"),
+        ({"version": 2, "phases": "a"}, "phases"),
         ({"page_size": "4096"}, "page_size"),
         ({"data_pages": 0}, "data_pages"),
         ({"data_pages": None}, "data_pages"),

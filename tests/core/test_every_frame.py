@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.events import ALLOC, FREE, INVALIDATE, TAGGED
+from core.events import ALLOC, FREE, INVALIDATE, TAGGED, Events
 from core.frontend.run import FrontEnd, run_frontend
 from core.machine import Machine
-from core.timeline.occupancy import occupy
+from core.timeline.prepare import prepare
 from core.timeline.tagged_placement import place_tagged
 from core.workload.synthetic import parameters_of, synthesise
+
+MACHINE = Machine(4096, 4096)
+
+
+def reservations_of(events: Events) -> int:
+    return prepare(events, MACHINE).occupancy.reservations
 
 
 def test_every_allocation_can_be_told_and_changes_nothing_else() -> None:
@@ -25,8 +31,7 @@ def test_every_allocation_can_be_told_and_changes_nothing_else() -> None:
         column, other = getattr(told, name), getattr(plain, name)
         assert np.array_equal(column[file], other[plain.op <= INVALIDATE]), name
     assert np.array_equal(told.pfn[tagged], plain.pfn[plain.op == ALLOC])
-    machine = Machine(4096, 4096)
-    assert occupy(told, machine).reservations == occupy(plain, machine).reservations
+    assert reservations_of(told) == reservations_of(plain)
     # What is in use at the end is what was not free, and never more than there is.
     size = 1 << told.order.astype(np.int64)
     change = np.where(told.op == ALLOC, size, np.where(told.op == FREE, -size, 0))
@@ -34,5 +39,5 @@ def test_every_allocation_can_be_told_and_changes_nothing_else() -> None:
     assert used.min() >= 0
     assert used.max() <= 4096
     # No page is tagged in place: an allocator could have put each elsewhere.
-    placed = place_tagged(told, machine, 0)
-    assert occupy(placed, machine).reservations < occupy(told, machine).reservations / 2
+    placed = place_tagged(told, MACHINE, 0)
+    assert reservations_of(placed) < reservations_of(told) / 2

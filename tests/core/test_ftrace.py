@@ -6,63 +6,35 @@ import gzip
 import io
 import random
 import tarfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from captures import CAPTURE_PART
+from ftrace_lines import (
+    ADD,
+    BEGIN,
+    DELETE,
+    END,
+    MEMORY,
+    TAGGED_GFP,
+    alloc,
+    folio,
+    page,
+    read,
+    refault,
+    rows,
+    text,
+)
 from streams import compiled
 
-from core.events import Events, digest_events, make_events
-from core.workload.ftrace.capture import Imported, import_ftrace
+from core.events import digest_events, make_events
+from core.workload.ftrace.capture import import_ftrace
 from core.workload.ftrace.memory import Memory, meta_beside, read_memory
 from core.workload.repair import repair
 from core.workload.survey import survey_events
 from core.workload.text import TraceError
-
-MEMORY = Memory(0x40000, 1024, 4096)
-BASE = 0xFFFFC1FFC0000000 - 0x40000 * 64
-
-TAGGED_GFP = "gfp_flags=GFP_HIGHUSER_MOVABLE|__GFP_COMP|__GFP_ZERO|__GFP_ZEROTAGS"
-ADD, DELETE = "mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache"
-BEGIN, END = "mm_vmscan_direct_reclaim_begin", "mm_vmscan_direct_reclaim_end"
-
-
-def folio(index: int, order: int = 0, inode: str = "a4cf") -> str:
-    return f"dev 254:0 ino {inode} pfn=0x40001 ofs={index * 4096} order={order}"
-
-
-def page(frame: int) -> str:
-    return f"{BASE + (0x40000 + frame) * 64:#x}"
-
-
-def alloc(frame: int, order: int = 0, gfp: str = TAGGED_GFP) -> str:
-    return f"mm_page_alloc: pfn={(0x40000 + frame) % 2**64:#x} order={order} migratetype=1 {gfp}"
-
-
-def text(events: Iterable[str], task: str = "app one-7", start: int = 15_000_000) -> str:
-    """Return events as tracefs writes them, a microsecond apart; "task: event" names another."""
-    lines = []
-    for number, event in enumerate(events):
-        who, bar, what = event.partition(" | ")
-        who, what = (who, what) if bar else (task, event)
-        stamp = start + number
-        lines.append(f"{who:>16}   [000] ..... {stamp // 10**6}.{stamp % 10**6:06}: {what}\n")
-    return "".join(lines)
-
-
-def read(folder: Path, content: str, memory: Memory | None = MEMORY) -> Imported:
-    path = folder / "x.ftrace.txt"
-    path.write_text(content)
-    return import_ftrace([path], memory)
-
-
-def rows(events: Events) -> list[tuple[int, ...]]:
-    """Return (op, inode, index, order, pfn, flags) of each row."""
-    columns = [events.columns[name].tolist() for name in list(events.columns)[1:]]
-    return list(zip(*columns, strict=True))
 
 
 def test_a_deletion_by_reclaim_is_a_store_and_any_other_an_invalidate(tmp_path: Path) -> None:
@@ -94,9 +66,6 @@ def test_a_deletion_by_reclaim_is_a_store_and_any_other_an_invalidate(tmp_path: 
 
 
 def test_a_refault_tells_the_workingset_bit_of_the_eviction_before_it(tmp_path: Path) -> None:
-    def refault(index: int, shadow: int) -> str:
-        return f"workingset_refault: folio=0x1 shadow={shadow:#x} index={index} ino=42191"
-
     imported = read(
         tmp_path,
         text(

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from access_rows import crowded_rows
+from access_rows import Row, as_accesses, crowded_rows, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_migrate_cma import Oracle
 from streams import compiled
 
-from core.accesses import ANONYMOUS, GIVE, READ, TAKE, UNMAP, Accesses
+from core.accesses import ANONYMOUS, GIVE, MAP, READ, TAKE, UNMAP, WRITE, Accesses
 from core.backend import view_of
 from core.costs import Costs
-from core.events import ALLOC, ATOMIC, RESTORE, TAGGED
+from core.events import ALLOC, ATOMIC, STORE, TAGGED
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.lane import MISSED, RESTORED
@@ -26,7 +26,7 @@ from core.policy import Policy, pack
 from core.random_bits import bits_of
 from core.replayed import Replayed, outcomes_of_groups, series_of
 from core.system import SYSTEMS
-from core.system.larger_memory import compare
+from core.system.larger_memory import own_timeline
 from core.timeline.prepare import prepare
 from core.workload.synthetic import parameters_of, synthesise
 
@@ -48,11 +48,6 @@ def run(accesses: Accesses, **changed: Any) -> Fronted:
     return run_frontend(accesses, FRONT_END, memory._replace(**changed))
 
 
-def read_pages(fronted: Fronted) -> int:
-    events = fronted.events
-    return int((1 << events.order[events.op == RESTORE].astype(np.int64)).sum())
-
-
 def test_no_tagged_page_lies_in_tag_storage(launches: Accesses) -> None:
     events = run(launches).events
     tagged = (events.op == ALLOC) & (events.flags & TAGGED != 0)
@@ -60,31 +55,81 @@ def test_no_tagged_page_lies_in_tag_storage(launches: Accesses) -> None:
     assert int(events.pfn[tagged].max()) < PAGES
 
 
-def test_more_memory_reads_less_where_popularity_decides() -> None:
-    parameters = parameters_of("zipf") | {"asks": 150_000, "tagged_ratio": 0.0}
-    accesses = synthesise("zipf", parameters, 1, PAGES, 4096)
-    base = read_pages(run_frontend(accesses, FRONT_END))
-    assert read_pages(run(accesses, is_ideal=True)) < base
-
-
 def test_slots_in_use_are_never_more_than_there_are(launches: Accesses) -> None:
     fronted = run(launches)
     assert len(fronted.series) == 64
-    held = [used + reserved * MACHINE.tag_block_pages for used, reserved in fronted.series]
-    assert 0 < max(held) <= MACHINE.slots
+    held = fronted.series @ [1, MACHINE.tag_block_pages]
+    assert 0 < held.max() <= MACHINE.slots
     span_ns = int(launches.time_ns[-1] - launches.time_ns[0])
     assert fronted.counts["span_ns"] == span_ns
     held_ns = fronted.counts["used_ns"] + fronted.counts["reserved_ns"] * MACHINE.tag_block_pages
     assert 0 < held_ns <= MACHINE.slots * span_ns
 
 
-def test_every_page_that_was_migrated_is_in_a_sample(launches: Accesses) -> None:
-    fronted = run(launches)
-    moved = sum(moved * count for (_, _, moved), count in fronted.samples.items())
+@pytest.mark.parametrize("drops_clean", [False, True])
+def test_every_page_that_was_in_the_way_is_in_a_sample(
+    launches: Accesses, drops_clean: bool
+) -> None:
+    fronted = run(launches, used_first=True, drops_clean=drops_clean)
+    _, _, blocks, dropped, moved = fronted.samples.sum(axis=0).tolist()
     assert moved == fronted.counts["migrated_pages"] > 0
+    assert dropped == fronted.counts["dropped_pages"]
+    assert (dropped > 0) == drops_clean
+    assert blocks == fronted.counts["reservations"]
+    assert np.all(np.diff(fronted.samples[:, 0]) >= 0)
 
 
-def test_pins_fail_reservations_and_the_ideal_knows_none(launches: Accesses) -> None:
+def test_what_is_reserved_over_time_is_what_was_counted(launches: Accesses) -> None:
+    fronted = run(launches)
+    times, blocks = fronted.reserved.T
+    assert np.all(np.diff(times) >= 0)
+    assert (blocks == 1).sum() == fronted.counts["reservations"]
+    assert (blocks == -1).sum() == fronted.counts["releases"] > 0
+    held = np.cumsum(blocks)
+    assert held.min() >= 0
+    assert held.max() == fronted.counts["peak_reserved"]
+    start, span = int(launches.time_ns[0]), fronted.counts["span_ns"]
+    held_ns = (held * np.diff(times, append=start + span)).sum()
+    assert held_ns == fronted.counts["reserved_ns"]
+    # A point of the series is what was held when its moment had passed.
+    moments = [start + span * (point + 1) // 64 for point in range(64)]
+    upto = np.searchsorted(times, moments, side="right")
+    assert fronted.series[:, 1].tolist() == np.append(0, held)[upto].tolist()
+
+
+def test_a_kernel_that_uses_tag_storage_first_meets_more_in_the_way(launches: Accesses) -> None:
+    half, first = run(launches), run(launches, used_first=True)
+    assert first.counts["migrated_pages"] > 2 * half.counts["migrated_pages"]
+    assert first.counts["used_ns"] > half.counts["used_ns"]
+
+
+@pytest.mark.parametrize("reclaim", list(Reclaim))
+def test_what_is_clean_is_dropped_and_refaults_while_the_rest_moves(reclaim: Reclaim) -> None:
+    # Every slot is filled first: with pages that a write made, of a program, and read of files,
+    # one of them mapped. Then the first tagged page wants block 0, of four slots.
+    rows: list[Row] = [(WRITE, 0, 0, 0, 0, 0), (ANONYMOUS, 9, 0, 0, 0, 0), read(1)]
+    rows += [(READ, 0, 2, 0, 0, 0), (MAP, 0, 2, 0, 7, 0)]
+    rows += [read(i) for i in range(3, 31)]
+    tagged: Row = (TAKE, 0, 0, 0, 0, TAGGED)
+    free = {"free_ranges": ((0, 1000),)}
+    memory = TagMemory(8, 4, used_first=True, drops_clean=True)
+    accesses = as_accesses([*rows, tagged, read(1)], free_pages=1000, **free)
+    fronted = run_frontend(accesses, FrontEnd(reclaim), memory)
+    assert fronted.counts["dropped_pages"] == fronted.counts["migrated_pages"] == 2
+    assert fronted.samples.tolist() == [[len(rows), 0, 1, 2, 2]]
+    stored = fronted.events.op == STORE
+    assert fronted.events.index[stored].tolist() == [1, 2]
+    assert fronted.counts["refaults"] == 1
+    moved = run_frontend(accesses, FrontEnd(reclaim), memory._replace(drops_clean=False))
+    assert (moved.counts["dropped_pages"], moved.counts["migrated_pages"]) == (0, 4)
+    assert not (moved.events.op == STORE).any()
+    # A pinned page, clean or not, is neither dropped nor moved.
+    pinned = run_frontend(accesses, FrontEnd(reclaim), memory._replace(pinned_on_purpose=1))
+    assert pinned.counts["failed_pinned"] == 1
+    assert pinned.counts["reservations"] == pinned.counts["dropped_pages"] == 0
+
+
+def test_pins_fail_reservations(launches: Accesses) -> None:
     free, pinned = run(launches), run(launches, pinned_ratio=0.5, pin_duration_ns=10**12, seed=1)
     hostile = run(launches, pinned_on_purpose=200)
     assert free.counts["failed_pinned"] == 0
@@ -92,27 +137,24 @@ def test_pins_fail_reservations_and_the_ideal_knows_none(launches: Accesses) -> 
     assert hostile.counts["failed_pinned"] > 0
     for fronted in (free, pinned, hostile):
         # Blocks count as reserved when they were emptied, not when they were wanted.
-        made = sum(blocks * count for (_, blocks, _), count in fronted.samples.items())
-        assert fronted.counts["reservations"] == made
-    ideal = run(launches, is_ideal=True, pinned_ratio=0.5, pin_duration_ns=10**12)
-    assert ideal.counts["failed_pinned"] == ideal.counts["failed_atomic"] == 0
+        assert fronted.counts["reservations"] == fronted.samples[:, 2].sum()
 
 
 def test_an_atomic_allocation_migrates_nothing() -> None:
     accesses = synthesise("kasan", parameters_of("kasan") | {"asks": 150_000}, 1, PAGES, 4096)
     fronted = run(accesses)
     assert fronted.counts["failed_atomic"] > 0
-    assert not [sample for sample in fronted.samples if sample[0] and sample[2]]
+    assert not fronted.samples[fronted.samples[:, 1] == 1, 3:].any()
 
 
 def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: Accesses) -> None:
     base = prepare(run_frontend(launches, FRONT_END).events, MACHINE)
     policy = Policy(system="migrate_cma")
-    assert view_of(policy, MACHINE).tag_memory == TagMemory(1024, 1)
+    assert view_of(policy, MACHINE).tag_memory == TagMemory(1024, 1, drops_clean=True)
     fronted = run(launches)
-    timeline, larger = compare(base, fronted, MACHINE)
+    own = own_timeline(fronted, MACHINE, base)
     policies = pack([policy, policy])
-    counted = SYSTEMS["migrate_cma"].count(timeline, larger, fronted, policies)
+    timeline, counted = SYSTEMS["migrate_cma"].count(own, base, fronted, policies)
     run_of_both = Replayed("migrate_cma", policies, counted, 100, timeline, MACHINE)
     prices = {"migrate_base_ns": 0, "migrate_page_ns": 1000}
     tables = [Costs(migrate_base_ns=0, migrate_page_ns=0), Costs(**prices)]
@@ -121,7 +163,7 @@ def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: A
     assert cheap - dear == 1000 * fronted.counts["migrated_pages"]
     assert columns["migrations"].tolist() == [fronted.counts["migrated_pages"]] * 2
     assert columns["metadata_bytes"].tolist() == [1024 * 64] * 2
-    tallies = counted.tallies[0]
+    tallies = counted.totals[0]
     assert tallies[RESTORED] + tallies[MISSED] == base.restore_pages
     assert columns["share_of_ideal"].tolist() == [tallies[RESTORED] / 100] * 2
     series = series_of(run_of_both)
@@ -163,16 +205,17 @@ def test_an_empty_trace_has_nothing_to_hold() -> None:
     accesses = Accesses(*none, *(4096, 1024, 1000, 8, 16, "empty"))
     fronted = run_frontend(accesses, FrontEnd(), TagMemory(32, 1))
     assert fronted.events.op.size == 0
-    assert fronted.series == [(0, 0)] * 64
+    assert fronted.series.tolist() == [[0, 0]] * 64
+    assert fronted.samples.shape == (0, 5)
 
 
 def test_guests_take_their_blocks_at_once_or_by_and_by(launches: Accesses) -> None:
     blocks = MACHINE.tag_blocks // 2
     kvm = run(launches, guest_blocks=blocks)
     pkvm = run(launches, guest_blocks=blocks, guests_fill=True)
-    assert all(reserved >= blocks for _, reserved in kvm.series)
-    assert pkvm.series[0][1] < blocks // 8
-    assert pkvm.series[-1][1] >= blocks
+    assert kvm.series[:, 1].min() >= blocks
+    assert pkvm.series[0, 1] < blocks // 8
+    assert pkvm.series[-1, 1] >= blocks
     assert kvm.counts["reserved_ns"] > pkvm.counts["reserved_ns"]
     policy = Policy(system="migrate_cma", guests="pkvm", guest_ratio=0.5)
     memory = view_of(policy, MACHINE).tag_memory
@@ -186,13 +229,14 @@ def test_guests_take_their_blocks_at_once_or_by_and_by(launches: Accesses) -> No
     reclaim=st.sampled_from(list(Reclaim)),
     block=st.sampled_from([1, 2, 4]),
     free_pages=st.integers(1000, 1024),
-    ideal=st.booleans(),
+    first=st.booleans(),
+    drops=st.booleans(),
     pinned_ratio=st.sampled_from([0.0, 0.0, 0.3]),
     adversary=st.sampled_from([0, 0, 3]),
 )
 def test_tag_memory_equals_the_reference(
-    seed: int, reclaim: Reclaim, block: int, free_pages: int, ideal: bool, pinned_ratio: float,
-    adversary: int,
+    seed: int, reclaim: Reclaim, block: int, free_pages: int, first: bool, drops: bool,
+    pinned_ratio: float, adversary: int,
 ) -> None:  # fmt: skip
     data_pages = 1024
     rows = crowded_rows(np.random.default_rng(seed), 600)
@@ -201,14 +245,15 @@ def test_tag_memory_equals_the_reference(
     times = 10 * np.arange(len(rows), dtype=np.int64)
     accesses = Accesses(times, *typed, *(4096, data_pages, free_pages, 8, 16, "random"))
     blocks = data_pages // 32 // block
-    memory = TagMemory(blocks, block, pinned_ratio, 2000, adversary, 7, ideal)
+    memory = TagMemory(blocks, block, pinned_ratio, 2000, adversary, 7, first, drops)
     fronted = run_frontend(accesses, FrontEnd(reclaim), memory, every_frame=True)
     assert fronted.counts["failures"] == 0
     oracle = Oracle(
         free_pages,
         blocks,
         block,
-        ideal=ideal,
+        first=first,
+        drops=drops,
         pinned=lambda draw: bits_of(7, draw) < pinned_ratio * 2**32,
         pin_ns=2000,
         adversary=adversary,
@@ -238,4 +283,5 @@ def test_tag_memory_equals_the_reference(
             unplaced[ns] = -(1 << order)
     oracle.run(events, arrivals, gone, unplaced, int(times[-1]))
     assert {name: fronted.counts[name] for name in oracle.n} == oracle.n
-    assert fronted.samples == oracle.samples
+    assert [tuple(sample) for sample in fronted.samples.tolist()] == oracle.samples
+    assert [tuple(change) for change in fronted.reserved.tolist()] == oracle.reserved_at

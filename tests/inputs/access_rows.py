@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +22,10 @@ def touch(index: int, inode: int = 0) -> Row:
     return (TOUCH, inode, index, 0, 0, 0)
 
 
-def as_accesses(rows: Sequence[Row], free_pages: int = 16, low: int = 2, high: int = 4) -> Accesses:
-    """Return rows as a table, a nanosecond apart."""
+def as_accesses(
+    rows: Sequence[Row], free_pages: int = 16, low: int = 2, high: int = 4, **about: Any
+) -> Accesses:
+    """Return rows as a table, a nanosecond apart; `about` are more of the fields of `Accesses`."""
     columns = list(zip(*rows, strict=True)) or [()] * 6
     arrays = [np.arange(len(rows)), *map(np.array, columns)]
     typed = {
@@ -31,7 +34,7 @@ def as_accesses(rows: Sequence[Row], free_pages: int = 16, low: int = 2, high: i
     }
     return Accesses(
         **typed, page_size=4096, data_pages=1024, free_pages=free_pages, low_pages=low,
-        high_pages=high, source="test",
+        high_pages=high, source="test", **about,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import tarfile
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 import small_study
 from captures import CAPTURE_PART
 from commands import say
+
+from core.workload.ftrace.memory import read_memory
+from core.workload.ftrace.page_flags import PageFlags
 
 
 def test_an_imported_trace_can_be_looked_at_and_studied(tmp_path: Path) -> None:
@@ -84,16 +88,18 @@ def test_repair_writes_a_table_that_is_good(tmp_path: Path) -> None:
     assert json.loads(said) == {"output": str(out), "kept": 1000, "dropped": {}}
 
 
-def make_tracefs(folder: Path) -> Path:
+def make_tracefs(folder: Path, *more: str) -> Path:
     """Return a folder with the files of tracefs that a kernel of our own would have."""
     tracefs = folder / "tracefs"
     for name in (
+        *more,
         "filemap/mm_filemap_add_to_page_cache",
         "filemap/mm_filemap_delete_from_page_cache",
         "vmscan/mm_vmscan_direct_reclaim_begin",
         "vmscan/mm_vmscan_direct_reclaim_end",
         "kmem/mm_page_alloc",
         "kmem/mm_page_free",
+        "block/block_rq_complete",
     ):
         event = tracefs / "events" / name
         event.mkdir(parents=True)
@@ -117,11 +123,16 @@ def test_the_recorder_packs_what_import_reads(tmp_path: Path) -> None:
     (tracefs / "trace_pipe").write_bytes(lines)
     done = subprocess.run(
         ["sh", "record.sh", "-t", "2", "-o", "phone"],
-        cwd=tmp_path, env=os.environ | {"TRACEFS": str(tracefs)}, capture_output=True, text=True,
-        timeout=60,
+        cwd=tmp_path, env=os.environ | {"TRACEFS": str(tracefs), "BTF": "nowhere"},
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "no tracepoint filemap/mm_filemap_get_pages" in done.stderr
+    assert "no tracepoint readahead/page_cache_sync_ra" in done.stderr
+    assert "no BTF in nowhere that tells the bits of folio->flags" in done.stderr
+    assert "folio->flags" not in (tracefs / "kprobe_events").read_text()
+    assert "no tracepoint block/block_rq_issue" in done.stderr
+    assert "block/block_rq_complete" not in done.stderr
     assert "7 events were lost" in done.stderr
     assert (tracefs / "tracing_on").read_text() == "0\n"
     for enable in tracefs.glob("events/*/*/enable"):
@@ -135,7 +146,53 @@ def test_the_recorder_packs_what_import_reads(tmp_path: Path) -> None:
     trace = tmp_path / "phone.ftrace.txt.gz"
     code, out, err = say("trace", "import", trace, "-o", tmp_path / "x.parquet", "--json")
     assert code == 0, err
-    assert json.loads(out)["counts"]["rows"] == 3735
+    assert json.loads(out)["counts"]["rows"] == 3736
+
+
+def types_of_a_kernel() -> bytes:
+    """Return BTF of an integer, a structure of two members, and an enumeration of page flags."""
+    names, places = b"\0", {}
+    for name in ("int", "PG_locked", "PG_workingset", "PG_mappedtodisk", "PG_swapbacked"):
+        places[name] = len(names)
+        names += name.encode() + b"\0"
+    flags = [(places["PG_locked"], 0), (places["PG_workingset"], 8)]
+    flags += [(places["PG_mappedtodisk"], 15), (places["PG_swapbacked"], 18)]
+    words = [places["int"], 1 << 24, 4, 32]
+    words += [0, 4 << 24 | 2, 8, *(places["PG_workingset"], 1, 0) * 2]
+    words += [0, 6 << 24 | len(flags), 4, *(number for flag in flags for number in flag)]
+    types = struct.pack(f"<{len(words)}I", *words)
+    return struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(names)) + (
+        types + names
+    )
+
+
+def test_the_recorder_probes_the_flags_of_evicted_folios_where_btf_tells_them(
+    tmp_path: Path,
+) -> None:
+    say("trace", "record", "-o", tmp_path / "record.sh")
+    (tmp_path / "btf").write_bytes(types_of_a_kernel())
+    probed = ("workingset_eviction", "workingset_refault", "evict")
+    reads = ("filemap/mm_filemap_get_pages", "block/block_rq_issue", "block/block_rq_complete")
+    probes = [f"tag_storage/{name}" for name in probed]
+    tracefs = make_tracefs(tmp_path, *probes, *reads)
+    (tracefs / "trace_pipe").touch()
+    done = subprocess.run(
+        ["sh", "record.sh", "-t", "1", "-o", "x"],
+        cwd=tmp_path, env=os.environ | {"TRACEFS": str(tracefs), "BTF": "btf"}, capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "folio->flags" not in done.stderr
+    assert "readahead" not in done.stderr
+    events = (tracefs / "kprobe_events").read_text()
+    assert "flags=folio->flags:x64 index=folio->index:u64" in events
+    assert "p:tag_storage/evict evict ino=inode->i_ino:u64" in events
+    assert "folio_mark_accessed" not in events
+    with tarfile.open(tmp_path / "x.meta.tar.gz") as archive:
+        file = archive.extractfile("x.meta/page_flags")
+        assert file is not None
+        assert file.read() == b"workingset 8\nmappedtodisk 15\nswapbacked 18\n"
+    assert read_memory(tmp_path / "x.meta.tar.gz").page_flags == PageFlags(8, 15, 18)
 
 
 def test_the_recorder_refuses_what_it_cannot_do(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ anonymous page that is to be written back is written when it is turned away, rec
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +23,15 @@ from numpy.typing import NDArray
 from core.events import INVALIDATE_INODE, RESTORE, STORE
 from core.jit import entry, kernel, wide
 from core.lane import (
-    BYPASSED,
-    COMPRESSED,
-    DECOMPRESSED,
     FAILED_ATOMIC,
-    INVALIDATED,
-    LOOKUPS,
-    OVERWRITTEN,
     RECALLED,
     RECLAIMED,
     REGISTERS,
-    RESTORED,
     SAMPLED,
     SAMPLED_BLOCKS,
     SAMPLED_DROPPED,
     SAMPLED_WRITTEN,
     SKIPPED,
-    STALE,
     STORED,
     WAITED_RECLAIMED,
     WAITED_STORED,
@@ -49,19 +40,17 @@ from core.lane import (
 )
 from core.policy import Policies, headroom_blocks
 from core.random_bits import bits_of
-from core.system.contract import Counted, nothing_counted
+from core.system.contract import Counted, count_missed, nothing_counted
+from core.system.zswap.pages import Options, invalidate, offer, restore
 from core.system.zswap.slots import (
     DIRTY,
     FREE,
     HELD,
     LIST,
     LISTS,
-    NEWER,
     NONE,
     PAGE_COLUMNS,
     PARTS,
-    SIZE,
-    SLOT,
     SLOT_COLUMNS,
     SLOTS_USED,
     WITHHELD,
@@ -69,14 +58,9 @@ from core.system.zswap.slots import (
     begin,
     drop,
     enter_list,
-    fill,
-    find_room,
     leave_list,
-    make_newest,
-    unlink_page,
 )
 from core.timeline.prepare import Timeline
-from core.timeline.requests import begin_row, count_miss, end_row, is_stopped
 from core.timeline.steps import (
     IN_ATOMIC,
     OF_SWAP,
@@ -92,17 +76,6 @@ from core.timeline.steps import (
 
 # Columns of what each sample of latency dropped, and wrote to the swap device.
 _DROPPED, _WRITTEN = range(2)
-
-
-class Options(NamedTuple):
-    """A policy as numbers."""
-
-    workingset_only: bool
-    exclusive: bool
-    headroom_slots: int
-    writes_back: bool
-    mapped_only: bool
-    looks_up_prefix: bool
 
 
 def replay_zswap(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
@@ -121,6 +94,7 @@ def replay_zswap(timeline: Timeline, policies: Policies) -> tuple[Timeline, Coun
     for lane, samples in enumerate(_replay_lanes(timeline, policies, counted)):
         bins = timeline.sample_bins + samples[:, _DROPPED]
         counted.samples[lane] = np.bincount(bins, minlength=timeline.bins)
+    count_missed(timeline, counted)
     return timeline, counted
 
 
@@ -157,6 +131,7 @@ def _replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline,
         sample_bins=np.empty(0, dtype=np.int32),
         bins=tallied.shape[1],
     )
+    count_missed(timeline, counted)
     return seen, counted._replace(samples=tallied)
 
 
@@ -215,101 +190,6 @@ def compressed_sizes(keys: NDArray[np.uint64], ratio: float, seed: int) -> NDArr
 
 
 @kernel
-def _store(state: Compressed, page: int, left_ns: int) -> bool:
-    """Store a page that is admitted; return whether it is kept."""
-    pages, register = state.pages, state.register
-    size = wide(pages[page, SIZE])
-    if size >= PARTS:
-        register[SKIPPED] += 1
-        return False
-    register[COMPRESSED] += 1
-    if pages[page, SLOT] != NONE:
-        unlink_page(pages, page)
-        make_newest(pages, page)
-        register[OVERWRITTEN] += 1
-        register[STORED] += 1
-        return True
-    end = wide(pages.shape[0]) - 1
-    slot = find_room(state, size)
-    while slot == NONE and pages[end, NEWER] != end:
-        oldest = wide(pages[end, NEWER])
-        drop(state, oldest, left_ns)
-        register[RECLAIMED] += 1
-        register[WRITTEN] += pages[oldest, DIRTY]
-        slot = find_room(state, size)
-    if slot == NONE:
-        register[SKIPPED] += 1
-        return False
-    fill(state, page, slot, left_ns)
-    register[STORED] += 1
-    return True
-
-
-@kernel
-def _offer(
-    state: Compressed,
-    options: Options,
-    page: int,
-    is_workingset: bool,
-    anonymous: bool,
-    left_ns: int,
-) -> None:
-    """Offer a page that was evicted."""
-    kept = False
-    if not options.workingset_only or is_workingset:
-        kept = _store(state, page, left_ns)
-    elif state.pages[page, SLOT] != NONE:
-        drop(state, page, left_ns)
-        state.register[STALE] += 1
-    else:
-        state.register[SKIPPED] += 1
-    waits = anonymous and kept and options.writes_back
-    state.pages[page, DIRTY] = 1 if waits else 0
-    if anonymous and not waits:
-        state.register[WRITTEN] += 1
-
-
-@kernel
-def _restore(
-    state: Compressed, options: Options, word: int, first: int, anonymous: bool, left_ns: int
-) -> None:
-    """Restore what is cached of a folio, ascending; `word` is its row's."""
-    register, follows = state.register, is_flagged(word)
-    # A page that is back from swap has left it: there is nothing to keep a copy of.
-    leaves = options.exclusive or anonymous
-    prefix = options.looks_up_prefix and not anonymous
-    begin_row(register, word)
-    for number in range(first, first + (1 << order_of(word))):
-        page = wide(number)
-        cached = state.pages[page, SLOT] != NONE
-        if prefix and is_stopped(register, page, follows):
-            register[BYPASSED] += 1 if cached else 0
-            count_miss(register, page, follows, word)
-        else:
-            register[LOOKUPS] += 1
-            if not cached:
-                count_miss(register, page, follows, word)
-            else:
-                register[RESTORED] += 1
-                register[DECOMPRESSED] += 1
-                if leaves:
-                    drop(state, page, left_ns)
-                else:
-                    unlink_page(state.pages, page)
-                    make_newest(state.pages, page)
-        follows = True
-    end_row(register, word)
-
-
-@kernel
-def _invalidate(state: Compressed, first: int, end: int, left_ns: int) -> None:
-    for page in range(first, end):
-        if state.pages[page, SLOT] != NONE:
-            drop(state, wide(page), left_ns)
-            state.register[INVALIDATED] += 1
-
-
-@kernel
 def _reserve(state: Compressed, first: int, end: int, left_ns: int) -> None:
     """Drop what the slots of a block hold, and take them from the queue."""
     slots, register = state.slots, state.register
@@ -334,21 +214,21 @@ def _replay_file_event(
     if kind == STORE:
         stored, reclaimed = wide(register[STORED]), wide(register[RECLAIMED])
         if options.mapped_only and not anonymous and word & ON_DISK == 0:
-            _invalidate(state, first, end, left_ns)
+            invalidate(state, first, end, left_ns)
             register[SKIPPED] += end - first
         else:
             for page in range(first, end):
-                _offer(state, options, wide(page), is_flagged(word), anonymous, left_ns)
+                offer(state, options, wide(page), is_flagged(word), anonymous, left_ns)
         if word & WAITED:
             register[WAITED_STORED] += register[STORED] - stored
             register[WAITED_RECLAIMED] += register[RECLAIMED] - reclaimed
     elif kind == RESTORE:
-        _restore(state, options, word, first, anonymous, left_ns)
+        restore(state, options, word, first, anonymous, left_ns)
     elif kind == INVALIDATE_INODE:
         pages = steps.inode_pages
-        _invalidate(state, wide(pages[first, 0]), wide(pages[first, 1]), left_ns)
+        invalidate(state, wide(pages[first, 0]), wide(pages[first, 1]), left_ns)
     else:
-        _invalidate(state, first, end, left_ns)
+        invalidate(state, first, end, left_ns)
 
 
 @entry

@@ -3,6 +3,8 @@
 * An insertion is a *read* of its folio: a program needed it then, or the kernel read it ahead.
 * ``folio_mark_accessed`` is a *touch* of the file page in that frame: reads and writes by file
   descriptor show there, page by page. A fault is a *map* of a page by its task.
+* Unlike in mm events, insertions of metadata and those that a write makes are rows: they take up
+  memory.
 * An allocation that does not become page cache is a *take*, and its free is a *give*. Compaction
   copies a page to a frame that was never allocated, and frees the frame it came from; the page
   keeps its handle. The number of pages in use therefore follows the kernel's own count.
@@ -17,10 +19,29 @@ from numba import types
 from numba.typed import Dict
 from numpy.typing import NDArray
 
-from core.accesses import BOOT_HANDLE, EXIT, GIVE, IN_FAULT, MAP, READ, TAKE, TOUCH, TRUNCATE
+from core.accesses import (
+    BOOT_HANDLE,
+    BY_WRITE,
+    EXIT,
+    GIVE,
+    IN_FAULT,
+    MAP,
+    PHASE,
+    READ,
+    TAKE,
+    TOUCH,
+    TRUNCATE,
+)
+from core.events import WANTED
 from core.jit import entry, kernel, wide
 from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
+from core.workload.ftrace.requests import (
+    IS_WANTED,
+    IS_WRITE,
+    Insertions,
+    is_metadata,
+)
 from core.workload.ftrace.words import (
     ADD,
     COPY_PAGE,
@@ -32,10 +53,12 @@ from core.workload.ftrace.words import (
     GET_PAGES,
     INO,
     MARK,
+    NEW_PHASE,
     OFFSET_BYTES,
     ORDER,
     PAGE_ALLOC,
     PAGE_FREE,
+    PHASE_NUMBER,
     POINTER,
     RECLAIM_BEGIN,
     RECLAIM_END,
@@ -47,8 +70,8 @@ from core.workload.ftrace.words import (
     TOUCHED,
 )
 
-# Rows: time_ns, op, inode, index, order, handle, flags.
-COLUMNS = 7
+# Rows: time_ns, op, inode, index, order, handle, flags; and the read request, or 0.
+COLUMNS = 8
 # Who holds a frame, if it is not the memory of a handle: something from before the trace, or nobody
 # (the trace does not tell); the page cache; nobody since compaction moved the page away; nobody.
 BOOT, CACHE, MOVED, NOBODY = -1, -2, -3, -4
@@ -101,7 +124,14 @@ class AccessState:
         self._of_task = Dict.empty(types.int64, types.int64)
         self._taken = Dict.empty(types.int64, types.int64)
 
-    def advance(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    @property
+    def metadata_inodes(self) -> list[int]:
+        """The numbers of the files that are block devices' own mappings."""
+        return [number for file, number in self._inode_of.items() if is_metadata(*file)]
+
+    def advance(
+        self, records: Records, insertions: Insertions
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows of the records, and the rows that are dropped.
 
         A row is dropped when its allocation turns out to be of a page of the page cache. Dropped
@@ -111,8 +141,11 @@ class AccessState:
         dropped = np.empty(records.kind.size, dtype=np.int64)
         holders = Holders(rows, dropped, self._holder, self._page, self.began, self.numbers)
         _advance(
-            *(records.kind, records.time_ns, records.pid, records.kswapd, records.fields),
-            *(self._first_frame, self._page_shift, holders),
+            records,
+            insertions,
+            self._first_frame,
+            self._page_shift,
+            holders,
             *(self._inode_of, self._of_task, self._taken),
         )
         return rows[: int(self.numbers[CHUNK_ROWS])], dropped[: int(self.numbers[DROPS])]
@@ -132,6 +165,7 @@ def _put(
     rows[row, 4] = order
     rows[row, 5] = handle
     rows[row, 6] = flags
+    rows[row, 7] = 0
     holders.numbers[CHUNK_ROWS] = row + 1
 
 
@@ -160,11 +194,11 @@ def _change_cache(
     frame: int,
     order: int,
     page: int,
-    task: int,
+    flags: int,
     reclaims: bool,
     taken: Any,
 ) -> None:
-    """Take in that a folio enters or leaves the page cache.
+    """Take in that a folio enters or leaves the page cache, with the flags of its row.
 
     Its allocation has become a row by then, `taken`, which is dropped.
     """
@@ -179,7 +213,6 @@ def _change_cache(
             holder[page_frame] = CACHE
             page_in[page_frame] = page + page_frame - frame
         numbers[CACHED] += pages
-        flags = IN_FAULT if task & _FAULTS else 0
         _put(holders, now, READ, page, order, 0, flags)
         return
     numbers[CACHED] -= pages
@@ -212,11 +245,8 @@ def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> None:
 
 @entry
 def _advance(
-    kinds: NDArray[np.uint8],
-    times: NDArray[np.int64],
-    pids: NDArray[np.int64],
-    kswapd: NDArray[np.bool_],
-    fields: NDArray[np.int64],
+    records: Records,
+    insertions: Insertions,
     first_frame: int,
     page_shift: int,
     holders: Holders,
@@ -224,6 +254,8 @@ def _advance(
     of_task: Any,
     taken: Any,
 ) -> None:
+    kinds, times, pids, kswapd = records.kind, records.time_ns, records.pid, records.kswapd
+    fields, request, is_ = records.fields, insertions.request, insertions.is_
     holder, page_in, began = holders.holder, holders.page_in, holders.began
     numbers = holders.numbers
     numbers[ROWS] += numbers[CHUNK_ROWS]
@@ -248,11 +280,20 @@ def _advance(
             page = inode << 32 | wide(field[OFFSET_BYTES]) >> page_shift
             _put(holders, now, MAP, page, 0, pid, 0)
         elif kind in (ADD, DELETE):
-            inode = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
-            page = inode << 32 | wide(field[OFFSET_BYTES]) >> page_shift
+            index = wide(field[OFFSET_BYTES]) >> page_shift
+            if index & ((1 << order) - 1) or index >= 1 << 32:
+                continue
+            page = _number_of(wide(field[DEV]), wide(field[INO]), inode_of) << 32 | index
             task = _task(pid, of_task)
             reclaims = bool(kswapd[record]) or task & _RECLAIMS != 0
-            _change_cache(holders, kind, now, frame, order, page, task, reclaims, taken)
+            flags = IN_FAULT if task & _FAULTS else 0
+            flags |= WANTED if is_[record] & IS_WANTED else 0
+            flags = BY_WRITE if is_[record] & IS_WRITE else flags
+            _change_cache(holders, kind, now, frame, order, page, flags, reclaims, taken)
+            if kind == ADD:
+                holders.rows[numbers[CHUNK_ROWS] - 1, 7] = request[record]
+        elif kind == NEW_PHASE:
+            _put(holders, now, PHASE, wide(field[PHASE_NUMBER]), 0, 0, 0)
         elif kind == TAG_CLEAR:
             pointer = wide(field[POINTER])
         elif kind == PAGE_ALLOC and 0 <= frame <= holder.size - (1 << order):

@@ -1,25 +1,31 @@
 """A capture of a real kernel, ftrace text, as an mm event table.
 
-Chunks of text become records (lines.py), and records become rows (state.py, frames.py). A row takes
-27 bytes of memory, and the text is not kept: 2 GB of text need less than 1 GB of memory.
+Chunks of text become records (lines.py), and records become rows (state.py), which are put together
+at the end (tables.py). A row takes 31 bytes of memory until then, and the text is not kept: 2 GB of
+text need less than 1 GB of memory.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import BOOT_HANDLE, GIVE, Accesses, check_accesses
-from core.accesses import SCHEMA as ACCESS_SCHEMA
-from core.events import ALLOC, FREE, SCHEMA, Events, make_events
+from core.accesses import Accesses, check_accesses
+from core.events import ALLOC, FREE, PHASE, Events, make_events
 from core.workload.ftrace import frames, lines
-from core.workload.ftrace.accesses import FREE_AT_START, FREE_THEN, AccessState
+from core.workload.ftrace.accesses import AccessState
+from core.workload.ftrace.guesses import guesses
 from core.workload.ftrace.memory import UNKNOWN_FRAMES, Memory, memory_seen
+from core.workload.ftrace.page_flags import PageFlags
+from core.workload.ftrace.phases import Phases
+from core.workload.ftrace.requests import RequestState
 from core.workload.ftrace.state import KernelState
+from core.workload.ftrace.tables import EventRows, access_table
+from core.workload.ftrace.words import REFAULT
 from core.workload.text import Progress, TraceError, read_chunks
 
 #: The counts of an import by name: their places in the numbers of `KernelState`.
@@ -30,6 +36,10 @@ _COUNTED = {
     "reclaimed_pages": frames.RECLAIMED_PAGES,
     "truncated_folios": frames.TRUNCATED_FOLIOS,
     "refault_events": frames.REFAULT_EVENTS,
+    "refaulted_pages": frames.RETURNED_PAGES,
+    "metadata_insertions": frames.METADATA_INSERTIONS,
+    "write_insertions": frames.WRITE_INSERTIONS,
+    "inodes_gone": frames.INODES_GONE,
     "tagged_allocations": frames.TAGGED_ALLOCATIONS,
     "moved_tagged_pages": frames.MOVED_TAGGED,
     "freed_tagged_pages": frames.FREED_TAGGED,
@@ -76,30 +86,27 @@ def import_ftrace(
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
     given = memory or Memory(0, UNKNOWN_FRAMES, 4096)
-    parser = lines.LineParser()
-    kernel = KernelState(given.first_frame, given.frames, given.page_size)
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in SCHEMA.names}
-    known = []
-    access_state = (
-        AccessState(given.first_frame, given.frames, given.page_size) if with_accesses else None
-    )
-    parts = []
+    machine = (given.first_frame, given.frames, given.page_size)
+    parser, phases = lines.LineParser(), Phases()
+    requests = RequestState(*machine)
+    kernel = KernelState(*machine, given.page_flags or PageFlags())
+    access_state = AccessState(*machine) if with_accesses else None
+    event_rows, access_rows = EventRows(), []
     for _, text in read_chunks(paths, progress):
         records = parser.parse(text)
-        rows, learnt = kernel.advance(records)
+        phases.mark(records, text)
+        insertions = requests.advance(records)
+        event_rows.add(*kernel.advance(records, insertions))
         if access_state is not None:
-            parts.append(access_state.advance(records))
-        known.append(learnt)
-        for number, field in enumerate(SCHEMA):
-            columns[field.name].append(rows[:, number].astype(field.type.to_pandas_dtype()))
+            access_rows.append(access_state.advance(records, insertions))
     names = ", ".join(os.fspath(path) for path in paths)
     numbers = kernel.numbers
     if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] == 0:
         raise TraceError(_nothing(parser), file=names)
-    together = {name: np.concatenate(columns.pop(name)) for name in SCHEMA.names}
-    learnt = np.concatenate(known)
-    together["flags"][learnt[:, 0]] = learnt[:, 1]
+    finished = event_rows.finish(requests)
+    columns = finished.columns
     warnings = _warnings(names, parser, numbers)
+    warnings += guesses(names, requests, numbers, finished, given.page_flags)
     if memory is None:
         has_frames = numbers[frames.HIGH_FRAME] > 0
         low, high = int(numbers[frames.LOW_FRAME]), int(numbers[frames.HIGH_FRAME])
@@ -109,74 +116,54 @@ def import_ftrace(
             f"{names}: nothing beside it tells the memory: taken as {memory.frames} frames from "
             f"{memory.first_frame:#x} on, of 4096 bytes, which is where its frames lie"
         )
-        moved = (together["op"] == ALLOC) | (together["op"] == FREE)
-        together["pfn"][moved] -= memory.first_frame
+        moved = (columns["op"] == ALLOC) | (columns["op"] == FREE)
+        columns["pfn"][moved] -= memory.first_frame
+    stores = int(numbers[frames.STORES])
     events = make_events(
-        together, page_size=memory.page_size, data_pages=memory.frames, source=source, name=names
+        columns,
+        page_size=memory.page_size,
+        data_pages=memory.frames,
+        source=source,
+        requests=requests.tells_requests,
+        phases=tuple(phases.names),
+        mapped=0 < stores == numbers[frames.FLAGGED_STORES],
+        workingset_inferred_ratio=finished.inferred_stores / stores if stores else 0.0,
+        left_out=_left_out(requests, numbers),
+        cache_counters=given.cache_counters,
+        name=names,
     )
     shift = memory.first_frame - given.first_frame
-    accesses = (
-        None if access_state is None else _accesses(access_state, parts, memory, shift, source)
-    )
-    if accesses is not None:
+    accesses = None
+    if access_state is not None:
+        told = (source, events.phases)
+        accesses = access_table(access_state, access_rows, requests, memory, shift, *told)
         check_accesses(accesses, names)
     counts = {name: int(numbers[place]) for name, place in _COUNTED.items()}
     counts = {"lines": int(parser.counts[lines.LINES]), "rows": events.op.size, **counts}
+    counts |= {
+        "requests": requests.requests,
+        "phases": int((events.op == PHASE).sum()),
+        "inferred_workingset_stores": finished.inferred_stores,
+        **dict(events.left_out),
+    }
     return Imported(events, accesses, counts, parser.others, warnings)
 
 
-def _accesses(
-    access_state: AccessState,
-    parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    memory: Memory,
-    shift: int,
-    source: str,
-) -> Accesses:
-    """Return the access trace: the rows of all chunks but those of allocations of page cache.
+def _left_out(requests: RequestState, numbers: NDArray[np.int64]) -> tuple[tuple[str, int], ...]:
+    """Return the pages that are in no row of the events, and those the kernel counts as refaults.
 
-    `parts` has the rows and the dropped rows of each chunk, as `AccessState.advance` returns them.
-    `shift` is the number of the memory's first frame, counted from the first frame of
-    `access_state`.
+    In a trace without ``workingset_refault``, a page of metadata that was evicted before counts;
+    of a page that a write makes, the kernel counts none.
     """
-    rows = np.concatenate([rows for rows, _ in parts])
-    keep = np.ones(rows.shape[0], dtype=np.bool_)
-    keep[np.concatenate([dropped for _, dropped in parts])] = False
-    rows = rows[keep]
-    columns: dict[str, Any] = {
-        field.name: rows[:, number].astype(field.type.to_pandas_dtype())
-        for number, field in enumerate(ACCESS_SCHEMA)
+    has_refaults = requests.seen[REFAULT] > 0
+    metadata = frames.METADATA_REFAULTS if has_refaults else frames.METADATA_RETURNED
+    places = {
+        "metadata_pages": frames.METADATA_PAGES,
+        "metadata_refaults": metadata,
+        "write_pages": frames.WRITE_PAGES,
+        "write_refaults": frames.WRITE_REFAULTS,
     }
-    low, high = memory.watermarks()
-    free_pages = int(access_state.numbers[FREE_AT_START]) or memory.free_pages or memory.frames
-    free_pages = min(free_pages, memory.frames)
-    given = (columns["op"] == GIVE) & (columns["handle"] >= BOOT_HANDLE)
-    columns["handle"][given] -= shift
-    return Accesses(
-        **columns,
-        page_size=memory.page_size,
-        data_pages=memory.frames,
-        free_pages=free_pages,
-        low_pages=low,
-        high_pages=high,
-        source=source,
-        free_ranges=_free_ranges(access_state.began[shift : shift + memory.frames], free_pages),
-    )
-
-
-def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, int], ...]:
-    """Return the ranges (first, end) of the frames that were free when a trace began.
-
-    `began` says it for the frames that the trace names. Of the other frames, as many of the last
-    ones are taken as free as `free_pages` needs.
-    """
-    free = np.zeros(began.size + 2, dtype=np.int8)
-    free[1:-1] = began == FREE_THEN
-    lacking = free_pages - int(free.sum())
-    if lacking > 0:
-        unnamed = np.flatnonzero(began == 0)
-        free[1 + unnamed[-lacking:]] = 1
-    edges = np.flatnonzero(np.diff(free))
-    return tuple(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    return tuple((name, int(numbers[place])) for name, place in places.items())
 
 
 def _nothing(parser: lines.LineParser) -> str:

@@ -33,6 +33,17 @@ NO_FRAME = 1 << 52
     TRUNCATED_FOLIOS,
     REFAULT_EVENTS,
     UNMATCHED_REFAULTS,
+    RETURNED_PAGES,
+    METADATA_INSERTIONS,
+    METADATA_PAGES,
+    METADATA_REFAULTS,
+    METADATA_RETURNED,
+    WRITE_INSERTIONS,
+    WRITE_PAGES,
+    WRITE_REFAULTS,
+    INODES_GONE,
+    STORES,
+    FLAGGED_STORES,
     TAGGED_ALLOCATIONS,
     MOVED_TAGGED,
     FREED_TAGGED,
@@ -51,15 +62,15 @@ NO_FRAME = 1 << 52
     HIGH_FRAME,
     FAILED,
     NUMBERS,
-) = range(32)
+) = range(43)
 
 # A frame's state.
 _UNSEEN, _USED, _TAGGED, _FREED = range(4)
 #: Frames of one group share a tag page.
 GROUP_SHIFT = 5
 
-# Rows of the output: time_ns, op, inode, index, order, pfn, flags.
-COLUMNS = 7
+# Rows of the output: time_ns, op, inode, index, order, pfn, flags; and the read request, or 0.
+COLUMNS = 8
 
 
 class FrameState(NamedTuple):
@@ -93,6 +104,7 @@ def put(
     rows[row, 4] = order
     rows[row, 5] = pfn
     rows[row, 6] = flags
+    rows[row, 7] = 0
     numbers[CHUNK_ROWS] = row + 1
 
 

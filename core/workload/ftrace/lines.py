@@ -14,31 +14,38 @@ from numpy.typing import NDArray
 
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
+from core.workload.ftrace.fields import (
+    SPACE,
+    TAB,
+    fill,
+    find,
+    find_mark,
+    is_digit,
+    reads_data,
+    starts,
+)
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
+    BLOCK_ISSUE,
     DELETE,
-    DEV,
     EVENT_TABLE,
-    FAULT,
     FIELDS,
     FLAG_TABLE,
-    FLAGS,
     HASH_BITS,
     HASH_FACTOR,
-    INO,
     KEY_TABLE,
     KSWAPD_WORD,
     LOST_WORD,
+    MARK,
     NEEDED_TABLE,
     ORDER,
     REFAULT,
 )
 
-_SPACE, _TAB, _NEWLINE = ord(" "), ord("\t"), ord("\n")
-_ZERO, _NINE, _COLON, _DOT, _EQUALS, _BAR = (ord(sign) for sign in "09:.=|")
-_OPEN_BRACKET, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS = (ord(sign) for sign in "[()")
-_LETTER_A, _LETTER_F, _LETTER_X, _HYPHEN, _HASH_SIGN = (ord(sign) for sign in "afx-#")
+_NEWLINE = ord("\n")
+_ZERO, _COLON, _DOT = (ord(sign) for sign in "0:.")
+_OPEN_BRACKET, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS, _HASH_SIGN = (ord(sign) for sign in "[()#")
 
 #: So many events that an import does not use are counted by name.
 OTHERS = 256
@@ -98,33 +105,20 @@ class LineParser:
 
 
 @kernel
-def _find(table: NDArray[np.int64], value: int) -> int:
-    for row in range(table.shape[0]):
-        if table[row, 0] == value:
-            return int(table[row, 1])
-    return ABSENT
-
-
-@kernel
-def _is_digit(sign: int) -> bool:
-    return _ZERO <= sign <= _NINE
-
-
-@kernel
 def _stamp(signs: NDArray[np.uint8], first: int, end: int) -> int:
     """Return the place of the colon after the line's time, or ABSENT."""
     for at in range(first + 8, end - 1):
-        if wide(signs[at]) != _COLON or wide(signs[at + 1]) != _SPACE:
+        if wide(signs[at]) != _COLON or wide(signs[at + 1]) != SPACE:
             continue
         digits = 0
-        while digits < 9 and _is_digit(wide(signs[at - 1 - digits])):
+        while digits < 9 and is_digit(wide(signs[at - 1 - digits])):
             digits += 1
         dot = at - 1 - digits
         if digits in (6, 9) and dot > first and wide(signs[dot]) == _DOT:
             before = dot - 1
-            while before > first and _is_digit(wide(signs[before])):
+            while before > first and is_digit(wide(signs[before])):
                 before -= 1
-            if before < dot - 1 and wide(signs[before]) in (_SPACE, _TAB):
+            if before < dot - 1 and wide(signs[before]) in (SPACE, TAB):
                 return at
     return ABSENT
 
@@ -143,7 +137,7 @@ def _nanoseconds(signs: NDArray[np.uint8], colon: int) -> int:
         value *= 1000
     unit = 1_000_000_000
     at = dot - 1
-    while at >= 0 and _is_digit(wide(signs[at])) and dot - at < 10:
+    while at >= 0 and is_digit(wide(signs[at])) and dot - at < 10:
         value += (wide(signs[at]) - _ZERO) * unit
         unit *= 10
         at -= 1
@@ -157,127 +151,21 @@ def _pid(signs: NDArray[np.uint8], first: int, colon: int) -> int:
     while at > first and wide(signs[at]) != _OPEN_BRACKET:
         at -= 1
     at -= 1
-    while at > first and wide(signs[at]) in (_SPACE, _TAB):
+    while at > first and wide(signs[at]) in (SPACE, TAB):
         at -= 1
     if wide(signs[at]) == _CLOSE_PARENTHESIS:
         while at > first and wide(signs[at]) != _OPEN_PARENTHESIS:
             at -= 1
         at -= 1
-        while at > first and wide(signs[at]) in (_SPACE, _TAB):
+        while at > first and wide(signs[at]) in (SPACE, TAB):
             at -= 1
     value = 0
     unit = 1
-    while at > first and _is_digit(wide(signs[at])) and unit < 10**10:
+    while at > first and is_digit(wide(signs[at])) and unit < 10**10:
         value += (wide(signs[at]) - _ZERO) * unit
         unit *= 10
         at -= 1
     return value
-
-
-@kernel
-def _starts(signs: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8]) -> bool:
-    if at + word.size > end:
-        return False
-    same = 0
-    while same < word.size and signs[at + same] == word[same]:
-        same += 1
-    return same == word.size
-
-
-@kernel
-def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -> int:
-    """Return a number, which is hexadecimal if it begins with 0x too, or ABSENT if it is none."""
-    at = first
-    base = 16 if hexadecimal else 10
-    if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) == _LETTER_X:
-        base = 16
-        at += 2
-    if at == end:
-        return ABSENT
-    value = wide(0)
-    for place in range(at, end):
-        sign = wide(signs[place])
-        if _is_digit(sign):
-            digit = sign - _ZERO
-        elif base == 16 and _LETTER_A <= sign <= _LETTER_F:
-            digit = sign - _LETTER_A + 10
-        else:
-            # Of a range such as 0-4095 the first number counts; anything else is no number.
-            return value if sign == _HYPHEN and place > at else ABSENT
-        # A pointer keeps its lower 63 bits.
-        if base == 16:
-            value = (value & 0x07FF_FFFF_FFFF_FFFF) << 4 | digit
-        else:
-            value = (value & 0x07FF_FFFF_FFFF_FFFF) * 10 + digit
-    return value
-
-
-@kernel
-def _device(signs: NDArray[np.uint8], first: int, end: int) -> int:
-    """Return major << 20 | minor of ``major:minor``."""
-    for at in range(first, end):
-        if wide(signs[at]) == _COLON:
-            major = _number(signs, first, at, False)
-            minor = _number(signs, at + 1, end, False)
-            return major << 20 | minor if major >= 0 and minor >= 0 else ABSENT
-    return ABSENT
-
-
-@kernel
-def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64]) -> int:
-    """Return the bits of ``GFP_A|__GFP_B`` that an import uses."""
-    bits = 0
-    value = wide(0)
-    for at in range(first, end + 1):
-        if at == end or wide(signs[at]) == _BAR:
-            bit = _find(table, value)
-            if bit != ABSENT:
-                bits |= bit
-            value = wide(0)
-        else:
-            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
-    return bits
-
-
-@kernel
-def _fill(
-    signs: NDArray[np.uint8],
-    first: int,
-    end: int,
-    kind: int,
-    keys: NDArray[np.int64],
-    flags: NDArray[np.int64],
-    fields: NDArray[np.int64],
-) -> None:
-    """Read ``key=value`` and ``key value`` pairs into `fields`."""
-    hex_inode = kind in (ADD, DELETE, FAULT)
-    at = first
-    waiting = ABSENT  # the key before this word, if it had no =
-    while at < end:
-        while at < end and wide(signs[at]) in (_SPACE, _TAB):
-            at += 1
-        start = at
-        value = wide(0)
-        while at < end and wide(signs[at]) not in (_SPACE, _TAB, _EQUALS):
-            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
-            at += 1
-        key = waiting
-        if at < end and wide(signs[at]) == _EQUALS:
-            key = _find(keys, value)
-            at += 1
-            start = at
-            while at < end and wide(signs[at]) not in (_SPACE, _TAB):
-                at += 1
-        elif waiting == ABSENT:
-            waiting = _find(keys, value)
-            continue
-        waiting = ABSENT
-        if key == DEV:
-            fields[DEV] = _device(signs, start, at)
-        elif key == FLAGS:
-            fields[FLAGS] = _gfp(signs, start, at, flags)
-        elif key != ABSENT:
-            fields[key] = _number(signs, start, at, key == INO and hex_inode)
 
 
 @kernel
@@ -311,10 +199,10 @@ def _note_no_event(
 ) -> None:
     """Count a line without a time: a comment, a note of lost events, a blank line, or garbage."""
     for at in range(first, end):
-        if _starts(signs, at, end, LOST_WORD):
+        if starts(signs, at, end, LOST_WORD):
             number = wide(0)
             for place in range(at + 4, end):
-                if _is_digit(wide(signs[place])):
+                if is_digit(wide(signs[place])):
                     number = number * 10 + wide(signs[place]) - _ZERO
                 elif number > 0:
                     break
@@ -353,36 +241,39 @@ def _parse(
             end += 1
         start, first = first, end + 1
         counts[LINES] += 1
-        while start < end and wide(signs[start]) in (_SPACE, _TAB):
+        while start < end and wide(signs[start]) in (SPACE, TAB):
             start += 1
         colon = _stamp(signs, start, end)
         if colon == ABSENT:
             _note_no_event(signs, start, end, counts)
             continue
         at = colon + 1
-        while at < end and wide(signs[at]) in (_SPACE, _TAB):
+        while at < end and wide(signs[at]) in (SPACE, TAB):
             at += 1
         name = at
         value = wide(0)
         while at < end and not (wide(signs[at]) == _COLON and wide(signs[at - 1]) != _COLON):
             value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
             at += 1
-        if at + 1 < end and wide(signs[at + 1]) not in (_SPACE, _TAB):  # perf's system:event
+        if at + 1 < end and wide(signs[at + 1]) not in (SPACE, TAB):  # perf's system:event
             at += 1
             name = at
             value = wide(0)
             while at < end and wide(signs[at]) != _COLON:
                 value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
                 at += 1
-        kind = _find(events, value)
+        kind = find(events, value)
         if kind == ABSENT:
             _note_other(value, name, min(at, end), counts, hashes, numbers, places)
             continue
+        if kind == BLOCK_ISSUE and not reads_data(signs, at + 1, end):
+            continue
         fields[record, :] = ABSENT
-        _fill(signs, at + 1, end, kind, keys, flags, fields[record])
+        if kind != MARK or not find_mark(signs, at + 1, end, fields[record]):
+            fill(signs, at + 1, end, kind, keys, flags, fields[record])
         if kind in (ADD, DELETE) and fields[record, ORDER] == ABSENT:
             fields[record, ORDER] = 0  # kernels before large folios
-        complete = fields[record, ORDER] <= MAX_ORDER or kind == REFAULT
+        complete = fields[record, ORDER] <= MAX_ORDER or kind in (REFAULT, MARK)
         for field in range(FIELDS):
             complete = complete and (not needed[kind, field] or fields[record, field] != ABSENT)
         if not complete:
@@ -393,7 +284,7 @@ def _parse(
         kinds[record] = kind
         times[record] = _nanoseconds(signs, colon)
         pids[record] = _pid(signs, start, colon)
-        kswapd[record] = _starts(signs, start, end, KSWAPD_WORD)
+        kswapd[record] = starts(signs, start, end, KSWAPD_WORD)
         lines[record] = counts[LINES]
         record += 1
     return record

@@ -9,8 +9,17 @@ from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
 
+from core.workload.ftrace.page_flags import PageFlags, page_flags_of
 from core.workload.text import TraceError
 
+#: The counters of a kernel that has a cleancache, as they stood when the recording ended.
+_CACHE_COUNTERS = "cc.after"
+#: Files of an archive that are read, zoneinfo also as ``zoneinfo.before``: there are two names of
+#: the page's size, and two of the kernel's version.
+_FILES = (
+    *("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname"),
+    _CACHE_COUNTERS,
+)
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
 #: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
 UNKNOWN_FRAMES = 1 << 26
@@ -19,7 +28,7 @@ ROUND_FRAMES = 1 << 15
 
 
 class Memory(NamedTuple):
-    """The memory of a machine, as a range of frames."""
+    """The memory of a machine, as a range of frames, and what its kernel says of pages."""
 
     first_frame: int
     frames: int
@@ -27,6 +36,9 @@ class Memory(NamedTuple):
     free_pages: int = 0  # when the recording began; 0: not known
     low_pages: int = 0  # watermarks; 0: not known
     high_pages: int = 0
+    page_flags: PageFlags | None = None  # None: not known
+    # What a cleancache that is built into the kernel counted, by name; empty where there is none.
+    cache_counters: tuple[tuple[str, int], ...] = ()
 
     def watermarks(self) -> tuple[int, int]:
         """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
@@ -63,7 +75,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
         with tarfile.open(name) as archive:
             for member in archive:
                 base = os.path.basename(member.name).removesuffix(".before")
-                if base in ("zoneinfo", "page_size", "pagesize") and member.isfile():
+                if base in _FILES and member.isfile():
                     file = archive.extractfile(member)
                     if file is not None:
                         texts.setdefault(base, file.read().decode(errors="replace"))
@@ -86,7 +98,13 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     if size < 4096 or size & (size - 1):
         raise TraceError(f"{page_size_text.strip()!r} is no page size", file=name)
     free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
-    return Memory(first, max(end for _, end in ranges) - first, size, free, low, high)
+    counters = re.findall(r"\b([a-z_]+) (\d+)\b", texts.get(_CACHE_COUNTERS, ""))
+    kernel = texts.get("version", texts.get("uname", ""))
+    return Memory(
+        *(first, max(end for _, end in ranges) - first, size, free, low, high),
+        page_flags=page_flags_of(texts.get("page_flags", ""), kernel),
+        cache_counters=tuple((name, int(count)) for name, count in counters),
+    )
 
 
 def memory_seen(low: int, high: int, page_size: int) -> Memory:

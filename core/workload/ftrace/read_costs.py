@@ -122,8 +122,8 @@ def _estimate(cost_ns: float, low_ns: float, high_ns: float, samples: int) -> Es
 
 
 def _sequential(latency_ns: Int64, pages: Int64) -> Estimate | Lack:
-    longer = int((pages > pages.min(initial=1)).sum())
-    found = min(longer, pages.size - longer)
+    fewest = int((pages == pages.min()).sum()) if pages.size else 0
+    found = min(fewest, pages.size - fewest)
     if found < NEEDED_READS:
         what = "reads of several pages, and as many of the fewest, that are alone on the device"
         return Lack(what, found, NEEDED_READS)

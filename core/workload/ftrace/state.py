@@ -9,21 +9,17 @@ The rules, each seen in captures of Linux 6.12 (a field's meaning is the tracepo
   copy-on-write allocate without an event of their own. A free ends the tags.
 * A pointer to a ``struct page`` (64 bytes) tells its frame as soon as the array of these structures
   is located: by the first ``tag_clear_highpage`` that comes just before its ``mm_page_alloc``.
-* The workingset bit of an evicted folio is bit 1 of the shadow value that its refault shows. Where
-  an evicted folio never refaults, the bit is set if the folio came into memory by a refault; the
-  pages of a folio that is split inherit this.
+* page_cache.py has what is known of folios, requests.py what is read together.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numba import types
-from numba.typed import Dict
 from numpy.typing import NDArray
 
-from core.events import INVALIDATE, RESTORE, STORE, WORKINGSET
+from core.events import PHASE
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 from core.workload.ftrace.frames import (
@@ -36,8 +32,6 @@ from core.workload.ftrace.frames import (
     GROUP_SHIFT,
     GROUPS_NOW,
     HIGH_FRAME,
-    INSERTED_PAGES,
-    INSERTIONS,
     JITTERS,
     LARGEST_STEP_NS,
     LAST_TIME_NS,
@@ -48,14 +42,9 @@ from core.workload.ftrace.frames import (
     NO_FRAME,
     NUMBERS,
     OUTSIDE,
-    RECLAIMED_FOLIOS,
-    RECLAIMED_PAGES,
-    REFAULT_EVENTS,
     ROWS,
     SAMPLES,
     TAGGED_NOW,
-    TRUNCATED_FOLIOS,
-    UNMATCHED_REFAULTS,
     VMEMMAP,
     FrameState,
     allocate,
@@ -67,21 +56,42 @@ from core.workload.ftrace.frames import (
     put,
 )
 from core.workload.ftrace.lines import Records
+from core.workload.ftrace.page_cache import (
+    CLEARED,
+    RECLAIMS,
+    TASK_COLUMNS,
+    Names,
+    evict,
+    forget_inode,
+    insert,
+    new_names,
+    note_eviction,
+    number_of,
+    refault,
+    touch,
+    truncate,
+)
+from core.workload.ftrace.page_flags import PageFlags
+from core.workload.ftrace.requests import TASKS, Insertions
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
     COPY_PAGE,
     DELETE,
     DEV,
+    EVICTION,
     FLAGS,
     FRAME,
-    INDEX,
     INO,
+    INODE_GONE,
+    KINDS,
     MARK,
+    NEW_PHASE,
     OFFSET_BYTES,
     ORDER,
     PAGE_ALLOC,
     PAGE_FREE,
+    PHASE_NUMBER,
     POINTER,
     PTE,
     PTES,
@@ -90,10 +100,10 @@ from core.workload.ftrace.words import (
     REFAULT,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
-    SHADOW,
     SOURCE_POINTER,
     SYNC_TAGS,
     TAG_CLEAR,
+    TOUCHED,
 )
 
 #: The buffers of several CPUs are merged with an error of so much; a longer step back is the
@@ -103,43 +113,56 @@ JITTER_NS = 1_000_000
 _MOST_SYNCED_PAGES = 1 << MAX_ORDER
 
 
+class Learnt(NamedTuple):
+    """What the refaults among some records tell of stores before them."""
+
+    row: NDArray[np.int64]  # [store] its row, counted from the first row of the trace
+    workingset: NDArray[np.int64]  # [store] 1 if the folio was workingset
+
+
 class KernelState:
     """The state of the traced kernel between two chunks of its trace."""
 
-    def __init__(self, first_frame: int, frames: int, page_size: int) -> None:
+    def __init__(self, first_frame: int, frames: int, page_size: int, bits: PageFlags) -> None:
         self.first_frame = first_frame
         self.page_shift = page_size.bit_length() - 1
         self.numbers = np.zeros(NUMBERS, dtype=np.int64)
         self.numbers[LOW_FRAME] = 2**62
+        self._bits = bits
         self._frames = np.zeros(frames, dtype=np.uint8)
         self._groups = np.zeros((frames >> GROUP_SHIFT) + 1, dtype=np.int32)
-        file = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
-        self._inode_of = Dict.empty(file, types.int64)
-        self._pages = Dict.empty(types.int64, types.int64)
-        self._reclaims = Dict.empty(types.int64, types.int64)
-        self._added = Dict.empty(types.int64, types.int64)
-        self._cleared = Dict.empty(types.int64, types.int64)
+        # Pages of zeros cost nothing until they are written to.
+        self._tasks = np.zeros((TASKS, TASK_COLUMNS), dtype=np.int64)
+        self._names = new_names()
+        self._seen = np.zeros(KINDS, dtype=np.int64)
 
-    def advance(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the rows of the records, and (row, workingset) of earlier stores.
+    def advance(self, records: Records, insertions: Insertions) -> tuple[NDArray[np.int64], Learnt]:
+        """Return the rows of the records, and what they tell of stores before them.
 
-        Only these records show whether the folios of those stores were workingset. The times of
-        the records are changed in place so that time never goes backwards.
+        The times of the records are changed in place so that time never goes backwards.
         """
+        self._seen += np.bincount(records.kind, minlength=KINDS)
         large = np.isin(records.kind, (PAGE_ALLOC, PAGE_FREE)) & (records.fields[:, ORDER] > 0)
         parts = int((1 << records.fields[large, ORDER]).sum())
         synced = records.fields[records.kind == SYNC_TAGS, PTES]
         parts += int(np.clip(synced, 0, _MOST_SYNCED_PAGES).sum())
-        rows = np.zeros((2 * records.kind.size + 2 * parts, COLUMNS), dtype=np.int64)
+        rows = np.empty((2 * records.kind.size + 2 * parts, COLUMNS), dtype=np.int64)
         known = np.empty((records.kind.size, 2), dtype=np.int64)
         state = FrameState(rows, self._frames, self._groups, self.numbers)
+        tells_touches = bool(self._seen[TOUCHED] > 0 and not self._seen[EVICTION])
         learnt = _advance(
-            *records,
-            *(self.first_frame, self.page_shift, state),
-            *(self._inode_of, self._pages, self._reclaims, self._added, self._cleared),
+            records,
+            insertions,
+            self.first_frame,
+            self.page_shift,
+            state,
+            self._tasks,
+            self._names,
+            self._bits,
+            tells_touches,
             known,
         )
-        return rows[: int(self.numbers[CHUNK_ROWS])], known[:learnt]
+        return rows[: int(self.numbers[CHUNK_ROWS])], Learnt(*known[:learnt].T.copy())
 
 
 @kernel
@@ -163,135 +186,91 @@ def _note_time(time_ns: int, line: int, numbers: NDArray[np.int64]) -> None:
         numbers[LAST_TIME_NS] = time_ns
 
 
-@entry
-def _change_cache(
+@kernel
+def _allocate_or_free(
     state: FrameState,
+    task: NDArray[np.int64],
     kind: int,
-    pid: int,
-    reclaim: bool,
-    page: int,
-    order: int,
-    pages_of: Any,
-    added: Any,
+    field: NDArray[np.int64],
+    first_frame: int,
 ) -> None:
-    """Take in that a folio enters or leaves the page cache.
-
-    `pages_of` holds two numbers for a page: in bit 0 whether it refaulted since its last store, and
-    above it 1 + the row of that store.
-    """
     numbers = state.numbers
-    inode, index, end = page >> 32, page & 0xFFFF_FFFF, page + (1 << order)
-    if kind == ADD:
-        numbers[INSERTIONS] += 1
-        numbers[INSERTED_PAGES] += 1 << order
-        added[pid] = page << 4 | order
-        put(state, RESTORE, inode, index, order, 0, 0)
+    frame, order = wide(field[FRAME]) - first_frame, wide(field[ORDER])
+    if wide(field[FRAME]) >= NO_FRAME:
+        numbers[FAILED] += 1
         return
-    if not reclaim:
-        numbers[TRUNCATED_FOLIOS] += 1
-        for folio_page in range(page, end):
-            if folio_page in pages_of:
-                del pages_of[folio_page]
-        put(state, INVALIDATE, inode, index, order, 0, 0)
-        return
-    numbers[RECLAIMED_FOLIOS] += 1
-    numbers[RECLAIMED_PAGES] += 1 << order
-    flags = WORKINGSET if page in pages_of and pages_of[page] & 1 else 0
-    row = wide(numbers[ROWS]) + wide(numbers[CHUNK_ROWS])
-    for folio_page in range(page, end):
-        pages_of[folio_page] = wide((row + 1) << 1)
-    put(state, STORE, inode, index, order, 0, flags)
-
-
-@entry
-def _refault(
-    page: int, order: int, shadow: int, known: NDArray[np.int64], learnt: int, pages_of: Any
-) -> int:
-    """Note that the folio just inserted refaults, which tells its last store's workingset bit."""
-    for folio_page in range(page, page + (1 << order)):
-        before = wide(0)
-        if folio_page in pages_of:
-            before = wide(pages_of[folio_page])
-        if folio_page == page and before > 1:
-            known[learnt, 0] = (before >> 1) - 1
-            known[learnt, 1] = shadow >> 1 & 1
-            learnt += 1
-        pages_of[folio_page] = before | 1
-    return learnt
+    end = wide(field[FRAME]) + (1 << order)
+    numbers[LOW_FRAME] = min(numbers[LOW_FRAME], wide(field[FRAME]))
+    numbers[HIGH_FRAME] = max(numbers[HIGH_FRAME], end)
+    if frame < 0 or frame > state.frames.size - (1 << order):
+        numbers[OUTSIDE] += 1
+    elif kind == PAGE_FREE:
+        free(state, frame, order, True)
+    else:
+        pointer = wide(task[CLEARED])
+        task[CLEARED] = 0
+        flags = flags_of(frame, order, max(0, wide(field[FLAGS])), pointer, first_frame, numbers)
+        allocate(state, frame, order, flags)
 
 
 @entry
 def _advance(
-    kinds: NDArray[np.uint8],
-    times: NDArray[np.int64],
-    pids: NDArray[np.int64],
-    kswapd: NDArray[np.bool_],
-    lines: NDArray[np.int64],
-    fields: NDArray[np.int64],
+    records: Records,
+    insertions: Insertions,
     first_frame: int,
     page_shift: int,
     state: FrameState,
-    inode_of: Any,
-    pages_of: Any,
-    reclaims: Any,
-    added: Any,
-    cleared: Any,
+    tasks: NDArray[np.int64],
+    names: Names,
+    bits: PageFlags,
+    tells_touches: bool,
     known: NDArray[np.int64],
 ) -> int:
+    kinds, times, pids, kswapd = records.kind, records.time_ns, records.pid, records.kswapd
+    lines, fields = records.line, records.fields
+    request, is_ = insertions.request, insertions.is_
     numbers, learnt = state.numbers, wide(0)
     numbers[ROWS] += numbers[CHUNK_ROWS]
     numbers[CHUNK_ROWS] = 0
     for record in range(kinds.size):
-        kind, pid = wide(kinds[record]), wide(pids[record])
+        kind = wide(kinds[record])
+        pid = wide(pids[record]) & (TASKS - 1)
         field = fields[record]
         order = wide(field[ORDER])
         _note_time(wide(times[record]), wide(lines[record]), numbers)
         times[record] = numbers[LAST_TIME_NS] + numbers[MOVED_NS]
         if kind in (RECLAIM_BEGIN, RECLAIM_END):
-            reclaims[pid] = wide(kind == RECLAIM_BEGIN)
+            tasks[pid, RECLAIMS] = wide(kind == RECLAIM_BEGIN)
         elif kind in (ADD, DELETE):
             index = wide(field[OFFSET_BYTES]) >> page_shift
             if index & ((1 << order) - 1) or index >= 1 << 32:
                 numbers[MISALIGNED] += 1
                 continue
-            file = (wide(field[DEV]), wide(field[INO]))
-            if file not in inode_of:
-                inode_of[file] = wide(len(inode_of))
-            page = wide(inode_of[file]) << 32 | index
-            reclaim = bool(kswapd[record]) or (pid in reclaims and reclaims[pid] > 0)
-            _change_cache(state, kind, pid, reclaim, page, order, pages_of, added)
-        elif kind == REFAULT:
-            numbers[REFAULT_EVENTS] += 1
-            page = wide(-1)
-            if pid in added:
-                page = wide(added[pid]) >> 4
-            if page < 0 or page & 0xFFFF_FFFF != field[INDEX]:
-                numbers[UNMATCHED_REFAULTS] += 1
-                continue
-            folio_order, shadow = wide(added[pid]) & 15, wide(field[SHADOW])
-            learnt = _refault(page, folio_order, shadow, known, learnt, pages_of)
-        elif kind == TAG_CLEAR:
-            cleared[pid] = wide(field[POINTER])
-        elif kind in (PAGE_ALLOC, PAGE_FREE):
-            frame = wide(field[FRAME]) - first_frame
-            if wide(field[FRAME]) >= NO_FRAME:
-                numbers[FAILED] += 1
-                continue
-            end = wide(field[FRAME]) + (1 << order)
-            numbers[LOW_FRAME] = min(numbers[LOW_FRAME], wide(field[FRAME]))
-            numbers[HIGH_FRAME] = max(numbers[HIGH_FRAME], end)
-            if frame < 0 or frame > state.frames.size - (1 << order):
-                numbers[OUTSIDE] += 1
-            elif kind == PAGE_FREE:
-                free(state, frame, order, True)
+            inode = wide(field[INO])
+            page = number_of(wide(field[DEV]), inode, names) << 32 | index
+            if kind == ADD:
+                asked, what = wide(request[record]), wide(is_[record])
+                insert(state, tasks[pid], inode, page, order, what, asked, tells_touches, names)
+            elif kswapd[record] or tasks[pid, RECLAIMS]:
+                waits = not kswapd[record]
+                evict(state, tasks[pid], inode, page, order, waits, bits, tells_touches, names)
             else:
-                pointer = wide(0)
-                if pid in cleared:
-                    pointer = wide(cleared[pid])
-                    cleared[pid] = wide(0)
-                gfp = max(0, wide(field[FLAGS]))
-                flags = flags_of(frame, order, gfp, pointer, first_frame, numbers)
-                allocate(state, frame, order, flags)
+                truncate(state, page, order, names)
+        elif kind == EVICTION:
+            note_eviction(tasks[pid], field, bits)
+        elif kind == REFAULT:
+            learnt = refault(numbers, tasks[pid], field, known, learnt, names)
+        elif kind == TOUCHED:
+            if tells_touches:
+                touch(field, names)
+        elif kind == INODE_GONE:
+            forget_inode(state, field, names)
+        elif kind == NEW_PHASE:
+            put(state, PHASE, 0, wide(field[PHASE_NUMBER]), 0, 0, 0)
+        elif kind == TAG_CLEAR:
+            tasks[pid, CLEARED] = field[POINTER]
+        elif kind in (PAGE_ALLOC, PAGE_FREE):
+            _allocate_or_free(state, tasks[pid], kind, field, first_frame)
         elif kind == SYNC_TAGS:
             first = ((wide(field[PTE]) & 0xFFFF_FFFF_FFFF) >> page_shift) - first_frame
             pages = min(_MOST_SYNCED_PAGES, max(1, wide(field[PTES])))

@@ -21,8 +21,18 @@ from numpy.typing import NDArray
     FAULT,
     GET_PAGES,
     TASK_EXIT,
+    TASK_EXEC,
+    MAP_PAGES,
+    SYNC_READAHEAD,
+    ASYNC_READAHEAD,
+    READAHEAD,
+    BLOCK_ISSUE,
+    EVICTION,
+    INODE_GONE,
+    NEW_PHASE,
     KINDS,
-) = range(16)
+) = range(25)
+#: NEW_PHASE is no event of its own: it is a MARK that begins or ends a phase (phases.py).
 _EVENTS = {
     "mm_filemap_add_to_page_cache": ADD,
     "mm_filemap_delete_from_page_cache": DELETE,
@@ -44,20 +54,33 @@ _EVENTS = {
     "mark_page_accessed": TOUCHED,
     "mm_filemap_fault": FAULT,
     "mm_filemap_get_pages": GET_PAGES,
+    "mm_filemap_map_pages": MAP_PAGES,
+    "workingset_eviction": EVICTION,
     "sched_process_exit": TASK_EXIT,
+    "sched_process_exec": TASK_EXEC,
+    "block_rq_issue": BLOCK_ISSUE,
+    "page_cache_sync_ra": SYNC_READAHEAD,
+    "page_cache_async_ra": ASYNC_READAHEAD,
+    "page_cache_ra_order": READAHEAD,
+    "page_cache_ra_unbounded": READAHEAD,
+    "evict": INODE_GONE,
 }
 
-# Columns of `fields`; a field that an event lacks is ABSENT. Three columns hold another thing for
+# Columns of `fields`; a field that an event lacks is ABSENT. Some columns hold another thing for
 # each kind of event, and have a name for each. For example, column 2 is the FRAME of a page_alloc
 # and the POINTER to the ``struct page`` of a tag_clear.
 DEV, INO = 0, 1
-# Frame number; address of a ``struct page``; page table entry; free or tagged pages of a sample.
-FRAME = POINTER = PTE = SAMPLED_PAGES = 2
+# Frame number; address of a ``struct page``; page table entry; free or tagged pages of a sample;
+# last byte of a range.
+FRAME = POINTER = PTE = SAMPLED_PAGES = LAST_BYTES = 2
 # Place in the file in bytes, or in pages; ``struct page`` that is copied from; number of page table
-# entries; groups of 32 frames with a tagged one in a sample.
-OFFSET_BYTES = INDEX = SOURCE_POINTER = PTES = SAMPLED_GROUPS = 3
-ORDER = SHADOW = 4
-FLAGS = 5
+# entries; groups of 32 frames with a tagged one in a sample; number of a phase.
+OFFSET_BYTES = INDEX = SOURCE_POINTER = PTES = SAMPLED_GROUPS = PHASE_NUMBER = 3
+# A shadow entry; where the text of a mark begins in its chunk.
+ORDER = SHADOW = TEXT_FIRST = 4
+# GFP flags as bits of this file; ``folio->flags``; pages that a readahead is asked for; where the
+# text of a mark ends.
+FLAGS = FOLIO_FLAGS = PAGES = TEXT_END = 5
 FIELDS = 6
 ABSENT = -1
 _KEYS = {
@@ -78,6 +101,8 @@ _KEYS = {
     "order": ORDER,
     "shadow": SHADOW,
     "gfp_flags": FLAGS,
+    "flags": FOLIO_FLAGS,
+    "req_count": PAGES,
 }
 #: Fields without which an event of a kind cannot be used.
 _NEEDED = {
@@ -91,9 +116,14 @@ _NEEDED = {
     REFAULT: (INO, INDEX, SHADOW),
     TOUCHED: (POINTER,),
     FAULT: (DEV, INO, OFFSET_BYTES),
+    SYNC_READAHEAD: (DEV, INO, INDEX),
+    ASYNC_READAHEAD: (DEV, INO),
+    READAHEAD: (DEV, INO, INDEX),
+    EVICTION: (INO, INDEX, FOLIO_FLAGS),
+    INODE_GONE: (INO,),
 }
 # Bits of the field FLAGS.
-GFP_TAGGED, GFP_ATOMIC, GFP_MOVABLE = 1, 2, 4
+GFP_TAGGED, GFP_ATOMIC, GFP_MOVABLE, GFP_WRITE, GFP_NORETRY = 1, 2, 4, 8, 16
 _FLAG_WORDS = {
     "__GFP_ZEROTAGS": GFP_TAGGED,
     "__GFP_TAGGED": GFP_TAGGED,
@@ -102,6 +132,8 @@ _FLAG_WORDS = {
     "GFP_NOWAIT": GFP_ATOMIC,
     "GFP_HIGHUSER_MOVABLE": GFP_MOVABLE,
     "__GFP_MOVABLE": GFP_MOVABLE,
+    "__GFP_WRITE": GFP_WRITE,
+    "__GFP_NORETRY": GFP_NORETRY,
 }
 
 #: A word's hash is computed sign by sign: hash * HASH_FACTOR + sign, of which these bits are kept.
@@ -127,3 +159,5 @@ NEEDED_TABLE = np.array(
 )
 KSWAPD_WORD = np.frombuffer(b"kswapd", dtype=np.uint8)
 LOST_WORD = np.frombuffer(b"LOST", dtype=np.uint8)
+MARK_WORD = np.frombuffer(b"tracing_mark_write:", dtype=np.uint8)
+PHASE_WORD = np.frombuffer(b"PHASE", dtype=np.uint8)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, fields
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,9 @@ from core.workload.synthetic.app_launch import AppLaunch
 from core.workload.synthetic.build import Build
 from core.workload.synthetic.database import Database
 from core.workload.synthetic.kasan import Kasan
-from core.workload.synthetic.run_accesses import Random, RunAccesses, accesses_of_steps
+from core.workload.synthetic.run_accesses import accesses_of_steps
 from core.workload.synthetic.scan_loop import ScanLoop
 from core.workload.synthetic.zipf import Zipf
-
-
-class Generator(Protocol):
-    """A synthetic workload: a frozen dataclass of its parameters."""
-
-    def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
-        """Yield the accesses of each step."""
-
 
 GENERATORS: dict[str, type[Any]] = {
     "app_launch": AppLaunch,
@@ -83,4 +74,5 @@ def synthesise(
     generator = GENERATORS[name](**parameters)
     random = np.random.Generator(np.random.PCG64(seed))
     source = f"{name} {asdict(generator)} seed {seed}"
-    return accesses_of_steps(generator.steps(random, data_pages), data_pages, page_size, source)
+    steps = generator.steps(random, data_pages)
+    return accesses_of_steps(steps, data_pages, page_size, source, generator.phases())

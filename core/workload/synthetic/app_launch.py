@@ -21,7 +21,13 @@ import numpy as np
 from core.accesses import ANONYMOUS, IN_FAULT, LARGE_FOLIOS, LOOKUP, UNMAP
 from core.events import TAGGED
 from core.workload.synthetic.popularity import scattered, zipf_ranks
-from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses
+from core.workload.synthetic.run_accesses import (
+    Generator,
+    Random,
+    RunAccesses,
+    begin_phase,
+    run_accesses,
+)
 from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 #: Apps that are cached beside the one in front.
@@ -40,7 +46,7 @@ _STEPS_A_LAUNCH = 4
 
 
 @dataclass(frozen=True)
-class AppLaunch:
+class AppLaunch(Generator):
     """Launches over a population of apps; `anonymous_ratio` is untagged memory of apps."""
 
     launches: int = 300
@@ -51,6 +57,10 @@ class AppLaunch:
     anonymous_ratio: float = 0.15
     tagged_ratio: float = 0.12
     burstiness: float = 0.3
+
+    def phases(self) -> tuple[str, ...]:
+        """Return a phase for each app: its launch, up to the last page that this reads."""
+        return tuple(f"launch app {app}" for app in range(self.apps))
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step; a launch takes a few steps."""
@@ -72,12 +82,16 @@ class AppLaunch:
             for step in range(_STEPS_A_LAUNCH):
                 first = step == 0
                 code = _faults(random, app, int(sizes[app]), warm, int(large[app]))
-                accesses = [code, _library_faults(random, libraries, self.skew)]
+                shared = _library_faults(random, libraries, self.skew)
+                accesses = [begin_phase(0.0, app)] if first else []
+                accesses += [code, shared]
                 accesses += _memory(random, app, int(tagged[app]), int(untagged[app]), step)
                 if first and killed is not None:
                     for space, pages in ((2 * killed, tagged), (2 * killed + 1, untagged)):
                         if pages[killed]:
                             accesses.append(run_accesses(0.1, UNMAP, space, 0, int(pages[killed])))
+                if step == _STEPS_A_LAUNCH - 1:
+                    accesses.append(begin_phase(max(code.moment.max(), shared.moment.max())))
                 yield [*accesses, *camera.step()]
 
 

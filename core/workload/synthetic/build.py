@@ -16,7 +16,13 @@ import numpy as np
 from core.accesses import ANONYMOUS, IN_FAULT, LARGE_FOLIOS, LOOKUP, UNMAP, WRITE
 from core.events import TAGGED
 from core.workload.synthetic.popularity import zipf_ranks
-from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses
+from core.workload.synthetic.run_accesses import (
+    Generator,
+    Random,
+    RunAccesses,
+    begin_phase,
+    run_accesses,
+)
 from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 # The most headers there are; then the inodes of the first source, of the first object, and of the
@@ -31,10 +37,12 @@ _HEADER_SHARE, _COMPILER_SHARE, _OBJECT_SHARE = 0.25, 0.15, 0.35
 #: The share of tagged memory that compiles take; other programs, which run on, take the rest.
 _COMPILE_SHARE = 0.7
 _SPACE = 1 << 20
+# The phases of each build.
+_COMPILING, _LINKING = 0, 1
 
 
 @dataclass(frozen=True)
-class Build:
+class Build(Generator):
     """Builds of one tree, one after the other."""
 
     compiles: int = 800
@@ -43,6 +51,10 @@ class Build:
     large_folio_ratio: float = 0.0
     tagged_ratio: float = 0.08
     burstiness: float = 0.3
+
+    def phases(self) -> tuple[str, ...]:
+        """Return the phases of each build."""
+        return ("compile", "link")
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step."""
@@ -59,6 +71,7 @@ class Build:
         object_pages = max(1, round(tree * _OBJECT_SHARE / files))
         heap_pages = _COMPILE_SHARE * self.tagged_ratio * data_pages / _COMPILES
         large = np.where(random.random(files) < self.large_folio_ratio, LARGE_FOLIOS, 0)
+        begins = True
         for first in range(0, self.compiles, _COMPILES):
             number = (first + np.arange(_COMPILES)) % files
             # One compile begins as another ends.
@@ -69,7 +82,8 @@ class Build:
             heap = (heap_pages * random.lognormal(-0.3, 0.7, _COMPILES)).astype(np.int64)
             grown = heap > 0
             space = _SPACE + number
-            accesses = [
+            accesses = [begin_phase(0.0, _COMPILING)] if begins else []
+            accesses += [
                 run_accesses(when, LOOKUP, included, 0, header_pages),
                 run_accesses(moment, LOOKUP, _SOURCES + number, 0, source_pages, large[number]),
                 run_accesses(random.random(text.size) * 0.6, LOOKUP, _COMPILER, text, 1, IN_FAULT),
@@ -79,14 +93,16 @@ class Build:
                 ),
                 run_accesses(moment[grown] + 0.37, UNMAP, space[grown], 0, heap[grown]),
             ]
-            if number[-1] >= files - _COMPILES:
+            begins = bool(number[-1] >= files - _COMPILES)
+            if begins:
                 # The linker reads every object.
                 every = np.arange(files)
-                accesses.append(
+                accesses += [
+                    begin_phase(0.99, _LINKING),
                     run_accesses(
                         0.99 + every / files / 200, LOOKUP, _OBJECTS + every, 0, object_pages
-                    )
-                )
+                    ),
+                ]
             yield [*accesses, *heaps.step()]
 
 

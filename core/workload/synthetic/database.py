@@ -16,7 +16,14 @@ import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP, WRITE
 from core.workload.synthetic.popularity import scattered, zipf_ranks
-from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses, steps_of
+from core.workload.synthetic.run_accesses import (
+    Generator,
+    Random,
+    RunAccesses,
+    begin_phase,
+    run_accesses,
+    steps_of,
+)
 from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 # The inode of the index; the inode of the first table, which is a part of the heap; and the tables.
@@ -32,7 +39,7 @@ _READ_PAGES = 32
 
 
 @dataclass(frozen=True)
-class Database:
+class Database(Generator):
     """Point queries through an index, updates, and whole scans."""
 
     asks: int = 500_000
@@ -42,6 +49,10 @@ class Database:
     large_folio_ratio: float = 0.0
     tagged_ratio: float = 0.06
     burstiness: float = 0.5
+
+    def phases(self) -> tuple[str, ...]:
+        """Return the one phase that has a name: a scan of the whole heap."""
+        return ("scan",)
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step."""
@@ -68,6 +79,7 @@ class Database:
             ]
             if number % _SCAN_EVERY_STEPS == _SCAN_EVERY_STEPS - 1:
                 scanned = 0
+                accesses.insert(0, begin_phase(0.0, 0))
             if scanned < rows:
                 page = np.arange(scanned, min(rows, scanned + _SCAN_PAGES), _READ_PAGES)
                 owner = page // table
@@ -77,4 +89,6 @@ class Database:
                     run_accesses(when, LOOKUP, _HEAP + owner, page % table, size, large[owner])
                 )
                 scanned += _SCAN_PAGES
+                if scanned >= rows:
+                    accesses.append(begin_phase(when[-1]))
             yield [*accesses, *heaps.step()]

@@ -17,7 +17,13 @@ import numpy as np
 from core.accesses import GIVE, LOOKUP, TAKE
 from core.events import ATOMIC, TAGGED
 from core.workload.synthetic.popularity import scattered, zipf_ranks
-from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses, steps_of
+from core.workload.synthetic.run_accesses import (
+    Generator,
+    Random,
+    RunAccesses,
+    run_accesses,
+    steps_of,
+)
 
 #: The share of tagged memory that lives for a moment.
 _BRIEF_SHARE = 0.2
@@ -29,7 +35,7 @@ _PAGES_AN_ALLOCATION = sum(share * (1 << order) for order, share in enumerate(_O
 
 
 @dataclass(frozen=True)
-class Kasan:
+class Kasan(Generator):
     """Tagged kernel allocations; `atomic_ratio` of those that are brief come in atomic context."""
 
     asks: int = 300_000

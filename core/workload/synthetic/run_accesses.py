@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.accesses import UNMAP, Accesses
+from core.accesses import PHASE, UNMAP, Accesses
+from core.events import NO_PHASE
 from core.workload.ftrace.memory import Memory
 from core.workload.requests.requests import split_runs
 
@@ -32,7 +33,7 @@ class RunAccesses(NamedTuple):
         As in an access trace.
     page, pages
         The first page of a run, and its length. A take or give has no first page, and its pages
-        are a power of two.
+        are a power of two. The page of a phase is the number of its name.
     handle
         What names the memory of a take or give.
     """
@@ -44,6 +45,22 @@ class RunAccesses(NamedTuple):
     pages: NDArray[np.int64]
     flags: NDArray[np.uint8]
     handle: NDArray[np.int64]
+
+
+class Generator(Protocol):
+    """A synthetic workload: a frozen dataclass of its parameters."""
+
+    def phases(self) -> tuple[str, ...]:
+        """Return the names of its phases, which its rows of phase number."""
+        return ()
+
+    def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
+        """Yield the accesses of each step."""
+
+
+def begin_phase(moment: float, number: int = NO_PHASE) -> RunAccesses:
+    """Return what begins a phase by the number of its name; without one it ends the last phase."""
+    return run_accesses(moment, PHASE, 0, number)
 
 
 def run_accesses(
@@ -70,7 +87,11 @@ def run_accesses(
 
 
 def accesses_of_steps(
-    steps: Iterable[Iterable[RunAccesses]], data_pages: int, page_size: int, source: str
+    steps: Iterable[Iterable[RunAccesses]],
+    data_pages: int,
+    page_size: int,
+    source: str,
+    phases: tuple[str, ...] = (),
 ) -> Accesses:
     """Return the access trace of a generator's steps, on a machine that has just been started.
 
@@ -82,6 +103,8 @@ def accesses_of_steps(
         The machine: its pages of data memory, and the bytes of a page.
     source
         Where the trace comes from, in words.
+    phases
+        The names that rows of phase number.
     """
     low, high = Memory(0, data_pages, page_size).watermarks()
     parts = [rows_of(accesses, number * STEP_NS, STEP_NS) for number, accesses in enumerate(steps)]
@@ -94,6 +117,7 @@ def accesses_of_steps(
         low_pages=low,
         high_pages=high,
         source=source,
+        phases=phases,
     )
 
 
@@ -118,13 +142,14 @@ def rows_of(batches: Iterable[RunAccesses], begin_ns: int, span_ns: int) -> dict
     runs = split_runs(accesses.page, np.where(accesses.op <= UNMAP, accesses.pages, 1))
     row = np.repeat(np.arange(accesses.op.size), runs.counts)
     paged = accesses.op[row] <= UNMAP
+    numbered = paged | (accesses.op[row] == PHASE)
     # Rows of take and give have no run: their order tells their pages.
     orders = np.where(paged, runs.order, np.log2(accesses.pages[row]))
     return {
         "time_ns": (begin_ns + accesses.moment[row] * span_ns).astype(np.int64),
         "op": accesses.op[row],
         "inode": accesses.inode[row].astype(np.uint32),
-        "index": np.where(paged, runs.index, 0).astype(np.uint32),
+        "index": np.where(numbered, runs.index, 0).astype(np.uint32),
         "order": orders.astype(np.uint8),
         "handle": np.where(paged, runs.left, accesses.handle[row]),
         "flags": accesses.flags[row],

@@ -15,7 +15,13 @@ import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP
 from core.workload.synthetic.popularity import scattered, zipf_ranks
-from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses, steps_of
+from core.workload.synthetic.run_accesses import (
+    Generator,
+    Random,
+    RunAccesses,
+    run_accesses,
+    steps_of,
+)
 from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 _FILES = 16
@@ -26,7 +32,7 @@ _HOT_ACCESSES = 4
 
 
 @dataclass(frozen=True)
-class ScanLoop:
+class ScanLoop(Generator):
     """A loop over files, with a hot set of 5 % of memory beside it."""
 
     asks: int = 200_000

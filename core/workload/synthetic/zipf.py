@@ -15,12 +15,18 @@ import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP, WRITE
 from core.workload.synthetic.popularity import scattered, zipf_ranks
-from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses, steps_of
+from core.workload.synthetic.run_accesses import (
+    Generator,
+    Random,
+    RunAccesses,
+    run_accesses,
+    steps_of,
+)
 from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 
 @dataclass(frozen=True)
-class Zipf:
+class Zipf(Generator):
     """Reads, and some writes, of single pages by a Zipf law."""
 
     asks: int = 500_000

@@ -1,0 +1,42 @@
+"""A larger memory: frames for what needs them, where tag storage only makes memory larger.
+
+Any page can lie anywhere then, but a tagged page needs a frame of data memory. Where these run out
+while memory is left, pages that are not tagged give theirs up, at no cost.
+"""
+
+from __future__ import annotations
+
+from core.frontend.lists import HEADS, TAGGED_PAGE, oldest
+from core.frontend.node import FREE_PAGES, HIGH, LOW, Node, give
+from core.frontend.tag_storage_as_memory import DATA_FRAMES, SLOTS_FREE, count_slots
+from core.jit import apart, kernel, loop, wide
+
+
+@kernel
+def _gives_up_frame(node: Node, page: int) -> bool:
+    """Return whether a folio is one page that is not tagged, and lies in a frame of data memory."""
+    record = node.pages[page]
+    is_single = wide(record.order) == 0 and wide(record.bits) & TAGGED_PAGE == 0
+    return bool(is_single and 0 <= wide(record.place) < node.register[DATA_FRAMES])
+
+
+@loop
+def spare_frames(node: Node, pages: int) -> None:
+    """Move pages from frames to tag storage, if `pages` more frames would leave too few free."""
+    apart()
+    register = node.register
+    frames = register[FREE_PAGES] - register[SLOTS_FREE] - pages
+    if register[SLOTS_FREE] <= 0 or frames >= register[LOW]:
+        return
+    wanted = min(wide(register[SLOTS_FREE]), wide(register[HIGH]) - frames)
+    end = wide(node.pages.shape[0]) - HEADS
+    for which in range(HEADS):
+        page = oldest(node.pages, wide(which))
+        while wanted > 0 and 0 <= page < end:
+            if _gives_up_frame(node, page):
+                give(node, wide(node.pages[page].place), wide(0))
+                register[FREE_PAGES] -= 1
+                node.pages[page].place = register[DATA_FRAMES]
+                count_slots(register, wide(-1))
+                wanted -= 1
+            page = wide(node.pages[page].prev)

@@ -1,0 +1,181 @@
+"""The rows of all chunks of a trace, put together as an mm event table and an access trace."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.accesses import BOOT_HANDLE, GIVE, MAP, METADATA, READ, TOUCH, TRUNCATE, Accesses
+from core.accesses import SCHEMA as ACCESS_SCHEMA
+from core.events import (
+    INVALIDATE,
+    INVALIDATE_INODE,
+    JOIN,
+    RESTORE,
+    SCHEMA,
+    STORE,
+    WANTED,
+    WORKINGSET,
+)
+from core.workload.ftrace.accesses import FREE_AT_START, FREE_THEN, AccessState
+from core.workload.ftrace.interleaving import FILE, NOTHING, PAGES, bring_together
+from core.workload.ftrace.memory import Memory
+from core.workload.ftrace.requests import RequestState
+from core.workload.ftrace.state import Learnt
+
+
+class EventRows:
+    """The rows of mm events of the chunks that were read."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in SCHEMA.names}
+        self._request: list[NDArray[np.int32]] = []
+        self._learnt: list[Learnt] = []
+
+    def add(self, rows: NDArray[np.int64], learnt: Learnt) -> None:
+        """Take in what `KernelState.advance` returns for a chunk."""
+        for number, field in enumerate(SCHEMA):
+            self._columns[field.name].append(rows[:, number].astype(field.type.to_pandas_dtype()))
+        self._request.append(rows[:, len(SCHEMA)].astype(np.int32))
+        self._learnt.append(learnt)
+
+    def finish(self, requests: RequestState) -> FinishedRows:
+        """Return the columns of all rows; nothing else can be added then."""
+        columns = {name: np.concatenate(self._columns.pop(name)) for name in SCHEMA.names}
+        request = np.concatenate(self._request)
+        stores, restores = columns["op"] == STORE, columns["op"] == RESTORE
+        recorded = stores & (request > 0)
+        row = np.concatenate([learnt.row for learnt in self._learnt])
+        workingset = np.concatenate([learnt.workingset for learnt in self._learnt])
+        flags = columns["flags"]
+        was_recorded = recorded[row]
+        contradicted = (flags[row] & WORKINGSET != workingset) & was_recorded
+        row, workingset = row[~was_recorded], workingset[~was_recorded]
+        flags[row] = flags[row] & ~np.uint8(WORKINGSET) | workingset.astype(np.uint8)
+        known = recorded
+        known[row] = True
+        inferred = int((stores & ~known).sum())
+        request[~restores] = 0
+        if requests.tells_requests:
+            columns = _together(columns, request, requests, restores, _touched_by_events(columns))
+        else:
+            flags[stores | restores] &= ~np.uint8(JOIN | WANTED)
+        return FinishedRows(columns, inferred, int(contradicted.sum()))
+
+
+class FinishedRows(NamedTuple):
+    """The columns of an mm event table, and what is to be said of them."""
+
+    columns: dict[str, NDArray[Any]]
+    inferred_stores: int  # stores whose workingset bit a rule gave
+    contradicted_flags: int  # stores whose flags say other than the shadow of their refault
+
+
+def _touched_by_events(columns: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    touches = np.where(columns["op"] <= INVALIDATE, np.uint8(PAGES), np.uint8(NOTHING))
+    touches[columns["op"] == INVALIDATE_INODE] = FILE
+    return touches
+
+
+def _together(
+    columns: dict[str, NDArray[Any]],
+    request: NDArray[np.int32],
+    requests: RequestState,
+    reads: NDArray[np.bool_],
+    touches: NDArray[np.uint8],
+) -> dict[str, NDArray[Any]]:
+    """Return the rows in the order of their requests, with JOIN and WANTED."""
+    of_requests = np.flatnonzero(request)
+    awaited = requests.is_awaited(
+        request[of_requests],
+        columns["index"][of_requests].astype(np.int64),
+        columns["order"][of_requests].astype(np.int64),
+    )
+    columns["flags"][of_requests[awaited]] |= np.uint8(WANTED)
+    together = bring_together(columns, request, reads, touches)
+    ordered = {name: column[together.row] for name, column in columns.items()}
+    ordered["flags"][together.joins] |= np.uint8(JOIN)
+    ordered["time_ns"] = together.time_ns
+    return ordered
+
+
+def access_table(
+    access_state: AccessState,
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    requests: RequestState,
+    memory: Memory,
+    shift: int,
+    source: str,
+    phases: tuple[str, ...],
+) -> Accesses:
+    """Return the access trace: the rows of all chunks but those of allocations of page cache.
+
+    Parameters
+    ----------
+    access_state
+        What the rows were made with.
+    parts
+        The rows and the dropped rows of each chunk, as `AccessState.advance` returns them.
+    requests
+        The read requests of the trace.
+    memory
+        The traced machine's memory.
+    shift
+        The number of its first frame, counted from the first frame of `access_state`.
+    source, phases
+        Where the trace comes from, in words, and the names of its phases.
+    """
+    rows = np.concatenate([rows for rows, _ in parts])
+    keep = np.ones(rows.shape[0], dtype=np.bool_)
+    keep[np.concatenate([dropped for _, dropped in parts])] = False
+    rows = rows[keep]
+    columns: dict[str, Any] = {
+        field.name: rows[:, number].astype(field.type.to_pandas_dtype())
+        for number, field in enumerate(ACCESS_SCHEMA)
+    }
+    request = rows[:, len(ACCESS_SCHEMA)].astype(np.int32)
+    op, flags = columns["op"], columns["flags"]
+    of_files = np.isin(op, (READ, TOUCH, MAP, TRUNCATE))
+    if requests.tells_requests:
+        touches = np.where(of_files, np.uint8(PAGES), np.uint8(NOTHING))
+        columns = _together(columns, request, requests, op == READ, touches)
+        op, flags = columns["op"], columns["flags"]
+        of_files = np.isin(op, (READ, TOUCH, MAP, TRUNCATE))
+    else:
+        flags[op == READ] &= ~np.uint8(JOIN | WANTED)
+    flags[of_files & np.isin(columns["inode"], access_state.metadata_inodes)] = METADATA
+    low, high = memory.watermarks()
+    free_pages = int(access_state.numbers[FREE_AT_START]) or memory.free_pages or memory.frames
+    free_pages = min(free_pages, memory.frames)
+    given = (op == GIVE) & (columns["handle"] >= BOOT_HANDLE)
+    columns["handle"][given] -= shift
+    return Accesses(
+        **columns,
+        page_size=memory.page_size,
+        data_pages=memory.frames,
+        free_pages=free_pages,
+        low_pages=low,
+        high_pages=high,
+        source=source,
+        free_ranges=_free_ranges(access_state.began[shift : shift + memory.frames], free_pages),
+        requests=requests.tells_requests,
+        phases=phases,
+    )
+
+
+def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, int], ...]:
+    """Return the ranges (first, end) of the frames that were free when a trace began.
+
+    `began` says it for the frames that the trace names. Of the other frames, as many of the last
+    ones are taken as free as `free_pages` needs.
+    """
+    free = np.zeros(began.size + 2, dtype=np.int8)
+    free[1:-1] = began == FREE_THEN
+    lacking = free_pages - int(free.sum())
+    if lacking > 0:
+        unnamed = np.flatnonzero(began == 0)
+        free[1 + unnamed[-lacking:]] = 1
+    edges = np.flatnonzero(np.diff(free))
+    return tuple(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

@@ -1,0 +1,13 @@
+"""What the commands of every file share: exit codes and options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DONE, FAILED_TRIALS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Written = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="What is written.")]
