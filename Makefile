@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: run test test-newest lint bench golden findings schema clean
 
 run: $(STAMP)
-	$(BIN)/sweep run studies/quickstart.yaml
+	$(BIN)/sweep run --new-if-changed studies/quickstart.yaml
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.cli.terminal import LiveProgress, note
+from sweep.engine.register import start_afresh
 from sweep.engine.study_run import EXECUTORS, Where, run_to_database
 from sweep.results import copy_of, open_for_reading, read_table
 from sweep.study.model import Study
@@ -50,6 +51,7 @@ def run(
     address: str | None = None,
     workers: int | None = None,
     new: bool = False,
+    new_if_changed: bool = False,
 ) -> pa.Table:
     """Run a study as `sweep run` does, and return its trials and baselines.
 
@@ -69,6 +71,8 @@ def run(
         Actors of the cluster; by default one a core.
     new
         Whether to start afresh; an older study of the name is kept under another one.
+    new_if_changed
+        Whether to do so only if the older study differs, or an earlier version ran it.
 
     Returns
     -------
@@ -81,7 +85,8 @@ def run(
     InputError
         When the study, a workload, the database or the cluster cannot be used.
     ValueError
-        When there is no such executor, or a cluster is described for one that has none.
+        When there is no such executor, or a cluster is described for one that has none; or when
+        both `new` and `new_if_changed` are given.
     """
     if executor not in EXECUTORS:
         raise ValueError(f"executor {executor!r} is none of {', '.join(EXECUTORS)}")
@@ -89,13 +94,17 @@ def run(
         raise ValueError("in-process has no cluster: no address, no workers")
     if workers is not None and workers < 1:
         raise ValueError(f"workers {workers} is less than 1")
+    if new and new_if_changed:
+        raise ValueError("new and new_if_changed: one of them says when to start afresh")
     source = _source_of(study)
     checked = validate_source(source)
     database = Path(db)
     progress = LiveProgress(checked)
     try:
         where = Where(executor, address, workers)
-        run_to_database(checked, source, database, where, new, progress, note)
+        run_to_database(
+            checked, source, database, where, start_afresh(new, new_if_changed), progress, note
+        )
     finally:
         progress.close()
     with open_for_reading(database) as connection:

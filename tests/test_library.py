@@ -99,6 +99,11 @@ def test_what_no_executor_can_have_is_refused() -> None:
         run({}, workers=0)
 
 
+def test_new_and_new_if_changed_are_not_both_meant() -> None:
+    with pytest.raises(ValueError, match="one of them says when to start afresh"):
+        run({}, new=True, new_if_changed=True)
+
+
 def test_a_study_of_numpy_numbers_is_read_and_a_loaded_one_is_no_study_to_run(
     tmp_path: Path,
 ) -> None:

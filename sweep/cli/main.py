@@ -77,10 +77,18 @@ def run(
     new: Annotated[
         bool, typer.Option("--new", help="Start afresh; an older study of the name is kept aside.")
     ] = False,
+    new_if_changed: Annotated[
+        bool,
+        typer.Option(
+            "--new-if-changed",
+            help="The same, if the older one differs or an earlier version ran it; else go on.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Run a study; running it again goes on where it was."""
     from sweep.cli.study_commands import run_command
+    from sweep.engine.register import start_afresh
     from sweep.engine.study_run import EXECUTORS, Where
 
     if executor not in EXECUTORS:
@@ -88,8 +96,11 @@ def run(
         raise typer.BadParameter(what, param_hint="--executor")
     if executor == "in-process" and (address or workers):
         raise typer.BadParameter("in-process has no cluster", param_hint="--address / --workers")
+    if new and new_if_changed:
+        raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
     where = Where(executor, address, workers)
-    failed = run_command(study, database, where, new, as_json)
+    afresh = start_afresh(new, new_if_changed)
+    failed = run_command(study, database, where, afresh, as_json)
     return FAILED_TRIALS if failed else DONE
 
 

@@ -15,14 +15,17 @@ from sweep.cli.terminal import (
     print_table,
 )
 from sweep.engine.generations import number_of_trials
+from sweep.engine.register import StartAfresh
 from sweep.engine.search import check_sampler
 from sweep.engine.study_run import Where, ready_inputs, run_to_database
-from sweep.results import StoreError, answer_query, open_for_reading, read_rows
+from sweep.results import MODEL_VERSION, StoreError, answer_query, open_for_reading, read_rows
 from sweep.results.questions import (
     baselines_sql,
     best_sql,
     columns_shown,
+    model_version_sql,
     next_questions,
+    of_another_version,
     shown_of,
     status_sql,
 )
@@ -32,7 +35,9 @@ from sweep.study.workloads import WORKLOAD_FIELDS
 from sweep.study.yaml_source import read_source
 
 
-def run_command(path: Path, database: Path, where: Where, new: bool, as_json: bool) -> bool:
+def run_command(
+    path: Path, database: Path, where: Where, afresh: StartAfresh, as_json: bool
+) -> bool:
     """Run a study and show its answer.
 
     Parameters
@@ -43,8 +48,8 @@ def run_command(path: Path, database: Path, where: Where, new: bool, as_json: bo
         The results database; it is made if there is none.
     where
         Where trials are replayed.
-    new
-        Whether to start afresh: an older study of the name is kept under another one.
+    afresh
+        When to start afresh: an older study of the name is then kept under another one.
     as_json
         Whether the answer is printed as JSON.
 
@@ -61,7 +66,7 @@ def run_command(path: Path, database: Path, where: Where, new: bool, as_json: bo
     study, source = load_study(path)
     progress = LiveProgress(study)
     try:
-        run_to_database(study, source, database, where, new, progress, note)
+        run_to_database(study, source, database, where, afresh, progress, note)
     finally:
         progress.close()
     return _show(study, database, as_json)
@@ -209,6 +214,9 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     stored = stored_study(database, name)
     with open_for_reading(database) as connection:
         rows = read_rows(connection, best_sql(stored, limit), [name])
+        version = read_rows(connection, model_version_sql(), [name])[0]["model_version"]
+    if version != MODEL_VERSION:
+        note(f"note: {of_another_version(version)}")
     if as_json:
         print_json(rows)
     elif rows:

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,15 @@ from typing import Any
 from core.errors import InputError
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
-from sweep.results import Row, Store, StoreError, spool_folder, told_errors
+from sweep.results import (
+    MODEL_VERSION,
+    Row,
+    Store,
+    StoreError,
+    name_aside,
+    spool_folder,
+    told_errors,
+)
 from sweep.study.model import Study
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
@@ -33,7 +42,22 @@ _ABSENT = object()
 
 
 class StudyChangedError(InputError):
-    """A study whose name belongs to another one; the message lists how they differ."""
+    """A study whose name belongs to another one, or to results of another version of the model."""
+
+
+class StartAfresh(Enum):
+    """When a study whose name is taken starts afresh; the one of that name is kept aside."""
+
+    NEVER = "never"
+    IF_CHANGED = "if changed"  # or if another version of the model ran it
+    ALWAYS = "always"
+
+
+def start_afresh(new: bool, new_if_changed: bool) -> StartAfresh:
+    """Return what the options ``new`` and ``new_if_changed`` mean; one of them is given at most."""
+    if new:
+        return StartAfresh.ALWAYS
+    return StartAfresh.IF_CHANGED if new_if_changed else StartAfresh.NEVER
 
 
 @contextmanager
@@ -60,7 +84,7 @@ def only_run(database: Path, study: str) -> Iterator[None]:
 
 
 def register(
-    store: Store, study: Study, text: str, inputs: Inputs, path: Path, new: bool
+    store: Store, study: Study, text: str, inputs: Inputs, path: Path, afresh: StartAfresh
 ) -> str | None:
     """Enter a study under its name, or check that the one under that name is the same.
 
@@ -76,8 +100,8 @@ def register(
         Its workloads.
     path
         Its file.
-    new
-        Whether a study that has the name already is renamed, and this one starts afresh.
+    afresh
+        When a study that has the name already is renamed, and this one starts afresh.
 
     Returns
     -------
@@ -87,10 +111,20 @@ def register(
     Raises
     ------
     StudyChangedError
-        When the name belongs to a study that would give other trials.
+        When the name belongs to a study that would give other trials, and stays its name.
     """
     rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
-    kept_as = store.set_aside(study.study) if rows and new else None
+    unfinished = True
+    kept_as = None
+    if rows:
+        (recorded,) = store.rows(_RECORDED_SQL, [number_of_trials(study), study.study])
+        unfinished = recorded["trials"] < number_of_trials(study)
+        simulators = recorded["simulators"] if unfinished else []
+        change = _change(store, rows[0], study, inputs, simulators)
+        if afresh is StartAfresh.ALWAYS or (change and afresh is StartAfresh.IF_CHANGED):
+            kept_as = store.set_aside(study.study)
+        elif change:
+            raise StudyChangedError(f"{path}: study {study.study} {change}")
     entry = {
         "study": study.study,
         "question": study.question,
@@ -104,25 +138,40 @@ def register(
         "versions": json.dumps(_versions()),
         "host": socket.gethostname(),
         "created_at": datetime.now(UTC).replace(tzinfo=None),
+        "model_version": MODEL_VERSION,
     }
-    if rows and not new:
-        (recorded,) = store.rows(_RECORDED_SQL, [number_of_trials(study), study.study])
-        unfinished = recorded["trials"] < number_of_trials(study)
-        simulators = recorded["simulators"] if unfinished else []
-        differences = list(_differences_from(rows[0], study, inputs, simulators))
-        if differences:
-            listed = "\n".join(f"  {difference}" for difference in differences)
-            raise StudyChangedError(
-                f"{path}: study {study.study} has changed since it was run:\n{listed}\n"
-                "  --new keeps those results under another name and starts afresh; "
-                "or give the study another name"
-            )
+    if rows and kept_as is None:
         # A finished study keeps the versions that it was run with.
         kept = ("created_at",) if unfinished else ("created_at", *_PROVENANCE)
         entry |= {name: rows[0][name] for name in kept}
     store.add("studies", entry)
     store.flush()
     return kept_as
+
+
+def _change(
+    store: Store, row: Row, study: Study, inputs: Inputs, simulators: list[str]
+) -> str | None:
+    """Return why a study cannot go on, and what can be done; None if it can go on."""
+    version = row["model_version"] or 1
+    if version != MODEL_VERSION:
+        which = "an earlier" if version < MODEL_VERSION else "a later"
+        names = {each["study"] for each in store.rows("SELECT study FROM studies")}
+        return (
+            f"was run by {which} version of the model ({version}; this is {MODEL_VERSION}), and "
+            "its times cannot be compared with those of this one:\n"
+            f"  --new keeps those results as {name_aside(study.study, names)} and starts afresh; "
+            "best, report and query still read them"
+        )
+    differences = list(_differences_from(row, study, inputs, simulators))
+    if not differences:
+        return None
+    listed = "\n".join(f"  {difference}" for difference in differences)
+    return (
+        f"has changed since it was run:\n{listed}\n"
+        "  --new keeps those results under another name and starts afresh; "
+        "or give the study another name"
+    )
 
 
 def _differences_from(

@@ -14,7 +14,7 @@ from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
 from sweep.engine.plugins import Plugins, load_plugins
 from sweep.engine.ray_cluster import RayCluster
-from sweep.engine.register import only_run, register
+from sweep.engine.register import StartAfresh, only_run, register
 from sweep.engine.search import check_sampler
 from sweep.results import Store
 from sweep.study.model import Study
@@ -61,7 +61,7 @@ def run_to_database(
     source: Source,
     database: Path,
     where: Where,
-    new: bool,
+    afresh: StartAfresh,
     progress: Progress,
     note: Callable[[str], None],
 ) -> None:
@@ -75,8 +75,8 @@ def run_to_database(
         The results database; it is made if there is none.
     where
         Where trials are replayed.
-    new
-        Whether to start afresh: an older study of the name is kept under another one.
+    afresh
+        When to start afresh: an older study of the name is then kept under another one.
     progress
         What is told of trials as they end.
     note
@@ -92,7 +92,7 @@ def run_to_database(
     inputs = ready_inputs(study, source, note, plugins.code_digest())
     store = Store(database)
     with only_run(database, study.study):
-        kept_as = register(store, study, source.text, inputs, source.path, new)
+        kept_as = register(store, study, source.text, inputs, source.path, afresh)
         if kept_as:
             note(f"the earlier study is kept as {kept_as}")
         try:

@@ -10,12 +10,11 @@ from time import monotonic
 from typing import Any
 
 from core.evaluator import Candidate
-from core.replayed import SERIES
 from sweep.engine.executor import Executor
 from sweep.engine.inputs import Inputs
 from sweep.engine.rows import Evaluated, policy_key, row_of
 from sweep.engine.search import feasible, unusable
-from sweep.results import OUTCOME_COLUMNS, Row, Store
+from sweep.results import OUTCOME_COLUMNS, RUN_VALUES, Row, Store
 from sweep.study.model import Study
 
 #: A trial is given up after so many failed tasks.
@@ -27,8 +26,6 @@ FLUSH_SHARE = 0.1
 #: Outcomes kept for trials alike, some 10 KB each; reading them back costs 200 ms a generation.
 REMEMBERED = 4096
 PLACE = "(study, role, number)"
-#: What a row of `runs` holds beside its place.
-RUN_VALUES = ("page_size", *OUTCOME_COLUMNS, "reservation_samples", *SERIES)
 #: Policies of a batch at most.
 TASK_LANES = 256
 

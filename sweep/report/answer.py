@@ -6,8 +6,8 @@ from sweep.report.sql import FRONT
 from sweep.report.study_results import BEST_SHOWN, StudyResults
 from sweep.report.systems import systems_sql
 from sweep.report.wording import label_of, percent, plain_name, readable, settings_of, system_of
-from sweep.results import Row
-from sweep.results.questions import columns_shown, shown_of
+from sweep.results import MODEL_VERSION, Row
+from sweep.results.questions import columns_shown, of_another_version, shown_of
 from sweep.study.model import Objective, Study
 
 #: The most baselines, and the most systems, that the answer names; the figures show all.
@@ -16,7 +16,19 @@ MOST_NAMED = 8
 
 def answer_sentences(results: StudyResults) -> list[str]:
     """Return the sentences that answer the study's question."""
-    return [*_best(results), *_systems(results), *_baselines(results), *_unfinished(results)]
+    return [
+        *_version(results),
+        *_best(results),
+        *_systems(results),
+        *_baselines(results),
+        *_unfinished(results),
+    ]
+
+
+def _version(results: StudyResults) -> list[str]:
+    """Return what is told of a study that another version of the model ran."""
+    version = results.model_version
+    return [] if version == MODEL_VERSION else [of_another_version(version)]
 
 
 def _best(results: StudyResults) -> list[str]:

@@ -15,11 +15,16 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 DISTRIBUTION_STEPS = 250
 #: The size of a data cache line (docs/model.md).
 LINE_BYTES = 64
+MIGRATED = "reservation.migrated"
 
 
 def latency_sql(results: StudyResults) -> str:
     """Return the query for the share of reservations that took no longer than each latency."""
     compared = is_one_of(results.compared_policies)
+    # The first version of the model told the pages that migrate_cma migrated as dropped ones.
+    first = results.model_version == 1
+    migrated = "if(system = 'migrate_cma', reservation.dropped, 0)" if first else MIGRATED
+    dropped = f"reservation.dropped - {migrated}" if first else "reservation.dropped"
     return f"""\
 WITH samples AS (
   SELECT study, role, number, page_size, unnest(reservation_samples) AS reservation FROM runs
@@ -27,11 +32,9 @@ WITH samples AS (
 ), latencies AS (
   SELECT role, number,
     reserve_base_ns
-    + reservation.blocks * (lcm(page_size, tag_block_size) // {LINE_BYTES}) * cache_line_ns + CASE
-      WHEN reservation.dropped = 0 THEN 0
-      WHEN system = 'migrate_cma' THEN migrate_base_ns + reservation.dropped * migrate_page_ns
-      ELSE reservation.dropped * slot_drop_ns + reservation.written * swap_write_ns
-    END AS latency_ns,
+    + reservation.blocks * (lcm(page_size, tag_block_size) // {LINE_BYTES}) * cache_line_ns
+    + ({dropped}) * slot_drop_ns + reservation.written * swap_write_ns
+    + {migrated} * migrate_page_ns + if({migrated} > 0, migrate_base_ns, 0) AS latency_ns,
     sum(reservation."count") AS times
   FROM samples JOIN trials USING (study, role, number) GROUP BY ALL
 ), reached AS (

@@ -11,7 +11,7 @@ from sweep.report.plotting import CHOSEN, COLOURS, MUTED
 from sweep.report.sql import FRONT, quoted
 from sweep.report.wording import label_of, system_of
 from sweep.results import Row, read_rows
-from sweep.results.questions import baselines_sql, best_sql, status_sql
+from sweep.results.questions import baselines_sql, best_sql, model_version_sql, status_sql
 from sweep.study.model import Study
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class StudyResults:
         """The study's row in the table `studies`."""
         sql = "SELECT * FROM studies WHERE study = ?"
         return read_rows(self.connection, sql, [self.name])[0]
+
+    @property
+    def model_version(self) -> int:
+        """The version of the model that ran the study."""
+        return int(read_rows(self.connection, model_version_sql(), [self.name])[0]["model_version"])
 
     @cached_property
     def counts(self) -> Row:

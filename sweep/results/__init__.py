@@ -4,20 +4,24 @@ A run writes through `Store`. `answer_query` reads for a user's SQL; `open_for_r
 `read_rows` read for this program's own.
 """
 
-from sweep.results.file import StoreError, spool_folder, told_errors
+from sweep.results.errors import StoreError, told_errors
+from sweep.results.file import spool_folder
 from sweep.results.query import Answer, answer_query
 from sweep.results.reading import copy_of, open_for_reading, read_rows, read_table
-from sweep.results.schema import OUTCOME_COLUMNS, Row
-from sweep.results.store import Store
+from sweep.results.schema import MODEL_VERSION, OUTCOME_COLUMNS, RUN_VALUES, Row
+from sweep.results.store import Store, name_aside
 
 __all__ = [
+    "MODEL_VERSION",
     "OUTCOME_COLUMNS",
+    "RUN_VALUES",
     "Answer",
     "Row",
     "Store",
     "StoreError",
     "answer_query",
     "copy_of",
+    "name_aside",
     "open_for_reading",
     "read_rows",
     "read_table",

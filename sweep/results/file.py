@@ -12,19 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from core.errors import InputError
-from sweep.results.schema import TABLES
+from sweep.results.errors import LockedError, StoreError, first_line, told_errors
+from sweep.results.tables import bring_up_to_date
 
 if TYPE_CHECKING:
     import duckdb
-
-
-class StoreError(InputError):
-    """The error that a database, or a file beside it, cannot be used."""
-
-
-class LockedError(StoreError):
-    """The error that another process holds a database open."""
 
 
 def spool_folder(path: Path) -> Path:
@@ -35,43 +27,6 @@ def spool_folder(path: Path) -> Path:
     """
     real = path.resolve()
     return real.with_name(real.name + ".spool")
-
-
-@contextmanager
-def told_errors(path: Path) -> Iterator[None]:
-    """Turn the errors of DuckDB and of the file system into a `StoreError` of one line.
-
-    Parameters
-    ----------
-    path
-        The file that the code inside works on; the error names it.
-
-    Raises
-    ------
-    StoreError
-        In place of an error of DuckDB or an `OSError`.
-    KeyboardInterrupt
-        When Ctrl-C stopped a query.
-    """
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        raise StoreError(first_line(error), file=path) from None
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        raise StoreError(f"{error.strerror or error}{place}", file=path) from None
-    except RuntimeError as error:
-        if str(error) == "Query interrupted":  # how DuckDB tells of Ctrl-C
-            raise KeyboardInterrupt from None
-        raise
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error, without the class that DuckDB puts before it."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return re.sub(r"^[\w ]+ Error: ", "", line)
 
 
 def connect(path: Path, **settings: Any) -> duckdb.DuckDBPyConnection:
@@ -148,7 +103,7 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
                 leftover.unlink()
             _copy(file, real, copy)
             with connect(copy) as connection:
-                create(connection, path)
+                bring_up_to_date(connection, path)
                 yield connection
                 connection.execute("CHECKPOINT")
             sync(copy)
@@ -195,7 +150,7 @@ def _make(path: Path) -> None:
     draft = folder / f"{os.getpid()}.draft"
     draft.unlink(missing_ok=True)
     with connect(draft) as connection:
-        create(connection, path)
+        bring_up_to_date(connection, path)
         connection.execute("CHECKPOINT")
     sync(draft)
     try:
@@ -215,40 +170,3 @@ def sync(place: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Create the tables that a database does not have yet.
-
-    Raises
-    ------
-    StoreError
-        When it has a table of the same name that lacks some of our columns.
-    """
-    import duckdb
-
-    absent_tables = []
-    for table, (columns, _) in TABLES.items():
-        try:
-            # The catalog of all columns takes ten times as long to ask.
-            described = connection.execute(f"SELECT * FROM main.{table} LIMIT 0").description or ()
-        except duckdb.CatalogException:
-            absent_tables.append(table)
-            continue
-        present = {name for name, *_ in described}
-        missing = [name for name in columns if name not in present]
-        if missing:
-            first = missing[:3]
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            raise StoreError(
-                f"table {table} has no column {', '.join(first)}{more}: the file is of "
-                "another program, or of another version of this one; name another with --db",
-                file=path,
-            )
-    if absent_tables:
-        connection.execute("BEGIN")
-        for table in absent_tables:
-            columns, key = TABLES[table]
-            fields = ", ".join(f'"{name}" {type_name}' for name, type_name in columns.items())
-            connection.execute(f"CREATE TABLE {table} ({fields}, PRIMARY KEY ({', '.join(key)}))")
-        connection.execute("COMMIT")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sweep.results.file import StoreError, first_line
+from sweep.results.errors import StoreError, first_line
 from sweep.results.reading import open_for_reading
 
 if TYPE_CHECKING:

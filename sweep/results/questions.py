@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.policy import POLICY_FIELDS, reads
-from sweep.results.schema import Row
+from sweep.results.schema import MODEL_VERSION, Row
 from sweep.study.model import Study
 
 KEY_OUTCOMES = (
@@ -98,6 +98,20 @@ def status_sql() -> str:
         "max(finished_at) AS last_finished_at, any_value(question) AS question "
         "FROM studies LEFT JOIN trials USING (study) "
         "WHERE $1 IS NULL OR study = $1 GROUP BY study, n_trials ORDER BY study"
+    )
+
+
+def model_version_sql() -> str:
+    """Return the query for the version of the model that ran the study $1."""
+    return "SELECT coalesce(model_version, 1) AS model_version FROM studies WHERE study = $1"
+
+
+def of_another_version(version: int) -> str:
+    """Return the sentence that is told of results of another version of the model."""
+    which = "An earlier" if version < MODEL_VERSION else "A later"
+    return (
+        f"{which} version of the model ({version}; this is {MODEL_VERSION}) made these results, "
+        "whose times cannot be compared with those of this one."
     )
 
 

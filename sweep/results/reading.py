@@ -12,16 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.results.file import (
-    LockedError,
-    StoreError,
-    connect,
-    connect_patiently,
-    create,
-    told_errors,
-)
+from sweep.results.errors import LockedError, StoreError, told_errors
+from sweep.results.file import connect, connect_patiently
 from sweep.results.schema import Row
 from sweep.results.spool import insert, merge, spooled, unspool
+from sweep.results.tables import bring_up_to_date, is_earlier
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,13 +36,18 @@ Version = tuple[int, int, int]
 State = list[Version | None]
 
 
+class _CopyNeededError(StoreError):
+    """The error that a database is not read itself, but only a copy of it can be."""
+
+
 @contextmanager
 def open_for_reading(
     path: Path, patience_s: float = 3.0, snapshot: Snapshot | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database for reading only, with all rows that are spooled beside it.
 
-    A database that another process holds is waited for, and then read from a copy.
+    A database that another process holds is waited for, and then read from a copy. One of an
+    earlier version is read from a copy in the form of this one.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def open_for_reading(
                 # gap between two writes.
                 connection = _connect(path, patience_s if attempt == 1 else min(patience_s, 0.2))
                 break
-            except LockedError:
+            except (LockedError, _CopyNeededError):
                 try:
                     connection = snapshot.connect()
                     break
@@ -90,14 +90,17 @@ def _connect(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
     if spooled(path):
         needed = [path.resolve().parent, *([path] if path.exists() else [])]
         if not all(os.access(place, os.W_OK) for place in needed):
-            raise LockedError("may only be read", file=path)
+            raise _CopyNeededError("may only be read", file=path)
         merge(path, patience_s)
     before = _version(os.stat(path))
     connection = connect_patiently(path, patience_s, read_only=True)
     if _version(os.stat(path)) != before:
         # A newer file took the name while this one was being opened.
         connection.close()
-        raise LockedError("it is being written", file=path)
+        raise _CopyNeededError("it is being written", file=path)
+    if is_earlier(connection):
+        connection.close()
+        raise _CopyNeededError("is of an earlier version", file=path)
     return connection
 
 
@@ -106,7 +109,7 @@ def _version(stat: os.stat_result) -> Version:
 
 
 class Snapshot:
-    """A copy of a database that another process holds, with the rows spooled for it.
+    """A copy of a database in the form of this version, with the rows spooled for it.
 
     The copy is kept: opening it again costs only what was spooled since.
     """
@@ -135,7 +138,7 @@ class Snapshot:
             steady, why = False, str(error)
         if not steady:
             self._copied = None
-            what = f"held by another process, and no copy is had: {why}"
+            what = f"can only be read from a copy, and none is had: {why}"
             raise StoreError(what, file=self._path)
         return connect_patiently(copy, 0.0, read_only=True)
 
@@ -152,7 +155,7 @@ class Snapshot:
             return False
         if rows or stale:
             with connect(copy) as connection:
-                create(connection, self._path)
+                bring_up_to_date(connection, self._path)
                 insert(connection, rows)
         self._merged.update(fresh)
         self._copied = state

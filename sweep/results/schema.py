@@ -22,6 +22,25 @@ class Table(NamedTuple):
     key: tuple[str, ...]
 
 
+#: The version of the model, docs/model.md, whose outcomes a run records. A study without one is of
+#: version 1.
+MODEL_VERSION = 2
+
+#: The fields of each STRUCT of which a column holds lists, by the type of the column.
+STRUCT_FIELDS: dict[str, dict[str, str]] = {}
+
+
+def list_type(fields: dict[str, str]) -> str:
+    """Return the DuckDB type of a list of structs with these fields and their types."""
+    listed = ", ".join(f'"{name}" {type_name}' for name, type_name in fields.items())
+    return f"STRUCT({listed})[]"
+
+
+def _list_of(**fields: str) -> str:
+    STRUCT_FIELDS[list_type(fields)] = fields
+    return list_type(fields)
+
+
 POLICY_COLUMNS: dict[str, str] = {
     **{name: declared.sql_type for name, declared in DECLARED.items()},
     "tag_block_size": "BIGINT",
@@ -44,6 +63,7 @@ STUDY_COLUMNS: dict[str, str] = {
     "versions": "VARCHAR",
     "host": "VARCHAR",
     "created_at": "TIMESTAMP",
+    "model_version": "BIGINT",
 }
 TRIAL_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
@@ -62,12 +82,16 @@ TRIAL_COLUMNS: dict[str, str] = {
     "finished_at": "TIMESTAMP",
 }
 #: Reservations of one kind in a run, counted: what they needed and had to drop.
-SAMPLES = (
-    "STRUCT(atomic BOOLEAN, blocks BIGINT, dropped BIGINT, written BIGINT, migrated BIGINT, "
-    '"count" BIGINT)[]'
+SAMPLES = _list_of(
+    atomic="BOOLEAN",
+    blocks="BIGINT",
+    dropped="BIGINT",
+    written="BIGINT",
+    migrated="BIGINT",
+    count="BIGINT",
 )
 #: The occurrences of a run's phases, in order: what tasks waited for in each.
-PHASES = "STRUCT(name VARCHAR, wait_ns BIGINT, all_missed_wait_ns BIGINT)[]"
+PHASES = _list_of(name="VARCHAR", wait_ns="BIGINT", all_missed_wait_ns="BIGINT")
 RUN_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "role": "VARCHAR NOT NULL",
@@ -87,6 +111,12 @@ RUN_COLUMNS: dict[str, str] = {
     "workingset_inferred_ratio": "DOUBLE",
     "mapped": "VARCHAR",
 }
+#: What a row of `runs` holds beside its place and the digest of its events.
+RUN_VALUES = tuple(
+    name
+    for name in RUN_COLUMNS
+    if name not in ("study", "role", "number", "workload", "replicate", "events_digest")
+)
 ATTEMPT_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "role": "VARCHAR NOT NULL",

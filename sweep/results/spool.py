@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.results.file import StoreError, rewrite, spool_folder, sync
-from sweep.results.schema import TABLES, Row
+from sweep.results.errors import StoreError
+from sweep.results.file import rewrite, spool_folder, sync
+from sweep.results.schema import SAMPLES, STRUCT_FIELDS, TABLES, Row
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,6 +67,9 @@ def _arrow_type(type_name: str) -> Any:
     """Return the Arrow type of a DuckDB type that the tables use."""
     import pyarrow as pa
 
+    fields = STRUCT_FIELDS.get(type_name)
+    if fields is not None:
+        return pa.list_(pa.struct([(name, _arrow_type(of)) for name, of in fields.items()]))
     types = {
         "VARCHAR": pa.string(),
         "BIGINT": pa.int64(),
@@ -75,10 +79,6 @@ def _arrow_type(type_name: str) -> Any:
         "VARCHAR[]": pa.list_(pa.string()),
         "BIGINT[]": pa.list_(pa.int64()),
     }
-    if type_name.startswith("STRUCT"):
-        names = ("blocks", "dropped", "written", "count")
-        fields = [("atomic", pa.bool_()), *((name, pa.int64()) for name in names)]
-        return pa.list_(pa.struct(fields))
     return types[type_name.removesuffix(" NOT NULL")]
 
 
@@ -129,6 +129,9 @@ def unspool(files: Iterable[Path]) -> Iterator[tuple[str, Row]]:
                         row[name] = datetime.fromisoformat(row[name])
                 if table not in TABLES:
                     raise ValueError(f"there is no table {table}")
+                # An earlier version counted less of a sample.
+                for sample in row.get("reservation_samples") or ():
+                    sample |= {name: sample.get(name, 0) for name in STRUCT_FIELDS[SAMPLES]}
                 yield table, row
         except ValueError as error:
             raise StoreError(f"no file of a spool, move it away: {error}", file=file) from None

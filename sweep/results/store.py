@@ -7,12 +7,13 @@ wait, and the run goes on. Merging twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sweep.results.file import LockedError, StoreError, rewrite, told_errors
+from sweep.results.errors import LockedError, StoreError, told_errors
+from sweep.results.file import rewrite
 from sweep.results.reading import Snapshot, open_for_reading, read_rows
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import merge, spool, spooled
@@ -76,13 +77,17 @@ class Store:
         merge(self.path, SET_ASIDE_PATIENCE_S)
         with rewrite(self.path, SET_ASIDE_PATIENCE_S) as connection:
             taken = {name for (name,) in connection.execute("SELECT study FROM studies").fetchall()}
-            number = 1
-            while f"{study}~{number}" in taken:
-                number += 1
+            aside = name_aside(study, taken)
             connection.execute("BEGIN")
             for table in TABLES:
-                connection.execute(
-                    f"UPDATE {table} SET study = ? WHERE study = ?", [f"{study}~{number}", study]
-                )
+                connection.execute(f"UPDATE {table} SET study = ? WHERE study = ?", [aside, study])
             connection.execute("COMMIT")
-        return f"{study}~{number}"
+        return aside
+
+
+def name_aside(study: str, taken: Container[str]) -> str:
+    """Return the name under which a study is set aside: the first ``NAME~1`` that is not taken."""
+    number = 1
+    while f"{study}~{number}" in taken:
+        number += 1
+    return f"{study}~{number}"

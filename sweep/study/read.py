@@ -29,7 +29,10 @@ def load_study(path: Path) -> tuple[Study, Source]:
 
 
 def parse_study(text: str, path: Path) -> Study:
-    """Return a study that was stored as `text`. Its files are not looked for: they may be gone.
+    """Return a study that was stored as `text`.
+
+    Its files are not looked for, since they may be gone. What contradicts itself only for this
+    version is no mistake: an earlier one may have run the study.
 
     Raises
     ------
@@ -48,7 +51,7 @@ def validate_source(source: Source, check_files: bool = True) -> Study:
         The file.
     check_files
         Whether to look beside the file for the traces, and check what machine they are of, and
-        for measured costs.
+        for measured costs; and whether to check that its parts do not contradict each other.
 
     Raises
     ------
@@ -63,8 +66,9 @@ def validate_source(source: Source, check_files: bool = True) -> Study:
     folder = source.path.parent if check_files else None
     measured, wrong_in_file = read_measured_costs(data, folder)
     mistakes += wrong_in_file
-    mistakes += check_study(data, _valid_sizes(data.get("machine")), folder)
-    mistakes += check_costs(data, measured)
+    if check_files:
+        mistakes += check_study(data, _valid_sizes(data.get("machine")), folder)
+        mistakes += check_costs(data, measured)
     if study is None or mistakes or source.mistakes:
         raise source.error(mistakes)
     return study.with_costs(measured) if measured else study

@@ -102,6 +102,7 @@ def test_tables_equal_those_of_one_process(
     small_study.run(path, tmp_path / "made.duckdb", lambda _: StaysOpen(executor))
     expected = small_study.tables(tmp_path / "expected.duckdb")
     assert len(expected["trials"]) == 32
+    assert [phase["name"] for phase in expected["runs"][0]["phases"]] == [*small_study.PHASES]
     assert small_study.tables(tmp_path / "made.duckdb") == expected
 
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.evaluator import Candidate
 from core.event_files import read_events, write_events
-from core.events import make_events
+from core.events import NO_PHASE, PHASE, make_events
 from sweep.engine.executor import Executor, InProcess, Result
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
-from sweep.engine.register import register
+from sweep.engine.register import StartAfresh, register
 from sweep.results import Store
 from sweep.study.model import Study
 from sweep.study.read import load_study
@@ -44,12 +46,29 @@ TWO_OBJECTIVES = (
 RESTORED_BOUND = "[{metric: restored, lower: 280}]"
 
 
+#: The occurrences of phases in the trace, and their names' numbers.
+PHASES = ("start", "scan", "start")
+_PHASE_NUMBERS = (0, 1, NO_PHASE, 0)
+
+
 def write_trace(folder: Path, rows: int = 40_000) -> None:
-    """Write the first rows of the capture: enough for refaults and collateral to occur."""
+    """Write the first rows of the capture: enough for refaults and collateral to occur.
+
+    The parts of the trace that `_PHASE_NUMBERS` are of begin evenly spread over it.
+    """
     events = read_events(CAPTURE)
-    columns = {name: column[:rows] for name, column in events.columns.items()}
+    begins = [rows * part // 5 for part in range(1, 5)]
+    phase = {"op": PHASE, "inode": 0, "order": 0, "pfn": 0, "flags": 0}
+    columns = {}
+    for name, column in events.columns.items():
+        values = column[:rows][begins] if name == "time_ns" else phase.get(name, _PHASE_NUMBERS)
+        columns[name] = np.insert(column[:rows], begins, values)
     small = make_events(
-        columns, page_size=events.page_size, data_pages=events.data_pages, source=events.source
+        columns,
+        page_size=events.page_size,
+        data_pages=events.data_pages,
+        source=events.source,
+        phases=("start", "scan"),
     )
     write_events(folder / "small.parquet", small)
 
@@ -114,7 +133,7 @@ def run(path: Path, database: Path, make: Callable[[Any], Executor] = InProcess)
     study, source = load_study(path)
     inputs = load_inputs(study, source)
     store = Store(database)
-    register(store, study, source.text, inputs, path, new=False)
+    register(store, study, source.text, inputs, path, StartAfresh.NEVER)
     run_study(study, inputs, store, lambda: make(inputs.workloads), Silent())
     return study
 

@@ -92,6 +92,17 @@ def test_the_questions_that_run_suggests_have_answers(folder: Path) -> None:
         assert json.loads(answer)
 
 
+def test_new_and_new_if_changed_are_not_both_meant(folder: Path) -> None:
+    code, _, err = say("run", "small.yaml", "--new", "--new-if-changed", cwd=folder)
+    assert code == 2
+    assert "choose one of --new and --new-if-changed" in " ".join(err.replace("│", " ").split())
+
+
+def test_make_run_goes_on_in_an_old_checkout() -> None:
+    (line,) = (text for text in (ROOT / "Makefile").read_text().splitlines() if "sweep run" in text)
+    assert "--new-if-changed" in line
+
+
 def test_best_is_the_pareto_set(folder: Path) -> None:
     code, out, _ = say("best", "small", "--json", "--limit", "1000", cwd=folder)
     assert code == 0

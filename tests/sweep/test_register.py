@@ -13,7 +13,7 @@ from database_processes import held
 from core.evaluator import Workloads
 from core.jit import CORE_DIGEST
 from sweep.engine.inputs import Inputs
-from sweep.engine.register import StudyChangedError, only_run, register
+from sweep.engine.register import StartAfresh, StudyChangedError, only_run, register
 from sweep.results import Store, StoreError, answer_query
 from sweep.study.model import Study
 from sweep.study.read import parse_study
@@ -47,8 +47,13 @@ def inputs(digests: tuple[str, ...] = ("d1", "d2")) -> Inputs:
     return Inputs(Workloads((), (), ()), ["a.parquet", "b.parquet"], [0, 0], list(digests), [])
 
 
-def enter(path: Path, text: str = TEXT, new: bool = False, given: Inputs | None = None) -> None:
-    register(Store(path), study_of(text), text, given or inputs(), STUDY_YAML, new)
+def enter(
+    path: Path,
+    text: str = TEXT,
+    afresh: StartAfresh = StartAfresh.NEVER,
+    given: Inputs | None = None,
+) -> str | None:
+    return register(Store(path), study_of(text), text, given or inputs(), STUDY_YAML, afresh)
 
 
 def record(path: Path, count: int, study: str = "s", core: str = CORE_DIGEST) -> None:
@@ -126,7 +131,7 @@ def test_a_changed_study_is_refused_with_what_changed(
     before = entered.path.read_bytes()
     text = TEXT.replace(old, new)
     with pytest.raises(StudyChangedError) as caught:
-        register(entered, study_of(text), text, inputs(), STUDY_YAML, new=False)
+        register(entered, study_of(text), text, inputs(), STUDY_YAML, StartAfresh.NEVER)
     lines = str(caught.value).splitlines()
     assert lines[0] == "s.yaml: study s has changed since it was run:"
     assert any(line.startswith(f"  {told}") for line in lines[1:-1])
@@ -168,16 +173,42 @@ def test_new_sets_the_old_study_aside_with_all_of_its_rows(path: Path) -> None:
     record(path, 2, study="other")
     first, other = content(path, "s"), content(path, "other")
     assert [len(rows) for rows in first.values()] == [1, 3, 3, 3]
-    enter(path, TEXT.replace("seed: 7", "seed: 8"), new=True)
+    enter(path, TEXT.replace("seed: 7", "seed: 8"), afresh=StartAfresh.ALWAYS)
     assert content(path, "s~1") == first
     assert [len(rows) for rows in content(path, "s").values()] == [1, 0, 0, 0]
     record(path, 1)
     second = content(path, "s")
-    enter(path, new=True)
+    enter(path, afresh=StartAfresh.ALWAYS)
     assert content(path, "s~2") == second
     assert content(path, "s~1") == first
     assert content(path, "other") == other
     assert stored(path, "study") == [("s",), ("s~1",), ("s~2",)]
+
+
+def test_new_if_changed_goes_on_with_the_same_study_and_sets_another_one_aside(path: Path) -> None:
+    afresh = StartAfresh.IF_CHANGED
+    assert enter(path, afresh=afresh) is None
+    record(path, 3)
+    first, created = content(path, "s"), stored(path, "created_at")
+    assert enter(path, TEXT.replace("n_trials: 4", "n_trials: 6"), afresh) is None
+    assert stored(path, "study, n_trials") == [("s", 6)]
+    assert stored(path, "created_at") == created
+    for number, (text, given) in enumerate(
+        [
+            (TEXT.replace("seed: 7", "seed: 8"), inputs()),
+            (TEXT, inputs(("d1", "d3"))),
+        ],
+        start=1,
+    ):
+        assert enter(path, text, afresh, given) == f"s~{number}"
+        assert enter(path, text, afresh, given) is None
+    assert content(path, "s~1")["trials"] == first["trials"]
+    record(path, 2)
+    other = inputs(("d1", "d3"))._replace(code_digest="another")
+    assert enter(path, afresh=afresh, given=other) == "s~3"  # trials of another simulator
+    record(path, 4, core="another")
+    again = other._replace(code_digest="one more")
+    assert enter(path, afresh=afresh, given=again) is None  # nothing is left to run
 
 
 def test_new_on_a_held_file_is_refused_and_changes_nothing(
@@ -188,7 +219,7 @@ def test_new_on_a_held_file_is_refused_and_changes_nothing(
     monkeypatch.setattr("sweep.results.store.SET_ASIDE_PATIENCE_S", 0.1)
     with held(path) as holder:
         with pytest.raises(StoreError, match=rf"PID {holder.pid}\) holds it open"):
-            enter(path, new=True)
+            enter(path, afresh=StartAfresh.ALWAYS)
         enter(path)  # to go on, the file is not needed
     assert stored(path, "*") == before
 

@@ -15,10 +15,12 @@ from database_processes import held, numbers, spool_of, trial
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS
 from core.policy import DECLARED, POLICY_FIELDS
+from core.times import PARTS
 from sweep.results import Store, StoreError, answer_query
 
 WORDS = [
     *("system", "eviction", "admission", "restore", "drop", "large_folios", "headroom_mode"),
+    *("offer", "lookup", "slot_reclaim", "use", "clean"),
     *("placement", "tagged_placement", "guests", "packing", "anonymous", "metadata"),
 ]
 DOUBLES = [
@@ -66,7 +68,9 @@ EXTREMES: list[tuple[int | None, float | None, str | None]] = [
 @pytest.mark.parametrize("spooled", [False, True])
 def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
     now = datetime(2026, 1, 2, 3, 4, 5, 678901)
-    samples = [{"atomic": True, "blocks": 2**62, "dropped": 0, "written": 0, "count": 1}]
+    sample = {"atomic": True, "blocks": 2**62, "dropped": 0, "written": 0, "migrated": 3}
+    samples = [sample | {"count": 1}]
+    phases = [{"name": "launch é", "wait_ns": 2**62, "all_missed_wait_ns": None}]
     whole = [name for name in UNITS if name not in DOUBLES]
     trials, runs = [], []
     for number, (integer, double, text) in enumerate(EXTREMES):
@@ -78,6 +82,9 @@ def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
         trials.append(row | dict.fromkeys(COST_FIELDS, integer))
         run = {key: row[key] for key in ("study", "role", "number", *UNITS)}
         run |= {"workload": text or "w", "replicate": number}
+        run |= dict.fromkeys(("requests", "workingset", "mapped"), text)
+        run |= {f"series_{name}": [integer] * number for name in PARTS}
+        run |= {"workingset_inferred_ratio": double, "phases": phases * number}
         runs.append(run | {"reservation_samples": samples * number})
     runs[0]["reservation_samples"] = None
     store = Store(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from study_mistakes import GOOD, STUDIES, TRACE, changed, mistakes
 
+from core.policy import POLICY_FIELDS
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study, validate_source
 from sweep.study.yaml_source import SourceError, parse_source
@@ -144,11 +145,8 @@ def test_a_mistake_is_told_where_it_is_with_what_was_meant(
          "10:10: eviction is both fixed and searched (parameters.eviction)"),
         ("policy: {seed: 4}", "10:10: seed is read by eviction: random alone"),
         ("policy:", "10:1: policy has no value"),
-        ("policy: [lru]", "10:9: policy should be a mapping with the keys system, eviction, "
-         "admission, restore, drop, folio_order, large_folios, headroom, headroom_mode, placement, "
-         "tagged_placement, guests, guest_ratio, packing, anonymous, compression_ratio, "
-         "tmem_ratio, tmem_swing, tmem_period_ns, discard_ratio, pinned_ratio, pin_duration_ns, "
-         'pinned_on_purpose, metadata, seed, preset, not ["lru"]'),
+        ("policy: [lru]", "10:9: policy should be a mapping with the keys "
+         f'{", ".join(POLICY_FIELDS)}, preset, not ["lru"]'),
         ("baselines: {preset: gcma}", '10:12: baselines should be a list, not {"preset": "gcma"}'),
         ("constraints: [{metric: restored}]",
          "10:15: a constraint has the key lower or upper, or both"),

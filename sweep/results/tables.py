@@ -1,0 +1,167 @@
+"""The tables of a database: made, or brought from the form of an earlier version to this one's.
+
+A column that a table lacks becomes NULL, a field that its structs lack 0. A column that only other
+versions have stays, since a user's queries may name it. What cannot be brought to this form is of
+another program.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweep.results.errors import StoreError
+from sweep.results.schema import STRUCT_FIELDS, TABLES, list_type
+
+if TYPE_CHECKING:
+    import duckdb
+    from duckdb.sqltypes import DuckDBPyType
+
+#: The DuckDB type of each column of a table, by name.
+Columns = dict[str, str]
+
+
+def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make the tables that a database lacks, and bring the others to the form of this version.
+
+    Parameters
+    ----------
+    connection
+        The database, or a copy of it, open for writing.
+    path
+        The file that an error names.
+
+    Raises
+    ------
+    StoreError
+        When a table under the name of ours is of another program.
+    """
+    present = _present(connection)
+    problem = _problem(present)
+    if problem:
+        what = f"{problem}: the file is of another program; name another with --db"
+        raise StoreError(what, file=path)
+    changed = [table for table in TABLES if not _is_current(table, present)]
+    if not changed:
+        return
+    connection.execute("BEGIN")
+    for table in changed:
+        if table in present:
+            _rebuild(connection, table, present[table])
+        else:
+            _make(connection, table, table, {})
+    connection.execute("COMMIT")
+
+
+def is_earlier(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether a database has tables of ours in the form of an earlier version."""
+    present = _present(connection)
+    if not present or _problem(present):
+        return False
+    return not all(_is_current(table, present) for table in TABLES)
+
+
+def _present(connection: duckdb.DuckDBPyConnection) -> dict[str, Columns]:
+    """Return the columns of the tables that a database has of ours."""
+    import duckdb
+
+    present = {}
+    for table in TABLES:
+        try:
+            # The catalog of all columns takes ten times as long to ask.
+            asked = connection.sql(f"SELECT * FROM main.{table} LIMIT 0")
+        except duckdb.CatalogException:
+            continue
+        types = map(_type_name, asked.types)
+        present[table] = dict(zip(asked.columns, types, strict=True))
+    return present
+
+
+def _type_name(of: DuckDBPyType) -> str:
+    """Return the name of a type, in the words of the schema where it is a list of structs."""
+    fields = _fields(of)
+    return str(of) if fields is None else list_type(fields)
+
+
+def _fields(of: DuckDBPyType) -> dict[str, str] | None:
+    """Return the fields of a list of structs, each with its type; None for another type."""
+    if of.id != "list":
+        return None
+    item: Any = of.children[0][1]
+    return {name: str(inner) for name, inner in item.children} if item.id == "struct" else None
+
+
+def _problem(present: dict[str, Columns]) -> str:
+    """Return what shows that tables are of another program; "" if nothing does."""
+    for table, columns in present.items():
+        wanted = TABLES[table].columns
+        # Every version has the columns that are never NULL.
+        missing = [
+            name for name, of in wanted.items() if of.endswith("NOT NULL") and name not in columns
+        ]
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            return f"table {table} has no column {', '.join(missing[:3])}{more}"
+        for name, of in wanted.items():
+            plain = of.removesuffix(" NOT NULL")
+            if name in columns and columns[name] != plain and not _is_shorter(columns[name], plain):
+                return f"column {name} of table {table} is {columns[name]} and not {plain}"
+    if present and "studies" not in present:
+        return f"it has a table {next(iter(present))} and no table studies"
+    return ""
+
+
+def _is_shorter(type_name: str, of: str) -> bool:
+    """Return whether a type is of lists of structs, as `of` is, but lacks some of the fields."""
+    fields = STRUCT_FIELDS.get(of)
+    if fields is None or not type_name.startswith("STRUCT("):
+        return False
+    kept = [name for name in fields if f'"{name}" ' in type_name]
+    return list_type({name: fields[name] for name in kept}) == type_name
+
+
+def _is_current(table: str, present: dict[str, Columns]) -> bool:
+    wanted = TABLES[table].columns
+    plain = [(name, of.removesuffix(" NOT NULL")) for name, of in wanted.items()]
+    return list(present.get(table, {}).items())[: len(plain)] == plain
+
+
+def _rebuild(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns) -> None:
+    """Replace a table by one in the form of this version that has the same rows."""
+    wanted = TABLES[table].columns
+    rebuilt = f"{table}_rebuilt"
+    kept = {name: of for name, of in columns.items() if name not in wanted}
+    _make(connection, table, rebuilt, kept)
+    values = ", ".join(
+        f"{_value(name, of, wanted.get(name, of))} AS {_quoted(name)}"
+        for name, of in columns.items()
+    )
+    connection.execute(f"INSERT INTO {rebuilt} BY NAME SELECT {values} FROM main.{table}")
+    connection.execute(f"DROP TABLE main.{table}")
+    connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {table}")
+
+
+def _value(name: str, type_name: str, wanted: str) -> str:
+    """Return the SQL of a column's value in the type that is wanted."""
+    if type_name == wanted or wanted not in STRUCT_FIELDS:
+        return _quoted(name)
+    fields = ", ".join(
+        f"{_quoted(field)} := "
+        + (f"item.{_quoted(field)}" if f"{_quoted(field)} " in type_name else "0")
+        for field in STRUCT_FIELDS[wanted]
+    )
+    return f"list_transform({_quoted(name)}, lambda item: struct_pack({fields}))"
+
+
+def _make(connection: duckdb.DuckDBPyConnection, table: str, name: str, more: Columns) -> None:
+    """Make a table of ours under a name, with some more columns at its end."""
+    columns, key = TABLES[table]
+    fields = ", ".join(
+        f"{_quoted(column)} {of}" for column, of in [*columns.items(), *more.items()]
+    )
+    connection.execute(f"CREATE TABLE {name} ({fields}, PRIMARY KEY ({', '.join(key)}))")
+
+
+def _quoted(name: str) -> str:
+    """Return a name as an identifier of SQL."""
+    return '"' + name.replace('"', '""') + '"'

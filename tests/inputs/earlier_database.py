@@ -1,0 +1,87 @@
+"""A database that version 1 of the model wrote: its tables as they were, and one study in them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from core.costs import Costs
+from core.outcomes import UNITS
+from core.policy import Policy
+from sweep.study.read import parse_study
+
+#: The statements with which version 1 made its tables.
+TABLES_SQL = (Path(__file__).parent / "data" / "version_1.sql").read_text()
+#: The most moments that a series tells of.
+_POINTS = 64
+
+Row = dict[str, Any]
+
+
+def samples(dropped: int) -> Row:
+    """Return reservations of one kind, as version 1 told them."""
+    return {"atomic": False, "blocks": 1, "dropped": dropped, "written": 0, "count": 2}
+
+
+def rows(study_file: Path, trials: int = 6) -> list[tuple[str, Row]]:
+    """Return the rows that version 1 wrote of a study, each with the name of its table."""
+    text = study_file.read_text()
+    study = parse_study(text, study_file)
+    written: list[tuple[str, Row]] = [
+        (
+            "studies",
+            {
+                "study": study.study,
+                "n_trials": trials,
+                "yaml": text,
+                "identity": json.dumps(study.identity(), sort_keys=True),
+                "workloads": ["small.parquet"],
+                "events_digests": ["of version 1"],
+                "core_digest": "a simulator",
+                "versions": "{}",
+                "created_at": datetime(2026, 1, 2),
+            },
+        )
+    ]
+    places = [("trial", number) for number in range(trials)]
+    places += [("baseline", number) for number, _ in enumerate(study.baselines)]
+    for role, number in places:
+        place = {"study": study.study, "role": role, "number": number}
+        policy = vars(Policy(folio_order=number % 5, headroom=0.125 * (number % 4)))
+        outcomes = {
+            name: 0.5 + number / 100 if unit == "ratio" else 1000 + number
+            for name, unit in UNITS.items()
+        }
+        trial = {"state": "complete", "feasible": True, "subspace": 0, "tag_block_size": 4096}
+        trial |= {"policy_key": f"{role} {number}", "core_digest": "a simulator", "attempts": 1}
+        run = {"workload": "small.parquet", "replicate": 0, "page_size": 4096}
+        run |= {f"series_{name}_pages": [number] * _POINTS for name in ("reserved", "cached")}
+        run |= {"series_time_ns": list(range(_POINTS)), "series_empty_pages": [0] * _POINTS}
+        run |= {"reservation_samples": [samples(0), samples(number + 1)]}
+        words = {name: getattr(value, "value", value) for name, value in policy.items()}
+        written += [
+            ("trials", place | words | vars(Costs()) | outcomes | trial),
+            ("runs", place | outcomes | run),
+        ]
+    written.append(
+        ("attempts", {"study": study.study, "role": "trial", "number": 0, "attempts": 1})
+    )
+    return written
+
+
+def write(path: Path, study_file: Path, trials: int = 6) -> None:
+    """Write the database; of what this version knows, it has what version 1 knew."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(TABLES_SQL)
+        for table, row in rows(study_file, trials):
+            known = [name for name, *_ in connection.execute(f"DESCRIBE {table}").fetchall()]
+            values = {name: value for name, value in row.items() if name in known}
+            columns = ", ".join(f'"{name}"' for name in values)
+            marks = ", ".join("?" for _ in values)
+            connection.execute(
+                f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(values.values())
+            )

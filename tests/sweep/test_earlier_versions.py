@@ -1,0 +1,312 @@
+"""What an earlier version of the model wrote is read and kept, never changed or continued."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import earlier_database
+import pytest
+import small_study
+from commands import CommandInThisProcess
+from database_processes import Writers, held, numbers, spool_of, trial
+from reported_studies import Elements, report, sections_of
+
+from sweep.results import MODEL_VERSION, Store, StoreError, answer_query
+from sweep.results.schema import TABLES
+
+OLD_TABLES = ("studies", "trials", "runs", "attempts")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study, its trace, and a database in which version 1 ran it."""
+    made = tmp_path_factory.mktemp("earlier")
+    small_study.write_trace(made)
+    study = small_study.write_study(made, n_trials=6)
+    earlier_database.write(made / "earlier.duckdb", study)
+    return made
+
+
+@pytest.fixture
+def path(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the database, to be changed."""
+    return Path(shutil.copy(folder / "earlier.duckdb", tmp_path / "results.duckdb"))
+
+
+@pytest.fixture
+def sweep(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandInThisProcess:
+    return CommandInThisProcess(monkeypatch, capsys)
+
+
+def content(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every table, read by DuckDB alone."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return {
+            table: connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table().to_pylist()
+            for table in OLD_TABLES
+        }
+
+
+def in_this_form(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return rows of version 1 as they are in this version: new columns NULL, new fields 0."""
+    formed: dict[str, list[dict[str, Any]]] = {}
+    for table, of_table in rows.items():
+        formed[table] = [dict.fromkeys(TABLES[table].columns) | row for row in of_table]
+        for row in formed[table]:
+            for sample in row.get("reservation_samples") or ():
+                sample["migrated"] = 0
+    return formed
+
+
+def described(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: answer_query(path, f"DESCRIBE {table}").rows for table in OLD_TABLES}
+
+
+def write_one(path: Path) -> None:
+    store = Store(path)
+    store.add("trials", trial(7))
+    store.flush()
+
+
+def test_an_earlier_file_is_read_in_the_form_of_this_version_and_left_as_it_is(
+    path: Path, tmp_path: Path
+) -> None:
+    before = path.read_bytes()
+    Store(tmp_path / "new.duckdb")
+    assert described(path) == described(tmp_path / "new.duckdb")
+    expected = in_this_form(content(path))
+    store = Store(path)
+    for table in OLD_TABLES:
+        assert store.rows(f"FROM {table} ORDER BY ALL") == expected[table]
+    asked = "SELECT count(*), count(wait_ns), count(phases), min(restored) FROM runs"
+    assert answer_query(path, asked).rows == [(8, 0, 0, 1000)]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("holder", ["nobody", "a client"])
+def test_a_written_earlier_file_has_the_form_of_this_version_and_every_row(
+    path: Path, tmp_path: Path, holder: str
+) -> None:
+    expected = in_this_form(content(path))
+    Store(tmp_path / "new.duckdb")
+    with held(path) if holder == "a client" else nullcontext():
+        write_one(path)
+        assert len(spool_of(path)) == (holder == "a client")
+        assert len(Store(path).rows("FROM trials")) == 9
+    write_one(path)  # what is there already stays
+    assert described(path) == described(tmp_path / "new.duckdb")
+    written = content(path)
+    assert [row["number"] for row in written["trials"] if row["study"] == "s"] == [7]
+    for table in OLD_TABLES:
+        assert [row for row in written[table] if row["study"] != "s"] == expected[table]
+    with duckdb.connect(str(path)) as connection, pytest.raises(duckdb.ConstraintException):
+        connection.execute("INSERT INTO trials SELECT * FROM trials LIMIT 1")
+
+
+def test_columns_that_this_version_has_not_and_what_a_user_added_stay(path: Path) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE trials ADD COLUMN missed_sequential BIGINT")
+        connection.execute("UPDATE trials SET missed_sequential = number + 1")
+        connection.execute("CREATE TABLE notes AS SELECT 42 AS note")
+        connection.execute("CREATE VIEW best AS SELECT max(restored) AS restored FROM trials")
+    sql = "SELECT sum(missed_sequential), any_value(note), any_value(best.restored) FROM best, "
+    sql += "notes, trials"
+    before = answer_query(path, sql).rows
+    write_one(path)
+    assert answer_query(path, sql).rows == before == [(24, 42, 1005)]
+    assert [row[0] for row in described(path)["trials"]][-2:] == [
+        *("finished_at", "missed_sequential")
+    ]
+
+
+def test_rows_that_an_earlier_version_spooled_are_merged(path: Path, folder: Path) -> None:
+    rows = earlier_database.rows(folder / "small.yaml", trials=9)
+    with duckdb.connect(str(path), read_only=True) as connection:
+        known = {table: connection.sql(f"FROM {table} LIMIT 0").columns for table in OLD_TABLES}
+    spool = path.parent / f"{path.name}.spool"
+    spool.mkdir()
+    lines = [
+        json.dumps([table, {name: row[name] for name in known[table] if name in row}], default=str)
+        for table, row in rows
+    ]
+    (spool / "1-1.jsonl").write_text("\n".join(lines))
+    assert sorted(numbers(path)) == [0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert not spool_of(path)
+    sql = "SELECT DISTINCT unnest(reservation_samples).migrated FROM runs"
+    assert answer_query(path, sql).rows == [(0,)]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_kill_while_the_copy_is_made_leaves_the_earlier_file(path: Path, step: str) -> None:
+    before, expected = path.read_bytes(), in_this_form(content(path))
+    writers = Writers()
+    (path.parent / f"{path.name}.spool").mkdir()
+    with held(path) as holder:  # so that the rows to be merged are in the spool
+        writers.start(path, 100)
+        acknowledged = [int(writers.read()), *writers.kill()]
+        holder.communicate()
+    writers.start(path, 1000, step)
+    acknowledged += writers.acknowledged()
+    writers.process.communicate()
+    assert (path.parent / f"{path.name}.spool" / "rewrite.duckdb").exists()
+    assert path.read_bytes() == before
+    write_one(path)
+    written = content(path)
+    assert set(acknowledged) <= {row["number"] for row in written["trials"]}
+    for table in OLD_TABLES:
+        assert [row for row in written[table] if row["study"] != "s"] == expected[table]
+
+
+FOREIGN = {
+    "ALTER TABLE trials ALTER stored TYPE VARCHAR": "column stored of table trials is VARCHAR",
+    "ALTER TABLE runs ALTER reservation_samples TYPE VARCHAR": "and not STRUCT",
+    "ALTER TABLE runs DROP reservation_samples; "
+    "ALTER TABLE runs ADD COLUMN reservation_samples STRUCT(x BIGINT)[]": "and not STRUCT",
+    "ALTER TABLE trials DROP policy_key": "table trials has no column policy_key",
+    "DROP TABLE studies": "it has a table trials and no table studies",
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN)
+def test_what_no_version_wrote_is_refused_and_left_as_it_is(path: Path, change: str) -> None:
+    with duckdb.connect(str(path)) as connection:
+        if "TYPE" in change:
+            table, column = change.split()[2], change.split()[4]
+            connection.execute(f"UPDATE {table} SET {column} = NULL")
+        connection.execute(change)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=FOREIGN[change]) as caught:
+        write_one(path)
+    assert "of another program; name another with --db" in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_an_earlier_study_is_never_continued(
+    path: Path, folder: Path, sweep: CommandInThisProcess
+) -> None:
+    study = folder / "small.yaml"
+    before = path.read_bytes()
+    # Nothing of it is left to run, and of a longer one three trials are.
+    for trials in (6, 9):
+        small_study.write_study(folder, n_trials=trials)
+        code, out, err = sweep("run", study, "--db", path, "--executor", "in-process")
+        assert (code, out) == (2, "")
+        first, second = err.splitlines()
+        assert first.startswith(
+            f"{study}: study small was run by an earlier version of the model (1; this is "
+        )
+        assert "--new keeps those results as small~1" in second
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--new", "--new-if-changed"])
+def test_an_earlier_study_is_kept_aside_and_begun_anew(
+    path: Path, folder: Path, sweep: CommandInThisProcess, option: str
+) -> None:
+    expected = in_this_form(content(path))
+    study = small_study.write_study(folder, n_trials=6)
+    words = ("run", study, "--db", path, "--executor", "in-process", option)
+    code, out, err = sweep(*words)
+    assert code == 0
+    assert "the earlier study is kept as small~1" in err
+    assert "6 trials complete" in out
+    written = content(path)
+    for table in OLD_TABLES:
+        kept = [row for row in written[table] if row["study"] == "small~1"]
+        assert kept == [row | {"study": "small~1"} for row in expected[table]]
+    versions = answer_query(path, "SELECT study, model_version FROM studies ORDER BY study").rows
+    assert versions == [("small", MODEL_VERSION), ("small~1", None)]
+    if option == "--new-if-changed":  # the second time there is nothing to do
+        code, _, err = sweep(*words)
+        assert (code, err) == (0, "study small: 6 of 6 trials are recorded\n")
+        assert answer_query(path, "SELECT count(*) FROM studies").rows == [(2,)]
+
+
+def test_a_later_study_is_never_continued_either(
+    path: Path, folder: Path, sweep: CommandInThisProcess
+) -> None:
+    write_one(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"UPDATE studies SET model_version = {MODEL_VERSION + 1}")
+    study = small_study.write_study(folder, n_trials=6)
+    code, _, err = sweep("run", study, "--db", path, "--executor", "in-process")
+    assert code == 2
+    assert "was run by a later version of the model" in err
+
+
+def test_reports_say_first_that_an_earlier_version_made_the_results(
+    path: Path, sweep: CommandInThisProcess
+) -> None:
+    before = path.read_bytes()
+    told = "An earlier version of the model (1; this is "
+    text, written = report(path, "small")
+    assert Elements(text).texts("p")[1].startswith(told)
+    headings = {figure["section"] for figure in written["figures"]}
+    assert {"Slices", "Occupancy of tag storage", "Reservation latency"} <= headings
+    code, out, err = sweep("best", "small", "--db", path)
+    assert code == 0
+    assert err.startswith(f"note: {told}")
+    assert "1,005" in out
+    code, out, err = sweep("best", "small", "--db", path, "--json")
+    assert json.loads(out)[0]["wait_saved_ns"] is None
+    code, out, err = sweep("status", "--db", path, "--json")
+    assert [(row["study"], row["complete"]) for row in json.loads(out)] == [("small", 6)]
+    assert path.read_bytes() == before
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            f"ALTER TABLE studies ADD COLUMN model_version BIGINT DEFAULT {MODEL_VERSION}"
+        )
+    text, _ = report(path, "small")
+    assert told not in text
+    assert sweep("best", "small", "--db", path)[2] == ""
+
+
+def test_pages_that_version_1_told_as_dropped_are_reported_as_migrated(path: Path) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE trials SET system = 'migrate_cma' WHERE role = 'baseline'")
+        rows = connection.sql("FROM trials WHERE role = 'baseline' AND number = 1").to_arrow_table()
+    (costs,) = rows.to_pylist()
+    (figure,) = sections_of(path, "small")["Reservation latency"]
+    answer = answer_query(path, figure.sql)
+    mine = [row[2] for row in answer.rows if row[:2] == ("baseline", 1)]
+    block = costs["reserve_base_ns"] + 64 * costs["cache_line_ns"]
+    moved = costs["migrate_base_ns"] + 2 * costs["migrate_page_ns"]
+    assert mine == [block, block + moved]
+
+
+def test_a_stored_study_that_this_version_would_refuse_is_reported(path: Path) -> None:
+    with duckdb.connect(str(path)) as connection:
+        # This version reads pages in parallel, which is never slower than one by itself.
+        connection.execute("UPDATE studies SET yaml = yaml || 'costs: {read_random_ns: 5000}\n'")
+    assert "costs: {read_random_ns: 5000}" in report(path, "small")[0]
+
+
+def test_an_earlier_file_that_may_only_be_read_is_read(path: Path) -> None:
+    path.chmod(0o444)
+    assert len(numbers(path)) == 8
+
+
+def test_a_process_leaves_no_copy_behind(path: Path, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    code = "import sys; from sweep.results import answer_query as a; from pathlib import Path\n"
+    code += "print(a(Path(sys.argv[1]), 'SELECT count(*) FROM trials').rows)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        env={**os.environ, "TMPDIR": str(copies)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[(8,)]\n"
+    assert not list(copies.iterdir())

@@ -1,0 +1,116 @@
+"""What `runs` tells of a trial on a workload: its parts and phases, and what was recorded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import small_study
+
+from core.event_files import read_events, write_events
+from core.times import PARTS
+from sweep.engine.executor import InProcess
+from sweep.results import answer_query
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trace, a study, and the database that running it made."""
+    made = tmp_path_factory.mktemp("columns")
+    small_study.write_trace(made)
+    path = small_study.write_study(made, n_trials=16)
+    small_study.run(path, made / "results.duckdb")
+    return made
+
+
+@pytest.fixture
+def database(folder: Path) -> Path:
+    return folder / "results.duckdb"
+
+
+def test_the_parts_of_a_run_add_up_to_the_whole(database: Path) -> None:
+    whole = {
+        "all_missed_read_ns": "time_saved_ns + read_ns + cpu_ns",
+        "all_missed_wait_ns": "wait_saved_ns + wait_ns",
+    }
+    sums = [f"bool_and(list_sum(series_{name}) = {whole.get(name, name)})" for name in PARTS]
+    points = [f"min(len(series_{name})) = 64" for name in PARTS]
+    rows = answer_query(database, f"SELECT {', '.join(sums + points)}, count(*) FROM runs").rows
+    assert rows == [(*[True] * 2 * len(PARTS), 18)]
+    (nonzero,) = answer_query(
+        database, f"SELECT {', '.join(f'max(list_max(series_{name}))' for name in PARTS)} FROM runs"
+    ).rows
+    assert all(value > 0 for value in nonzero)
+
+
+def test_phases_come_back_in_order_and_within_the_whole(database: Path) -> None:
+    sql = (
+        "SELECT role, number, list(phase.name), sum(phase.wait_ns), "
+        "sum(phase.all_missed_wait_ns), min(phase.all_missed_wait_ns), any_value(wait_ns), "
+        "any_value(wait_ns + wait_saved_ns) "
+        "FROM (SELECT *, unnest(phases) AS phase FROM runs) GROUP BY ALL"
+    )
+    rows = answer_query(database, sql).rows
+    assert len(rows) == 18
+    for _, _, names, wait_ns, missed_ns, least_ns, whole_ns, whole_missed_ns in rows:
+        assert tuple(names) == small_study.PHASES
+        assert least_ns > 0
+        assert 0 < wait_ns < whole_ns  # a part of the trace is in no phase
+        assert missed_ns < whole_missed_ns
+    # What is missed whatever the policy does is the same under every policy.
+    assert len({row[4] for row in rows}) == 1
+    assert len({row[3] for row in rows}) > 1
+
+
+def test_the_wait_of_an_occurrence_can_be_compared_between_policies(database: Path) -> None:
+    sql = (
+        "SELECT eviction, phase.name, median(phase.wait_ns) AS wait_ns FROM "
+        "(SELECT study, role, number, unnest(phases) AS phase FROM runs) "
+        "JOIN trials USING (study, role, number) GROUP BY ALL ORDER BY ALL"
+    )
+    assert {row[1] for row in answer_query(database, sql).rows} == {"start", "scan"}
+
+
+def test_what_of_a_table_was_recorded_is_a_column(folder: Path, tmp_path: Path) -> None:
+    sql = "SELECT DISTINCT requests, workingset, workingset_inferred_ratio, mapped FROM runs"
+    events = read_events(folder / "small.parquet")
+    path = small_study.write_study(tmp_path, n_trials=2)
+    for changes, told in (
+        ({}, ("guessed", "inferred", None, "unknown")),
+        ({"requests": True, "workingset_inferred_ratio": 0.0, "mapped": True},
+         ("recorded", "recorded", 0.0, "recorded")),
+        ({"workingset_inferred_ratio": 0.25}, ("guessed", "inferred", 0.25, "unknown")),
+    ):  # fmt: skip
+        database = tmp_path / f"{len(str(changes))}.duckdb"
+        write_events(tmp_path / "small.parquet", events._replace(**changes))
+        small_study.run(path, database)
+        assert answer_query(database, sql).rows == [told]
+
+
+class _Three(InProcess):
+    """An executor that gets the batches of three workers."""
+
+    workers = 3
+
+
+def test_a_run_is_the_same_in_every_batch(folder: Path, database: Path) -> None:
+    small_study.write_study(folder, n_trials=16)
+    small_study.run(folder / "small.yaml", folder / "three.duckdb", _Three)
+    assert small_study.tables(folder / "three.duckdb") == small_study.tables(database)
+
+
+def test_a_run_that_is_looked_up_has_every_column_of_the_first(
+    folder: Path, database: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copy(database, tmp_path / "results.duckdb"))
+    path = small_study.write_study(folder, n_trials=16)
+    path.write_text(path.read_text().replace("study: small", "study: again"))
+
+    def nothing(workloads: object) -> InProcess:
+        raise AssertionError("a known policy was replayed")
+
+    small_study.run(path, copy, nothing)
+    sql = "SELECT * EXCLUDE study FROM runs WHERE study = '{}' ORDER BY role, number"
+    again, first = (answer_query(copy, sql.format(name)).rows for name in ("again", "small"))
+    assert again == first
