@@ -172,7 +172,7 @@ def test_the_recorder_probes_the_flags_of_evicted_folios_where_btf_tells_them(
     say("trace", "record", "-o", tmp_path / "record.sh")
     (tmp_path / "btf").write_bytes(types_of_a_kernel())
     probed = ("workingset_eviction", "workingset_refault", "evict")
-    reads = ("filemap/mm_filemap_get_pages", "block/block_rq_issue", "block/block_rq_complete")
+    reads = ("filemap/mm_filemap_get_pages", "block/block_rq_issue")
     probes = [f"tag_storage/{name}" for name in probed]
     tracefs = make_tracefs(tmp_path, *probes, *reads)
     (tracefs / "trace_pipe").touch()
