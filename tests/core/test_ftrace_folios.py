@@ -158,7 +158,12 @@ def phases(marks: list[str], tmp_path: Path, event: str = "tracing_mark_write: "
     "event", ["tracing_mark_write: ", "print: ", "print: tracing_mark_write: "]
 )
 def test_a_phase_mark_begins_a_phase(tmp_path: Path, event: str) -> None:
-    marks = ["PHASE launch 1 shop", "PHASE two", "TAG tagged=0 g32=0", "PHASE launch 1 shop"]
+    marks = [
+        "PHASE launch 1 shop",
+        "PHASE two",
+        "TAG tagged=0 g32=0 order=3 shadow=1",
+        "PHASE launch 1 shop",
+    ]
     assert phases(marks, tmp_path, event) == ["launch 1 shop", "two", "launch 1 shop"]
 
 
