@@ -57,10 +57,10 @@ for line in sys.stdin:
     if line not in kept:
         view = view_of(policy, machine)
         kept[line] = prepare_view(events, machine, view), pack([policy] * lanes)
-        replay_timeline(kept[line][0], machine, pack([policy]), None, 1)
+        replay_timeline(kept[line][0], machine, pack([policy]), ideal=1)
     timeline, policies = kept[line]
     start = time.process_time()
-    replay_timeline(timeline, machine, policies, None, 1)
+    replay_timeline(timeline, machine, policies, ideal=1)
     taken = time.process_time() - start
     print(lanes * events.op.size / taken / 1e6, flush=True)
 """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.costs import Int64
 from core.frontend.run import Fronted
-from core.lane import SERIES_POINTS, TALLIES
+from core.lane import MISSED, RESTORED, SERIES_POINTS, TALLIES
 from core.machine import Machine
 from core.policy import Policies, Policy
 from core.policy_words import Metadata
@@ -42,6 +42,12 @@ def nothing_counted(timeline: Timeline, lanes: int) -> Counted:
         np.zeros((lanes, timeline.bins), dtype=np.int64),
         np.zeros((lanes, SERIES_POINTS), dtype=np.int64),
     )
+
+
+def count_missed(timeline: Timeline, counted: Counted) -> None:
+    """Fill in what lanes missed: all pages that restores name, but for those restored."""
+    missed = timeline.all_missed[:, MISSED] - counted.tallies[:, :, RESTORED]
+    counted.tallies[:, :, MISSED] = missed
 
 
 class Samples(NamedTuple):

@@ -31,16 +31,15 @@ from core.lane import (
 from core.machine import Machine
 from core.policy import Policies, Policy
 from core.policy_words import Metadata
-from core.system.contract import Counted, System, nothing_counted, nothing_paid
+from core.system.contract import Counted, System, count_missed, nothing_counted, nothing_paid
 from core.timeline.prepare import Timeline
-from core.timeline.requests import begin_row, count_miss, end_row
+from core.timeline.requests import end_row, follows_in_request, read_page
 from core.timeline.steps import (
     FRAMES,
     RELEASE,
     RESERVE,
     RESIZE,
     Steps,
-    is_flagged,
     kind_of,
     order_of,
 )
@@ -66,6 +65,7 @@ def _replay(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
     """Return what lanes count: the same in each."""
     counted = nothing_counted(timeline, policies.size)
     counted.tallies[:] = tallies = _bound(timeline)
+    count_missed(timeline, counted)
     counted.series[:] = tallies[timeline.marks.points, CACHED]
     return timeline, counted
 
@@ -143,9 +143,8 @@ def _replay_bound(
                 register[CAPACITY] = steps.argument[step]
             elif kind in (STORE, RESTORE):
                 first = wide(steps.argument[step])
-                follows = is_flagged(word)
-                if kind == RESTORE:
-                    begin_row(register, word)
+                follows = follows_in_request(word)
+                missed = False
                 for page in range(first, first + (1 << order_of(word))):
                     if kind == RESTORE and kept[page]:
                         kept[page] = False
@@ -153,7 +152,8 @@ def _replay_bound(
                         register[CACHED] -= 1
                         register[CACHED_PAGE_NS] -= left
                     elif kind == RESTORE:
-                        count_miss(register, page, follows, word)
+                        read_page(register, page, follows)
+                        missed = True
                     following_step = wide(following[place])
                     place += 1
                     follows = True
@@ -165,7 +165,7 @@ def _replay_bound(
                         register[CACHED_PAGE_NS] += left
                         heappush(heap, -(following_step << _PAGE_BITS | page))
                 if kind == RESTORE:
-                    end_row(register, word)
+                    end_row(register, word, missed)
             while register[CACHED] > register[CAPACITY]:
                 page = -heappop(heap) & ((1 << _PAGE_BITS) - 1)
                 kept[page] = False

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from core.events import RESTORE, STORE
 from core.jit import entry, wide
-from core.lane import REGISTERS, SKIPPED, TALLIES, WRITTEN
-from core.timeline.requests import begin_row, count_miss, end_row
-from core.timeline.steps import OF_SWAP, Steps, is_flagged, kind_of, order_of
+from core.lane import MISSED, REGISTERS, SKIPPED, TALLIES, WRITTEN
+from core.timeline.requests import end_row, follows_in_request, read_page
+from core.timeline.steps import OF_SWAP, Steps, kind_of, order_of
 
 
 def count_all_missed(steps: Steps) -> NDArray[np.int64]:
@@ -36,10 +36,10 @@ def _count(steps: Steps, counted: NDArray[np.int64]) -> None:
                 register[SKIPPED] += pages
                 register[WRITTEN] += pages if word & OF_SWAP else 0
             elif kind_of(word) == RESTORE:
-                first, follows = wide(steps.argument[step]), is_flagged(word)
-                begin_row(register, word)
+                first, follows = wide(steps.argument[step]), follows_in_request(word)
                 for page in range(first, first + pages):
-                    count_miss(register, page, follows, word)
+                    read_page(register, page, follows)
                     follows = True
-                end_row(register, word)
+                register[MISSED] += pages
+                end_row(register, word, True)
         counted[mark] = register[: counted.shape[1]]

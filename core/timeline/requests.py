@@ -16,7 +16,6 @@ from core.events import JOIN, RESTORE, WANTED, Events, is_anonymous
 from core.jit import entry, kernel, wide
 from core.lane import (
     LAST_MISSED,
-    MISSED,
     READ_COMMANDS,
     READ_PAGES,
     REQUEST_COMMANDS,
@@ -29,12 +28,10 @@ from core.lane import (
     WAITED_REQUESTS,
     Register,
 )
-from core.timeline.steps import BEGINS, ENDS, WAITED
+from core.timeline.steps import BEGINS, ENDS, WAITED, is_flagged
 
 #: A guessed request has at most so many pages: the default window of Linux, 128 KiB of 4 KiB pages.
 GUESSED_PAGES = 32
-# What RUN_PAGE and LAST_MISSED hold where there is no page: none follows it.
-_NO_PAGE = -2
 
 
 class Requests(NamedTuple):
@@ -97,23 +94,18 @@ def _guess(
 
 
 @kernel
-def begin_row(register: Register, word: int) -> None:
-    """Take in a row of restore, before its pages: it begins a request, or goes on with one."""
-    if word & BEGINS:
-        register[RUN_PAGE] = _NO_PAGE
-        register[RUN_STOPPED] = 0
-        register[LAST_MISSED] = _NO_PAGE
-        register[REQUEST_COMMANDS] = 0
-        register[REQUEST_PAGES] = 0
-        register[REQUEST_WAITED] = 0
+def follows_in_request(word: int) -> bool:
+    """Return whether the first page of a restore's row may go on with what is before it.
+
+    It does if the page before it in number is its neighbour in the file, and the row begins no
+    request: so nothing of the request before has to be forgotten.
+    """
+    return is_flagged(word) and word & BEGINS == 0
 
 
 @kernel
 def is_stopped(register: Register, page: int, follows: bool) -> bool:
-    """Return whether a page is behind a miss of its run, and so is not looked up.
-
-    `follows` says whether the page before it in number is its neighbour in the file.
-    """
+    """Return whether a page is behind a miss of its run, and so is not looked up."""
     if not (follows and page == register[RUN_PAGE] + 1):
         register[RUN_STOPPED] = 0
     register[RUN_PAGE] = page
@@ -121,22 +113,22 @@ def is_stopped(register: Register, page: int, follows: bool) -> bool:
 
 
 @kernel
-def count_miss(register: Register, page: int, follows: bool, word: int) -> None:
-    """Count a page that is read from storage; `word` is its row's."""
-    register[MISSED] += 1
-    register[RUN_STOPPED] = 1
+def read_page(register: Register, page: int, follows: bool) -> None:
+    """Take in that a page of a request is missed: it goes on with a command, or begins one."""
+    # The page that was missed last may be of another request: this one then has no command yet.
+    goes_on = follows and page == register[LAST_MISSED] + 1 and register[REQUEST_PAGES] > 0
     register[REQUEST_PAGES] += 1
-    if not (follows and page == register[LAST_MISSED] + 1):
+    if not goes_on:
         register[REQUEST_COMMANDS] += 1
     register[LAST_MISSED] = page
-    if word & WAITED:
-        register[REQUEST_WAITED] = 1
 
 
 @kernel
-def end_row(register: Register, word: int) -> None:
-    """Count what a request reads, if the row is its last."""
-    if word & ENDS:
+def end_row(register: Register, word: int, missed: bool) -> None:
+    """Take in whether a row missed a page; if the row is its request's last, count the request."""
+    if missed and word & WAITED:
+        register[REQUEST_WAITED] = 1
+    if word & ENDS and register[REQUEST_PAGES] > 0:
         commands, pages = register[REQUEST_COMMANDS], register[REQUEST_PAGES]
         register[READ_COMMANDS] += commands
         register[READ_PAGES] += pages
@@ -144,3 +136,6 @@ def end_row(register: Register, word: int) -> None:
             register[WAITED_REQUESTS] += 1
             register[WAITED_COMMANDS] += commands
             register[WAITED_PAGES] += pages
+        register[REQUEST_COMMANDS] = 0
+        register[REQUEST_PAGES] = 0
+        register[REQUEST_WAITED] = 0

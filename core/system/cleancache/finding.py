@@ -15,6 +15,7 @@ from core.lane import (
     OWNER,
     RECALLED,
     RESTORED,
+    RUN_STOPPED,
     SEED,
     Register,
     State,
@@ -23,8 +24,8 @@ from core.random_bits import bits_of
 from core.system.cleancache.forms import EXCLUSIVE, Options, Specialised
 from core.system.cleancache.leaving import Leaving
 from core.system.cleancache.slots import DISCARD_BITS
-from core.timeline.requests import begin_row, count_miss, end_row, is_stopped
-from core.timeline.steps import is_flagged, order_of
+from core.timeline.requests import end_row, follows_in_request, is_stopped, read_page
+from core.timeline.steps import order_of
 
 
 class Finding(NamedTuple):
@@ -79,17 +80,18 @@ def finding_over(made_for: Specialised, leaving: Leaving) -> Finding:
     ) -> None:
         """Restore what is cached of a folio, ascending; `word` is its row's."""
         register = state.register
-        order, follows = order_of(word), is_flagged(word)
+        order, follows, missed = order_of(word), follows_in_request(word), False
         refused = options.refuses_large != 0 and order > 0
-        begin_row(register, word)
         for page in range(first, first + (1 << order)):
             stopped = options.looks_up_prefix != 0 and is_stopped(register, page, follows)
             if stopped and not refused and state.slot_of[page] >= 0:
                 register[BYPASSED] += 1
             if stopped or refused or not find(state, page, options.restore_mode, remaining_ns):
-                count_miss(register, page, follows, word)
+                read_page(register, page, follows)
+                register[RUN_STOPPED] = 1
+                missed = True
             follows = True
-        end_row(register, word)
+        end_row(register, word, missed)
 
     @kernel
     @named

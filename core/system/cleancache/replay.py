@@ -13,7 +13,7 @@ from core.policy_words import HeadroomMode, Placement
 from core.system.cleancache.entries import entry_of
 from core.system.cleancache.forms import EXCLUSIVE, INCLUSIVE, Form, Options
 from core.system.cleancache.placement import make_places
-from core.system.contract import Choices, Counted, ReplayLoop, nothing_counted
+from core.system.contract import Choices, Counted, ReplayLoop, count_missed, nothing_counted
 from core.timeline.prepare import Timeline
 
 
@@ -44,6 +44,7 @@ def replay_cache(timeline: Timeline, policies: Policies) -> tuple[Timeline, Coun
             part,
         )
         counted.tallies[mine], counted.samples[mine] = part.tallies, part.samples
+    count_missed(timeline, counted)
     counted.series[:] = counted.tallies[:, timeline.marks.points, CACHED]
     return timeline, counted
 

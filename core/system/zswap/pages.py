@@ -14,6 +14,7 @@ from core.lane import (
     OVERWRITTEN,
     RECLAIMED,
     RESTORED,
+    RUN_STOPPED,
     SKIPPED,
     STALE,
     STORED,
@@ -33,8 +34,8 @@ from core.system.zswap.slots import (
     make_newest,
     unlink_page,
 )
-from core.timeline.requests import begin_row, count_miss, end_row, is_stopped
-from core.timeline.steps import is_flagged, order_of
+from core.timeline.requests import end_row, follows_in_request, is_stopped, read_page
+from core.timeline.steps import order_of
 
 
 class Options(NamedTuple):
@@ -108,31 +109,32 @@ def restore(
     state: Compressed, options: Options, word: int, first: int, anonymous: bool, left_ns: int
 ) -> None:
     """Restore what is cached of a folio, ascending; `word` is its row's."""
-    register, follows = state.register, is_flagged(word)
+    register, follows, missed = state.register, follows_in_request(word), False
     # A page that is back from swap has left it: there is nothing to keep a copy of.
     leaves = options.exclusive or anonymous
     prefix = options.looks_up_prefix and not anonymous
-    begin_row(register, word)
     for number in range(first, first + (1 << order_of(word))):
         page = wide(number)
         cached = state.pages[page, SLOT] != NONE
-        if prefix and is_stopped(register, page, follows):
+        stopped = prefix and is_stopped(register, page, follows)
+        if stopped:
             register[BYPASSED] += 1 if cached else 0
-            count_miss(register, page, follows, word)
         else:
             register[LOOKUPS] += 1
-            if not cached:
-                count_miss(register, page, follows, word)
+        if stopped or not cached:
+            read_page(register, page, follows)
+            register[RUN_STOPPED] = 1
+            missed = True
+        else:
+            register[RESTORED] += 1
+            register[DECOMPRESSED] += 1
+            if leaves:
+                drop(state, page, left_ns)
             else:
-                register[RESTORED] += 1
-                register[DECOMPRESSED] += 1
-                if leaves:
-                    drop(state, page, left_ns)
-                else:
-                    unlink_page(state.pages, page)
-                    make_newest(state.pages, page)
+                unlink_page(state.pages, page)
+                make_newest(state.pages, page)
         follows = True
-    end_row(register, word)
+    end_row(register, word, missed)
 
 
 @kernel

@@ -40,7 +40,7 @@ from core.lane import (
 )
 from core.policy import Policies, headroom_blocks
 from core.random_bits import bits_of
-from core.system.contract import Counted, nothing_counted
+from core.system.contract import Counted, count_missed, nothing_counted
 from core.system.zswap.pages import Options, invalidate, offer, restore
 from core.system.zswap.slots import (
     DIRTY,
@@ -94,6 +94,7 @@ def replay_zswap(timeline: Timeline, policies: Policies) -> tuple[Timeline, Coun
     for lane, samples in enumerate(_replay_lanes(timeline, policies, counted)):
         bins = timeline.sample_bins + samples[:, _DROPPED]
         counted.samples[lane] = np.bincount(bins, minlength=timeline.bins)
+    count_missed(timeline, counted)
     return timeline, counted
 
 
@@ -130,6 +131,7 @@ def _replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline,
         sample_bins=np.empty(0, dtype=np.int32),
         bins=tallied.shape[1],
     )
+    count_missed(timeline, counted)
     return seen, counted._replace(samples=tallied)
 
 
