@@ -27,6 +27,9 @@ def test_an_imported_trace_can_be_looked_at_and_studied(tmp_path: Path) -> None:
     code, out, err = say("trace", "info", tmp_path / "small.parquet")
     assert code == 0, err
     assert "store 959" in out
+    assert "read requests (recorded): 1,294" in out
+    assert "rows of phases: sqlB1 2,874" in out
+    assert "inferred for 95.4% of the stores; mapped to disk: unknown" in out
     path = small_study.write_study(tmp_path, n_trials=4)
     code, out, err = say("run", path, "--executor", "in-process", cwd=tmp_path)
     assert code == 0, err
