@@ -1,11 +1,10 @@
 """Renew the findings: run the studies that they quote, and replace their tables and figures.
 
-``python benchmarks/findings.py [--db results.duckdb] [STUDY…]``. A table stands between
-``<!-- table: SQL -->`` and ``<!-- end -->``; one between ``<!-- over costs: SQL -->`` and ``<!-- end
--->`` has besides, for each row (study, role, number and perhaps workload), what cost_ranges.py says
-of it; one between ``<!-- truth -->`` and ``<!-- end -->`` has what kernels with a cleancache counted;
-after ``<!-- figure: STUDY | SECTION -->`` stands the
-first plot of that section of the study's report, drawn by kaleido, which needs Chrome or Chromium.
+``python benchmarks/findings.py [--db results.duckdb] [STUDY…]``. Between each of these marks and
+``<!-- end -->`` stands a table: ``<!-- table: SQL -->`` (the answer), ``<!-- over costs: SQL
+-->`` (besides, for each row, what cost_ranges.py says of it) and ``<!-- truth -->`` (what kernels
+with a cleancache counted). After ``<!-- figure: STUDY | SECTION -->`` stands the first plot of that
+section of the study's report, drawn by kaleido, which needs Chrome or Chromium.
 Trials that the database has from an earlier run are not replayed again.
 """
 

@@ -49,6 +49,7 @@ def test_every_benchmark_names_what_is_there() -> None:
     program = (
         "import runpy, sys\n"
         "for name in sys.argv[1:]:\n"
+        "    sys.path[0] = name.rpartition('/')[0]\n"
         "    runpy.run_path(name, run_name='imported')\n"
     )
     scripts = sorted(str(path) for path in (TESTS.parent / "benchmarks").glob("*.py"))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import NO_PHASE
+from core.events import NO_PHASE, Events
 from core.lane import SERIES_POINTS
 
 
@@ -61,9 +61,7 @@ def mark_rows(
     start_ns: int,
     end_ns: int,
     phase_rows: NDArray[np.int64],
-    phase_ns: NDArray[np.int64],
-    phase_numbers: NDArray[np.uint32],
-    names: tuple[str, ...],
+    phases: Events,
 ) -> Marks:
     """Return the marks of a table.
 
@@ -75,12 +73,8 @@ def mark_rows(
         Between which its time is divided.
     phase_rows
         Before which of these rows each row of a phase stands.  # [row of a phase]
-    phase_ns
-        The times of these rows.  # [row of a phase]
-    phase_numbers
-        The number of each one's name, or `NO_PHASE`.  # [row of a phase]
-    names
-        The names.
+    phases
+        The rows of phases, and their names.
     """
     span_ns = end_ns - start_ns
     ends = [start_ns + span_ns * (part + 1) // SERIES_POINTS for part in range(SERIES_POINTS)]
@@ -93,12 +87,12 @@ def mark_rows(
     place[order] = np.arange(order.size)
     boundaries, points = place[: phase_rows.size], place[phase_rows.size :]
     until = [*boundaries[1:].tolist(), rows.size - 1]
-    phases = tuple(
-        Occurrence(names[number], begin, end)
+    occurrences = tuple(
+        Occurrence(phases.phases[number], begin, end)
         for number, begin, end in zip(
-            phase_numbers.tolist(), boundaries.tolist(), until[: boundaries.size], strict=True
+            phases.index.tolist(), boundaries.tolist(), until[: boundaries.size], strict=True
         )
         if number != NO_PHASE
     )
-    times = np.concatenate([phase_ns, np.array(ends, dtype=np.int64)])
-    return Marks(rows[order], times[order], points, boundaries, phases)
+    times = np.concatenate([phases.time_ns, np.array(ends, dtype=np.int64)])
+    return Marks(rows[order], times[order], points, boundaries, occurrences)

@@ -33,6 +33,7 @@ from core.timeline.all_missed import count_all_missed
 from core.timeline.changes import Changes, Region, block_changes, region_changes, with_frames
 from core.timeline.marks import Marks, mark_rows
 from core.timeline.occupancy import Occupancy, occupy
+from core.timeline.pages import distinct_pages, page_keys
 from core.timeline.requests import Requests, find_requests
 from core.timeline.steps import (
     BEGINS,
@@ -166,38 +167,20 @@ def prepare(
         raise ValueError(f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace")
     keys = distinct_pages(events)
     page, adjacent, inode_pages = _locate(events, keys)
-    marks = mark_rows(
-        events.time_ns,
-        start_ns,
-        end_ns,
-        phase_rows=phase_rows,
-        phase_ns=phases.time_ns,
-        phase_numbers=phases.index,
-        names=events.phases,
-    )
-    word, argument, remaining_ns, step_row = _steps(
-        events, page, adjacent, requests, changes, end_ns
-    )
-    mark_steps = _mark_steps(marks, step_row, remaining_ns, span_ns)
+    marks = mark_rows(events.time_ns, start_ns, end_ns, phase_rows, phases)
+    word, argument, left, step_row = _steps(events, page, adjacent, requests, changes, end_ns)
+    mark_steps = _mark_steps(marks, step_row, left, span_ns)
     max_order = int(events.order[events.op < INVALIDATE_INODE].max(initial=0))
     # A reserved slot drops the units of its pages at most.
     block_drops = (block_pages << min(max_order, MAX_FOLIO_ORDER)) * pages_per_slot
     classes, sample_bins = _sample_classes(samples, block_drops, slots * pages_per_slot)
-    steps = Steps(word, argument, remaining_ns, inode_pages, sample_bins, mark_steps)
-    reserves = word & KIND_BITS == RESERVE
-    sampled = np.concatenate([[0], np.cumsum(reserves & (word & FLAG != 0))])
-    reserved = np.concatenate([[0], np.cumsum(reserves)])
-    freed = np.concatenate([[0], np.cumsum(occupancy.freed_pages)])
+    steps = Steps(word, argument, left, inode_pages, sample_bins, mark_steps)
     timeline = Timeline(
         *steps,
-        marks=marks,
-        all_missed=count_all_missed(steps),
-        samples=sampled[mark_steps[1:]],
-        reservations=reserved[mark_steps[1:]],
-        freed_tagged_pages=freed[np.searchsorted(occupancy.freed_row, marks.rows)],
-        reserved_series=_reserved_pages(word, argument, slots, block_pages)[
-            mark_steps[1:][marks.points]
-        ],
+        marks,
+        count_all_missed(steps),
+        *_counted(steps, marks, occupancy),
+        _reserved_pages(word, argument, slots, block_pages)[mark_steps[1:][marks.points]],
         classes=classes,
         occupancy=occupancy,
         refaults=int(_refaults(events.op, events.order, page, inode_pages, keys.size)),
@@ -255,36 +238,6 @@ def _sample_classes(
     return classes, first[class_of.reshape(-1)].astype(np.int32)
 
 
-def distinct_pages(events: Events) -> NDArray[np.uint64]:
-    """Return every file page that an event names as ``inode << 32 | index``, ascending.
-
-    A folio's pages are consecutive in it, and its order is that of model.md: a page's place in
-    this array is its number in a replay.
-    """
-    folios = events.op < INVALIDATE_INODE
-    return folio_pages(_keys(events)[folios], events.order[folios])
-
-
-def folio_pages(keys: NDArray[np.uint64], orders: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return every page of some folios, ascending and once each.
-
-    Parameters
-    ----------
-    keys, orders
-        The first page of each folio as ``inode << 32 | index``, and its order.  # each [folio]
-    """
-    parts = []
-    for order in np.unique(orders):
-        first = np.unique(keys[orders == order])
-        offsets = np.arange(1 << int(order), dtype=np.uint64)
-        parts.append((first[:, None] + offsets).ravel())
-    return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.uint64)
-
-
-def _keys(events: Events) -> NDArray[np.uint64]:
-    return (events.inode.astype(np.uint64) << np.uint64(32)) | events.index
-
-
 def _locate(
     events: Events, keys: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32]]:
@@ -293,7 +246,7 @@ def _locate(
     That is, whether the page before it in number is its neighbour in the file, and the range of
     pages of each invalidate_inode, whose "page" is a row of those ranges.
     """
-    page = np.searchsorted(keys, _keys(events)).astype(np.int32)
+    page = np.searchsorted(keys, page_keys(events)).astype(np.int32)
     inode = keys >> np.uint64(32)
     adjacent = np.zeros(keys.size + 1, dtype=np.bool_)
     adjacent[1:-1] = (np.diff(keys) == 1) & (inode[1:] == inode[:-1])
@@ -342,6 +295,22 @@ def _steps(
         np.concatenate([changes.argument, page[rows]]).astype(np.int32)[merged],
         left[merged],
         all_rows[merged],
+    )
+
+
+def _counted(
+    steps: Steps, marks: Marks, occupancy: Occupancy
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return samples, blocks reserved and tagged pages freed up to each mark."""
+    reserves = steps.word & KIND_BITS == RESERVE
+    sampled = np.concatenate([[0], np.cumsum(reserves & (steps.word & FLAG != 0))])
+    reserved = np.concatenate([[0], np.cumsum(reserves)])
+    freed = np.concatenate([[0], np.cumsum(occupancy.freed_pages)])
+    upto = steps.mark_steps[1:]
+    return (
+        sampled[upto],
+        reserved[upto],
+        freed[np.searchsorted(occupancy.freed_row, marks.rows)],
     )
 
 

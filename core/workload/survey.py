@@ -26,7 +26,8 @@ from core.events import (
 )
 from core.jit import entry, wide
 from core.machine import Machine
-from core.timeline.prepare import distinct_pages, folio_pages, prepare
+from core.timeline.pages import distinct_pages, folio_pages
+from core.timeline.prepare import prepare
 from core.timeline.requests import find_requests
 
 #: Equal parts of the time that the series has a point for.
@@ -91,10 +92,11 @@ def _told(events: Events, refaults: int) -> dict[str, Any]:
     """Return what a table tells beside its rows, and its requests; None is not known.
 
     `refaults` are those of its rows. The kernel counts those of metadata, and of some pages that
-    writes make, as well.
+    writes make, as well; and of the rows only those whose shadow it still had.
     """
     inferred = events.workingset_inferred_ratio
     left_out = dict(events.left_out)
+    of_rows = left_out.get("row_refaults", refaults)
     more = left_out.get("metadata_refaults", 0) + left_out.get("write_refaults", 0)
     stores = events.op == STORE
     return {
@@ -104,7 +106,7 @@ def _told(events: Events, refaults: int) -> dict[str, Any]:
         "mapped": events.mapped,
         "mapped_stores": int((events.flags[stores] & MAPPED != 0).sum()) if events.mapped else None,
         "left_out": left_out,
-        "kernel_refaults": refaults + more,
+        "kernel_refaults": of_rows + more,
     }
 
 

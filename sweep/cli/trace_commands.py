@@ -309,8 +309,9 @@ def _told(figures: dict[str, Any]) -> list[str]:
         )
         lines.append(
             f"refaults as the kernel counts them: {figures['kernel_refaults']:,} = "
-            f"{figures['refaults']:,} of rows + {left_out.get('metadata_refaults', 0):,} of "
-            f"metadata + {left_out.get('write_refaults', 0):,} of writes"
+            f"{left_out.get('row_refaults', figures['refaults']):,} of rows + "
+            f"{left_out.get('metadata_refaults', 0):,} of metadata + "
+            f"{left_out.get('write_refaults', 0):,} of writes"
         )
     if figures["phases"]:
         shown = list(figures["phases"].items())[:_PHASES_SHOWN]

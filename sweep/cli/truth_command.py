@@ -12,7 +12,7 @@ from core.truth import compare_with_kernel
 from sweep.cli.terminal import note, print_json, print_table
 from sweep.cli.trace_commands import changed_values
 
-_READ = reads("cleancache")
+_READ = reads(PRESETS["gcma"].system)
 
 
 def truth_command(path: Path, changed: Sequence[str], as_json: bool) -> None:

@@ -83,6 +83,7 @@ def test_metadata_is_no_row_and_ends_no_request(tmp_path: Path, device: str, ino
     assert imported.events.op.size == 2
     assert dict(imported.events.left_out) == {
         "metadata_pages": 2, "metadata_refaults": 1, "write_pages": 0, "write_refaults": 0,
+        "row_refaults": 0,
     }  # fmt: skip
     assert imported.counts["insertions"] == 4
     assert imported.accesses is not None

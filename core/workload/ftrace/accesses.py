@@ -243,6 +243,14 @@ def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> None:
     page_in[source] = -1
 
 
+@kernel
+def _insertion_flags(is_: int, task: int) -> int:
+    """Return the flags of a read: whether a fault asks, a task waits, or a write makes it."""
+    if is_ & IS_WRITE:
+        return BY_WRITE
+    return (IN_FAULT if task & _FAULTS else 0) | (WANTED if is_ & IS_WANTED else 0)
+
+
 @entry
 def _advance(
     records: Records,
@@ -286,9 +294,7 @@ def _advance(
             page = _number_of(wide(field[DEV]), wide(field[INO]), inode_of) << 32 | index
             task = _task(pid, of_task)
             reclaims = bool(kswapd[record]) or task & _RECLAIMS != 0
-            flags = IN_FAULT if task & _FAULTS else 0
-            flags |= WANTED if is_[record] & IS_WANTED else 0
-            flags = BY_WRITE if is_[record] & IS_WRITE else flags
+            flags = _insertion_flags(wide(is_[record]), task)
             _change_cache(holders, kind, now, frame, order, page, flags, reclaims, taken)
             if kind == ADD:
                 holders.rows[numbers[CHUNK_ROWS] - 1, 7] = request[record]

@@ -163,6 +163,9 @@ def _left_out(requests: RequestState, numbers: NDArray[np.int64]) -> tuple[tuple
         "write_pages": frames.WRITE_PAGES,
         "write_refaults": frames.WRITE_REFAULTS,
     }
+    if has_refaults:
+        # Those of pages that are in rows: fewer than the rows tell, where shadows were dropped.
+        places["row_refaults"] = frames.ROW_REFAULTS
     return tuple((name, int(numbers[place])) for name, place in places.items())
 
 

@@ -34,6 +34,7 @@ NO_FRAME = 1 << 52
     REFAULT_EVENTS,
     UNMATCHED_REFAULTS,
     RETURNED_PAGES,
+    ROW_REFAULTS,
     METADATA_INSERTIONS,
     METADATA_PAGES,
     METADATA_REFAULTS,
@@ -62,7 +63,7 @@ NO_FRAME = 1 << 52
     HIGH_FRAME,
     FAILED,
     NUMBERS,
-) = range(43)
+) = range(44)
 
 # A frame's state.
 _UNSEEN, _USED, _TAGGED, _FREED = range(4)

@@ -34,6 +34,7 @@ from core.workload.ftrace.frames import (
     RECLAIMED_PAGES,
     REFAULT_EVENTS,
     RETURNED_PAGES,
+    ROW_REFAULTS,
     ROWS,
     STORES,
     TRUNCATED_FOLIOS,
@@ -268,6 +269,8 @@ def refault(
         numbers[METADATA_REFAULTS] += pages
     elif is_ & IS_WRITE:
         numbers[WRITE_REFAULTS] += pages
+    else:
+        numbers[ROW_REFAULTS] += pages
     last_row = wide(0)
     for folio_page in range(page, page + pages):
         before = _known(names.pages, folio_page)
