@@ -10,6 +10,7 @@ saved is a sum of counters times costs, so that the least and the most lie in co
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from sweep.results.schema import Row
 #: Of each cost how often it is taken.
 Terms = dict[str, int]
 KINDS = ("time", "wait")
+#: The size of the pages that the costs of presets are of.
+COSTED_PAGE_BYTES = 4096
 #: What a page costs on its way in and out, of systems that do not copy it plainly.
 COPIES = {
     "zswap": ("compress_ns", "decompress_ns"),
@@ -94,6 +97,12 @@ def taken_by(run: Row) -> dict[str, tuple[Terms, Terms]]:
     assert total(device, costs) == run["read_ns"], run["read_ns"]
     assert total(cpu, costs) == run["cpu_ns"], run["cpu_ns"]
     assert total(waited, costs) + total(waits, costs) == run["wait_ns"], run["wait_ns"]
+    # The costs of a preset are of pages of 4 KiB. A larger page is read, and copied, as several.
+    small_pages = run["page_size"] // COSTED_PAGE_BYTES
+    device = reads_of(asked, run["read_commands"], run["missed"] * small_pages)
+    waited = reads_of(asked, run["waited_commands"], run["waited_pages"] * small_pages)
+    for terms, name in itertools.product((cpu, waits), (into, out_of, "migrate_page_ns")):
+        terms[name] = terms.get(name, 0) * small_pages
     return {"time": (device, cpu), "wait": (waited, waits)}
 
 

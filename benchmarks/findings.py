@@ -1,6 +1,7 @@
 """Renew the findings: run the studies that they quote, and replace their tables and figures.
 
-``python benchmarks/findings.py [--db results.duckdb] [STUDY…]``. Between each of these marks and
+``python benchmarks/findings.py [--db results.duckdb] [--page PAGE.md] [STUDY…]``: of a page that is
+named, only its own studies are run, and nothing else is renewed. Between each of these marks and
 ``<!-- end -->`` stands a table: ``<!-- table: SQL -->`` (the answer), ``<!-- over costs: SQL
 -->`` (besides, for each row, what cost_ranges.py says of it) and ``<!-- truth -->`` (what kernels
 with a cleancache counted). After ``<!-- figure: STUDY | SECTION -->`` stands the first plot of that
@@ -117,9 +118,11 @@ def main() -> None:
     """Run the studies, query the database, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--db", type=Path, default=Path("results.duckdb"))
+    parser.add_argument("--page", type=Path, action="append", help="a page to renew (default: all)")
     parser.add_argument("studies", nargs="*")
     given = parser.parse_args()
-    texts = {page: page.read_text() for page in PAGES if page.exists()}
+    pages = given.page or [page for page in PAGES if page.exists()]
+    texts = {page: page.read_text() for page in pages}
     quoted = [study for text in texts.values() for study in STUDY.findall(text)]
     for study in given.studies or dict.fromkeys(quoted):
         words = ["-m", "sweep", "run", f"studies/{study}.yaml", "--db", str(given.db), "--new"]
