@@ -5,6 +5,7 @@ row, over all workloads of its trial or over that of a column `workload`, it say
 disk time and of the wait for reads is saved at a preset's costs; the least and the most, where each
 cost may be anything in its plausible range; and which costs, moved alone, turn the sign. What is
 saved is a sum of counters times costs, so that the least and the most lie in corners of the ranges.
+A row with a column `than` says what its trial saves more than that of this number.
 """
 
 from __future__ import annotations
@@ -153,18 +154,20 @@ def over_costs(connection: Any, row: Row, preset: str = "ufs_phone") -> dict[str
     baselines = {
         (run["workload"], run["replicate"]): taken_by(run) for run in runs_of(connection, carve_out)
     }
+    others = runs_of(connection, row | {"number": row["than"]}) if "than" in row else None
     answer = {}
     for kind in KINDS:
         taken = [part for run in runs for part in taken_by(run)[kind]]
         spared = [baselines[run["workload"], run["replicate"]][kind][0] for run in runs]
-        answer[kind] = saved_over(added(spared), added(taken), preset)
+        before = spared if others is None else [of for run in others for of in taken_by(run)[kind]]
+        answer[kind] = saved_over(added(spared), added(before), added(taken), preset)
     return answer
 
 
-def saved_over(all_missed: Terms, taken: Terms, preset: str) -> Saved:
-    """Return what is saved of `all_missed` where `taken` is left."""
+def saved_over(all_missed: Terms, before: Terms, taken: Terms, preset: str) -> Saved:
+    """Return what is saved where `taken` is left of `before`, as a share of `all_missed`."""
     ranges = {name: SOURCED_PRESETS[preset].cost(name) for name in COST_FIELDS}
-    saved = less(all_missed, taken)
+    saved = less(before, taken)
     at_preset = {name: cost.value_ns for name, cost in ranges.items()}
     least = {name: of.plausible_ns[saved[name] <= 0] for name, of in ranges.items()}
     most = {name: of.plausible_ns[saved[name] > 0] for name, of in ranges.items()}

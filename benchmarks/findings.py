@@ -41,7 +41,7 @@ TABLE = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 OVER_COSTS = re.compile(r"(<!-- over costs: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 TRUTH = re.compile(r"(<!-- truth -->\n).*?(<!-- end -->)", re.DOTALL)
 #: What a row of `over costs` is known by; it is not shown.
-KEY = ("study", "role", "number", "workload")
+KEY = ("study", "role", "number", "workload", "than")
 FIGURE = re.compile(r"(<!-- figure: (\S+) \| (.*?) -->\n)(?:!\[.*\n)?")
 WIDTH = 860
 #: Outcomes of a kernel with a cleancache that are shown beside a replay's.
