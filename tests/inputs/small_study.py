@@ -46,22 +46,22 @@ TWO_OBJECTIVES = (
 RESTORED_BOUND = "[{metric: restored, lower: 280}]"
 
 
-#: The occurrences of phases in the trace, and their names' numbers.
+#: The occurrences of phases in the trace, and what each of its phase rows begins.
 PHASES = ("start", "scan", "start")
-_PHASE_NUMBERS = (0, 1, NO_PHASE, 0)
+PHASE_NUMBERS = (0, 1, NO_PHASE, 0)
 
 
 def write_trace(folder: Path, rows: int = 40_000) -> None:
     """Write the first rows of the capture: enough for refaults and collateral to occur.
 
-    The parts of the trace that `_PHASE_NUMBERS` are of begin evenly spread over it.
+    The parts of the trace that `PHASE_NUMBERS` are of begin evenly spread over it.
     """
     events = read_events(CAPTURE)
     begins = [rows * part // 5 for part in range(1, 5)]
     phase = {"op": PHASE, "inode": 0, "order": 0, "pfn": 0, "flags": 0}
     columns = {}
     for name, column in events.columns.items():
-        values = column[:rows][begins] if name == "time_ns" else phase.get(name, _PHASE_NUMBERS)
+        values = column[:rows][begins] if name == "time_ns" else phase.get(name, PHASE_NUMBERS)
         columns[name] = np.insert(column[:rows], begins, values)
     small = make_events(
         columns,
