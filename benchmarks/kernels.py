@@ -24,7 +24,7 @@ from core.machine import Machine
 from core.policy import Policy, pack
 from core.timeline.prepare import prepare
 
-DEFAULT = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru.parquet"
+DEFAULT = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru-256w.parquet"
 PEERS = {"fifo": "FIFO", "lru": "LRU", "clock": "Clock", "sieve": "Sieve", "s3fifo": "S3FIFO"}
 
 

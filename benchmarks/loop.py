@@ -27,7 +27,7 @@ from sweep.engine.search import Search
 from sweep.results import Store
 from sweep.study.read import load_study
 
-CAPTURE = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru.parquet"
+CAPTURE = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru-256w.parquet"
 STUDY = """
 study: loop
 workload: {{trace: loop.parquet}}

@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--trace", type=Path, default=None)
     options = parser.parse_args()
-    trace = options.trace or ROOT / "studies" / "traces" / "database-mglru.parquet"
+    trace = options.trace or ROOT / "studies" / "traces" / "database-mglru-256w.parquet"
     probes = [Probe(options.before, trace), Probe(options.after, trace)]
     probes.append(Probe(options.before, trace))
     print(f"{trace.name}, median of {options.repeats}, M policy-events/s of CPU time")

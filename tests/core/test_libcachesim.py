@@ -21,7 +21,7 @@ PEERS = {"fifo": "FIFO", "lru": "LRU", "clock": "Clock", "sieve": "Sieve", "s3fi
 
 def real_requests(traces: Path) -> np.ndarray:
     """Return the page-cache insertions of a capture, each file page asked for once a visit."""
-    events = read_events(traces / "database-mglru.parquet")
+    events = read_events(traces / "database-mglru-256w.parquet")
     wanted = events.op == RESTORE
     return (events.inode[wanted].astype(np.uint64) << np.uint64(32)) | events.index[wanted]
 

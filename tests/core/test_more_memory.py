@@ -124,7 +124,9 @@ def test_a_large_folio_lies_in_it_whole() -> None:
 
 @compiled
 @pytest.mark.parametrize("reclaim", list(Reclaim))
-@pytest.mark.parametrize("name", ["database-mglru", "launch-mglru", "app_launch", "build"])
+@pytest.mark.parametrize(
+    "name", ["database-mglru-256w", "launch-mglru-224w", "app_launch", "build"]
+)
 def test_it_reads_no_more_than_a_machine_without_tag_storage(
     name: str, reclaim: Reclaim, traces: Path
 ) -> None:

@@ -26,7 +26,7 @@ from core.event_files import read_events
 from core.events import ALLOC, FREE, STORE, TAGGED, Events
 from core.machine import Machine
 from core.policy_words import Guests, Placement, TaggedPlacement
-from core.timeline.occupancy import occupy
+from core.timeline.prepare import prepare
 from core.timeline.tagged_placement import place_tagged
 from core.timeline.view import View, prepare_view
 
@@ -63,15 +63,15 @@ def test_placed_tagged_pages_are_as_many_and_break_no_rule(data: st.DataObject) 
 
 
 @compiled
-@pytest.mark.parametrize("name", ["database-mglru", "database-xfs"])
+@pytest.mark.parametrize("name", ["database-mglru-256w", "database-xfs-256w"])
 def test_an_allocator_that_knows_reserves_fewer_blocks(traces: Path, name: str) -> None:
     events = read_events(traces / f"{name}.parquet")
     machine = Machine(events.page_size, events.data_pages)
-    recorded = occupy(events, machine)
-    placed = occupy(place_tagged(events, machine, 0), machine)
+    recorded = prepare(events, machine).occupancy
+    placed = prepare(place_tagged(events, machine, 0), machine).occupancy
     assert placed.reservations < recorded.reservations
     assert placed.amplification_ns < recorded.amplification_ns / 1.5
-    first = occupy(place_tagged(events, machine, 200), machine)
+    first = prepare(place_tagged(events, machine, 200), machine).occupancy
     assert int(first.block_reserved_ns[200:].sum()) < int(placed.block_reserved_ns[200:].sum())
 
 

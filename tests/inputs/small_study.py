@@ -19,7 +19,7 @@ from sweep.results import Store
 from sweep.study.model import Study
 from sweep.study.read import load_study
 
-CAPTURE = Path(__file__).parents[2] / "studies" / "traces" / "database-xfs.parquet"
+CAPTURE = Path(__file__).parents[2] / "studies" / "traces" / "database-xfs-256w.parquet"
 
 TEXT = """\
 study: small

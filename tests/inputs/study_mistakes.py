@@ -8,10 +8,10 @@ from sweep.study.read import validate_source
 from sweep.study.yaml_source import SourceError, parse_source
 
 STUDIES = Path(__file__).parents[2] / "studies"
-TRACE = "traces/database-mglru.parquet"
+TRACE = "traces/database-mglru-256w.parquet"
 GOOD = """\
 study: s
-workload: [{trace: traces/database-mglru.parquet}]
+workload: [{trace: traces/database-mglru-256w.parquet}]
 parameters:
   eviction: {type: categorical, choices: [fifo, lru]}
   folio_order: {type: int, low: 0, high: 3}

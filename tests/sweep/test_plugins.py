@@ -16,7 +16,7 @@ from core.policy_words import Metadata
 from core.system import SYSTEMS
 from core.system.carveout import CARVEOUT
 
-CAPTURE = Path(__file__).parents[2] / "studies" / "traces" / "database-xfs.parquet"
+CAPTURE = Path(__file__).parents[2] / "studies" / "traces" / "database-xfs-256w.parquet"
 STUDY = """\
 study: own
 workload: {trace: short.parquet}

@@ -181,7 +181,7 @@ def test_a_mistake_in_what_may_be_left_out_is_told_too(more: str, expected: str)
          ["4:3: a carveout caches nothing: eviction would change nothing",
           "5:3: a carveout caches nothing: folio_order would change nothing"]),
         ([("n_trials: 4\n", "")], ["1:1: key n_trials is missing"]),
-        ([("[{", "[{trace: traces/database-mglru.parquet}, {")],
+        ([("[{", "[{trace: traces/database-mglru-256w.parquet}, {")],
          [f"2:52: {TRACE} is a workload twice"]),
     ],
 )  # fmt: skip
