@@ -1,7 +1,10 @@
-"""Renew docs/findings.md: run the studies it quotes, and replace its tables and figures.
+"""Renew the findings: run the studies that they quote, and replace their tables and figures.
 
 ``python benchmarks/findings.py [--db results.duckdb] [STUDY…]``. A table stands between
-``<!-- table: SQL -->`` and ``<!-- end -->``; after ``<!-- figure: STUDY | SECTION -->`` stands the
+``<!-- table: SQL -->`` and ``<!-- end -->``; one between ``<!-- over costs: SQL -->`` and ``<!-- end
+-->`` has besides, for each row (study, role, number and perhaps workload), what cost_ranges.py says
+of it; one between ``<!-- truth -->`` and ``<!-- end -->`` has what kernels with a cleancache counted;
+after ``<!-- figure: STUDY | SECTION -->`` stands the
 first plot of that section of the study's report, drawn by kaleido, which needs Chrome or Chromium.
 Trials that the database has from an earlier run are not replayed again.
 """
@@ -16,17 +19,33 @@ from pathlib import Path
 from typing import Any
 
 import plotly.io
+from cost_ranges import over_costs, shown
 
+from core.event_files import read_events
+from core.truth import compare_with_kernel
 from sweep.report.figures import draw_sections
 from sweep.report.study_results import StudyResults
 from sweep.results import answer_query, open_for_reading
+from sweep.results.reading import read_rows
 from sweep.study.read import load_study
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "findings.md"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "findings.md",
+    *sorted((ROOT / "docs" / "findings").glob("*.md")),
+    ROOT / "docs" / "evidence.md",
+]
+FIGURES = ROOT / "docs" / "figures"
 TABLE = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+OVER_COSTS = re.compile(r"(<!-- over costs: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+TRUTH = re.compile(r"(<!-- truth -->\n).*?(<!-- end -->)", re.DOTALL)
+#: What a row of `over costs` is known by; it is not shown.
+KEY = ("study", "role", "number", "workload")
 FIGURE = re.compile(r"(<!-- figure: (\S+) \| (.*?) -->\n)(?:!\[.*\n)?")
 WIDTH = 860
+#: Outcomes of a kernel with a cleancache that are shown beside a replay's.
+TRUTHS = ("stored", "restored", "reclaimed", "recalled", "invalidated", "reservations", "releases")
 STUDY = re.compile(r"^sweep run studies/(\S+)\.yaml$", re.MULTILINE)
 
 
@@ -42,9 +61,35 @@ def cell(value: Any) -> str:
 def table(database: Path, sql: str) -> str:
     """Return the answer to a query as a Markdown table."""
     answer = answer_query(database, " ".join(sql.split()))
-    rows = [answer.columns, ["---"] * len(answer.columns)]
-    rows += [[cell(value) for value in row] for row in answer.rows]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return markdown(list(answer.columns), [[cell(value) for value in row] for row in answer.rows])
+
+
+def markdown(heading: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def over_costs_table(database: Path, sql: str) -> str:
+    """Return a table of trials with what they save over the ranges of all costs."""
+    rows, heading = [], []
+    with open_for_reading(database) as connection:
+        for row in read_rows(connection, " ".join(sql.split())):
+            labels = {name: value for name, value in row.items() if name not in KEY}
+            saved = over_costs(connection, {name: row[name] for name in KEY if name in row})
+            heading = [*labels, "disk time saved", "wait saved"]
+            rows.append([*map(cell, labels.values()), *map(shown, saved.values())])
+    return markdown(heading, rows)
+
+
+def truth_table() -> str:
+    """Return what kernels with a cleancache counted, and what their replays count."""
+    rows = []
+    for path in sorted((ROOT / "studies" / "traces").glob("cache-*.parquet")):
+        compared = {of.name: of for of in compare_with_kernel(read_events(path))}
+        both = [f"{compared[name].kernel:,} / {compared[name].replay:,}" for name in TRUTHS]
+        rows.append([f"`{path.stem}`", *both])
+    return markdown(["kernel / replay", *(f"`{name}`" for name in TRUTHS)], rows)
 
 
 def figure(database: Path, name: str, heading: str) -> str:
@@ -54,7 +99,7 @@ def figure(database: Path, name: str, heading: str) -> str:
         sections = draw_sections(StudyResults(study, name, connection))
     (drawn,) = (section.figures[0] for section in sections if section.heading == heading)
     plot = drawn.plots[0]
-    path = PAGE.parent / "figures" / f"{name}-{heading.lower().replace(' ', '-')}.svg"
+    path = FIGURES / f"{name}-{heading.lower().replace(' ', '-')}.svg"
     path.parent.mkdir(exist_ok=True)
     layout = plot["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
     layout["legend"] = {"orientation": "h", "y": -0.15}
@@ -75,14 +120,20 @@ def main() -> None:
     parser.add_argument("--db", type=Path, default=Path("results.duckdb"))
     parser.add_argument("studies", nargs="*")
     given = parser.parse_args()
-    text = PAGE.read_text()
-    for study in given.studies or STUDY.findall(text):
+    texts = {page: page.read_text() for page in PAGES if page.exists()}
+    quoted = [study for text in texts.values() for study in STUDY.findall(text)]
+    for study in given.studies or dict.fromkeys(quoted):
         words = ["-m", "sweep", "run", f"studies/{study}.yaml", "--db", str(given.db), "--new"]
         print(f"{study} …", file=sys.stderr)
         subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    text = TABLE.sub(lambda match: match[1] + table(given.db, match[2]) + match[3], text)
-    text = FIGURE.sub(lambda match: match[1] + figure(given.db, match[2], match[3]), text)
-    PAGE.write_text(text)
+    for page, text in texts.items():
+        text = TABLE.sub(lambda match: match[1] + table(given.db, match[2]) + match[3], text)
+        text = OVER_COSTS.sub(
+            lambda match: match[1] + over_costs_table(given.db, match[2]) + match[3], text
+        )
+        text = TRUTH.sub(lambda match: match[1] + truth_table() + match[2], text)
+        text = FIGURE.sub(lambda match: match[1] + figure(given.db, match[2], match[3]), text)
+        page.write_text(text)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from sweep.study.values import SIZE_FIELDS, size_in_bytes
 from sweep.study.wording import suggest
 
 _BARS = " ▁▂▃▄▅▆▇█"
+_PHASES_SHOWN = 12
 
 
 def import_command(
@@ -307,13 +308,18 @@ def _told(figures: dict[str, Any]) -> list[str]:
             f"{left_out.get('write_pages', 0):,} that writes made"
         )
         lines.append(
-            f"refaults that the kernel counts, {figures['kernel_refaults']:,}: "
-            f"{figures['refaults']:,} of rows, {left_out.get('metadata_refaults', 0):,} of "
-            f"metadata, {left_out.get('write_refaults', 0):,} of writes"
+            f"refaults as the kernel counts them: {figures['kernel_refaults']:,} = "
+            f"{figures['refaults']:,} of rows + {left_out.get('metadata_refaults', 0):,} of "
+            f"metadata + {left_out.get('write_refaults', 0):,} of writes"
         )
     if figures["phases"]:
-        phases = ", ".join(f"{name} {rows:,}" for name, rows in figures["phases"].items())
-        lines.append(f"phases by rows: {phases}")
+        shown = list(figures["phases"].items())[:_PHASES_SHOWN]
+        more = len(figures["phases"]) - len(shown)
+        lines.append(
+            "rows of phases: "
+            + ", ".join(f"{name} {rows:,}" for name, rows in shown)
+            + (f", and {more} more phases (--json)" if more else "")
+        )
     return lines
 
 

@@ -142,6 +142,14 @@ EVENTS = [
     alloc(3),
     f"copy_highpage: to={page(5)} from={page(3)}",
     "mm_page_free: pfn=0x40003 order=0",
+    "mm_filemap_fault: dev=254:0 ino=a4cf ofs=4096",
+    f"{ADD}: {folio(1)}",
+    "mm_filemap_get_pages: dev=254:0 ino=a4cf ofs=0-8191",
+    "block_rq_issue: 254,0 RA 8192 () 40208 + 16 [app one]",
+    "tracing_mark_write: PHASE one",
+    "kswapd0-42 | workingset_eviction: folio=0x1 flags=0xa00 index=1 ino=42191",
+    f"kswapd0-42 | {DELETE}: {folio(1)}",
+    "evict: ino=42191 dev=266338304",
 ]
 
 

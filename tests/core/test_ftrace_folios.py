@@ -17,6 +17,7 @@ from ftrace_lines import (
     evicting,
     fault,
     folio,
+    get_pages,
     read,
     refault,
     rows,
@@ -28,6 +29,7 @@ from core.event_files import read_events, write_events
 from core.events import MAPPED, NO_PHASE, WORKINGSET
 from core.workload.ftrace.memory import read_memory
 from core.workload.ftrace.page_flags import PageFlags
+from core.workload.survey import survey_events
 
 W, M = 1 << 9, 1 << 11
 
@@ -156,7 +158,12 @@ def phases(marks: list[str], tmp_path: Path, event: str = "tracing_mark_write: "
     "event", ["tracing_mark_write: ", "print: ", "print: tracing_mark_write: "]
 )
 def test_a_phase_mark_begins_a_phase(tmp_path: Path, event: str) -> None:
-    marks = ["PHASE launch 1 shop", "PHASE two", "TAG tagged=0 g32=0", "PHASE launch 1 shop"]
+    marks = [
+        "PHASE launch 1 shop",
+        "PHASE two",
+        "TAG tagged=0 g32=0 order=3 shadow=1",
+        "PHASE launch 1 shop",
+    ]
     assert phases(marks, tmp_path, event) == ["launch 1 shop", "two", "launch 1 shop"]
 
 
@@ -193,3 +200,34 @@ def test_what_is_told_beside_the_rows_survives_the_file(tmp_path: Path) -> None:
     again = read_events(tmp_path / "x.parquet")
     assert again.about == events.about
     assert dict(again.left_out)["write_pages"] == 1
+
+
+def test_a_survey_says_what_a_capture_tells(tmp_path: Path) -> None:
+    lines = [
+        "tracing_mark_write: PHASE one", add(0), add(1), add(2), get_pages(0, 1),
+        "tracing_mark_write: PHASE two", add(8), add(10), get_pages(20, 20),
+        evicting(0, W | M), delete(0), evicting(1, 0), delete(1), add(0), get_pages(0, 0),
+        add(5, inode="fe00000", dev="0:3"), delete(5, inode="fe00000", dev="0:3"),
+        add(5, inode="fe00000", dev="0:3"),
+    ]  # fmt: skip
+    figures = survey_events(read(tmp_path, text(lines)).events).figures
+    assert figures["requests"] == {
+        "recorded": True, "count": 3, "pages_mean": 2.0, "pages_median": 2.0,
+        "waited_ratio": 0.6667, "commands": 4,
+    }  # fmt: skip
+    assert figures["phases"] == {"one": 3, "two": 5}
+    assert figures["workingset_inferred_ratio"] == 0
+    assert (figures["mapped"], figures["mapped_stores"]) == (True, 1)
+    assert figures["left_out"]["metadata_refaults"] == 1
+    assert (figures["refaults"], figures["kernel_refaults"]) == (1, 2)
+
+
+def test_a_survey_of_a_table_that_tells_nothing_says_so(tmp_path: Path) -> None:
+    lines = [add(0), add(1), add(9), delete(0)]
+    events = read(tmp_path, text(lines)).events._replace(workingset_inferred_ratio=float("nan"))
+    figures = survey_events(events).figures
+    assert figures["requests"]["recorded"] is False
+    assert (figures["requests"]["count"], figures["requests"]["waited_ratio"]) == (2, 1)
+    assert figures["workingset_inferred_ratio"] is None
+    assert (figures["mapped"], figures["mapped_stores"]) == (False, None)
+    assert figures["phases"] == {}

@@ -24,6 +24,8 @@ from ftrace_lines import (
     rows,
     text,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.accesses import BY_WRITE, METADATA, READ, TOUCH
 from core.events import JOIN, WANTED
@@ -155,6 +157,53 @@ def test_a_restore_stays_where_its_whole_file_went_in_between() -> None:
         assert together.joins.tolist() == [False, gone == 2, False, False]
         assert (np.diff(together.time_ns) >= 0).all()
     assert NOTHING not in (PAGES, FILE)
+
+
+ROWS = st.lists(
+    # Request (0: none), page, what is touched, a reading or not.
+    st.tuples(
+        st.integers(0, 3), st.integers(0, 4), st.sampled_from([NOTHING, PAGES, FILE]), st.booleans()
+    ),
+    max_size=12,
+)
+
+
+def plainly(rows: list[tuple[int, int, int, bool]]) -> list[tuple[int, bool]]:
+    """Return (row, whether it joins) where requests are together, by way of a plain list."""
+    places: list[int] = []
+    joins: dict[int, bool] = {}
+    for row, (request, page, _, _) in enumerate(rows):
+        mine = [at for at, other in enumerate(places) if request and rows[other][0] == request]
+        between = places[mine[-1] + 1 :] if mine else []
+        joins[row] = bool(mine) and not any(rows[other][3] for other in between)
+        touched = any(
+            rows[other][2] == FILE or (rows[other][2] == PAGES and rows[other][1] == page)
+            for other in between
+        )
+        if mine and not joins[row] and not touched:
+            joins[row] = True
+            places.insert(mine[-1] + 1, row)
+        else:
+            places.append(row)
+    return [(row, joins[row]) for row in places]
+
+
+@given(ROWS)
+def test_requests_come_together_as_in_a_plain_list(rows: list[tuple[int, int, int, bool]]) -> None:
+    # What is in a request is a reading, and touches its page.
+    rows = [(q, page, PAGES if q else what, bool(q) or reads) for q, page, what, reads in rows]
+    request, page, touches, reads = (
+        (np.array(column) for column in zip(*rows, strict=True))
+        if (rows)
+        else (np.empty(0, dtype=np.int64),) * 4
+    )
+    columns = {"time_ns": np.arange(len(rows)), "inode": np.zeros(len(rows), dtype=np.uint32)}
+    columns |= {"index": page.astype(np.uint32), "order": np.zeros(len(rows), dtype=np.uint8)}
+    together = bring_together(
+        columns, request.astype(np.int32), reads.astype(np.bool_), touches.astype(np.uint8)
+    )
+    assert list(zip(together.row.tolist(), together.joins.tolist(), strict=True)) == plainly(rows)
+    assert (np.diff(together.time_ns) >= 0).all()
 
 
 def test_a_chunk_of_text_that_ends_in_a_request_changes_nothing(

@@ -41,6 +41,7 @@ from core.workload.ftrace.words import (
     NEEDED_TABLE,
     ORDER,
     REFAULT,
+    TEXT_FIRST,
 )
 
 _NEWLINE = ord("\n")
@@ -269,8 +270,11 @@ def _parse(
         if kind == BLOCK_ISSUE and not reads_data(signs, at + 1, end):
             continue
         fields[record, :] = ABSENT
-        if kind != MARK or not find_mark(signs, at + 1, end, fields[record]):
+        if kind != MARK:
             fill(signs, at + 1, end, kind, keys, flags, fields[record])
+        elif not find_mark(signs, at + 1, end, fields[record]):
+            fill(signs, at + 1, end, kind, keys, flags, fields[record])
+            fields[record, TEXT_FIRST] = ABSENT  # whatever key of the text has its column
         if kind in (ADD, DELETE) and fields[record, ORDER] == ABSENT:
             fields[record, ORDER] = 0  # kernels before large folios
         complete = fields[record, ORDER] <= MAX_ORDER or kind in (REFAULT, MARK)

@@ -95,7 +95,8 @@ def number_of(device: int, inode: int, names: Names) -> int:
 @entry
 def _known(numbers: Any, name: int) -> int:
     """Return the number that a name has, or 0."""
-    return wide(numbers[name]) if name in numbers else wide(0)
+    # Numba makes an optional number of what get returns, and a number again of what is added to it.
+    return wide(numbers.get(name, wide(0)) + wide(0))
 
 
 @entry

@@ -39,8 +39,9 @@ class Phases:
         text
             The lines that they were read from.
         """
-        of_marks = (records.kind == MARK) & (records.fields[:, TEXT_FIRST] != ABSENT)
-        for record in np.flatnonzero(of_marks).tolist():
+        marks = np.flatnonzero(records.kind == MARK)
+        marks = marks[records.fields[marks, TEXT_FIRST] != ABSENT]
+        for record in marks.tolist():
             first, end = records.fields[record, [TEXT_FIRST, TEXT_END]].tolist()
             mark = text[first:end].decode(errors="replace").strip()
             number = self.after(mark, int(records.pid[record]))

@@ -84,7 +84,6 @@ from core.workload.ftrace.words import (
     FRAME,
     INO,
     INODE_GONE,
-    KINDS,
     MARK,
     NEW_PHASE,
     OFFSET_BYTES,
@@ -111,6 +110,8 @@ from core.workload.ftrace.words import (
 JITTER_NS = 1_000_000
 #: The most pages that one mte_sync_tags is taken to name.
 _MOST_SYNCED_PAGES = 1 << MAX_ORDER
+#: Kinds of records of which it matters whether the trace has them.
+_TELLING = (TOUCHED, EVICTION)
 
 
 class Learnt(NamedTuple):
@@ -134,14 +135,15 @@ class KernelState:
         # Pages of zeros cost nothing until they are written to.
         self._tasks = np.zeros((TASKS, TASK_COLUMNS), dtype=np.int64)
         self._names = new_names()
-        self._seen = np.zeros(KINDS, dtype=np.int64)
+        self._seen = dict.fromkeys(_TELLING, False)
 
     def advance(self, records: Records, insertions: Insertions) -> tuple[NDArray[np.int64], Learnt]:
         """Return the rows of the records, and what they tell of stores before them.
 
         The times of the records are changed in place so that time never goes backwards.
         """
-        self._seen += np.bincount(records.kind, minlength=KINDS)
+        for kind in _TELLING:
+            self._seen[kind] = self._seen[kind] or bool((records.kind == kind).any())
         large = np.isin(records.kind, (PAGE_ALLOC, PAGE_FREE)) & (records.fields[:, ORDER] > 0)
         parts = int((1 << records.fields[large, ORDER]).sum())
         synced = records.fields[records.kind == SYNC_TAGS, PTES]
@@ -149,7 +151,7 @@ class KernelState:
         rows = np.empty((2 * records.kind.size + 2 * parts, COLUMNS), dtype=np.int64)
         known = np.empty((records.kind.size, 2), dtype=np.int64)
         state = FrameState(rows, self._frames, self._groups, self.numbers)
-        tells_touches = bool(self._seen[TOUCHED] > 0 and not self._seen[EVICTION])
+        tells_touches = self._seen[TOUCHED] and not self._seen[EVICTION]
         learnt = _advance(
             records,
             insertions,
