@@ -14,7 +14,7 @@ from time import perf_counter
 
 import numpy as np
 
-from core.events import Events
+from core.events import INVALIDATE
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload.ftrace.capture import import_ftrace
 from core.workload.ftrace.memory import meta_beside, read_memory
@@ -28,12 +28,6 @@ def kernel_counts(meta: Path) -> dict[str, int]:
         assert file is not None
         lines = file.read().decode().splitlines()
     return {name: int(value) for name, value in (line.split() for line in lines)}
-
-
-def resident_pages(events: Events) -> np.ndarray:
-    """Return the pages in the page cache after each file event of a capture."""
-    change = np.array([-1, 1, -1])[np.minimum(events.op, 2)]
-    return np.cumsum(np.where(events.op <= 2, change << events.order.astype(np.int64), 0))
 
 
 def rows_of(path: Path) -> list[tuple[str, float, float]]:
@@ -51,15 +45,21 @@ def rows_of(path: Path) -> list[tuple[str, float, float]]:
     print(f"{path.name}: {reclaim}, {rate:.1f} M accesses/s", file=sys.stderr)
     seen, made = survey_events(imported.events).figures, survey_events(fronted.events).figures
     counts = fronted.counts
-    cached = resident_pages(imported.events)
-    mean = float(np.mean(cached[cached.size // 4 :]))
-    rows = [
-        ("pages read into the page cache", seen["restored_pages"], counts["inserted_pages"]),
-        ("pages evicted", seen["stored_pages"], counts["evicted_pages"]),
-        ("refaults", seen["refaults"], made["refaults"]),
+    # Metadata, and what writes make, are in no row: both sides count them here.
+    kernel = imported.counts
+    truncated = imported.events.order[imported.events.op == INVALIDATE].astype(np.int64)
+    left = kernel["inserted_pages"] - kernel["reclaimed_pages"] - int((1 << truncated).sum())
+    rows: list[tuple[str, float, float]] = [
+        ("pages brought into the page cache", kernel["inserted_pages"], counts["inserted_pages"]),
+        ("pages evicted", kernel["reclaimed_pages"], counts["evicted_pages"]),
+        ("refaults, as the kernel counts them", seen["kernel_refaults"], counts["refaults"]),
         ("workingset activations", truth["workingset_activate_file"], counts["activations"]),
         ("workingset restores", truth["workingset_restore_file"], counts["restored_workingset"]),
-        ("page cache, mean pages", mean, float(np.mean(_at(imported.events, fronted)))),
+        ("pages in the page cache at the end", left, counts["resident_pages"]),
+        *(
+            (what, seen["requests"][name], made["requests"][name])
+            for what, name in (("read requests of files", "count"), ("their commands", "commands"))
+        ),
     ]
     for pages, block in seen["tag_blocks_by_pages"].items():
         mine = made["tag_blocks_by_pages"][pages]
@@ -70,13 +70,6 @@ def rows_of(path: Path) -> list[tuple[str, float, float]]:
             (f"amplification, block of {pages}", block["amplification"], mine["amplification"])
         )
     return rows
-
-
-def _at(events: Events, fronted: object) -> np.ndarray:
-    mine = resident_pages(fronted.events)  # type: ignore[attr-defined]
-    times = events.time_ns[events.time_ns.size // 4 :]
-    places = np.searchsorted(fronted.events.time_ns, times, side="right") - 1  # type: ignore[attr-defined]
-    return mine[np.maximum(places, 0)]
 
 
 def main() -> None:

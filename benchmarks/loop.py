@@ -57,10 +57,7 @@ def main() -> None:
         folder = Path(name)
         events = read_events(CAPTURE)
         columns = {key: column[:5000] for key, column in events.columns.items()}
-        short = make_events(
-            columns, page_size=events.page_size, data_pages=events.data_pages, source="loop"
-        )
-        write_events(folder / "loop.parquet", short)
+        write_events(folder / "loop.parquet", make_events(columns, **events.about))
         path = folder / "loop.yaml"
         path.write_text(STUDY.format(trials=trials))
         study, source = load_study(path)

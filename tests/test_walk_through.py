@@ -78,8 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert applied.returncode == 0, applied.stderr + diff
     events = read_events(REPOSITORY / "studies/traces/database-xfs-256w.parquet")
     first = {name: column[:40_000] for name, column in events.columns.items()}
-    part = make_events(first, page_size=events.page_size, data_pages=events.data_pages, source="")
-    write_events(folder / "part.parquet", part)
+    write_events(folder / "part.parquet", make_events(first, **events.about))
     (folder / "added.yaml").write_text(STUDY)
     return folder
 

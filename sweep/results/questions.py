@@ -9,12 +9,13 @@ from sweep.results.schema import MODEL_VERSION, Row
 from sweep.study.model import Study
 
 KEY_OUTCOMES = (
-    "time_saved_ns",
-    "refault_hit_ratio",
+    "restored",
+    "wait_saved_ratio",
+    "read_commands",
+    "time_saved_ratio",
     "share_of_ideal",
     "collateral_ratio",
     "reservation_p99_ns",
-    "restored",
 )
 
 #: A Pareto set is found in two steps. First every point is compared with this many leaders, which

@@ -26,6 +26,7 @@ from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.machine import Machine
 from core.workload.synthetic import parameters_of, synthesise
+from core.workload.tenant import on_machine
 
 DATA_PAGES, BLOCKS = 1024, 8
 MEMORY = TagMemory(BLOCKS, 4, only_enlarges=True)
@@ -122,10 +123,17 @@ def test_a_large_folio_lies_in_it_whole() -> None:
     assert events.order.tolist() == [4, 4]
 
 
+# Not the launches under the lists that their kernel did not have: there an ordinary machine of 228
+# MiB reads 34,047 pages, and one of 224 MiB 32,271.
 @compiled
-@pytest.mark.parametrize("reclaim", list(Reclaim))
 @pytest.mark.parametrize(
-    "name", ["database-mglru-256w", "launch-mglru-224w", "app_launch", "build"]
+    ("name", "reclaim"),
+    [
+        (name, reclaim)
+        for name in ("database-mglru-256w", "launch-mglru-224w", "app_launch", "build")
+        for reclaim in Reclaim
+        if (name, reclaim) != ("launch-mglru-224w", Reclaim.ACTIVE_INACTIVE)
+    ],
 )
 def test_it_reads_no_more_than_a_machine_without_tag_storage(
     name: str, reclaim: Reclaim, traces: Path
@@ -141,6 +149,20 @@ def test_it_reads_no_more_than_a_machine_without_tag_storage(
     enlarged = run_frontend(accesses, front_end, memory)
     assert read_pages(enlarged) <= read_pages(plain)
     assert enlarged.counts["failures"] == plain.counts["failures"] == 0
+
+
+@compiled
+def test_it_reads_what_an_ordinary_machine_of_its_size_reads(traces: Path) -> None:
+    # Recorded reads of large folios: here any larger machine reads more pages, 1.5 % of them.
+    accesses = read_accesses(traces / "database-xfs-256w.accesses.parquet")
+    machine = Machine(accesses.page_size, accesses.data_pages)
+    memory = TagMemory(machine.tag_blocks, machine.tag_block_pages, only_enlarges=True)
+    ordinary = on_machine(accesses, accesses.data_pages + machine.slots)
+    pages = [
+        read_pages(run_frontend(*machine_and_memory))
+        for machine_and_memory in ((ordinary, FrontEnd()), (accesses, FrontEnd(), memory))
+    ]
+    assert pages[1] == pytest.approx(pages[0], rel=0.002)
 
 
 def parameters_of_all() -> dict[str, dict[str, float]]:

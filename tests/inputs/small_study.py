@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from core.evaluator import Candidate
 from core.event_files import read_events, write_events
-from core.events import NO_PHASE, PHASE, make_events
+from core.events import make_events
 from sweep.engine.executor import Executor, InProcess, Result
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
@@ -46,31 +44,15 @@ TWO_OBJECTIVES = (
 RESTORED_BOUND = "[{metric: restored, lower: 280}]"
 
 
-#: The occurrences of phases in the trace, and their names' numbers.
-PHASES = ("start", "scan", "start")
-_PHASE_NUMBERS = (0, 1, NO_PHASE, 0)
+#: The occurrences of phases in the trace that `write_trace` writes.
+PHASES = ("start", "sqlA1", "scan1", "grep1", "sqlB1", "tar1")
 
 
 def write_trace(folder: Path, rows: int = 40_000) -> None:
-    """Write the first rows of the capture: enough for refaults and collateral to occur.
-
-    The parts of the trace that `_PHASE_NUMBERS` are of begin evenly spread over it.
-    """
+    """Write the first rows of the capture: enough for refaults and collateral to occur."""
     events = read_events(CAPTURE)
-    begins = [rows * part // 5 for part in range(1, 5)]
-    phase = {"op": PHASE, "inode": 0, "order": 0, "pfn": 0, "flags": 0}
-    columns = {}
-    for name, column in events.columns.items():
-        values = column[:rows][begins] if name == "time_ns" else phase.get(name, _PHASE_NUMBERS)
-        columns[name] = np.insert(column[:rows], begins, values)
-    small = make_events(
-        columns,
-        page_size=events.page_size,
-        data_pages=events.data_pages,
-        source=events.source,
-        phases=("start", "scan"),
-    )
-    write_events(folder / "small.parquet", small)
+    columns = {name: column[:rows] for name, column in events.columns.items()}
+    write_events(folder / "small.parquet", make_events(columns, **events.about))
 
 
 def write_study(

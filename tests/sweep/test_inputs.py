@@ -70,8 +70,7 @@ def zipf() -> Accesses:
 
 def write_changed_trace(folder: Path, name: str, change: dict[str, np.ndarray]) -> None:
     events = read_events(folder / "small.parquet")
-    about = {"page_size": events.page_size, "data_pages": events.data_pages}
-    table = make_events(events.columns | change, **about, source="", check=False)
+    table = make_events(events.columns | change, **events.about, check=False)
     write_events(folder / name, table)
 
 
@@ -111,7 +110,8 @@ def test_pages_that_accesses_were_not_recorded_with_are_told_where_they_stand(fo
 
 def test_a_placement_that_a_trace_does_not_allow_is_told_at_the_trace(folder: Path) -> None:
     size = read_events(folder / "small.parquet").op.size
-    change = {"op": np.full(size, STORE, np.uint8), "order": np.zeros(size, np.uint8)}
+    plain = np.zeros(size, np.uint8)
+    change = {"op": np.full(size, STORE, np.uint8), "order": plain, "flags": plain}
     write_changed_trace(folder, "stores.parquet", change)
     text = changed((TRACE, "trace: stores.parquet"), ("policy: {}", "policy: {placement: far}"))
     line = told(folder, text)

@@ -65,8 +65,7 @@ def folder(tmp_path: Path) -> Path:
     """A study with a package and a module of its own beside it."""
     events = read_events(CAPTURE)
     columns = {name: column[:40_000] for name, column in events.columns.items()}
-    machine = {"page_size": events.page_size, "data_pages": events.data_pages}
-    write_events(tmp_path / "short.parquet", make_events(columns, **machine, source="short"))
+    write_events(tmp_path / "short.parquet", make_events(columns, **events.about))
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "__init__.py").touch()
     (tmp_path / "own" / "mru.py").write_text(MRU)
