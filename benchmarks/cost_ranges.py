@@ -25,6 +25,8 @@ from sweep.results.schema import Row
 #: Of each cost how often it is taken.
 Terms = dict[str, int]
 KINDS = ("time", "wait")
+#: What the device time of requests is made of.
+READS = ("read_random_ns", "read_parallel_ns", "read_sequential_ns")
 #: The size of the pages that the costs of presets are of.
 COSTED_PAGE_BYTES = 4096
 #: What a page costs on its way in and out, of systems that do not copy it plainly.
@@ -36,11 +38,7 @@ COPIES = {
 
 def reads_of(requests: int, commands: int, pages: int) -> Terms:
     """Return what the device time of requests is made of; tasks wait for `requests` of them."""
-    return {
-        "read_random_ns": requests,
-        "read_parallel_ns": commands - requests,
-        "read_sequential_ns": pages - commands,
-    }
+    return dict(zip(READS, (requests, commands - requests, pages - commands), strict=True))
 
 
 def less(terms: Terms, others: Terms) -> Terms:
@@ -68,12 +66,8 @@ def taken_by(run: Row) -> dict[str, tuple[Terms, Terms]]:
     migrating = sum(sample["count"] for sample in samples if sample["migrated"])
     dropped = run["reclaimed"] + run["recalled"] + run["collateral"]
     system = run["system"]
-    copy = {
-        "zswap": ("compress_ns", "decompress_ns"),
-        "tmem": ("tmem_copy_in_ns", "tmem_copy_out_ns"),
-    }
-    into, out_of = copy.get(system, ("copy_in_ns", "copy_out_ns"))
-    copies = {"zswap": ("compressions", "decompressions")}.get(system, ("stored", "restored"))
+    into, out_of = COPIES.get(system, ("copy_in_ns", "copy_out_ns"))
+    copies = ("compressions", "decompressions") if system == "zswap" else ("stored", "restored")
     works = system in ("cleancache", "zswap", "tmem", "migrate_cma")
     cpu: Terms = {}
     if works:
@@ -171,6 +165,9 @@ def saved_over(all_missed: Terms, before: Terms, taken: Terms, preset: str) -> S
     at_preset = {name: cost.value_ns for name, cost in ranges.items()}
     least = {name: of.plausible_ns[saved[name] <= 0] for name, of in ranges.items()}
     most = {name: of.plausible_ns[saved[name] > 0] for name, of in ranges.items()}
+    # What reads cost is in all that could be saved too: each of its corners is looked at.
+    ends = [ranges[name].plausible_ns for name in READS]
+    reads = [dict(zip(READS, corner, strict=True)) for corner in itertools.product(*ends)]
 
     def ratio(costs: dict[str, int]) -> float:
         # A command in parallel takes no longer than the first one.
@@ -185,7 +182,9 @@ def saved_over(all_missed: Terms, before: Terms, taken: Terms, preset: str) -> S
         for name in COST_FIELDS
         if saved[name] and (ratio(at_preset | {name: other[name]}) > 0) != is_saving
     ]
-    return Saved(ratio(at_preset), ratio(least), ratio(most), turned_by)
+    worst = min(ratio(least | corner) for corner in reads)
+    best = max(ratio(most | corner) for corner in reads)
+    return Saved(ratio(at_preset), worst, best, turned_by)
 
 
 def carve_out_of(connection: Any, study: str) -> Row:

@@ -182,7 +182,7 @@ def test_a_mistake_in_what_may_be_left_out_is_told_too(more: str, expected: str)
           "5:3: a carveout caches nothing: folio_order would change nothing"]),
         ([("n_trials: 4\n", "")], ["1:1: key n_trials is missing"]),
         ([("[{", "[{trace: traces/database-mglru-256w.parquet}, {")],
-         [f"2:52: {TRACE} is a workload twice"]),
+         [f"2:57: {TRACE} is a workload twice"]),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_together_is_refused(
