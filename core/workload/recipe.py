@@ -174,11 +174,16 @@ def _make_room(folder: Path, wanted_bytes: int) -> None:
         left -= size
 
 
+def _as_made(value: Any) -> Any:
+    """Return a value from JSON, which has lists in place of tuples."""
+    return tuple(map(_as_made, value)) if isinstance(value, list) else value
+
+
 def _kept(path: Path) -> Fronted:
     table = ipc.open_file(pa.memory_map(str(path))).read_all()
     described = json.loads(table.schema.metadata[b"fronted"])
     columns = {name: table.column(name).combine_chunks().to_numpy() for name in SCHEMA.names}
-    about = described["events"] | {"phases": tuple(described["events"]["phases"])}
+    about = {name: _as_made(value) for name, value in described["events"].items()}
     lists = {
         name: np.array(described[name], dtype=np.int64).reshape(-1, columns_of)
         for name, columns_of in _LISTS.items()
