@@ -30,14 +30,13 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/trace_import.py
 
-# Renew the golden outcomes, the findings (8 minutes), and what derives from the declarations of policy
+# Renew the golden outcomes, the findings (15 minutes), and what derives from the declarations of policy
 # fields and costs (the committed editor schema, the tables in the documents), after a change that means
-# to change them. Figures need Chrome or Chromium.
+# to change them.
 golden: $(STAMP)
 	$(BIN)/python tests/golden.py
 
 findings: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[figures]'
 	$(BIN)/python benchmarks/findings.py
 
 schema: $(STAMP)

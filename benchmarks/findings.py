@@ -1,11 +1,10 @@
-"""Renew the findings: run the studies that they quote, and replace their tables and figures.
+"""Renew the findings: run the studies that they quote, and replace their tables.
 
 ``python benchmarks/findings.py [--db results.duckdb] [--page PAGE.md] [STUDY…]``: of a page that is
 named, only its own studies are run, and nothing else is renewed. Between each of these marks and
 ``<!-- end -->`` stands a table: ``<!-- table: SQL -->`` (the answer), ``<!-- over costs: SQL
 -->`` (besides, for each row, what cost_ranges.py says of it) and ``<!-- truth -->`` (what kernels
-with a cleancache counted). After ``<!-- figure: STUDY | SECTION -->`` stands the first plot of that
-section of the study's report, drawn by kaleido, which needs Chrome or Chromium.
+with a cleancache counted).
 Trials that the database has from an earlier run are not replayed again.
 """
 
@@ -18,16 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import plotly.io
 from cost_ranges import over_costs, shown
 
 from core.event_files import read_events
 from core.truth import compare_with_kernel
-from sweep.report.figures import draw_sections
-from sweep.report.study_results import StudyResults
 from sweep.results import answer_query, open_for_reading
 from sweep.results.reading import read_rows
-from sweep.study.read import load_study
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -36,14 +31,11 @@ PAGES = [
     *sorted((ROOT / "docs" / "findings").glob("*.md")),
     ROOT / "docs" / "evidence.md",
 ]
-FIGURES = ROOT / "docs" / "figures"
 TABLE = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 OVER_COSTS = re.compile(r"(<!-- over costs: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 TRUTH = re.compile(r"(<!-- truth -->\n).*?(<!-- end -->)", re.DOTALL)
 #: What a row of `over costs` is known by; it is not shown.
 KEY = ("study", "role", "number", "workload", "than")
-FIGURE = re.compile(r"(<!-- figure: (\S+) \| (.*?) -->\n)(?:!\[.*\n)?")
-WIDTH = 860
 #: Outcomes of a kernel with a cleancache that are shown beside a replay's.
 TRUTHS = ("stored", "restored", "reclaimed", "recalled", "invalidated", "reservations", "releases")
 STUDY = re.compile(r"^sweep run studies/(\S+)\.yaml$", re.MULTILINE)
@@ -92,28 +84,6 @@ def truth_table() -> str:
     return markdown(["kernel / replay", *(f"`{name}`" for name in TRUTHS)], rows)
 
 
-def figure(database: Path, name: str, heading: str) -> str:
-    """Draw the first figure under a heading of a study's report; return its line of Markdown."""
-    study, _ = load_study(ROOT / "studies" / f"{name}.yaml")
-    with open_for_reading(database) as connection:
-        sections = draw_sections(StudyResults(study, name, connection))
-    (drawn,) = (section.figures[0] for section in sections if section.heading == heading)
-    plot = drawn.plots[0]
-    path = FIGURES / f"{name}-{heading.lower().replace(' ', '-')}.svg"
-    path.parent.mkdir(exist_ok=True)
-    layout = plot["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
-    layout["legend"] = {"orientation": "h", "y": -0.15}
-    size = {"width": WIDTH, "height": layout["height"]}
-    traces = [part | {"uid": f"trace{place}"} for place, part in enumerate(plot["data"])]
-    drawing = {"data": traces, "layout": layout}
-    svg = plotly.io.to_image(drawing, format="svg", **size, validate=False).decode()
-    # Plotly puts six random digits into the names of a figure's parts. Without them an unchanged
-    # figure is an unchanged file.
-    random_digits = re.search(r"clip([0-9a-f]{6})xy", svg)
-    path.write_text(svg.replace(random_digits[1], "") if random_digits else svg)
-    return f"![{heading}: {plot['title'] or drawn.title}](figures/{path.name})\n"
-
-
 def main() -> None:
     """Run the studies, query the database, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -134,7 +104,6 @@ def main() -> None:
             lambda match: match[1] + over_costs_table(given.db, match[2]) + match[3], text
         )
         text = TRUTH.sub(lambda match: match[1] + truth_table() + match[2], text)
-        text = FIGURE.sub(lambda match: match[1] + figure(given.db, match[2], match[3]), text)
         page.write_text(text)
 
 
