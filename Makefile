@@ -30,7 +30,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/trace_import.py
 
-# Renew the golden outcomes, the findings (15 minutes), and what derives from the declarations of policy
+# Renew the golden outcomes, the findings (10 minutes), and what derives from the declarations of policy
 # fields and costs (the committed editor schema, the tables in the documents), after a change that means
 # to change them.
 golden: $(STAMP)
