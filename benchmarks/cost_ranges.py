@@ -21,6 +21,7 @@ from core.machine import Machine
 from sweep.results import open_for_reading
 from sweep.results.reading import read_rows
 from sweep.results.schema import Row
+from sweep.study.workloads import WORKLOAD_FIELDS
 
 #: Of each cost how often it is taken.
 Terms = dict[str, int]
@@ -144,7 +145,7 @@ class Saved(NamedTuple):
 def over_costs(connection: Any, row: Row, preset: str = "ufs_phone") -> dict[str, Saved]:
     """Return what a row's trial saves, by kind, at a preset's costs and over their ranges."""
     runs = runs_of(connection, row)
-    carve_out = row | carve_out_of(connection, row["study"])
+    carve_out = row | carve_out_of(connection, row)
     baselines = {
         (run["workload"], run["replicate"]): taken_by(run) for run in runs_of(connection, carve_out)
     }
@@ -187,13 +188,15 @@ def saved_over(all_missed: Terms, before: Terms, taken: Terms, preset: str) -> S
     return Saved(ratio(at_preset), worst, best, turned_by)
 
 
-def carve_out_of(connection: Any, study: str) -> Row:
-    """Return which trial of a study is its carve-out, against which everything is held."""
+def carve_out_of(connection: Any, row: Row) -> Row:
+    """Return which trial is the carve-out of the same workload, against which a row is held."""
+    same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM t.{name}" for name in WORKLOAD_FIELDS)
     rows = read_rows(
         connection,
-        "SELECT role, number FROM trials WHERE study = ? AND system = 'carveout' "
-        "ORDER BY role, number LIMIT 1",
-        [study],
+        f"SELECT c.role, c.number FROM trials c JOIN trials t ON c.study = t.study AND {same} "
+        "WHERE t.study = ? AND t.role = ? AND t.number = ? AND c.system = 'carveout' "
+        "ORDER BY c.role, c.number LIMIT 1",
+        [row["study"], row["role"], row["number"]],
     )
     return rows[0]
 

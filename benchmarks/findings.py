@@ -69,8 +69,8 @@ def over_costs_table(database: Path, sql: str) -> str:
         for row in read_rows(connection, " ".join(sql.split())):
             labels = {name: value for name, value in row.items() if name not in KEY}
             saved = over_costs(connection, {name: row[name] for name in KEY if name in row})
-            heading = [*labels, "disk time saved", "wait saved"]
-            rows.append([*map(cell, labels.values()), *map(shown, saved.values())])
+            heading = [*labels, "wait saved", "disk time saved"]
+            rows.append([*map(cell, labels.values()), shown(saved["wait"]), shown(saved["time"])])
     return markdown(heading, rows)
 
 
