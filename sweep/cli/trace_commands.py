@@ -67,9 +67,13 @@ def import_command(
     TraceError
         When the trace cannot be imported.
     """
-    for written in (output, accesses):
-        if written is not None:
-            check_output(written)
+    check_parts(paths)
+    read = [*paths, meta or meta_beside(paths[0])]
+    check_output(output, *read)
+    if accesses is not None:
+        check_output(accesses, *read)
+        if accesses.resolve() == output.resolve():
+            raise TraceError("--accesses: is where the mm events go (-o)", file=accesses)
     machine = _memory(paths, meta, memory, memory_start)
     about = source or ", ".join(path.name for path in paths)
     start = monotonic()
@@ -103,10 +107,39 @@ def import_command(
     print(f"{output}: {seconds:.1f} s, {rate:.2g} M lines/s; sweep trace info shows what it holds")
 
 
-def check_output(output: Path) -> None:
-    """Raise `TraceError` when there is no folder for what is to be written."""
+def check_output(output: Path, *read: Path | None) -> None:
+    """Refuse to write where nothing can be, or over a file that the command reads.
+
+    Parameters
+    ----------
+    output
+        What is to be written.
+    read
+        The files that are read; None stands for one that there is not.
+
+    Raises
+    ------
+    TraceError
+        When it is a folder, when there is no folder for it, or when it is one of the files read.
+    """
     if not output.parent.is_dir():
         raise TraceError(f"there is no folder {output.parent}", file=output)
+    if output.is_dir():
+        raise TraceError("is a folder; give the name of a file in it", file=output)
+    for path in read:
+        if path is not None and path.exists() and output.exists() and output.samefile(path):
+            raise TraceError(
+                "is read by this command, which would overwrite it; give another name", file=output
+            )
+
+
+def check_parts(paths: Sequence[Path]) -> None:
+    """Raise `TraceError` when a file is given as two parts of a trace: it would count twice."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise TraceError("is given twice, and would count twice; give it once", file=path)
+        seen.add(path.resolve())
 
 
 def progress_bar() -> Progress:
@@ -213,7 +246,7 @@ def reclaim_command(
     TraceError
         When a setting is wrong, or the trace is of no machine and `memory` is not given.
     """
-    check_output(output)
+    check_output(output, path)
     known = {name: declared for name, declared in SETTINGS.items() if declared.bounds}
     settings: dict[str, Any] = changed_values(known, changed, "a kernel has no setting")
     try:
@@ -326,7 +359,7 @@ def _told(figures: dict[str, Any]) -> list[str]:
 
 def repair_command(path: Path, output: Path, as_json: bool) -> None:
     """Write a table without the rows that no kernel could have produced."""
-    check_output(output)
+    check_output(output, path)
     kept, dropped = repair(read_events(path, check=False))
     write_events(output, kept)
     if as_json:
