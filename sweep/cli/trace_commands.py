@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.accesses import Accesses, read_accesses, write_accesses
-from core.declaration import Declaration
+from core.declaration import BELOW_ONE, Declaration
 from core.event_files import read_events, write_events
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.formats import Format
@@ -195,6 +195,9 @@ def changed_values(
         if name not in known:
             raise TraceError(f"--set: {otherwise} {name}{suggest(name, list(known))}")
         words, bounds = known[name].words, known[name].bounds
+        if not text:
+            example = next(iter(words)) if words is not None else f"{(bounds or (0,))[0]:g}"
+            raise TraceError(f"--set: {name} has no value; give one as in {name}={example}")
         if words is not None:
             if text not in list(words):
                 meant = suggest(text, [str(word) for word in words])
@@ -211,7 +214,11 @@ def changed_values(
         except ValueError:
             raise TraceError(f"--set: {name}: {text!r} is no number of its kind") from None
         if not least <= value <= most:
-            raise TraceError(f"--set: {name} is from {least:g} to {most:g}, not {text}")
+            below_one = most == BELOW_ONE
+            allowed = (
+                f"at least {least:g} and below 1" if below_one else f"from {least:g} to {most:g}"
+            )
+            raise TraceError(f"--set: {name} is {allowed}, not {text}")
         values[name] = value
     return values
 
