@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from core.costs import DECLARED_COSTS, GCMA, LZ4, MEMCPY, Costs
+from core.costs import DECLARED_COSTS, GCMA, LZ4, MEMCPY, ZRAM, Costs
 
 _EMMC = "Samsung, 64 GB eMMC 5.1 (February 2015): "
 _SD = "SD Association, Application Performance Class A1 (SD 5.1): "
@@ -122,7 +122,7 @@ SOURCED_PRESETS: dict[str, CostPreset] = {
         decompress_ns=(
             7_000,
             (2_400, 21_000),
-            "assumed; below a read of a page of zram by LZ4 on a Raspberry Pi 4, 9.4 us",
+            f"assumed; {ZRAM} to read a page, of which decompression is a part",
         ),
         swap_write_ns=(
             250_000,

@@ -175,11 +175,15 @@ def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
     steps = {name: "DELTA_BINARY_PACKED" for name in table.schema.names if name in _STEPPED}
-    parquet.write_table(
-        table,
-        partial,
-        compression="zstd",
-        use_dictionary=[name for name in table.schema.names if name not in steps],
-        column_encoding=steps or None,
-    )
-    partial.replace(target)
+    try:
+        parquet.write_table(
+            table,
+            partial,
+            compression="zstd",
+            use_dictionary=[name for name in table.schema.names if name not in steps],
+            column_encoding=steps or None,
+        )
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -60,8 +60,8 @@ def kernel(function: Kernel) -> Kernel:
     """Compile a function that other kernels call; it is cached as a part of its caller.
 
     It is inlined by LLVM, and Numba counts no references in it: arrays are borrowed from the
-    caller, so it cannot make one (lru on database-mglru: 35 M events/s without either, 50 without
-    reference counts, 110 with both).
+    caller, so it cannot make one (lru on a capture of databases with 338,900 events: 35 M events/s
+    without either, 50 without reference counts, 110 with both).
     """
     options: dict[str, Any] = {"nogil": True, "forceinline": True, "_nrt": False}
     return cast(Kernel, _once(numba.njit(**options)(function)))

@@ -27,10 +27,14 @@ from core.lane import (
     SKIPPED,
 )
 from core.machine import Machine
+from core.policy import Policies
 from core.policy_words import Guests
 from core.system.contract import Counted, nothing_counted
 from core.timeline.guests import first_guest_block
 from core.timeline.prepare import Timeline, prepare
+
+#: Why mm events do not do for a system whose tag storage is memory.
+NEEDS_ACCESSES = "gives programs more memory, and mm events do not say what they would do with it"
 
 
 def tag_memory(machine: Machine, guests: Guests, guest_ratio: float) -> TagMemory:
@@ -66,7 +70,8 @@ def own_timeline(fronted: Fronted, machine: Machine, base: Timeline) -> Timeline
     """
     own = prepare(fronted.events, machine, clock=(base.start_ns, base.start_ns + base.span_ns))
     counts = fronted.counts
-    kinds, first, bins = _classes(fronted.samples)
+    kinds, kind_of, bins = _classes(fronted.samples)
+    first = np.cumsum(bins) - bins
     reserved = fronted.series[:, 1]
     changes = np.concatenate([[0], np.cumsum(fronted.reserved[:, 1] > 0)])
     nothing = np.zeros_like(first)
@@ -81,7 +86,7 @@ def own_timeline(fronted: Fronted, machine: Machine, base: Timeline) -> Timeline
             block_reserved_ns=np.array([counts["reserved_ns"]]),
         ),
         classes=np.column_stack([kinds[:, :2], first, bins, nothing, kinds[:, 2]]),
-        sample_bins=np.empty(0, dtype=np.int32),
+        sample_bins=first[kind_of].astype(np.int32),
         bins=int(bins.sum()),
         refaults=base.refaults,
     )
@@ -90,21 +95,22 @@ def own_timeline(fronted: Fronted, machine: Machine, base: Timeline) -> Timeline
 def _classes(
     samples: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the (atomic, blocks, migrated) that differ, and the first bin and bins of each."""
+    """Return the (atomic, blocks, migrated) that differ, which each sample has, and their bins."""
     kinds, kind_of = np.unique(samples[:, [1, 2, 4]], axis=0, return_inverse=True)
+    kind_of = kind_of.reshape(-1)
     bins = np.zeros(kinds.shape[0], dtype=np.int64)
-    np.maximum.at(bins, kind_of.reshape(-1), samples[:, 3] + 1)
-    return kinds, np.cumsum(bins) - bins, bins
+    np.maximum.at(bins, kind_of, samples[:, 3] + 1)
+    return kinds, kind_of, bins
 
 
 def count_larger(
-    own: Timeline, base: Timeline, fronted: Fronted, lanes: int
+    own: Timeline, base: Timeline, fronted: Fronted, policies: Policies
 ) -> tuple[Timeline, Counted]:
-    """Return what lanes count whose tag storage is memory: the same in each.
+    """Return what lanes count whose tag storage is memory: the same in each, whatever it costs.
 
     `restored` counts the reads that this saves: those of `base`, less those that remain.
     """
-    counted = nothing_counted(own, lanes)
+    counted = nothing_counted(own, policies.size)
     missed = base.marks.moved_to(own.marks, base.all_missed)
     tallies = own.all_missed.copy()
     tallies[:, SKIPPED] = missed[:, SKIPPED]
@@ -114,10 +120,7 @@ def count_larger(
     tallies[-1, CACHED_PAGE_NS] = fronted.counts["used_ns"]
     _add_samples(own, fronted, tallies)
     counted.tallies[:] = tallies
-    _, first, _ = _classes(fronted.samples)
-    keys = fronted.samples[:, [1, 2, 4]]
-    _, kind_of = np.unique(keys, axis=0, return_inverse=True)
-    places = first[kind_of.reshape(-1)] + fronted.samples[:, 3]
+    places = own.sample_bins + fronted.samples[:, 3]
     counted.samples[:] = np.bincount(places, minlength=own.bins)
     counted.series[:] = fronted.series[:, 0]
     return own._replace(all_missed=missed), counted

@@ -9,13 +9,11 @@ holds nothing, less those that remain.
 from __future__ import annotations
 
 from core.costs import Int64
-from core.frontend.run import Fronted
 from core.machine import Machine
-from core.policy import Policies, Policy
+from core.policy import Policy
 from core.policy_words import Clean, Metadata, Use
-from core.system.contract import CostTable, Counted, System, Work
-from core.system.larger_memory import count_larger, tag_memory
-from core.timeline.prepare import Timeline
+from core.system.contract import CostTable, System, Work
+from core.system.larger_memory import NEEDS_ACCESSES, count_larger, tag_memory
 from core.timeline.view import View, guests_view
 
 
@@ -29,13 +27,6 @@ def _view(policy: Policy, machine: Machine) -> View:
         seed=policy.seed if policy.pinned_ratio else 0,
     )
     return guests_view(policy)._replace(tag_memory=memory)
-
-
-def _count(
-    own: Timeline, base: Timeline, fronted: Fronted, policies: Policies
-) -> tuple[Timeline, Counted]:
-    """Return what lanes count, of one policy whatever it costs: the same in each."""
-    return count_larger(own, base, fronted, policies.size)
 
 
 def _pays(work: Work, costs: CostTable) -> Int64:
@@ -58,11 +49,9 @@ def _pays(work: Work, costs: CostTable) -> Int64:
 MIGRATE_CMA = System(
     meaning="any movable allocation: a reservation drops or migrates what lies in its block",
     view=_view,
-    count=_count,
+    count=count_larger,
     pays=_pays,
     metadata=Metadata.MEMMAP,
     draws=("pinned_ratio",),
-    needs_accesses=(
-        "gives programs more memory, and mm events do not say what they would do with it"
-    ),
+    needs_accesses=NEEDS_ACCESSES,
 )

@@ -6,13 +6,11 @@ no part, and nothing is paid: a bound in practice on what tag storage can do as 
 
 from __future__ import annotations
 
-from core.frontend.run import Fronted
 from core.machine import Machine
-from core.policy import Policies, Policy
+from core.policy import Policy
 from core.policy_words import Metadata
-from core.system.contract import Counted, System, nothing_paid
-from core.system.larger_memory import count_larger, tag_memory
-from core.timeline.prepare import Timeline
+from core.system.contract import System, nothing_paid
+from core.system.larger_memory import NEEDS_ACCESSES, count_larger, tag_memory
 from core.timeline.view import View, guests_view
 
 
@@ -21,21 +19,12 @@ def _view(policy: Policy, machine: Machine) -> View:
     return guests_view(policy)._replace(tag_memory=memory)
 
 
-def _count(
-    own: Timeline, base: Timeline, fronted: Fronted, policies: Policies
-) -> tuple[Timeline, Counted]:
-    """Return what lanes count: the same in each."""
-    return count_larger(own, base, fronted, policies.size)
-
-
 MORE_MEMORY = System(
     meaning="ordinary memory, larger by what tags leave: where pages lie plays no part, at no cost",
     view=_view,
-    count=_count,
+    count=count_larger,
     pays=nothing_paid,
     metadata=Metadata.NONE,
-    needs_accesses=(
-        "gives programs more memory, and mm events do not say what they would do with it"
-    ),
+    needs_accesses=NEEDS_ACCESSES,
     is_bound=True,
 )

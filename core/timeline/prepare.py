@@ -2,7 +2,7 @@
 
 Which file page an event names, when a tag block is reserved or released, and what counts as a
 refault are the same under every policy, so they are worked out once: a lane then replays file
-events and block transitions alone (database-mglru: 272,000 steps of 338,900 events).
+events and block transitions alone (database-mglru-256w: 270,172 steps of 337,072 events).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from core.workload.ftrace.memory import meta_beside, read_memory
 from core.workload.ftrace.read_costs import Estimate, Lack, ReadCosts, estimate_read_costs
 from core.workload.text import TraceError
 from sweep.cli.terminal import note, print_json
-from sweep.cli.trace_commands import check_output, progress_bar
+from sweep.cli.trace_commands import check_output, check_parts, progress_bar
 
 _RECORD = "sweep trace record makes the script that turns these events on"
 _FIRST, _PARALLEL = "read_random_ns", "read_parallel_ns"
@@ -54,9 +54,10 @@ def costs_command(
     TraceError
         When the trace cannot be read, has no reads, or enough of them for no cost.
     """
-    if output is not None:
-        check_output(output)
+    check_parts(paths)
     archive = meta or meta_beside(paths[0])
+    if output is not None:
+        check_output(output, *paths, archive)
     page_size = _page_size(archive)
     with progress_bar() as bar:
         task = bar.add_task("reading", total=None)

@@ -167,12 +167,18 @@ event filemap/mm_filemap_fault "no page faults (kernels before 6.12)"
 event filemap/mm_filemap_map_pages "no ends of requests at mappings (kernels before 6.12)"
 event sched/sched_process_exec "no ends of requests at exec"
 event sched/sched_process_exit "no ends of requests at exit"
-event filemap/mm_filemap_get_pages "other events tell read requests (kernels before 6.12)" || {
+told_by=
+if event filemap/mm_filemap_get_pages "other events tell read requests (kernels before 6.12)"; then
+    told_by=lookups
+else
     for readahead in sync_ra async_ra ra_order ra_unbounded; do
-        event readahead/page_cache_$readahead "block_rq_issue tells read requests (before 6.18)"
+        event readahead/page_cache_$readahead "block_rq_issue tells read requests (before 6.18)" &&
+            told_by=readaheads
     done
-}
-event block/block_rq_issue "no costs of reading the disk"
+fi
+lost="no costs of reading the disk"
+[ -n "$told_by" ] || lost="$lost, and read requests are guessed"
+event block/block_rq_issue "$lost"
 event block/block_rq_complete "no costs of reading the disk"
 
 if grep -q mte /proc/cpuinfo 2>/dev/null; then

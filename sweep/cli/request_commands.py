@@ -131,7 +131,8 @@ def import_requests(
     TraceError
         When the trace cannot be imported, or an option has no usable value.
     """
-    trace.check_output(output)
+    trace.check_parts(paths)
+    trace.check_output(output, *paths)
     page_size, data_pages = _machine(options)
     arguments = _arguments(options)
     start = monotonic()

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.accesses import Accesses, read_accesses, write_accesses
-from core.declaration import Declaration
+from core.declaration import BELOW_ONE, Declaration
 from core.event_files import read_events, write_events
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.formats import Format
@@ -67,9 +67,13 @@ def import_command(
     TraceError
         When the trace cannot be imported.
     """
-    for written in (output, accesses):
-        if written is not None:
-            check_output(written)
+    check_parts(paths)
+    read = [*paths, meta or meta_beside(paths[0])]
+    check_output(output, *read)
+    if accesses is not None:
+        check_output(accesses, *read)
+        if accesses.resolve() == output.resolve():
+            raise TraceError("--accesses: is where the mm events go (-o)", file=accesses)
     machine = _memory(paths, meta, memory, memory_start)
     about = source or ", ".join(path.name for path in paths)
     start = monotonic()
@@ -103,10 +107,39 @@ def import_command(
     print(f"{output}: {seconds:.1f} s, {rate:.2g} M lines/s; sweep trace info shows what it holds")
 
 
-def check_output(output: Path) -> None:
-    """Raise `TraceError` when there is no folder for what is to be written."""
+def check_output(output: Path, *read: Path | None) -> None:
+    """Refuse to write where nothing can be, or over a file that the command reads.
+
+    Parameters
+    ----------
+    output
+        What is to be written.
+    read
+        The files that are read; None stands for one that there is not.
+
+    Raises
+    ------
+    TraceError
+        When it is a folder, when there is no folder for it, or when it is one of the files read.
+    """
     if not output.parent.is_dir():
         raise TraceError(f"there is no folder {output.parent}", file=output)
+    if output.is_dir():
+        raise TraceError("is a folder; give the name of a file in it", file=output)
+    for path in read:
+        if path is not None and path.exists() and output.exists() and output.samefile(path):
+            raise TraceError(
+                "is read by this command, which would overwrite it; give another name", file=output
+            )
+
+
+def check_parts(paths: Sequence[Path]) -> None:
+    """Raise `TraceError` when a file is given as two parts of a trace: it would count twice."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise TraceError("is given twice, and would count twice; give it once", file=path)
+        seen.add(path.resolve())
 
 
 def progress_bar() -> Progress:
@@ -162,6 +195,9 @@ def changed_values(
         if name not in known:
             raise TraceError(f"--set: {otherwise} {name}{suggest(name, list(known))}")
         words, bounds = known[name].words, known[name].bounds
+        if not text:
+            example = next(iter(words)) if words is not None else f"{(bounds or (0,))[0]:g}"
+            raise TraceError(f"--set: {name} has no value; give one as in {name}={example}")
         if words is not None:
             if text not in list(words):
                 meant = suggest(text, [str(word) for word in words])
@@ -178,7 +214,11 @@ def changed_values(
         except ValueError:
             raise TraceError(f"--set: {name}: {text!r} is no number of its kind") from None
         if not least <= value <= most:
-            raise TraceError(f"--set: {name} is from {least:g} to {most:g}, not {text}")
+            below_one = most == BELOW_ONE
+            allowed = (
+                f"at least {least:g} and below 1" if below_one else f"from {least:g} to {most:g}"
+            )
+            raise TraceError(f"--set: {name} is {allowed}, not {text}")
         values[name] = value
     return values
 
@@ -213,7 +253,7 @@ def reclaim_command(
     TraceError
         When a setting is wrong, or the trace is of no machine and `memory` is not given.
     """
-    check_output(output)
+    check_output(output, path)
     known = {name: declared for name, declared in SETTINGS.items() if declared.bounds}
     settings: dict[str, Any] = changed_values(known, changed, "a kernel has no setting")
     try:
@@ -326,7 +366,7 @@ def _told(figures: dict[str, Any]) -> list[str]:
 
 def repair_command(path: Path, output: Path, as_json: bool) -> None:
     """Write a table without the rows that no kernel could have produced."""
-    check_output(output)
+    check_output(output, path)
     kept, dropped = repair(read_events(path, check=False))
     write_events(output, kept)
     if as_json:

@@ -7,12 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.event_files import read_events
-from core.policy import DECLARED, PRESETS, reads
+from core.policy import DECLARED, PRESETS
 from core.truth import compare_with_kernel
+from core.workload.text import TraceError
 from sweep.cli.terminal import note, print_json, print_table
 from sweep.cli.trace_commands import changed_values
+from sweep.study.check_policy import check_policies
 
-_READ = reads(PRESETS["gcma"].system)
+# What such a kernel decides. It has no headroom, placement or guests, and its recording has where
+# its tagged pages lie.
+_DECIDED = (
+    *("admission", "restore", "offer", "lookup", "large_folios", "eviction"),
+    *("slot_reclaim", "slot_reclaim_batch", "drop", "folio_order"),
+)
 
 
 def truth_command(path: Path, changed: Sequence[str], as_json: bool) -> None:
@@ -30,12 +37,15 @@ def truth_command(path: Path, changed: Sequence[str], as_json: bool) -> None:
     Raises
     ------
     TraceError
-        When there is no such field, or no such value.
+        When such a kernel has no such field, when there is no such value, or when it would change
+        nothing.
     EventsError
         When the table cannot be read, or has no counters of a cleancache.
     """
-    known = {name: declared for name, declared in DECLARED.items() if name in _READ}
-    fields = changed_values(known, changed, "a cleancache has no policy field")
+    known = {name: DECLARED[name] for name in _DECIDED}
+    fields = changed_values(known, changed, "a kernel with a cleancache has no policy field")
+    for mistake in check_policies({"policy": {"preset": "gcma", **fields}}):
+        raise TraceError(f"--set: {mistake.message}")
     compared = compare_with_kernel(read_events(path), replace(PRESETS["gcma"], **fields), str(path))
     rows = [
         {
@@ -51,4 +61,6 @@ def truth_command(path: Path, changed: Sequence[str], as_json: bool) -> None:
         print_json(rows)
         return
     print_table(rows, f"{path}: the kernel's own counters, and those of its replay")
+    if changed:
+        return
     note("what no event of the trace shows differs: inodes that go, and folios that are kept")

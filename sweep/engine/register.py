@@ -27,6 +27,7 @@ from sweep.results import (
     spool_folder,
     told_errors,
 )
+from sweep.results.questions import another_version
 from sweep.study.model import Study
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
@@ -155,11 +156,10 @@ def _change(
     """Return why a study cannot go on, and what can be done; None if it can go on."""
     version = row["model_version"] or 1
     if version != MODEL_VERSION:
-        which = "an earlier" if version < MODEL_VERSION else "a later"
         names = {each["study"] for each in store.rows("SELECT study FROM studies")}
         return (
-            f"was run by {which} version of the model ({version}; this is {MODEL_VERSION}), and "
-            "its times cannot be compared with those of this one:\n"
+            f"was run by {another_version(version)}, and its times "
+            "cannot be compared with those of this one:\n"
             f"  --new keeps those results as {name_aside(study.study, names)} and starts afresh; "
             "best, report and query still read them"
         )

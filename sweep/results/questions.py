@@ -107,12 +107,17 @@ def model_version_sql() -> str:
     return "SELECT coalesce(model_version, 1) AS model_version FROM studies WHERE study = $1"
 
 
+def another_version(version: int) -> str:
+    """Return the name of another version of the model: ``an earlier version of the model (…)``."""
+    which = "an earlier" if version < MODEL_VERSION else "a later"
+    return f"{which} version of the model ({version}; this is {MODEL_VERSION})"
+
+
 def of_another_version(version: int) -> str:
     """Return the sentence that is told of results of another version of the model."""
-    which = "An earlier" if version < MODEL_VERSION else "A later"
     return (
-        f"{which} version of the model ({version}; this is {MODEL_VERSION}) made these results, "
-        "whose times cannot be compared with those of this one."
+        f"A{another_version(version)[1:]} made these results, whose times "
+        "cannot be compared with those of this one."
     )
 
 

@@ -34,6 +34,8 @@ from core.workload.ftrace.interleaving import FILE, NOTHING, PAGES, bring_togeth
 
 MAP_PAGES = "mm_filemap_map_pages: dev=254:0 ino=a4cf ofs=0-4095"
 EXIT = "sched_process_exit: comm=app one pid=7 prio=120"
+# Without any lookup in a trace, its requests are guessed.
+OTHERS_LOOKUP = f"b-8 | {get_pages(0, 0)}"
 EXEC = "sched_process_exec: filename=/bin/a pid=7 old_pid=7"
 
 
@@ -52,7 +54,7 @@ def test_get_pages_of_another_file_ends_a_request_and_wants_nothing(tmp_path: Pa
 
 
 def test_a_fault_ends_a_request_and_wants_the_folio_of_its_page(tmp_path: Path) -> None:
-    lines = [add(0), fault(6), add(3), add(4, 2), add(8), fault(6), add(9)]
+    lines = [add(0), fault(6), add(3), add(4, 2), add(8), fault(6), add(9), OTHERS_LOOKUP]
     assert restores(read(tmp_path, text(lines)).events) == [
         (0, 0, ""), (0, 3, ""), (0, 4, "jw"), (0, 8, "j"), (0, 9, ""),
     ]  # fmt: skip
@@ -60,7 +62,7 @@ def test_a_fault_ends_a_request_and_wants_the_folio_of_its_page(tmp_path: Path) 
 
 @pytest.mark.parametrize("ends", [MAP_PAGES, EXIT, EXEC])
 def test_a_request_ends_with_its_task_and_at_a_mapping(tmp_path: Path, ends: str) -> None:
-    lines = [fault(0), add(0), ends, add(1), add(2)]
+    lines = [fault(0), add(0), ends, add(1), add(2), OTHERS_LOOKUP]
     assert restores(read(tmp_path, text(lines)).events) == [(0, 0, "w"), (0, 1, ""), (0, 2, "j")]
 
 
@@ -224,7 +226,7 @@ def test_a_chunk_of_text_that_ends_in_a_request_changes_nothing(
 def test_a_task_waits_for_its_own_reclaim_and_not_for_kswapd(tmp_path: Path) -> None:
     lines = [
         fault(9), f"{BEGIN}: order=0 gfp_flags=1", f"{DELETE}: {folio(0)}", f"{END}: nr=1",
-        delete(1),
+        delete(1), OTHERS_LOOKUP,
     ]  # fmt: skip
     assert [row[5] for row in rows(read(tmp_path, text(lines)).events)] == [WANTED, 0]
 
@@ -288,6 +290,17 @@ def test_requests_are_guessed_where_nothing_tells_them(tmp_path: Path) -> None:
     assert imported.accesses is not None
     assert not imported.accesses.requests
     assert imported.accesses.flags.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("events", [[fault(5), add(5)], [MAP_PAGES], [fault(5), add(5), MAP_PAGES]])
+def test_faults_and_mappings_alone_tell_no_requests(tmp_path: Path, events: list[str]) -> None:
+    # What a read() brings in is then no request that is recorded and waited for by nobody.
+    imported = read(tmp_path, text([add(0), add(1), *events, add(2)]), with_accesses=True)
+    assert not imported.events.requests
+    assert not any(letters for _, _, letters in restores(imported.events))
+    assert "requests are guessed: neither mm_filemap_get_pages nor" in imported.warnings[-1]
+    assert imported.accesses is not None
+    assert not imported.accesses.requests
 
 
 def test_an_access_table_tells_the_same_requests(tmp_path: Path) -> None:

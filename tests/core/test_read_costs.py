@@ -135,6 +135,29 @@ def test_lines_without_a_time_in_seconds_are_refused_by_file_and_row(tmp_path: P
         read_block_requests([path])
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{2**43},0 R 4096 () 8 + 8 [c]",
+        f"8,{2**64} R 4096 () 8 + 8 [c]",
+        f"8,{2**20} R 4096 () 8 + 8 [c]",
+        f"8,0 R 4096 () {2**63} + 8 [c]",
+        f"8,0 R 4096 () {2**63 - 1} + 8 [c]",
+    ],
+)
+def test_a_line_of_no_device_or_sector_that_there_can_be_is_unreadable(
+    line: str, tmp_path: Path
+) -> None:
+    device = Device(PHONE, 1)
+    device.request(3, 7, 2, "RM", 64)
+    device.events += [(8, "block_rq_issue", line), (9, "block_rq_complete", line)]
+    path = tmp_path / "trace.txt"
+    path.write_bytes(device.text())
+    trace = read_block_requests([path])
+    assert (trace.lines, trace.unreadable_lines, trace.unpaired_lines) == (4, 2, 0)
+    assert trace.requests.sector.tolist() == [64]
+
+
 def test_reads_beside_others_and_odd_sizes_tell_no_cost(tmp_path: Path) -> None:
     device = Device(PHONE, 1)
     device.writes(100)

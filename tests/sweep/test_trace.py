@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import pytest
 import small_study
 from captures import CAPTURE_PART
 from commands import say
@@ -135,6 +136,7 @@ def test_the_recorder_packs_what_import_reads(tmp_path: Path) -> None:
     assert "no BTF in nowhere that tells the bits of folio->flags" in done.stderr
     assert "folio->flags" not in (tracefs / "kprobe_events").read_text()
     assert "no tracepoint block/block_rq_issue" in done.stderr
+    assert "no costs of reading the disk, and read requests are guessed" in done.stderr
     assert "block/block_rq_complete" not in done.stderr
     assert "7 events were lost" in done.stderr
     assert (tracefs / "tracing_on").read_text() == "0\n"
@@ -196,6 +198,23 @@ def test_the_recorder_probes_the_flags_of_evicted_folios_where_btf_tells_them(
         assert file is not None
         assert file.read() == b"workingset 8\nmappedtodisk 15\nswapbacked 18\n"
     assert read_memory(tmp_path / "x.meta.tar.gz").page_flags == PageFlags(8, 15, 18)
+
+
+@pytest.mark.parametrize("tells", ["filemap/mm_filemap_get_pages", "readahead/page_cache_sync_ra"])
+def test_the_recorder_says_that_requests_are_guessed_only_where_no_event_tells_them(
+    tmp_path: Path, tells: str
+) -> None:
+    say("trace", "record", "-o", tmp_path / "record.sh")
+    tracefs = make_tracefs(tmp_path, tells)
+    (tracefs / "trace_pipe").touch()
+    done = subprocess.run(
+        ["sh", "record.sh", "-t", "1", "-o", "x"],
+        cwd=tmp_path, env=os.environ | {"TRACEFS": str(tracefs), "BTF": "btf"}, capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "no costs of reading the disk" in done.stderr
+    assert "guessed" not in done.stderr
 
 
 def test_the_recorder_refuses_what_it_cannot_do(tmp_path: Path) -> None:

@@ -20,12 +20,15 @@ SECTOR_BYTES = 512
 # Searched for by its constant beginning; what stands before it on the line is looked at afterwards.
 _EVENT = re.compile(
     rb"block_rq_(?P<what>issue|complete):[ \t]+"
-    rb"(?:(?P<major>\d+),(?P<minor>\d+) (?P<kind>[A-Z]+) (?:\d+ )?\([^)\n]*\) "
+    rb"(?:(?P<major>\d{1,9}),(?P<minor>\d{1,9}) (?P<kind>[A-Z]+) (?:\d+ )?\([^)\n]*\) "
     rb"(?P<sector>\d{1,20}) \+ (?P<sectors>\d{1,9})\b)?"
 )
 _TIME = re.compile(rb"(\d{1,9})\.(\d{9}|\d{6}):\s+(?:block:)?$")
 #: The sector of a request without any, such as a flush.
 _NO_SECTOR = -1
+# A device's number has 12 bits of major and 20 of minor; a sector is below this (the kernel's
+# `sector_t` has 64 bits, but no device is so large).
+_MAJORS, _MINORS, _SECTORS = 1 << 12, 1 << 20, 1 << 62
 
 
 class BlockRequests(NamedTuple):
@@ -114,19 +117,23 @@ def read_block_requests(
 
 
 def _line_of(text: bytes, match: re.Match[bytes]) -> _Line | None:
-    """Return what a line says; None if a part of it is missing."""
+    """Return what a line says; None if a part is missing, or too large for what it stands for."""
     start = text.rfind(b"\n", 0, match.start()) + 1
     time = _TIME.search(text, start, match.start())
     if time is None or match["kind"] is None:
         return None
     fraction = time[2].ljust(9, b"0")
-    sectors = int(match["sectors"])
+    major, minor = int(match["major"]), int(match["minor"])
+    sector, sectors = int(match["sector"]), int(match["sectors"])
+    # A flush is issued at sector 0 and completed at the last of 64 bits.
+    sector = sector if sectors else _NO_SECTOR
+    if major >= _MAJORS or minor >= _MINORS or sector >= _SECTORS:
+        return None
     return _Line(
         int(time[1]) * 1_000_000_000 + int(fraction),
         match["what"] == b"issue",
-        int(match["major"]) << 20 | int(match["minor"]),
-        # A flush is issued at sector 0 and completed at the last of 64 bits.
-        int(match["sector"]) if sectors else _NO_SECTOR,
+        major << 20 | minor,
+        sector,
         sectors,
         b"R" in match["kind"],
     )

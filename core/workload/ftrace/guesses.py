@@ -55,8 +55,6 @@ def _requests(requests: RequestState) -> str:
             "no mm_filemap_get_pages in it: requests end where block_rq_issue sends them to the "
             "device, and each page of them is taken as waited for"
         )
-    if requests.tells_requests:
-        return "no mm_filemap_get_pages in it: only faults tell where requests end"
     return (
         "requests are guessed: neither mm_filemap_get_pages nor readahead:page_cache_ events nor "
         "block_rq_issue is in it"

@@ -8,7 +8,12 @@ the folios that overlap the range of the get_pages, or hold the page that faulte
 Without get_pages, a request also ends where the task begins another readahead
 (``page_cache_sync_ra``, ``_async_ra``, ``_ra_order``, ``_ra_unbounded``) or, without these, where
 its reads are issued to the device (``block_rq_issue``). Then the task waits for what the readahead
-was asked for, for nothing of an asynchronous one, and for all where nothing tells.
+was asked for, for nothing of an asynchronous one, and for all where nothing tells. Beside these it
+waits for each folio whose frame was allocated without ``__GFP_NORETRY``: the kernel allocates with
+it whatever it reads ahead, so such a folio was asked for by itself.
+
+Where a trace has none of these, its requests are guessed: faults and mappings end some, but a task
+that calls read() again and again would have one without end.
 
 Two kinds of insertions belong to no request. A block device's own mapping is metadata of a file
 system: it ends no request either. A folio whose frame was allocated with ``__GFP_WRITE`` is brought
@@ -64,7 +69,6 @@ _USED[[PAGE_ALLOC, ADD, GET_PAGES, FAULT, MAP_PAGES, TASK_EXEC, TASK_EXIT]] = Tr
 _USED[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, BLOCK_ISSUE]] = True
 # Bits of a frame: how its allocation was asked for, if it was seen.
 _SEEN, _WRITTEN, _READ_AHEAD = 1, 2, 4
-_LAST_PAGE = 1 << 52
 
 
 class Insertions(NamedTuple):
@@ -90,7 +94,7 @@ class RequestState:
 
     @property
     def tells_requests(self) -> bool:
-        """Whether the trace has any event that says where a request ends."""
+        """Whether the trace has any event that says where the requests of read() end."""
         return bool(self.seen[list(_TELLING)].any())
 
     def advance(self, records: Records) -> Insertions:
@@ -138,10 +142,8 @@ class RequestState:
         return overlaps
 
 
-_TELLING = (
-    *(GET_PAGES, FAULT, MAP_PAGES),
-    *(SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, BLOCK_ISSUE),
-)
+# Faults and mappings say nothing of what read() asks for.
+_TELLING = (GET_PAGES, SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, BLOCK_ISSUE)
 
 
 @kernel

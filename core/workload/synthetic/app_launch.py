@@ -6,9 +6,9 @@ Which app is launched follows a Zipf law, as usage does. When a new app needs ro
 cached longest is killed, as lmkd does, and its whole heap goes. Now and then a camera takes a burst
 of tagged memory for a moment.
 
-The capture `launch-mglru` is the model: 70 launches over 224 MiB have 31,559 insertions, of which
-13 % are refaults, 27,556 distinct pages, 84,987 tagged allocations (2.7 for each insertion), and
-never more than 25 % of memory tagged.
+Its model is a kernel that was recorded under MGLRU: 70 launches over 224 MiB of memory had 31,559
+insertions, of which 13 % were refaults, 27,556 distinct pages, 84,987 tagged allocations (2.7 for
+each insertion), and never more than 25 % of memory tagged.
 """
 
 from __future__ import annotations
