@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 run: $(STAMP)
 	$(BIN)/sweep run --new-if-changed studies/quickstart.yaml
 
-# The core's tests as plain Python run beside all tests, which leave a second core idle (14 minutes for 17).
+# The core's tests as plain Python run beside all tests, which leave a second core idle (CI: 15 minutes for 17).
 test: $(STAMP) lint
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -p no:cacheprovider tests/core \
 		tests/conformance/test_evictions.py tests/conformance/test_systems.py >$(VENV)/plain.log 2>&1 & \
