@@ -31,7 +31,6 @@ from sweep.results.questions import (
 )
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study
-from sweep.study.workloads import WORKLOAD_FIELDS
 from sweep.study.yaml_source import read_source
 
 
@@ -137,8 +136,6 @@ def _searched(study: Study) -> str:
 
 def _made(study: Study, recipe: Recipe) -> dict[str, int]:
     """Return the size of a table that every trial reads; of others it is not known."""
-    if any(name in WORKLOAD_FIELDS for name in study.searched):
-        return {}
     return {"events": int(recipe.events().op.size)}
 
 
@@ -220,7 +217,7 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        print_table([shown_of(row, columns_shown(stored)) for row in rows])
+        print_table([shown_of(stored, row, columns_shown(stored)) for row in rows])
     else:
         note(f"study {name}: no feasible trial yet")
 
