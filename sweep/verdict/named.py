@@ -96,9 +96,11 @@ def references(
     home = study or next(iter(others), None) or (known[0] if len(known) == 1 else None)
     for given in split:
         if home is None and not given.study:
+            if not known:
+                raise InputError("it holds no study", file=database.path)
             what = (
-                f"{given.policy} may be of several studies, name one with --study, or as "
-                f"{known[0] if known else 'STUDY'}:{given.policy}{suggest(given.policy, known)}"
+                f"{given.policy}: which study is meant? It holds {', '.join(known)}; name one with "
+                f"--study, or as {known[0]}:{given.policy}"
             )
             raise InputError(what, file=database.path)
     return [Reference(given.study or str(home), given.policy) for given in split]

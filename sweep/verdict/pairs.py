@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS
-from sweep.results import Row, read_rows
+from sweep.results import OUTCOME_COLUMNS, Row, read_rows
 from sweep.study.model import Study
 from sweep.study.workloads import is_random, titles
 from sweep.study.worlds import MACHINE_WORLD, POLICY_WORLD, varied_by
@@ -96,8 +96,8 @@ def adds_up(metric: str) -> bool:
     return unit != "ratio" and "reservation_" not in metric and metric not in _LARGEST
 
 
-def of_time(metric: str) -> bool:
-    """Return whether a metric is quoted against what a carve-out waits or reads."""
+def has_parts(metric: str) -> bool:
+    """Return whether a metric is known of parts of a run, and quoted against a carve-out's."""
     return metric in _TIMES
 
 
@@ -130,14 +130,9 @@ def pairs_of(
         paired the list is empty.
     """
     random = _random_workloads(study)
-    runs_a, runs_b = _runs(connection, a, metric), _runs(connection, b, metric)
-    by_name = a.study == b.study
-    others = {_world_of(run, by_name): run for run in runs_b}
     grouped: dict[tuple[str, str], list[tuple[Row, Row]]] = {}
-    for run in runs_a:
-        other = others.get(_world_of(run, by_name))
-        if other is not None:
-            grouped.setdefault((run["scenario"], run["workload"]), []).append((run, other))
+    for pair in _matched(connection, a, b, _columns(metric)):
+        grouped.setdefault((pair[0]["scenario"], pair[0]["workload"]), []).append(pair)
     return [
         _paired(
             scenario,
@@ -148,6 +143,23 @@ def pairs_of(
         )
         for (scenario, workload), both in grouped.items()
     ]
+
+
+def outcomes_that_differ(
+    connection: Connection, a: PolicyKey, b: PolicyKey
+) -> dict[str, int] | None:
+    """Return in how many of the runs that two policies have in common each outcome differs.
+
+    Outcomes that are equal in all of them are left out. It is None where no run is in common.
+    """
+    columns = [f'runs."{name}"' for name in OUTCOME_COLUMNS]
+    pairs = _matched(connection, a, b, columns)
+    if not pairs:
+        return None
+    counts = {
+        name: sum(mine[name] != other[name] for mine, other in pairs) for name in OUTCOME_COLUMNS
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _random_workloads(study: Study) -> set[str]:
@@ -168,18 +180,27 @@ def _world_of(run: Row, by_name: bool) -> tuple[Any, ...]:
     return (scenario, run["workload"], run["replicate"], digest, *(run[name] for name in _WORLD))
 
 
-def _runs(connection: Connection, key: PolicyKey, metric: str) -> list[Row]:
+def _matched(
+    connection: Connection, a: PolicyKey, b: PolicyKey, columns: list[str]
+) -> list[tuple[Row, Row]]:
+    """Return the runs of two policies on the same events in the same world, in the order of `a`."""
+    by_name = a.study == b.study
+    others = {_world_of(run, by_name): run for run in _runs(connection, b, columns)}
+    pairs = []
+    for run in _runs(connection, a, columns):
+        other = others.get(_world_of(run, by_name))
+        if other is not None:
+            pairs.append((run, other))
+    return pairs
+
+
+def _runs(connection: Connection, key: PolicyKey, columns: list[str]) -> list[Row]:
     """Return a policy's runs with their worlds, in the order of scenarios, workloads, replicates.
 
-    They have what they are quoted against too, and their parts, if the metric is known of parts.
+    They have some more `columns` of `runs`, given in SQL.
     """
-    columns = ["scenario", "workload", "replicate", "events_digest", f'runs."{metric}" AS metric']
+    columns = ["scenario", "workload", "replicate", "events_digest", *columns]
     columns += [f'scenarios."{name}"' for name in _WORLD]
-    time = _TIMES.get(metric)
-    if time is not None:
-        columns.append(f"{_ALL_MISSED_SQL[time.all_missed]} AS all_missed_ns")
-        series = dict.fromkeys([time.added, *time.taken, time.all_missed])
-        columns += [f"series_{name}" for name in series]
     return read_rows(
         connection,
         f"SELECT {', '.join(columns)} FROM runs JOIN studies USING (study) "
@@ -190,13 +211,23 @@ def _runs(connection: Connection, key: PolicyKey, metric: str) -> list[Row]:
     )
 
 
+def _columns(metric: str) -> list[str]:
+    """Return a metric of `runs` in SQL, and of a time what it is quoted against and its parts."""
+    columns = [f'"{metric}" AS metric']
+    time = _TIMES.get(metric)
+    if time is not None:
+        columns.append(f"{_ALL_MISSED_SQL[time.all_missed]} AS all_missed_ns")
+        series = dict.fromkeys([time.added, *time.taken, time.all_missed])
+        columns += [f"series_{name}" for name in series]
+    return columns
+
+
 def _paired(
     scenario: str, workload: str, both: Sequence[tuple[Row, Row]], metric: str, kind: Units
 ) -> Paired:
     """Return what the runs of two policies on one workload in one scenario have of a metric."""
     known = [pair for pair in both if all(row["metric"] is not None for row in pair)]
-    missed = [max(row["all_missed_ns"] for row in pair) for pair in both if metric in _TIMES]
-    all_missed_ns = float(np.mean(missed)) if missed else None
+    all_missed_ns = _all_missed_ns(both) if metric in _TIMES else None
     if not known:
         return Paired(scenario, workload, None, None, np.empty(0), None, all_missed_ns)
     values = np.array([[row["metric"] for row in pair] for pair in known], dtype=np.float64)
@@ -207,6 +238,17 @@ def _paired(
     a, b = values.mean(axis=0).tolist()
     interval = interval_of(differences, kind)
     return Paired(scenario, workload, a, b, differences, interval, all_missed_ns)
+
+
+def _all_missed_ns(both: Sequence[tuple[Row, Row]]) -> float | None:
+    """Return what a carve-out waits or reads in a run, where the two policies see it differently.
+
+    A system that takes anonymous pages too is quoted against more than one that leaves them out.
+    """
+    known = [[row["all_missed_ns"] for row in pair] for pair in both]
+    if any(value is None for pair in known for value in pair):
+        return None
+    return float(np.mean([max(pair) for pair in known]))
 
 
 def _have_parts(pair: tuple[Row, Row]) -> bool:
