@@ -5,9 +5,9 @@ from __future__ import annotations
 from sweep.report.sql import FRONT
 from sweep.report.study_results import BEST_SHOWN, StudyResults
 from sweep.report.systems import systems_sql
-from sweep.report.wording import label_of, percent, plain_name, readable, settings_of, system_of
 from sweep.results import MODEL_VERSION, Row
 from sweep.results.questions import columns_shown, of_another_version, shown_of
+from sweep.results.wording import label_of, percent, plain_name, readable, settings_of, system_of
 from sweep.study.model import Objective, Study
 
 #: The most baselines, and the most systems, that the answer names; the figures show all.

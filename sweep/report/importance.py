@@ -8,7 +8,7 @@ from sweep.engine.search import MIN_TRIALS_OF_IMPORTANCE, importances
 from sweep.report.plotting import COLOURS, TICKS, Figure, PlotTrace, escaped, plot
 from sweep.report.sql import columns, evenly_sampled
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import subspace_labels
+from sweep.results.wording import subspace_labels
 
 #: The most trials that importance is computed from, in one subspace and in all together: Optuna
 #: takes a second for 3,000.

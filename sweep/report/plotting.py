@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweep.report.wording import Scale, axis_title, plain_goal
+from sweep.results.wording import Scale, axis_title, plain_goal
 from sweep.study.goals import Goal
 
 #: What Plotly.newPlot takes, data and layout; and a title.

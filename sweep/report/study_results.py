@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sweep.report.plotting import CHOSEN, COLOURS, MUTED
 from sweep.report.sql import FRONT, quoted
-from sweep.report.wording import label_of, system_of
 from sweep.results import Row, read_rows
 from sweep.results.questions import (
     baselines_sql,
@@ -17,6 +16,7 @@ from sweep.results.questions import (
     model_version_sql,
     status_sql,
 )
+from sweep.results.wording import label_of, system_of
 from sweep.study.goals import Goal, goals_of
 from sweep.study.model import Study
 

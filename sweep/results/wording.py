@@ -1,4 +1,4 @@
-"""The words of a report: numbers with units that a person reads, and names of policies."""
+"""The words of results: numbers with units that a person reads, and names of policies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from core.outcomes import UNITS
 from core.policy import Policy
-from sweep.results import Row
+from sweep.results.schema import Row
 from sweep.study.goals import Goal
 from sweep.study.model import FixedPolicy, Study
 from sweep.study.values import SIZE_FIELDS
