@@ -123,7 +123,7 @@ def next_questions(study: Study) -> list[str]:
     ]
     if study.scenarios:
         questions.append(
-            f"select scenario, {name}, {best}({goal.metric}) as best from outcomes join trials "
+            f"select scenario, {name}, {best}(outcomes.{goal.metric}) as best from outcomes join trials "
             f"using (study, role, number) where study = '{study.study}' and role = 'trial' "
             f"group by all order by scenario, best {order}"
         )
