@@ -28,13 +28,9 @@ def unit_of(name: str) -> str:
     """Return the unit that a column is stored in, such as ns or pages; empty if it has none."""
     if name in UNITS:
         return UNITS[name]
-    return (
-        "bytes"
-        if name in (*SIZE_FIELDS, "data_memory", "page_size")
-        else "ns"
-        if name.endswith("_ns")
-        else ""
-    )
+    if name in (*SIZE_FIELDS, "data_memory", "page_size"):
+        return "bytes"
+    return "ns" if name.endswith("_ns") else ""
 
 
 def scale_of(name: str, values: Iterable[float | None]) -> Scale:
