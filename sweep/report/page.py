@@ -14,6 +14,7 @@ from sweep.report.answer import answer_sentences, policies_caption, policies_tab
 from sweep.report.figures import Section
 from sweep.report.plotting import Figure
 from sweep.report.study_results import StudyResults
+from sweep.report.wording import hover_text
 
 
 def page(results: StudyResults, sections: list[Section]) -> str:
@@ -102,10 +103,17 @@ def _sql(text: str) -> str:
     )
 
 
+def _heading(name: str) -> str:
+    """Return the heading of a column, which says what the column is when the pointer is on it."""
+    words = hover_text(name)
+    title = f' title="{html.escape(words)}"' if words else ""
+    return f'<th scope="col"{title}>{html.escape(name)}</th>'
+
+
 def _table(rows: list[dict[str, str]]) -> str:
     if not rows:
         return "<p>There is none.</p>"
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in rows[0])
+    head = "".join(_heading(name) for name in rows[0])
     body = "\n".join(
         "<tr>"
         + "".join(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from core.outcomes import UNITS
 from core.policy import POLICY_FIELDS, Policy, reads
 from sweep.results import Row
+from sweep.study.glossary import short_meaning
 from sweep.study.model import FixedPolicy, Study
 from sweep.study.values import SIZE_FIELDS
 
@@ -48,6 +49,11 @@ def plain_name(name: str) -> str:
     if unit_of(name) in ("ns", "bytes"):
         return name.removesuffix("_ns").removesuffix("_bytes")
     return name
+
+
+def hover_text(name: str) -> str:
+    """Return what a column is, for its heading, which may lack the unit; "" if nothing is told."""
+    return next(filter(None, map(short_meaning, (name, f"{name}_ns", f"{name}_bytes"))), "")
 
 
 def axis_title(name: str, scale: Scale) -> str:

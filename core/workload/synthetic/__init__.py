@@ -28,22 +28,34 @@ GENERATORS: dict[str, type[Any]] = {
 
 #: Every parameter of a generator; it means the same in all of them.
 PARAMETERS: dict[str, Declaration] = {
-    "asks": Declaration("accesses of the main load", bounds=(1, 100_000_000)),
-    "compiles": Declaration("files that are compiled", bounds=(1, 1_000_000)),
-    "launches": Declaration("programs launched, one after the other", bounds=(1, 1_000_000)),
-    "apps": Declaration("programs that there are to launch", bounds=(1, 10_000)),
-    "file_ratio": Declaration("pages of all files over those of data memory", bounds=(0.01, 100.0)),
+    "asks": Declaration("accesses of the main load", bounds=(1, 100_000_000), unit="accesses"),
+    "compiles": Declaration("files that are compiled", bounds=(1, 1_000_000), unit="files"),
+    "launches": Declaration(
+        "programs launched, one after the other", bounds=(1, 1_000_000), unit="launches"
+    ),
+    "apps": Declaration("programs that there are to launch", bounds=(1, 10_000), unit="programs"),
+    "file_ratio": Declaration(
+        "pages of all files over those of data memory", bounds=(0.01, 100.0), unit="ratio"
+    ),
     "skew": Declaration("exponent of the Zipf law of popularity", bounds=(0.0, 3.0)),
-    "write_ratio": Declaration("share of the accesses that write", bounds=(0.0, 1.0)),
-    "large_folio_ratio": Declaration("share of files with large folios", bounds=(0.0, 1.0)),
+    "write_ratio": Declaration("share of the accesses that write", bounds=(0.0, 1.0), unit="ratio"),
+    "large_folio_ratio": Declaration(
+        "share of files with large folios", bounds=(0.0, 1.0), unit="ratio"
+    ),
     "anonymous_ratio": Declaration(
-        "untagged anonymous pages over those of data memory", bounds=(0.0, 0.9)
+        "untagged anonymous pages over those of data memory", bounds=(0.0, 0.9), unit="ratio"
     ),
     "tagged_ratio": Declaration(
-        "tagged pages, while a burst is on, over those of data memory", bounds=(0.0, 0.9)
+        "tagged pages, while a burst is on, over those of data memory",
+        bounds=(0.0, 0.9),
+        unit="ratio",
     ),
-    "atomic_ratio": Declaration("share of tagged allocations in atomic context", bounds=(0.0, 1.0)),
-    "burstiness": Declaration("share of tagged memory that comes in bursts", bounds=(0.0, 1.0)),
+    "atomic_ratio": Declaration(
+        "share of tagged allocations in atomic context", bounds=(0.0, 1.0), unit="ratio"
+    ),
+    "burstiness": Declaration(
+        "share of tagged memory that comes in bursts", bounds=(0.0, 1.0), unit="ratio"
+    ),
 }
 
 
