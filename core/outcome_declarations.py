@@ -93,13 +93,12 @@ def _latencies(prefix: str, of: str) -> dict[str, OutcomeDeclaration]:
     }
 
 
-_SLOTS = "slots is the number of all tag pages; means are over the time of the trace"
-
 #: Every outcome, in the order of the database's columns.
 DECLARED_OUTCOMES: dict[str, OutcomeDeclaration] = {
     "stored": _counted("pages that stores put into tag storage", tally="stored"),
     "skipped": _counted(
-        "pages that stores offered and that were not taken, without a cached copy", tally="skipped"
+        "pages that stores offered and that were not taken, those that are stale apart",
+        tally="skipped",
     ),
     "stale": _counted(
         "cached pages that left because a store offered them anew and was not admitted",
@@ -157,20 +156,20 @@ DECLARED_OUTCOMES: dict[str, OutcomeDeclaration] = {
     ),
     "reserved_share": _ratio(
         "share of tag storage that tags have reserved, on average over time",
-        f"mean of reserved slots / slots; {_SLOTS}",
+        "mean over time of reserved slots / all slots",
         "minimize",
     ),
     "cached_share": _ratio(
         "share of tag storage that caches, on average over time",
-        f"mean of caching slots / slots; {_SLOTS}",
+        "mean over time of caching slots / all slots",
     ),
     "empty_share": _ratio(
         "share of tag storage that is free and could cache, on average over time",
-        f"mean of free slots / slots; {_SLOTS}",
+        "mean over time of free slots / all slots",
     ),
     "headroom_share": _ratio(
         "share of tag storage that is kept empty as headroom, on average over time",
-        f"mean of unreserved headroom slots / slots; {_SLOTS}",
+        "mean over time of unreserved headroom slots / all slots",
     ),
     "amplification": _ratio(
         "reserved blocks over those that the tagged pages would need side by side, on average",

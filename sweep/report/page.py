@@ -14,7 +14,8 @@ from sweep.report.answer import answer_sentences, policies_caption, policies_tab
 from sweep.report.figures import Section
 from sweep.report.plotting import Figure
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import hover_text
+from sweep.report.wording import hover_texts
+from sweep.results.questions import columns_shown
 
 
 def page(results: StudyResults, sections: list[Section]) -> str:
@@ -37,7 +38,7 @@ def page(results: StudyResults, sections: list[Section]) -> str:
         script_sources=" ".join(map(_script_hash, scripts)),
         question=html.escape(results.study.question or "No question is written down."),
         answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences),
-        policies=_table(policies_table(results)),
+        policies=_table(policies_table(results), hover_texts(columns_shown(results.study))),
         policies_caption=html.escape(policies_caption(results)),
         policies_sql=_sql(f"{results.best_sql};\n\n{results.baselines_sql}"),
         links="\n".join(links),
@@ -103,17 +104,14 @@ def _sql(text: str) -> str:
     )
 
 
-def _heading(name: str) -> str:
-    """Return the heading of a column, which says what the column is when the pointer is on it."""
-    words = hover_text(name)
-    title = f' title="{html.escape(words)}"' if words else ""
-    return f'<th scope="col"{title}>{html.escape(name)}</th>'
-
-
-def _table(rows: list[dict[str, str]]) -> str:
+def _table(rows: list[dict[str, str]], words: dict[str, str]) -> str:
+    """Return a table; `words` say what a column is, by its heading, to who points at that."""
     if not rows:
         return "<p>There is none.</p>"
-    head = "".join(_heading(name) for name in rows[0])
+    titles = {name: f' title="{html.escape(text)}"' for name, text in words.items()}
+    head = "".join(
+        f'<th scope="col"{titles.get(name, "")}>{html.escape(name)}</th>' for name in rows[0]
+    )
     body = "\n".join(
         "<tr>"
         + "".join(

@@ -51,9 +51,10 @@ def plain_name(name: str) -> str:
     return name
 
 
-def hover_text(name: str) -> str:
-    """Return what a column is, for its heading, which may lack the unit; "" if nothing is told."""
-    return next(filter(None, map(short_meaning, (name, f"{name}_ns", f"{name}_bytes"))), "")
+def hover_texts(names: Iterable[str]) -> dict[str, str]:
+    """Return what columns are, by the headings that they have in a table."""
+    told = {plain_name(name): short_meaning(name) for name in names}
+    return {heading: words for heading, words in told.items() if words}
 
 
 def axis_title(name: str, scale: Scale) -> str:

@@ -338,7 +338,7 @@ def _keys() -> Iterator[Entry]:
             meaning = (model.__doc__ or "").splitlines()[0].rstrip(".")
             yield Entry(section, "type of a parameter", meaning[:1].lower() + meaning[1:], {})
         for name, key in model.model_fields.items():
-            if name in _FIELDS and key.description in (None, _FIELDS[name].meaning):
+            if name in _FIELDS and key.description == _FIELDS[name].meaning:
                 continue
             default = key.default if isinstance(key.default, int | float | str) else None
             facts = _told(default=default, required="yes" if key.is_required() else "")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from core.cost_presets import COST_PRESETS, DEFAULT_PRESET
 from core.costs import DECLARED_COSTS, Costs
+from core.declaration import Declaration
 from core.frontend.run import SETTINGS
 from core.policy import DECLARED, Policy
 from core.workload.synthetic import PARAMETERS
@@ -39,6 +41,14 @@ def _model_of(name: str, fields: dict[str, Any]) -> Any:
     return create_model(name, __base__=_Model, **fields)
 
 
+def _given_or_none(fields: Mapping[str, Declaration]) -> dict[str, Any]:
+    """Return what `_model_of` takes of declared fields that may all be left out."""
+    return {
+        name: (type_of(declared) | None, Field(None, description=declared.meaning))
+        for name, declared in fields.items()
+    }
+
+
 #: Policy fields by name, as core/policy.py declares them; those left out are the preset's, or the
 #: defaults of docs/model.md.
 PolicyFields: Any = _model_of(
@@ -65,10 +75,7 @@ FileName = Annotated[Text, Field(min_length=1)]
 
 
 #: The parameters of synthetic workloads; those left out are the generator's defaults.
-WorkloadParameters: Any = _model_of(
-    "WorkloadParameters",
-    {name: (type_of(declared) | None, None) for name, declared in PARAMETERS.items()},
-)
+WorkloadParameters: Any = _model_of("WorkloadParameters", _given_or_none(PARAMETERS))
 
 
 class Workload(WorkloadParameters):  # type: ignore[misc]
@@ -91,10 +98,7 @@ class Workload(WorkloadParameters):  # type: ignore[misc]
 
 
 #: The kernel under accesses and synthetic workloads; a trace of mm events is of its own kernel.
-KernelSettings: Any = _model_of(
-    "KernelSettings",
-    {name: (type_of(declared) | None, None) for name, declared in SETTINGS.items()},
-)
+KernelSettings: Any = _model_of("KernelSettings", _given_or_none(SETTINGS))
 
 
 class MachineFields(KernelSettings):  # type: ignore[misc]
@@ -109,10 +113,7 @@ class MachineFields(KernelSettings):  # type: ignore[misc]
 
 
 #: What each operation takes in nanoseconds, as core/costs.py declares it.
-CostTable: Any = _model_of(
-    "CostTable",
-    {name: (type_of(DECLARED_COSTS[name]) | None, None) for name in DECLARED_COSTS},
-)
+CostTable: Any = _model_of("CostTable", _given_or_none(DECLARED_COSTS))
 
 
 class CostFields(CostTable):  # type: ignore[misc]
