@@ -36,6 +36,7 @@ def _cost(default_ns: int, meaning: str, plausible_ns: tuple[int, int], source: 
         unit="ns",
         plausible=plausible_ns,
         source=source,
+        is_world=True,
     )
 
 

@@ -71,6 +71,9 @@ class Declaration:
         The range in which its default is plausible, of a cost.
     source
         Where its default comes from, of a cost, and what bounds that range.
+    is_world
+        Whether it is what the world is, such as the share of memory that guests have, and not what
+        a designer decides.
     """
 
     meaning: str
@@ -81,6 +84,7 @@ class Declaration:
     needs: tuple[Need, ...] = ()
     plausible: tuple[float, float] | None = None
     source: str = ""
+    is_world: bool = False
 
     @property
     def in_bytes(self) -> bool:
@@ -141,6 +145,11 @@ class Declaration:
 def declare(default: Any, meaning: str, **more: Any) -> Any:
     """Return a dataclass field with a declaration; `more` are parameters of `Declaration`."""
     return field(default=default, metadata={"declared": Declaration(meaning, **more)})
+
+
+def world(meaning: str, **more: Any) -> Declaration:
+    """Return the declaration of what the world is; `more` are parameters of `Declaration`."""
+    return Declaration(meaning, is_world=True, **more)
 
 
 def declarations_of(model: type) -> dict[str, Declaration]:

@@ -146,6 +146,7 @@ class Policy:
         words=Guests,
         read_by=(*_TAGGED, *_MEMORY),
         needs=(_NO_GUESTS,),
+        is_world=True,
     )
     guest_ratio: float = declare(
         0.0,
@@ -153,6 +154,7 @@ class Policy:
         bounds=(0.0, BELOW_ONE),
         unit="ratio",
         read_by=(*_TAGGED, *_MEMORY),
+        is_world=True,
     )
     packing: Packing = declare(
         Packing.ZSMALLOC,
@@ -173,6 +175,7 @@ class Policy:
         bounds=(1.0, 100.0),
         unit="ratio",
         read_by=("zswap",),
+        is_world=True,
     )
     tmem_ratio: float = declare(
         1 / 32,
@@ -180,6 +183,7 @@ class Policy:
         bounds=(0.0001, 1.0),
         unit="ratio",
         read_by=("tmem",),
+        is_world=True,
     )
     tmem_swing: float = declare(
         0.0,
@@ -187,6 +191,7 @@ class Policy:
         bounds=(0.0, 1.0),
         unit="ratio",
         read_by=("tmem",),
+        is_world=True,
     )
     tmem_period_ns: int = declare(
         10**10,
@@ -195,6 +200,7 @@ class Policy:
         unit="ns",
         read_by=("tmem",),
         needs=(Need("tmem_swing", "the region keeps its size"),),
+        is_world=True,
     )
     discard_ratio: float = declare(
         0.0,
@@ -202,6 +208,7 @@ class Policy:
         bounds=(0.0, 1.0),
         unit="ratio",
         read_by=("tmem",),
+        is_world=True,
     )
     use: Use = declare(
         Use.HALF,
@@ -221,6 +228,7 @@ class Policy:
         bounds=(0.0, 1.0),
         unit="ratio",
         read_by=("migrate_cma",),
+        is_world=True,
     )
     pin_duration_ns: int = declare(
         10**7,
@@ -229,6 +237,7 @@ class Policy:
         unit="ns",
         read_by=("migrate_cma",),
         needs=(Need("pinned_ratio", "nothing is pinned"),),
+        is_world=True,
     )
     pinned_on_purpose: int = declare(
         0,
@@ -236,6 +245,7 @@ class Policy:
         bounds=(0, 2**31 - 1),
         unit="pages",
         read_by=("migrate_cma",),
+        is_world=True,
     )
     metadata: Metadata = declare(
         Metadata.MEMMAP,
@@ -248,6 +258,7 @@ class Policy:
         "seed of what a system or an eviction draws",
         bounds=(0, 2**31 - 1),
         read_by=(*_CACHES, "zswap", "migrate_cma"),
+        is_world=True,
     )
 
     def __post_init__(self) -> None:
@@ -258,6 +269,8 @@ class Policy:
 #: What is declared of each field, in the order of `Policy`.
 DECLARED: dict[str, Declaration] = declarations_of(Policy)
 POLICY_FIELDS: tuple[str, ...] = tuple(DECLARED)
+#: Those that a designer decides; the others are what the world is.
+DECISIONS: tuple[str, ...] = tuple(name for name in DECLARED if not DECLARED[name].is_world)
 
 _GCMA = Policy(
     admission=Admission.WORKINGSET,
@@ -342,6 +355,12 @@ def as_read(policies: Policies, system: str) -> Policies:
     for name in set(POLICY_FIELDS) - reads(system) - {"system"}:
         seen[name] = getattr(Policy, name)
     return seen
+
+
+def read_alone(policy: Policy) -> Policy:
+    """Return a policy with what its system does not read at its defaults."""
+    unread = set(POLICY_FIELDS) - reads(policy.system) - {"system"}
+    return replace(policy, **{name: getattr(Policy, name) for name in unread})
 
 
 def code(word: StrEnum) -> int:

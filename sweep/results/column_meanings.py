@@ -38,6 +38,7 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "host": "the machine that the study was run on last",
         "created_at": "when the study was first run (UTC)",
         "model_version": "version of docs/model.md that the outcomes are of; NULL: the first",
+        "goals": "what trials are ranked by, in order: an objective over the scenarios each",
     },
     "scenarios": {
         "study": _PLACE["study"],
@@ -52,14 +53,20 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "feasible": "whether it keeps every constraint",
         "attainable": "whether a kernel could do it: a bound, or other hardware, is no answer",
         "asked": "what the sampler asked for, as JSON",
-        "objectives": "the values of the study's objectives, in its order",
+        "objectives": "the values of the study's goals, in their order",
+        "violations": "how far the worst scenario is beyond each bound of the constraints, in the "
+        "study's order: above 0 it breaks the bound",
         "policy_key": "digest of all that decides the outcomes: equal keys have equal outcomes",
         "core_digest": _CORE_DIGEST,
         "attempts": "how often it was begun; above 1 where a worker died",
         "host": "the machine that replayed it",
         "finished_at": "when it was finished (UTC)",
     },
-    "outcomes": _PLACE,
+    "outcomes": {
+        **_PLACE,
+        "time_saved_by_cost": "how many times each cost is in time_saved_ns, which is their sum",
+        "wait_saved_by_cost": "how many times each cost is in wait_saved_ns, which is their sum",
+    },
     "runs": {
         **_PLACE,
         "events_digest": "digest of the events that were replayed",

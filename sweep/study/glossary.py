@@ -26,7 +26,7 @@ from sweep.study.model import SECTIONS
 from sweep.study.samplers import SAMPLERS
 from sweep.study.wording import nearest
 
-#: What is declared of everything that can be searched, but for the tag block size.
+#: What is declared of all that a search or scenarios vary, but for sizes of the machine.
 _FIELDS: dict[str, Declaration] = {**DECLARED, **DECLARED_COSTS, **PARAMETERS, **SETTINGS}
 _BETTER = {"maximize": "more is better", "minimize": "less is better", "": "neither more nor less"}
 
@@ -109,15 +109,15 @@ def with_unit(meaning: str, unit: str) -> str:
 
 
 def short_meaning(name: str) -> str | None:
-    """Return the meaning and unit of an outcome, or of what can be searched; None of another name.
+    """Return the meaning of an outcome, or of what a study can vary; None of another name.
 
     It is the line that a comment or a hover text has room for.
     """
     declared = DECLARED_OUTCOMES.get(name) or _FIELDS.get(name)
     if declared is not None:
         return with_unit(declared.meaning, declared.unit)
-    size = SECTIONS["machine"].model_fields.get(name)
-    return size.description if size is not None else None
+    keys = {**SECTIONS[""].model_fields, **SECTIONS["machine"].model_fields}
+    return keys[name].description if name in keys else None
 
 
 def vocabularies() -> list[dict[str, str]]:
@@ -195,6 +195,7 @@ def _domain(declared: Declaration, default: Any = None) -> dict[str, Any]:
         words=declared.word_meanings,
         range=declared.bounds,
         default=getattr(default, "value", default),
+        varied="over scenarios" if declared.is_world else "by the search",
     )
 
 
@@ -221,7 +222,7 @@ def _systems() -> Iterator[Entry]:
             pays={outcome: list(costs) or "nothing" for outcome, costs in paid[name].items()},
             needs_accesses=system.needs_accesses,
             cannot_be=[each.why for each in system.contradictions],
-            bound="yes: it is quoted, and never the answer" if system.is_bound else "",
+            never_the_answer=system.beyond,
         )
         yield Entry(name, "system", system.meaning, facts)
 
@@ -278,6 +279,7 @@ def _costs() -> Iterator[Entry]:
             default=getattr(Costs, name),
             plausible=declared.plausible,
             source=declared.source,
+            varied="over scenarios",
             paid_by=payers or "every read",
             counts_in=counts_in,
             presets=presets,

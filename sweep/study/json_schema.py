@@ -10,6 +10,7 @@ from core.cost_presets import COST_PRESETS
 from sweep.study.glossary import short_meaning, vocabularies
 from sweep.study.model import Study
 from sweep.study.searchable import SEARCHABLE
+from sweep.study.worlds import WORLD_FIELDS
 
 
 class _Draft7(GenerateJsonSchema):
@@ -45,6 +46,7 @@ def json_schema() -> dict[str, Any]:
     }
     for section in (schema, schema["definitions"]["Subspace"]):
         _refer_to_searched(section["properties"]["parameters"], schema["definitions"])
+    schema["properties"]["scenarios"] |= _scenarios()
     # The name of a preset may stand in the place of costs.
     costs = schema["properties"]["costs"]
     presets = {"type": "string", "enum": list(COST_PRESETS)}
@@ -81,3 +83,23 @@ def _describe_words(part: Any, vocabularies: dict[tuple[str, ...], dict[str, str
     words = part.get("enum")
     if isinstance(words, list) and tuple(words) in vocabularies:
         part["enumDescriptions"] = list(vocabularies[tuple(words)].values())
+
+
+def _scenarios() -> dict[str, Any]:
+    """Return the schema of scenarios: a grid of worlds, or a list of named ones."""
+    value = {"type": ["string", "number"]}
+    axis = {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
+    described = {name: {"description": short_meaning(name)} for name in WORLD_FIELDS}
+    entry = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "description": "the scenario's name"}}
+        | {name: words | value for name, words in described.items()},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    grid = {
+        "type": "object",
+        "properties": {name: words | axis for name, words in described.items()},
+        "additionalProperties": False,
+    }
+    return {"anyOf": [grid, {"type": "array", "items": entry, "minItems": 1}]}

@@ -183,10 +183,12 @@ class Objective(_Model):
     """the outcome"""
     direction: Literal["minimize", "maximize"]
     """whether less of it is better, or more"""
+    over: Literal["worst", "mean", "each"] = "worst"
+    """what it is of several scenarios: the worst, the mean, or each of them"""
 
 
 class Constraint(_Model):
-    """Bounds that an outcome must keep; a trial that breaks them is infeasible, not failed."""
+    """Bounds that an outcome must keep in every scenario; else a trial is infeasible."""
 
     metric: Metric
     """the outcome"""
@@ -221,11 +223,13 @@ class Study(_Model):
     policy: FixedPolicy = FixedPolicy()
     """what all policies hold fixed"""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)] | None = None
-    """what is searched: fields of a policy or workload, tag_block_size, settings, costs"""
+    """what is searched: fields of a policy, which a designer decides"""
     policies: Annotated[list[Subspace], Field(min_length=1)] | None = None
     """kinds of policies that are searched in turn, in place of policy and parameters"""
     baselines: list[Baseline] = []
     """policies that the trials are compared with"""
+    scenarios: Any = None
+    """what the world is, in which every policy runs: a grid of values, or a list of named worlds"""
     objectives: Annotated[list[Objective], Field(min_length=1)]
     """the outcomes that make a policy better"""
     constraints: list[Constraint] = []
@@ -238,6 +242,8 @@ class Study(_Model):
     """how many trials are asked for at once, before any of their outcomes is told"""
     replicates: Annotated[Whole, Field(ge=1, le=1000)] = 1
     """how many seeds each random workload is run with"""
+    warm_up: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """share of the time, in 64ths, that is not counted"""
 
     @property
     def subspaces(self) -> list[Subspace]:
@@ -274,12 +280,11 @@ class Study(_Model):
         content = self.model_dump(mode="json", exclude_unset=True)
         return {key: content[key] for key in content if key not in ("question", "n_trials")}
 
-    def cost_table(self, changed: dict[str, int] | None = None) -> Costs:
-        """Return the study's costs, with some of them `changed`."""
+    def cost_table(self) -> Costs:
+        """Return the study's costs."""
         given = self.costs.model_dump(exclude={"preset", "measured"}, exclude_none=True)
-        values = given | (changed or {})
         base = COST_PRESETS[self.costs.preset or DEFAULT_PRESET]
-        return Costs(**(vars(base) | values))
+        return Costs(**(vars(base) | given))
 
 
 #: What each section of a study holds; the study itself stands under "", a parameter under its type.

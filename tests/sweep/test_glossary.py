@@ -17,14 +17,15 @@ from core.outcomes import UNITS
 from core.policy import DECLARED, POLICY_FIELDS, PRESETS
 from core.system import SYSTEMS
 from core.workload.synthetic import GENERATORS
-from sweep.report.wording import hover_texts, plain_name
 from sweep.results.column_meanings import column_entries, meaning_of_column
 from sweep.results.schema import TABLES
+from sweep.results.wording import hover_texts, plain_name
 from sweep.study.glossary import explained, glossary, short_meaning, vocabularies
 from sweep.study.json_schema import json_schema
 from sweep.study.model import SECTION_KEYS
 from sweep.study.samplers import SAMPLERS
 from sweep.study.searchable import SEARCHABLE
+from sweep.study.worlds import WORLD_FIELDS
 
 ENTRIES = [*glossary(), *column_entries()]
 COLUMNS = [(table, column) for table, (columns, _) in TABLES.items() for column in columns]
@@ -38,7 +39,7 @@ def say(
 
 
 def test_every_name_that_a_study_may_use_is_explained() -> None:
-    names = {*UNITS, *SEARCHABLE, *PRESETS, *COST_PRESETS, *GENERATORS, *SAMPLERS}
+    names = {*UNITS, *SEARCHABLE, *WORLD_FIELDS, *PRESETS, *COST_PRESETS, *GENERATORS, *SAMPLERS}
     names |= {*SYSTEMS, *EVICTIONS}
     names |= {word for declared in DECLARED.values() for word in declared.words or ()}
     for section, keys in SECTION_KEYS.items():
@@ -70,11 +71,10 @@ def test_every_column_has_a_meaning(table: str, column: str) -> None:
         ("trials", "wait_ns", " (ns)"),
         ("runs", "series_cached_pages", " (pages)"),
         ("trials", "headroom", " (ratio)"),
-        ("trials", "lookup_ns", " (ns)"),
-        ("trials", "tag_block_size", "bytes of a tag block"),
+        ("scenarios", "tag_block_size", "bytes of a tag block"),
         ("runs", "workload", "the workload: "),
         ("scenarios", "read_random_ns", " (ns)"),
-        ("trials", "objectives", "the values of the study's objectives"),
+        ("trials", "objectives", "the values of the study's goals"),
     ],
 )
 def test_a_column_tells_its_unit(table: str, column: str, meaning: str) -> None:
@@ -87,7 +87,8 @@ def test_a_column_tells_its_unit(table: str, column: str, meaning: str) -> None:
         ("hit_ratio", "metric", {"unit": "ratio", "formula": "restored / (restored + missed)"}),
         ("wait_ns", "metric", {"unit": "ns", "better": "less is better"}),
         ("peak_reserved", "metric", {"several workloads": "the largest of the workloads"}),
-        ("headroom", "policy field", {"unit": "ratio", "default": 0.0}),
+        ("headroom", "policy field", {"unit": "ratio", "varied": "by the search"}),
+        ("guest_ratio", "policy field", {"default": 0.0, "varied": "over scenarios"}),
         ("slot_reclaim_batch", "policy field", {"range": (1, 2**20), "read by": ["cleancache"]}),
         ("workingset", "word of admission", {}),
         ("dynamic", "word of headroom_mode", {}),
@@ -120,7 +121,7 @@ def test_a_word_of_several_kinds_is_explained_for_each() -> None:
 
 def test_the_ideal_is_told_as_a_bound_and_a_cost_by_who_pays_it() -> None:
     (ideal,) = explained("ideal", ENTRIES)
-    assert "never the answer" in ideal.facts["bound"]
+    assert ideal.facts["never the answer"] == SYSTEMS["ideal"].beyond
     for cost, outcomes in (("lookup_ns", {"wait_ns", "cpu_ns"}), ("compress_ns", {"cpu_ns"})):
         (entry,) = explained(cost, ENTRIES)
         assert outcomes <= set(entry.facts["counts in"])
@@ -177,11 +178,17 @@ def test_the_editor_shows_the_same_words() -> None:
         assert told[tuple(words)] == list(words.values())
     # All lists of words are described, but for the names of parameters and two directions.
     bare = {words for words, descriptions in told.items() if not descriptions}
-    assert bare == {tuple(SEARCHABLE), ("minimize", "maximize")}
+    assert bare == {tuple(SEARCHABLE), ("minimize", "maximize"), ("worst", "mean", "each")}
     searched = schema["definitions"]["Searched"]["properties"]
-    assert {name: key["description"] for name, key in searched.items()} == {
-        name: short_meaning(name) for name in SEARCHABLE
-    }
+    grid, worlds = schema["properties"]["scenarios"]["anyOf"]
+    for names, keys in (
+        (SEARCHABLE, searched),
+        (WORLD_FIELDS, grid["properties"]),
+        (WORLD_FIELDS, worlds["items"]["properties"]),
+    ):
+        assert {name: keys[name]["description"] for name in names} == {
+            name: short_meaning(name) for name in names
+        }
 
 
 def test_the_editor_describes_every_key() -> None:
