@@ -33,7 +33,7 @@ def _check_space(data: Section, space: Space, varied: set[str]) -> Iterator[Mist
     for place, name in fields:
         if name in POLICY_FIELDS and name not in read:
             yield Mistake(place, _unread(name, systems), about_key=True)
-    yield from _check_seed(space, systems)
+    yield from _check_seed(space, systems, varied)
     yield from _check_needs(space, read, varied)
     yield from _check_contradictions(space, systems)
     for system in systems:
@@ -56,7 +56,7 @@ def _unread(name: str, systems: list[str]) -> str:
     return f"{name} is read by {', '.join(readers)} alone: it would change nothing under {under}"
 
 
-def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
+def _check_seed(space: Space, systems: list[str], varied: set[str]) -> Iterator[Mistake]:
     """Check that something is drawn where a seed is given."""
     readers = [traits for traits in _traits_of(systems) if traits.draws is not None]
     if len(readers) < len(systems) or not any("seed" in reads(system) for system in systems):
@@ -69,17 +69,13 @@ def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
     if evicts and any(word in drawing or word not in list(EVICTIONS) for word in given):
         return
     fields = list(dict.fromkeys(field for traits in readers for field in traits.draws or ()))
-    if any(_is_given(space, field) for field in fields):
+    if any(field in varied or _is_given(space, field) for field in fields):
         return
     needed = [f"eviction: {name}" for name in drawing if evicts] + fields
     alone = " alone" if len(needed) == 1 else ""
     message = f"seed is read by {' and by '.join(needed)}{alone}"
-    for place, section in (
-        (space.fixed_place, space.fixed),
-        (space.searched_place, space.searched),
-    ):
-        if "seed" in section:
-            yield Mistake((*place, "seed"), message, about_key=True)
+    if "seed" in space.fixed:
+        yield Mistake((*space.fixed_place, "seed"), message, about_key=True)
 
 
 def _is_given(space: Space, field: str) -> bool:
