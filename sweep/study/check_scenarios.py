@@ -18,10 +18,11 @@ from sweep.study.worlds import (
     POLICY_WORLD,
     PRESET,
     WORLD_FIELDS,
+    cost_values_in,
     scenario_count,
+    scenarios_of,
     varied_in,
     world_value,
-    worlds_of,
 )
 from sweep.study.yaml_source import Mistake, Place, Section
 
@@ -207,18 +208,19 @@ def count_goals(data: Section) -> int:
 def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
     """Yield the first world whose reads in parallel are slower than the first read."""
     varied = varied_in(data)
-    for world in worlds_of(study):
-        first, parallel = world.costs.read_random_ns, world.costs.read_parallel_ns
+    for name, given in scenarios_of(study.scenarios):
+        values = cost_values_in(study, given)
+        first, parallel = values["read_random_ns"], values["read_parallel_ns"]
         if parallel <= first:
             continue
         costs = data.get("costs")
         names = ("read_parallel_ns", "read_random_ns")
-        said = [name for name in names if isinstance(costs, dict) and name in costs]
-        moved = [name for name in names if name in varied]
+        said = [cost for cost in names if isinstance(costs, dict) and cost in costs]
+        moved = [cost for cost in names if cost in varied]
         place: Place = ("costs", said[0]) if said else ("costs",)
         if moved or (PRESET in varied and not said):
             place = ("scenarios",)
-        several = f" in the scenario {world.name}" if study.scenarios else ""
+        several = f" in the scenario {name}" if study.scenarios else ""
         yield Mistake(
             place,
             f"read_parallel_ns is {parallel}{several}, above read_random_ns {first}; a command in "

@@ -280,11 +280,14 @@ class Study(_Model):
         content = self.model_dump(mode="json", exclude_unset=True)
         return {key: content[key] for key in content if key not in ("question", "n_trials")}
 
+    def cost_values(self) -> dict[str, int]:
+        """Return the study's costs by name, which may contradict each other."""
+        given = self.costs.model_dump(exclude={"preset", "measured"}, exclude_none=True)
+        return vars(COST_PRESETS[self.costs.preset or DEFAULT_PRESET]) | given
+
     def cost_table(self) -> Costs:
         """Return the study's costs."""
-        given = self.costs.model_dump(exclude={"preset", "measured"}, exclude_none=True)
-        base = COST_PRESETS[self.costs.preset or DEFAULT_PRESET]
-        return Costs(**(vars(base) | given))
+        return Costs(**self.cost_values())
 
 
 #: What each section of a study holds; the study itself stands under "", a parameter under its type.

@@ -156,19 +156,30 @@ def worlds_of(study: Study) -> list[World]:
 
 def _world(study: Study, name: str, given: Section) -> World:
     values = {field: world_value(field, given[field]) for field in given}
-    costs = study.cost_table()
-    if PRESET in values:
-        costs = COST_PRESETS[values[PRESET]]
-    changed = {field: values[field] for field in COST_FIELDS if field in values}
     size = study.machine.tag_block_size or DEFAULT_TAG_BLOCK_BYTES
     made = [field for field in values if field in (*WORKLOAD_FIELDS, "page_size", "data_memory")]
     return World(
         name,
         _fixed_world(study) | {field: values[field] for field in POLICY_WORLD if field in values},
         values.get("tag_block_size", size),
-        Costs(**(vars(costs) | changed)),
+        Costs(**cost_values_in(study, values)),
         tuple((field, values[field]) for field in made),
     )
+
+
+def cost_values_in(study: Study, given: Section) -> dict[str, int]:
+    """Return the costs of a scenario by name, which may contradict each other.
+
+    Parameters
+    ----------
+    study
+        The study.
+    given
+        What the scenario says.
+    """
+    preset = given.get(PRESET)
+    costs = vars(COST_PRESETS[preset]) if preset else study.cost_values()
+    return costs | {field: given[field] for field in COST_FIELDS if field in given}
 
 
 def _fixed_world(study: Study) -> dict[str, Any]:

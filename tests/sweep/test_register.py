@@ -18,6 +18,7 @@ from sweep.results import Store, StoreError, answer_query
 from sweep.results.schema import TABLES
 from sweep.study.model import Study
 from sweep.study.read import parse_study
+from sweep.study.worlds import AS_GIVEN
 
 TEXT = """
 study: s
@@ -64,8 +65,9 @@ def record(path: Path, count: int, study: str = "s", core: str = CORE_DIGEST) ->
         digest = {"policy_key": str(number), "core_digest": core}
         store.add("trials", place | {"state": "complete"} | digest)
         samples = [{"atomic": False, "blocks": 1, "dropped": 2, "written": 0, "count": 3}]
-        store.add("outcomes", place | {"stored": number})
-        store.add("runs", place | {"workload": "a", "replicate": 0, "reservation_samples": samples})
+        store.add("outcomes", place | {"scenario": AS_GIVEN, "stored": number})
+        run = {"scenario": AS_GIVEN, "workload": "a", "replicate": 0}
+        store.add("runs", place | run | {"reservation_samples": samples})
         store.add("attempts", place | {"attempts": 1, "error": "e"})
     store.flush()
 

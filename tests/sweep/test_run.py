@@ -39,7 +39,7 @@ def test_kill_9_in_the_middle_loses_no_acknowledged_trial(folder: Path, tmp_path
     process = commands.start("run", path, "--db", database, "--executor", "in-process")
     out, err = process.communicate()
     assert process.returncode == 0, err
-    assert "200 trials complete" in out
+    assert "of 200 complete trials" in out
     small_study.run(path, tmp_path / "whole.duckdb")
     assert small_study.tables(database) == small_study.tables(tmp_path / "whole.duckdb")
 

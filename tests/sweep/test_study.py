@@ -175,9 +175,9 @@ def test_a_mistake_in_what_may_be_left_out_is_told_too(more: str, expected: str)
         ([("random", "grid"), (ORDER, ORDER + "\n  headroom: {type: float, low: 0, high: 0.5}")],
          ["6:13: grid: headroom needs a step, or it has points without end"]),
         ([("random", "grid"), ("4\n", "9\n")], ["9:11: grid: there are 8 points, not 9"]),
-        ([("random", "grid"), (ORDER, ORDER + "\n  slot_reclaim_batch: {type: int, low: 1, high: 1048576}"
-          "\n  headroom: {type: float, low: 0, high: 0.5, step: 0.5}")],
-         ["10:17: grid: there are more than 10000000 points, did you mean random?"]),
+        ([("random", "grid"), (ORDER, ORDER + "\n  headroom: "
+          "{type: float, low: 0, high: 0.5, step: 0.0000001}")],
+         ["9:17: grid: there are more than 10000000 points, did you mean random?"]),
         ([("4\n", "4\npolicy: {system: carveout}\n")],
          ["4:3: a carveout caches nothing: eviction would change nothing",
           "5:3: a carveout caches nothing: folio_order would change nothing"]),
