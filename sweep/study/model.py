@@ -283,7 +283,8 @@ class Study(_Model):
     def cost_values(self) -> dict[str, int]:
         """Return the study's costs by name, which may contradict each other."""
         given = self.costs.model_dump(exclude={"preset", "measured"}, exclude_none=True)
-        return vars(COST_PRESETS[self.costs.preset or DEFAULT_PRESET]) | given
+        values: dict[str, int] = vars(COST_PRESETS[self.costs.preset or DEFAULT_PRESET]) | given
+        return values
 
     def cost_table(self) -> Costs:
         """Return the study's costs."""
