@@ -34,6 +34,9 @@ from sweep.study.read import load_study, parse_study
 from sweep.study.workloads import WORKLOAD_FIELDS
 from sweep.study.yaml_source import read_source
 
+#: A study that is given with such a suffix is a file, and else a name.
+STUDY_SUFFIXES = (".yaml", ".yml")
+
 
 def run_command(
     path: Path, database: Path, where: Where, afresh: StartAfresh, as_json: bool
@@ -151,9 +154,15 @@ def name_of(study: str) -> str:
         When the file cannot be read, or is no study.
     """
     path = Path(study)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in STUDY_SUFFIXES:
         return parse_study(read_source(path).text, path).study
     return study
+
+
+def refuse_study_file(study: str, output: Path) -> None:
+    """Raise `StoreError` if a file to be written is the one that a study is given by."""
+    if Path(study).suffix in STUDY_SUFFIXES and output.resolve() == Path(study).resolve():
+        raise StoreError("is the study", file=output)
 
 
 def stored_study(database: Path, name: str) -> Study:
@@ -230,6 +239,7 @@ def report_command(study: str, database: Path, output: Path, as_json: bool) -> N
     from sweep.report import write_report
 
     name = name_of(study)
+    refuse_study_file(study, output)
     written = write_report(stored_study(database, name), name, database, output)
     if as_json:
         print_json(written)

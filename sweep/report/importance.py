@@ -44,11 +44,8 @@ def _importance_figure(results: StudyResults, subspace: int) -> Figure:
     study = results.study
     sql = importance_sql(results, subspace)
     rows = results.read(sql)
-    title = (
-        f"Among {subspace_labels(study)[subspace]}"
-        if len(study.subspaces) > 1
-        else "Of each parameter"
-    )
+    among = subspace_labels(study)[subspace] if len(study.subspaces) > 1 else ""
+    title = f"Among {among}" if among else "Of each parameter"
     if len(rows) < MIN_TRIALS_OF_IMPORTANCE:
         return Figure(title, "", sql)
     within = study.within(study.subspaces[subspace])
@@ -81,4 +78,5 @@ def _importance_figure(results: StudyResults, subspace: int) -> Figure:
         f"Where the sampler settled early, little is left to decide.{none}",
         sql,
         [plot(data, x, y, height_px, barmode="group")],
+        of=among,
     )

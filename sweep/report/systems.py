@@ -86,6 +86,7 @@ def _systems_figure(results: StudyResults, objective: int) -> Figure:
         f"the baselines (grey), best first.{left_out}",
         sql,
         [drawn] if shown else [],
+        of=metric,
     )
 
 
