@@ -272,9 +272,9 @@ def _set_axis(axes: Any, way: str, described: dict[str, Any], words: list[str]) 
     elif log:
         log_ticks = _log_ticks(low, high)
         line.set_ticks(log_ticks, [f"{tick:g}" for tick in log_ticks])
-        line.set_ticks([], minor=True)
     else:
         _set_number_ticks(line, described)
+    line.set_ticks([], minor=True)
     axes.grid(described.get("showgrid", True), axis=way)
     line.set_tick_params(length=2, color=GRID)
     if described.get("zeroline", True) and not log and not words and low < 0 < high:

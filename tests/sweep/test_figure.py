@@ -10,7 +10,6 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import commands
@@ -22,9 +21,6 @@ from core.errors import InputError
 from sweep.cli.study_commands import stored_study
 from sweep.report import figures_of_study, write_figure
 from sweep.report.figures import FIGURES
-from sweep.report.plotting import Figure, escaped, plot, points
-from sweep.report.tabular import latex_bytes, latex_escaped, latex_rows
-from sweep.report.vector import vector_bytes
 from sweep.results import StoreError, answer_query
 
 STUDIES = ("pair", "wicked", "systems")
@@ -61,18 +57,6 @@ def written(database: Path, study: str, name: str, suffix: str) -> bytes:
     content = output.read_bytes()
     assert told["bytes"] == len(content)
     return content
-
-
-def texts_of(svg: bytes) -> list[str]:
-    """Return the texts of an SVG, which matplotlib draws as shapes, and tells in comments."""
-    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
-    comments = ElementTree.fromstring(svg, parser).iter(ElementTree.Comment)  # type: ignore[arg-type]
-    return [(element.text or "").strip() for element in comments]
-
-
-def drawn(*traces: dict[str, Any], x: Any = None, y: Any = None, **more: Any) -> Figure:
-    """Return a figure of one plot."""
-    return Figure("A toy", "", "", [plot(list(traces), x or {}, y or {}, 300, **more)])
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -114,7 +98,7 @@ def test_every_figure_is_drawn_as_wide_as_a_column(folder: Path, study: str, suf
         if suffix == ".pdf":
             assert content.startswith(b"%PDF-")
             assert content.endswith(b"%%EOF\n")
-            assert b"/MediaBox [0 0 252 " in content  # 3.5 in
+            assert b"/MediaBox [ 0 0 252 " in content  # 3.5 in
             assert b"Date" not in content
             continue
         root = ElementTree.fromstring(content)
@@ -190,120 +174,6 @@ def test_two_processes_write_the_same_bytes_whatever_the_user_has_set(
         assert (tmp_path / f"0-f.{suffix}").read_bytes() == (
             tmp_path / f"1-f.{suffix}"
         ).read_bytes()
-
-
-def test_texts_are_plain() -> None:
-    wicked = 'a<b & "$x$" {_y} <i>'
-    bars = {"type": "bar", "orientation": "h", "x": [1], "y": [0]}
-    ticks = {"tickvals": [0], "ticktext": [f"<b>{escaped(wicked)}</b><br>2 &lt; 3"]}
-    figure = drawn(
-        *(bars | {"name": escaped(name)} for name in ("_hidden?", wicked)),
-        x={"title": {"text": escaped(wicked)}},
-        y=ticks,
-        title=f"{wicked}\x01",
-    )
-    said = texts_of(vector_bytes(figure, "svg"))
-    assert said.count(wicked) == 2  # the axis and the legend
-    assert f"{wicked}\n2 < 3" in said
-    assert "_hidden?" in said
-    assert f"{wicked}\N{REPLACEMENT CHARACTER}" in said
-    assert vector_bytes(figure, "pdf").startswith(b"%PDF-")
-
-
-@pytest.mark.parametrize(
-    ("axis", "at", "ends"),
-    [
-        ({}, [1, 2, 10], [1, 10]),
-        ({"type": "log"}, [1, 10, 100], [0, 2]),
-        ({"autorange": "reversed"}, [1, 2, 10], [1, 10]),
-    ],
-)
-def test_a_point_lies_at_its_place_along_the_axes(
-    axis: dict[str, Any], at: list[int], ends: list[int]
-) -> None:
-    ticks = {"tickvals": at, "ticktext": list(map(str, at)), "range": ends}
-    marks = points("marks", at, at, ["", "", ""], "#112233")
-    root = ElementTree.fromstring(vector_bytes(drawn(marks, x=axis | ticks, y=ticks | axis), "svg"))
-    places: dict[str, list[str | None]] = {"marks": [], "x": [], "y": []}
-    for group in root.iter(f"{SVG}g"):
-        kind = (group.get("id") or "").partition("tick_")
-        uses = list(group.iter(f"{SVG}use"))
-        if kind[1]:
-            way = kind[0][0]
-            places[way] += [use.get(way) for use in uses[-1:] if use.get(way)]
-        elif group.get("clip-path") and len(uses) == 3:
-            places["marks"] = [use.get("x") for use in uses]
-    ticks_at = [float(use or "nan") for use in dict.fromkeys(places["x"])]
-    assert [float(use or "nan") for use in places["marks"]] == pytest.approx(ticks_at)
-    backwards = "autorange" in axis
-    assert ticks_at == sorted(ticks_at, reverse=backwards)
-
-
-def test_lines_bars_areas_and_heatmaps_are_drawn() -> None:
-    colours = ["#aa0001", "#aa0002", "#aa0003", "#aa0004"]
-    line = {"type": "scatter", "mode": "lines", "x": ["a", "b"], "y": [1, None]}
-    line["line"] = {"color": colours[0], "shape": "hv", "dash": "dot", "width": 2}
-    bar = {"type": "bar", "x": ["a", "c"], "y": [2, 3], "marker": {"color": colours[1:3]}}
-    area = {"type": "scatter", "mode": "lines", "x": ["a", "b"], "y": [1, 1]}
-    area |= {"stackgroup": "all", "fillcolor": colours[3]}
-    svg = vector_bytes(drawn(line, bar, area), "svg")
-    assert [colour for colour in colours if colour.encode() not in svg] == []
-    assert {"a", "b", "c"} <= set(texts_of(svg))
-    heat = {"type": "heatmap", "x": ["a", "b"], "y": ["c", "d"], "z": [[1, 2], [3, None]]}
-    svg = vector_bytes(drawn(heat | {"colorbar": {"title": {"text": "seconds"}}}), "svg")
-    assert {"a", "b", "c", "d", "seconds"} <= set(texts_of(svg))
-
-
-@pytest.mark.parametrize(
-    ("trace", "layout"),
-    [
-        ({"type": "pie"}, {}),
-        ({"error_x": {"array": [1]}}, {}),
-        ({"type": "bar"}, {"barmode": "stack"}),
-        ({}, {"shapes": []}),
-        ({}, {"x": {"dtick": 5}}),
-    ],
-)
-def test_what_would_be_drawn_otherwise_is_refused(
-    trace: dict[str, Any], layout: dict[str, Any]
-) -> None:
-    marks = points("marks", [1], [1], [""], "#112233")
-    if trace.get("type") == "bar":
-        marks = {"x": [1], "y": [1]}
-    with pytest.raises(ValueError, match="drawn"):
-        vector_bytes(drawn(marks | trace, **layout), "svg")
-
-
-@pytest.mark.parametrize(
-    ("text", "latex"),
-    [
-        ("wait_saved_ns", r"wait\_saved\_ns"),
-        (r"50 % of {a & b} #1 $x$ \end", r"50 \% of \{a \& b\} \#1 \$x\$ \textbackslash{}end"),
-        ("a<b>|^~", r"a\textless{}b\textgreater{}\textbar{}\textasciicircum{}\textasciitilde{}"),
-        ("\N{MINUS SIGN}2 µs…", r"$-$2 $\mu$s\dots{}"),
-        ('--- `x` "y"', r"-{}-{}- {`}x{`} {''}y{''}"),
-        ("two\nlines\x00", "two lines "),
-    ],
-)
-def test_latex_prints_a_text_as_it_is(text: str, latex: str) -> None:
-    assert latex_escaped(text) == latex
-    table = latex_bytes([{text: text}], f"{text}\nagain").decode()
-    assert table.count(latex) == 2
-    assert [line for line in table.splitlines() if "again" in line] == ["% again"]
-
-
-def test_a_column_of_a_latex_table_has_one_unit() -> None:
-    rows = [
-        {"role": "trial", "wait_ns": 1_500_000, "stored": 1234, "feasible": True, "share": None},
-        {"role": "trial", "wait_ns": -250, "stored": 5, "feasible": False, "share": 1 / 3},
-    ]
-    minus = "\N{MINUS SIGN}"
-    assert [list(row.values()) for row in latex_rows(rows)] == [
-        ["trial", "1.5", "1,234", "yes", "-"],
-        ["trial", f"{minus}0.00025", "5", "no", "0.333333"],
-    ]
-    assert list(latex_rows(rows)[0])[1:3] == ["wait (ms)", "stored (pages)"]
-    assert r"\begin{tabular}{lrrlr}" in latex_bytes(latex_rows(rows), "").decode()
 
 
 def test_without_matplotlib_the_user_is_told_how_to_get_it(
