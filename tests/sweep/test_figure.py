@@ -162,15 +162,15 @@ def test_two_processes_write_the_same_bytes_whatever_the_user_has_set(
     (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.fonttype: none\naxes.grid: True\n")
     for number, settings in enumerate([{}, {"MPLCONFIGDIR": str(tmp_path)}]):
         clock = {"PYTHONHASHSEED": str(number), "SOURCE_DATE_EPOCH": str(10**9 + number)}
-        for words in ("front", "f.svg"), ("occupancy", "f.pdf"), ("latency", "f.csv"):
-            output = tmp_path / f"{number}-{words[1]}"
+        for name, suffix in ("front", "svg"), ("occupancy", "pdf"):
+            output = tmp_path / f"{number}-f.{suffix}"
             done = commands.say(
-                *("figure", "pair", words[0], "-o", output, "--db", database),
+                *("figure", "pair", name, "-o", output, "--db", database),
                 cwd=folder,
                 env=os.environ | clock | settings,
             )
             assert done[0] == 0, done[2]
-    for suffix in ("svg", "pdf", "csv"):
+    for suffix in ("svg", "pdf"):
         assert (tmp_path / f"0-f.{suffix}").read_bytes() == (
             tmp_path / f"1-f.{suffix}"
         ).read_bytes()
