@@ -123,12 +123,11 @@ def _tex(results: StudyResults, figure: Figure) -> bytes:
 
 
 def _rows(results: StudyResults, figure: Figure) -> list[Row]:
-    """Return the rows that a figure shows; one that is drawn has some."""
-    if figure.name != POLICIES:
-        return results.read(figure.sql)
-    rows = [*results.best, *results.baselines]
+    """Return the rows that a figure shows."""
+    of_policies = figure.name == POLICIES
+    rows = [*results.best, *results.baselines] if of_policies else results.read(figure.sql)
     if not rows:
-        raise StoreError(f"study {results.name} has no feasible trial and no baseline to show")
+        raise StoreError(f"study {results.name} has no row to show in {figure.name}")
     return rows
 
 

@@ -278,5 +278,5 @@ def test_a_study_without_a_complete_trial_is_refused(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("DELETE FROM trials WHERE study = 'systems' AND role = 'baseline'")
         connection.execute("UPDATE trials SET feasible = false WHERE study = 'systems'")
-    with pytest.raises(StoreError, match="study systems has no feasible trial and no baseline"):
+    with pytest.raises(StoreError, match="study systems has no row to show in policies"):
         written(database, "systems", "policies", ".csv")
