@@ -35,6 +35,7 @@ def _cost(default_ns: int, meaning: str, plausible_ns: tuple[int, int], source: 
         bounds=(0, COST_LIMIT_NS - 1),
         plausible=plausible_ns,
         source=source,
+        is_world=True,
     )
 
 

@@ -58,6 +58,9 @@ class Declaration:
         Where its default comes from, of a cost, and what bounds that range.
     in_bytes
         Whether it is a size, which a study may write as ``4MiB``.
+    is_world
+        Whether it is what the world is, such as the share of memory that guests have, and not what
+        a designer decides.
     """
 
     meaning: str
@@ -68,6 +71,7 @@ class Declaration:
     plausible: tuple[float, float] | None = None
     source: str = ""
     in_bytes: bool = False
+    is_world: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -116,6 +120,11 @@ class Declaration:
 def declare(default: Any, meaning: str, **more: Any) -> Any:
     """Return a dataclass field with a declaration; `more` are parameters of `Declaration`."""
     return field(default=default, metadata={"declared": Declaration(meaning, **more)})
+
+
+def world(meaning: str, **more: Any) -> Declaration:
+    """Return the declaration of what the world is; `more` are parameters of `Declaration`."""
+    return Declaration(meaning, is_world=True, **more)
 
 
 def declarations_of(model: type) -> dict[str, Declaration]:

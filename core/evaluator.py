@@ -17,7 +17,7 @@ from core.costs import Costs
 from core.events import Events
 from core.frontend.run import Fronted
 from core.machine import Machine
-from core.policy import Policies, Policy, as_read, pack
+from core.policy import Policies, Policy, as_read, pack, read_alone
 from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
 from core.system.ideal import ideal_beside, restored_by_ideal
@@ -52,7 +52,7 @@ class Candidate:
     costs
         What outcomes are worked out under.
     workload
-        (name, value) of what all workloads that are made agree on.
+        (name, value) of what workloads that are made have otherwise than their recipes say.
     """
 
     policy: Policy
@@ -90,33 +90,54 @@ class Evaluator:
 
     def __init__(self, workloads: Workloads) -> None:
         self.workloads = workloads
+        self._machines: dict[tuple[int, int, Values], Machine] = {}
         self._timelines: dict[tuple[int, int, Values, View], Timeline] = {}
         self._larger: dict[tuple[int, int, Values, View], tuple[Timeline, Fronted]] = {}
 
     def evaluate(self, candidates: Sequence[Candidate]) -> Iterator[Batch]:
-        """Yield batches of candidates with their outcomes on every workload."""
+        """Yield batches of candidates with their outcomes on every workload.
+
+        Candidates that differ in costs alone, or in what their systems do not read, are one lane.
+        """
         grounds = [self._ground(candidate) for candidate in candidates]
-        for ground in dict.fromkeys(grounds):
-            places = [place for place, other in enumerate(grounds) if other == ground]
-            most = self._lanes_at_once(ground)
-            for start in range(0, len(places), most):
-                part = places[start : start + most]
-                policies = pack([candidates[place].policy for place in part])
+        lanes: dict[Ground, dict[Policy, list[int]]] = {}
+        for place, (candidate, ground) in enumerate(zip(candidates, grounds, strict=True)):
+            alike = lanes.setdefault(ground, {})
+            alike.setdefault(read_alone(candidate.policy), []).append(place)
+        for ground, alike in lanes.items():
+            policies, most = list(alike), self._lanes_at_once(ground)
+            for start in range(0, len(policies), most):
+                part = policies[start : start + most]
                 runs = [
-                    self._replay(workload, ground, policies)
+                    self._replay(workload, ground, pack(part))
                     for workload in range(len(self.workloads.sources))
                 ]
-                yield Batch(part, [candidates[place].costs for place in part], runs)
+                asked = [
+                    (place, lane) for lane, policy in enumerate(part) for place in alike[policy]
+                ]
+                for first in range(0, len(asked), most):
+                    places, of_lanes = zip(*asked[first : first + most], strict=True)
+                    costs = [candidates[place].costs for place in places]
+                    yield Batch(list(places), costs, [run.of(list(of_lanes)) for run in runs])
 
     def _ground(self, candidate: Candidate) -> Ground:
         size = candidate.tag_block_size
-        machines = [self._machine(number, size) for number in range(len(self.workloads.sources))]
+        sources = range(len(self.workloads.sources))
+        machines = [self._machine(number, size, candidate.workload) for number in sources]
         views = [view_of(candidate.policy, machine) for machine in machines]
         return Ground(size, candidate.workload, tuple(views))
 
-    def _machine(self, workload: int, tag_block_size: int) -> Machine:
-        page_size = self.workloads.page_sizes[workload]
-        return Machine(page_size, self.workloads.data_pages[workload], tag_block_size)
+    def _machine(self, workload: int, tag_block_size: int, values: Values) -> Machine:
+        key = (workload, tag_block_size, values)
+        if key not in self._machines:
+            source = self.workloads.sources[workload]
+            page_size = self.workloads.page_sizes[workload]
+            data_pages = self.workloads.data_pages[workload]
+            if isinstance(source, Recipe):
+                recipe = source.changed(dict(values))
+                page_size, data_pages = recipe.page_size, recipe.data_pages
+            self._machines[key] = Machine(page_size, data_pages, tag_block_size)
+        return self._machines[key]
 
     def _timeline(self, workload: int, ground: Ground, view: View) -> Timeline:
         key = (workload, ground.tag_block_size, ground.workload, view)
@@ -130,7 +151,7 @@ class Evaluator:
             kept = self._timelines
             while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
                 del kept[next(iter(kept))]
-            machine = self._machine(workload, ground.tag_block_size)
+            machine = self._machine(workload, ground.tag_block_size, ground.workload)
             kept[key] = prepare_view(events, machine, view)
         return self._timelines[key]
 
@@ -144,7 +165,7 @@ class Evaluator:
         return max(1, BATCH_BYTES // most)
 
     def _replay(self, workload: int, ground: Ground, policies: Policies) -> Outcomes:
-        machine = self._machine(workload, ground.tag_block_size)
+        machine = self._machine(workload, ground.tag_block_size, ground.workload)
         view = ground.views[workload]
         if view.tag_memory is None and view.region is None:
             return replay_timeline(self._timeline(workload, ground, view), machine, policies)
@@ -160,7 +181,7 @@ class Evaluator:
         self, workload: int, ground: Ground, policies: Policies, ideal_restored: int
     ) -> Outcomes:
         """Return the outcomes of policies of one system that has a front end of its own."""
-        machine = self._machine(workload, ground.tag_block_size)
+        machine = self._machine(workload, ground.tag_block_size, ground.workload)
         base = self._timeline(workload, ground, View())
         own, fronted = self._larger_memory(workload, ground, ground.views[workload])
         (word,) = set(policies["system"])
@@ -180,7 +201,7 @@ class Evaluator:
             recipe = replace(source.changed(dict(ground.workload)), tag_memory=view.tag_memory)
             fronted = recipe.fronted()
             base = self._timeline(workload, ground, View())
-            machine = self._machine(workload, ground.tag_block_size)
+            machine = self._machine(workload, ground.tag_block_size, ground.workload)
             while len(self._larger) >= LARGER_KEPT:
                 del self._larger[next(iter(self._larger))]
             self._larger[key] = (own_timeline(fronted, machine, base), fronted)

@@ -144,12 +144,14 @@ class Policy:
         words=Guests,
         read_by=(*_TAGGED, *_MEMORY),
         needs=(_NO_GUESTS,),
+        is_world=True,
     )
     guest_ratio: float = declare(
         0.0,
         "share of the tag blocks that covers the memory of guests with MTE",
         bounds=(0.0, BELOW_ONE),
         read_by=(*_TAGGED, *_MEMORY),
+        is_world=True,
     )
     packing: Packing = declare(
         Packing.ZSMALLOC,
@@ -169,18 +171,21 @@ class Policy:
         "mean of a page's size over that of its compressed copy",
         bounds=(1.0, 100.0),
         read_by=("zswap",),
+        is_world=True,
     )
     tmem_ratio: float = declare(
         1 / 32,
         "size of the hypervisor's region at most, as a share of data memory",
         bounds=(0.0001, 1.0),
         read_by=("tmem",),
+        is_world=True,
     )
     tmem_swing: float = declare(
         0.0,
         "share of the region that the hypervisor takes away and gives back by turns",
         bounds=(0.0, 1.0),
         read_by=("tmem",),
+        is_world=True,
     )
     tmem_period_ns: int = declare(
         10**10,
@@ -188,12 +193,14 @@ class Policy:
         bounds=(10**6, _MOST_NS),
         read_by=("tmem",),
         needs=(Need("tmem_swing", "the region keeps its size"),),
+        is_world=True,
     )
     discard_ratio: float = declare(
         0.0,
         "share of lookups that find a page discarded by the hypervisor",
         bounds=(0.0, 1.0),
         read_by=("tmem",),
+        is_world=True,
     )
     use: Use = declare(
         Use.HALF,
@@ -212,6 +219,7 @@ class Policy:
         "share of the pages in tag storage that are pinned for a while",
         bounds=(0.0, 1.0),
         read_by=("migrate_cma",),
+        is_world=True,
     )
     pin_duration_ns: int = declare(
         10**7,
@@ -219,12 +227,14 @@ class Policy:
         bounds=(0, _MOST_NS),
         read_by=("migrate_cma",),
         needs=(Need("pinned_ratio", "nothing is pinned"),),
+        is_world=True,
     )
     pinned_on_purpose: int = declare(
         0,
         "pages in tag storage that somebody pins for good",
         bounds=(0, 2**31 - 1),
         read_by=("migrate_cma",),
+        is_world=True,
     )
     metadata: Metadata = declare(
         Metadata.MEMMAP,
@@ -237,6 +247,7 @@ class Policy:
         "seed of what a system or an eviction draws",
         bounds=(0, 2**31 - 1),
         read_by=(*_CACHES, "zswap", "migrate_cma"),
+        is_world=True,
     )
 
     def __post_init__(self) -> None:
@@ -247,6 +258,8 @@ class Policy:
 #: What is declared of each field, in the order of `Policy`.
 DECLARED: dict[str, Declaration] = declarations_of(Policy)
 POLICY_FIELDS: tuple[str, ...] = tuple(DECLARED)
+#: Those that a designer decides; the others are what the world is.
+DECISIONS: tuple[str, ...] = tuple(name for name in DECLARED if not DECLARED[name].is_world)
 
 _GCMA = Policy(
     admission=Admission.WORKINGSET,
@@ -298,6 +311,12 @@ def as_read(policies: Policies, system: str) -> Policies:
     for name in set(POLICY_FIELDS) - reads(system) - {"system"}:
         seen[name] = getattr(Policy, name)
     return seen
+
+
+def read_alone(policy: Policy) -> Policy:
+    """Return a policy with what its system does not read at its defaults."""
+    unread = set(POLICY_FIELDS) - reads(policy.system) - {"system"}
+    return replace(policy, **{name: getattr(Policy, name) for name in unread})
 
 
 def code(word: StrEnum) -> int:

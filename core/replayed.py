@@ -68,6 +68,13 @@ class Outcomes(NamedTuple):
             tallies[mine] = group.counted.totals[self.place_of[mine]]
         return tallies
 
+    def of(self, lanes: Sequence[int]) -> Outcomes:
+        """Return what some lanes counted, each as often as it is named."""
+        return self._replace(
+            group_of=self.group_of[lanes],
+            place_of=self.place_of[lanes],
+        )
+
     def lane(self, lane: int) -> Replayed:
         """Return what one lane counted."""
         group: Replayed = self.groups[self.group_of[lane]]

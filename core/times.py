@@ -6,7 +6,7 @@ them: in a part of the time, or in one occurrence of a phase.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,14 +59,15 @@ def _commands_ns(requests: Int64, commands: Int64, pages: Int64, costs: CostTabl
     return taken
 
 
-def times_of(run: Replayed, costs: CostTable) -> Times:
+def times_of(run: Replayed, costs: CostTable, marks: Sequence[int] | None = None) -> Times:
     """Return the times of the lanes of one system on one workload; `costs` are each [lane].
 
-    `wait_ns` is what tasks wait for: the reads of requests that a task waits for, every sample of
-    reservation latency, and what the system says. `cpu_ns` is what the system pays.
+    They are those up to all marks, or up to some of them. `wait_ns` is what tasks wait for: the
+    reads of requests that a task waits for, every sample of reservation latency, and what the
+    system says. `cpu_ns` is what the system pays.
     """
     by_lane = {name: values[:, None] for name, values in costs.items()}
-    work = _work_of(run)
+    work = _work_of(run, slice(None) if marks is None else list(marks))
     read = _read_ns(work.counted, by_lane)
     waited = _waited_read_ns(work.counted, by_lane)
     waited = waited + reservation_ns(work.reserving, by_lane) + run.traits.waits(work, by_lane)
@@ -79,10 +80,11 @@ def times_of(run: Replayed, costs: CostTable) -> Times:
     )
 
 
-def _work_of(run: Replayed) -> Work:
-    tallies, timeline = run.counted.tallies, run.timeline
+def _work_of(run: Replayed, marks: slice | list[int]) -> Work:
+    tallies, timeline = run.counted.tallies[:, marks], run.timeline
     counted = {name: tallies[:, :, place] for place, name in enumerate(TALLIES)}
-    all_missed = {name: timeline.all_missed[:, place] for place, name in enumerate(TALLIES)}
+    missed = timeline.all_missed[marks]
+    all_missed = {name: missed[:, place] for place, name in enumerate(TALLIES)}
     page_lines = run.machine.page_size // DATA_PAGES_PER_TAG_PAGE // CACHE_LINE_BYTES
     return Work(
         counted,
@@ -95,7 +97,8 @@ def _work_of(run: Replayed) -> Work:
             migrated=counted["sampled_migrated"],
             migrating=counted["sampled_migrating"],
         ),
-        timeline.reservations * run.block_lines + timeline.freed_tagged_pages * page_lines,
+        timeline.reservations[marks] * run.block_lines
+        + timeline.freed_tagged_pages[marks] * page_lines,
     )
 
 

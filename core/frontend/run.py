@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.accesses import BY_WRITE, READ, WRITE, Accesses
-from core.declaration import Declaration
+from core.declaration import Declaration, world
 from core.events import ALLOC, INVALIDATE, JOIN, PHASE, SCHEMA, WANTED, Events, make_events
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages
@@ -120,19 +120,19 @@ class FrontEnd:
 
 #: What is declared of each setting.
 SETTINGS: dict[str, Declaration] = {
-    "reclaim": Declaration("how folios are chosen when memory is short", words=Reclaim),
-    "zram_size": Declaration(
+    "reclaim": world("how folios are chosen when memory is short", words=Reclaim),
+    "zram_size": world(
         "bytes of pages that swap to zram can take; 0: no zram", bounds=(0, 1 << 44), in_bytes=True
     ),
-    "swap_size": Declaration(
+    "swap_size": world(
         "bytes of a swap device, in place of zram; 0: none", bounds=(0, 1 << 44), in_bytes=True
     ),
-    "zram_ratio": Declaration("pages that zram packs into one", bounds=(1.0, 100.0)),
-    "swappiness": Declaration("as vm.swappiness", bounds=(0, MOST_SWAPPINESS)),
-    "readahead_size": Declaration(
+    "zram_ratio": world("pages that zram packs into one", bounds=(1.0, 100.0)),
+    "swappiness": world("as vm.swappiness", bounds=(0, MOST_SWAPPINESS)),
+    "readahead_size": world(
         "bytes of the largest readahead window", bounds=(0, 1 << 24), in_bytes=True
     ),
-    "page_cache_order": Declaration("order of the page cache's largest folio", bounds=(0, 9)),
+    "page_cache_order": world("order of the page cache's largest folio", bounds=(0, 9)),
 }
 
 

@@ -220,8 +220,9 @@ class System:
         Words of a policy that cannot both be meant.
     loops
         Return the loops that policies of some choices call, so that they are compiled in time.
-    is_bound
-        Whether it is a bound to quote others against, and never the answer.
+    beyond
+        Why it is never the answer: a bound to quote others against, or other hardware; "" of what a
+        machine with tag storage can have.
     """
 
     meaning: str
@@ -238,4 +239,4 @@ class System:
     needs_accesses: str = ""
     contradictions: tuple[Contradiction, ...] = ()
     loops: Callable[[Choices], set[ReplayLoop]] = no_loops
-    is_bound: bool = False
+    beyond: str = ""

@@ -185,5 +185,5 @@ IDEAL = System(
     replay=_replay,
     pays=nothing_paid,
     metadata=Metadata.NONE,
-    is_bound=True,
+    beyond="it knows the future: a bound",
 )

@@ -59,6 +59,7 @@ TMEM = System(
     waits=_waits,
     holding=Holding.AS_COUNTED,
     caches_copies=True,
+    beyond="it is a hypervisor's memory, and no tag storage",
     draws=("discard_ratio",),
     loops=_loops,
 )

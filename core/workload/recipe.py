@@ -73,13 +73,28 @@ class Recipe:
     every_frame: bool = False
 
     def changed(self, values: dict[str, Any]) -> Recipe:
-        """Return the recipe with the `values` of its own parameters and settings; ignore others."""
+        """Return the recipe with other values of its own parameters, settings and machine.
+
+        Parameters
+        ----------
+        values
+            By name; ``page_size`` and ``data_memory``, in bytes, are the machine's. What the recipe
+            does not have is ignored.
+        """
         parameters = tuple((name, values.get(name, old)) for name, old in self.parameters)
         settings = {name: values[name] for name in vars(self.front_end) if name in values}
         if "reclaim" in settings:
             settings["reclaim"] = Reclaim(settings["reclaim"])
         front_end = replace(self.front_end, **settings)
-        return replace(self, parameters=parameters, front_end=front_end)
+        page_size = values.get("page_size", self.page_size)
+        memory = values.get("data_memory", self.data_pages * self.page_size)
+        return replace(
+            self,
+            parameters=parameters,
+            front_end=front_end,
+            page_size=page_size,
+            data_pages=memory // page_size,
+        )
 
     def digest(self) -> str:
         """Return the digest of the recipe, by which its table is kept."""

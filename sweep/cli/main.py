@@ -154,6 +154,29 @@ def report(
     return DONE
 
 
+@app.command(name="compare")
+def compare_policies(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A trial, baseline, preset, system, study.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another; STUDY:12 is one of a study.")],
+    study: Annotated[
+        str | None, typer.Option(help="The study of A and B, by name or file.", show_default=False)
+    ] = None,
+    database: Database = DEFAULT_DATABASE,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="METRIC", help="What to compare by; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Compare two policies or studies: what they differ by, and with which doubt."""
+    from sweep.cli.compare_command import compare_command
+
+    compare_command([a, b], study, database, metrics or [], as_json)
+    return DONE
+
+
 @app.command()
 def figure(
     study: Annotated[str, typer.Argument(help="A study, by name or file.")],

@@ -29,9 +29,9 @@ from sweep.results.questions import (
     shown_of,
     status_sql,
 )
+from sweep.results.studies import read_study
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study
-from sweep.study.workloads import WORKLOAD_FIELDS
 from sweep.study.yaml_source import read_source
 
 #: A study that is given with such a suffix is a file, and else a name.
@@ -140,8 +140,6 @@ def _searched(study: Study) -> str:
 
 def _made(study: Study, recipe: Recipe) -> dict[str, int]:
     """Return the size of a table that every trial reads; of others it is not known."""
-    if any(name in WORKLOAD_FIELDS for name in study.searched):
-        return {}
     return {"events": int(recipe.events().op.size)}
 
 
@@ -174,12 +172,7 @@ def stored_study(database: Path, name: str) -> Study:
         When it holds no study of that name; the message tells which it holds.
     """
     with open_for_reading(database) as connection:
-        rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
-        known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
-    if not rows:
-        names = ", ".join(row["study"] for row in known) or "no study"
-        raise StoreError(f"no study {name}; it holds {names}", file=database)
-    return parse_study(rows[0]["yaml"], Path(f"{database}:{name}"))
+        return read_study(connection, name, database)
 
 
 def status_command(study: str | None, database: Path, as_json: bool) -> None:
@@ -229,7 +222,7 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        print_table([shown_of(row, columns_shown(stored)) for row in rows])
+        print_table([shown_of(stored, row, columns_shown(stored)) for row in rows])
     else:
         note(f"study {name}: no feasible trial yet")
 

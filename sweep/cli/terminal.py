@@ -19,6 +19,7 @@ from rich.text import Text
 from core.outcomes import UNITS
 from sweep.results import Answer, Row
 from sweep.results.questions import columns_shown, shown_of
+from sweep.study.goals import goals_of
 from sweep.study.model import Study
 
 #: Shown until the first trial is finished. Kernels that an earlier run compiled are read from disk.
@@ -40,7 +41,7 @@ class LiveProgress:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._objective = study.objectives[0]
+        self._goal = goals_of(study)[0]
         self._best: Any = None
         self._done = self._recorded = self._total = self._failed = 0
         self._start: float | None = None
@@ -85,16 +86,15 @@ class LiveProgress:
         if row["role"] != "trial":
             return
         self._done += 1
-        value = row.get(self._objective.metric)
+        value = (row["objectives"] or [None])[0]
         if row["state"] != "complete":
             self._failed += 1
-        elif row["feasible"] and value is not None:
-            better = max if self._objective.direction == "maximize" else min
-            self._best = value if self._best is None else better(self._best, value)
+        elif row["feasible"] and row["attainable"] and value is not None:
+            self._best = value if self._best is None else self._goal.best([self._best, value])
         seconds = max(monotonic() - self._start, 1e-3)
         per_second = (self._done - self._recorded) / seconds
         rate = f"{per_second:.0f} trials/s"
-        best = f"best {self._objective.metric} {shown_value(self._objective.metric, self._best)}"
+        best = f"best {self._goal.name} {shown_value(self._goal.metric, self._best)}"
         failed = f", {self._failed} failed" if self._failed else ""
         if self._bar is not None:
             task = self._bar.task_ids[0]
@@ -204,17 +204,23 @@ def print_summary(
     questions
         The queries that the user is told to ask next.
     """
-    several = len(study.objectives) > 1
+    goals = goals_of(study)
     columns = columns_shown(study)[1:]
-    rows = [{"policy": f"trial {row['number']}"} | shown_of(row, columns) for row in best]
+    rows = [{"policy": f"trial {row['number']}"} | shown_of(study, row, columns) for row in best]
     for fixed, row in zip(study.baselines, baselines, strict=False):
         policy = fixed.preset or fixed.system
-        rows.append({"policy": policy} | shown_of(row, columns))
+        rows.append({"policy": policy} | shown_of(study, row, columns))
     print()
     if study.question:
         print(study.question)
-    goal = ", ".join(f"{objective.direction} {objective.metric}" for objective in study.objectives)
-    kind = "of the Pareto set" if several else "best of each policy" if study.policies else "best"
+    goal = ", ".join(f"{goal.direction} {goal.name}" for goal in goals)
+    kind = (
+        "of the Pareto set"
+        if len(goals) > 1
+        else "best of each policy"
+        if study.policies
+        else "best"
+    )
     print_table(rows, f"{study.study}: {goal} ({len(best)} {kind}, then baselines)")
     print(
         f"{counts['complete']} trials complete, {counts['failed']} failed, "

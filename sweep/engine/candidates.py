@@ -1,22 +1,19 @@
-"""Candidates: what a trial or a baseline of a study asks the simulator for."""
+"""Candidates: what a trial or a baseline of a study asks the simulator for, one in each world."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from core.costs import COST_FIELDS
-from core.evaluator import Candidate, Values
-from core.policy import POLICY_FIELDS, PRESETS, Policy
+from core.evaluator import Candidate
+from core.policy import PRESETS, Policy
 from sweep.results import Row
 from sweep.study.model import Baseline, FixedPolicy, Study
-from sweep.study.values import size_in_bytes
-from sweep.study.workloads import WORKLOAD_FIELDS, common_values
-
-DEFAULT_TAG_BLOCK_BYTES = 4096
+from sweep.study.worlds import World
 
 
-def candidate(study: Study, parameters: Row) -> Candidate:
-    """Return the candidate of a trial.
+def candidates(study: Study, parameters: Row, worlds: Sequence[World]) -> list[Candidate]:
+    """Return the candidates of a trial.  # [world]
 
     Parameters
     ----------
@@ -24,21 +21,24 @@ def candidate(study: Study, parameters: Row) -> Candidate:
         The study within one subspace.
     parameters
         What the sampler asks for, by name; the rest is what the study holds fixed.
+    worlds
+        What the trial is tried in.
     """
-    searched = {name: value for name, value in parameters.items() if name in POLICY_FIELDS}
-    costs = {name: value for name, value in parameters.items() if name in COST_FIELDS}
-    default = study.machine.tag_block_size or DEFAULT_TAG_BLOCK_BYTES
-    size = parameters.get("tag_block_size", default)
-    size = size if isinstance(size, int) else size_in_bytes(size)
-    workload = {name: parameters[name] for name in parameters if name in WORKLOAD_FIELDS}
-    policy = Policy(**(_said(study.policy) | searched))
-    return Candidate(policy, size, study.cost_table(costs), _common(study, workload))
+    return _in_worlds(_said(study.policy) | parameters, worlds)
 
 
-def baseline(study: Study, policy: Baseline) -> Candidate:
-    """Return the candidate of a baseline: its own fields alone, not the study's `policy`."""
-    size = policy.tag_block_size or study.machine.tag_block_size or DEFAULT_TAG_BLOCK_BYTES
-    return Candidate(Policy(**_said(policy)), size, study.cost_table(), _common(study, {}))
+def baseline(policy: Baseline, worlds: Sequence[World]) -> list[Candidate]:
+    """Return the candidates of a baseline: its own fields, not the study's `policy`.  # [world]"""
+    return _in_worlds(_said(policy), worlds)
+
+
+def _in_worlds(fields: dict[str, Any], worlds: Sequence[World]) -> list[Candidate]:
+    return [
+        Candidate(
+            Policy(**(fields | world.policy)), world.tag_block_size, world.costs, world.workload
+        )
+        for world in worlds
+    ]
 
 
 def _said(policy: FixedPolicy) -> dict[str, Any]:
@@ -46,9 +46,3 @@ def _said(policy: FixedPolicy) -> dict[str, Any]:
     base = vars(PRESETS[policy.preset]) if policy.preset else {}
     said = policy.model_dump(exclude_unset=True, exclude={"preset", "tag_block_size"})
     return {**base, **said}
-
-
-def _common(study: Study, searched: Row) -> Values:
-    machine = study.machine.model_dump(mode="json")
-    values = common_values([workload.given_fields for workload in study.workload], machine)
-    return tuple((values | searched).items())

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Protocol
 
-from sweep.engine.candidates import baseline, candidate
+from sweep.engine.candidates import baseline, candidates
 from sweep.engine.executor import Executor
 from sweep.engine.inputs import Inputs
-from sweep.engine.rows import row_of
 from sweep.engine.search import Search, SearchError, grid_size
 from sweep.engine.trials import Trial, Trials
-from sweep.results import OUTCOME_COLUMNS, Row, Store
+from sweep.results import Row, Store
 from sweep.study.model import Study
 from sweep.study.samplers import SAMPLERS
 from sweep.study.values import MAX_TRIALS
@@ -85,7 +85,7 @@ def run_study(
 
 def _run_baselines(study: Study, trials: Trials) -> None:
     waiting = [
-        trials.make("baseline", number, baseline(study, fields))
+        trials.make("baseline", number, baseline(fields, trials.worlds))
         for number, fields in enumerate(study.baselines)
         if ("baseline", number) not in trials.recorded
     ]
@@ -103,28 +103,35 @@ def _run_generations(study: Study, trials: Trials, total: int, place: int, subsp
             search.replay(
                 generation,
                 [
-                    (k, search.parameters_of(row), _outcome(row))
+                    (k, json.loads(row["asked"]), _told(row))
                     for k, row in zip(numbers, whole, strict=True)
                 ],
             )
             continue
         asked = search.ask(generation, len(numbers))
         generation_trials = [
-            trials.make("trial", place + k * subspaces, candidate(study, parameters), place)
+            trials.make(
+                "trial",
+                place + k * subspaces,
+                candidates(study, parameters, trials.worlds),
+                parameters,
+                place,
+            )
             for k, parameters in asked
         ]
         for trial, row in zip(generation_trials, rows, strict=True):
             _resume(trial, row)
         trials.settle(generation_trials)
         for (k, _), trial in zip(asked, generation_trials, strict=True):
-            search.tell(k, _outcome(trial.row))
+            search.tell(k, _told(trial.row))
 
 
 def _resume(trial: Trial, row: Row | None) -> None:
     """Give a trial its row from before, if it is the trial that is asked for now."""
     if row is None:
         return
-    changed = [name for name, value in row_of(trial.candidate).items() if row[name] != value]
+    before = json.loads(row["asked"])
+    changed = [name for name, value in trial.asked.items() if before.get(name) != value]
     if changed:
         raise SearchError(
             f"trial {trial.number}: the sampler asks for another {', '.join(changed)} than is "
@@ -133,8 +140,6 @@ def _resume(trial: Trial, row: Row | None) -> None:
     trial.row = row
 
 
-def _outcome(row: Row | None) -> Row | None:
-    """Return the outcomes in a row, or None of a trial that could not be replayed."""
-    if row is None or row["stored"] is None:
-        return None
-    return {name: row[name] for name in OUTCOME_COLUMNS}
+def _told(row: Row | None) -> Row | None:
+    """Return what the sampler is told of a trial, or None of one that has no outcomes."""
+    return None if row is None or row["state"] != "complete" else row

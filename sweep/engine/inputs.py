@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,17 +27,16 @@ from core.jit import CORE_DIGEST
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy_words import Anonymous, Placement
 from core.workload.recipe import Recipe
-from sweep.study.model import Categorical, Study, Workload
+from sweep.study.model import Study, Workload
 from sweep.study.space import baseline_spaces_of, spaces_of
-from sweep.study.values import size_in_bytes
 from sweep.study.workloads import (
     DEFAULT_PAGE_SIZE,
-    WORKLOAD_FIELDS,
     is_random,
     own_parameters,
     settings,
     titles,
 )
+from sweep.study.worlds import varied_by, worlds_of
 from sweep.study.yaml_source import Mistake, Place, Source
 
 #: The memory under synthetic workloads, and under access traces that were recorded on no machine,
@@ -60,7 +58,7 @@ class Inputs(NamedTuple):
     code_digest: str = CORE_DIGEST  # of the simulator, and of a user's own systems and evictions
 
     def digests_of(self, values: dict[str, Any]) -> list[str]:
-        """Return the digests where some workload parameters and settings have other values."""
+        """Return the digests where parameters, settings or sizes have other values."""
         return [
             source.changed(values).digest() if isinstance(source, Recipe) else digest
             for source, digest in zip(self.workloads.sources, self.digests, strict=True)
@@ -106,10 +104,9 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
         path = source.path.parent / workload.trace
         loaded.append(_load_trace(study, source, i, path, name))
         warnings += _changes_of_machine(path, loaded[-1])
-    memory_bytes = min(workload.page_size * workload.data_pages for workload in loaded)
     mistakes = [
         *_check_anonymous(study, source, [workload.events for workload in loaded]),
-        *_check_tag_blocks(study, source, memory_bytes),
+        *_check_worlds(study, loaded),
     ]
     if mistakes:
         raise source.error(mistakes)
@@ -178,7 +175,7 @@ def _load_recipes(
         size = accesses.page_size
         pages = accesses.data_pages or DEFAULT_MEMORY // size
     pages = _data_pages(study, source, size, pages)
-    random = is_random(workload.given_fields, study.searched)
+    random = is_random(workload.given_fields, varied_by(study))
     for replicate in range(study.replicates if random else 1):
         recipe = Recipe(
             name=name,
@@ -221,7 +218,7 @@ def _check_anonymous(
     study: Study, source: Source, tables: list[Events | Recipe]
 ) -> Iterator[Mistake]:
     """Check that a workload swaps to a device, where pages are to be compressed before it."""
-    if "swap_size" in study.searched or not _words_of(study, "anonymous") - {Anonymous.NONE}:
+    if "swap_size" in varied_by(study) or not _words_of(study, "anonymous") - {Anonymous.NONE}:
         return
     for table in tables:
         if has_anonymous(table) if isinstance(table, Events) else table.front_end.swap_size:
@@ -235,34 +232,35 @@ def _check_anonymous(
     yield Mistake(places[0], message)
 
 
-def _check_tag_blocks(study: Study, source: Source, memory_bytes: int) -> Iterator[Mistake]:
-    """Check that no tag block is larger than all tag storage, whose last block counts whole."""
-    storage_bytes = memory_bytes // DATA_PAGES_PER_TAG_PAGE
-    sizes = _tag_block_sizes(study, source)
-    size_bytes, place = max(sizes, key=itemgetter(0), default=(0, ()))
-    if size_bytes > storage_bytes > 4096:
-        message = (
-            f"a tag block of {size_bytes} bytes is larger than the tag storage of a workload's "
-            f"machine, {storage_bytes} bytes"
-        )
-        yield Mistake(place, message)
+def _check_worlds(study: Study, loaded: list[_LoadedWorkload]) -> Iterator[Mistake]:
+    """Check that there is the machine of each scenario, and room in it for a tag block.
 
-
-def _tag_block_sizes(study: Study, source: Source) -> Iterator[tuple[int, Place]]:
-    """Yield each size of a tag block in the study, in bytes, and where it stands."""
-    name = "tag_block_size"
-    if study.machine.tag_block_size is not None:
-        yield study.machine.tag_block_size, ("machine", name)
-    for i, baseline in enumerate(study.baselines):
-        if baseline.tag_block_size is not None:
-            yield baseline.tag_block_size, ("baselines", i, name)
-    for space, subspace in zip(spaces_of(source.data), study.subspaces, strict=True):
-        parameter, place = subspace.parameters.get(name), (*space.searched_place, name)
-        if isinstance(parameter, Categorical):
-            for i, choice in enumerate(parameter.choices):
-                yield size_in_bytes(choice), (*place, "choices", i)
-        elif parameter is not None:
-            yield int(parameter.high), (*place, "high")
+    The last block of tag storage counts whole, so one of a page is always there.
+    """
+    for world in worlds_of(study):
+        sizes = dict(world.workload)
+        machines = {
+            (sizes.get("page_size", each.page_size),
+             sizes.get("data_memory", each.page_size * each.data_pages))
+            for each in loaded
+        }  # fmt: skip
+        place: Place = ("scenarios",) if study.scenarios else ("machine", "tag_block_size")
+        named = f" in the scenario {world.name}" if study.scenarios else ""
+        size_bytes = world.tag_block_size
+        for page_bytes, memory_bytes in sorted(machines):
+            storage_bytes = memory_bytes // DATA_PAGES_PER_TAG_PAGE
+            if memory_bytes % page_bytes:
+                message = f"data_memory is not a whole number of {page_bytes}-byte pages{named}"
+                yield Mistake(place, message)
+            elif size_bytes > storage_bytes > 4096:
+                message = (
+                    f"a tag block of {size_bytes} bytes is larger than the tag storage of a "
+                    f"workload's machine, {storage_bytes} bytes{named}"
+                )
+                yield Mistake(place, message)
+            else:
+                continue
+            return
 
 
 def _digest(accesses: Accesses) -> str:
@@ -277,7 +275,7 @@ def _digest(accesses: Accesses) -> str:
 
 
 def make_events(study: Study, source: Source, inputs: Inputs) -> None:
-    """Make the event tables of all recipes, unless something that makes them is searched.
+    """Make the event tables of all recipes, in every world of a study.
 
     Parameters
     ----------
@@ -291,12 +289,12 @@ def make_events(study: Study, source: Source, inputs: Inputs) -> None:
     Raises
     ------
     SourceError
-        When the memory of the machine is too small for one of the workloads.
+        When the memory of a machine is too small for one of the workloads.
     """
-    if any(name in WORKLOAD_FIELDS for name in study.searched):
-        return
     names = titles([workload.given_fields for workload in study.workload])
-    for name, table in zip(inputs.names, inputs.workloads.sources, strict=True):
-        if isinstance(table, Recipe):
-            with _told_at(source, ("workload", names.index(name))):
-                table.events()
+    for world in worlds_of(study):
+        for name, table in zip(inputs.names, inputs.workloads.sources, strict=True):
+            if isinstance(table, Recipe):
+                place = ("scenarios",) if world.workload else ("workload", names.index(name))
+                with _told_at(source, place):
+                    table.changed(dict(world.workload)).events()

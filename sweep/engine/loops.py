@@ -7,18 +7,20 @@ from typing import Any
 from core.policy import POLICY_FIELDS, Policy
 from core.system import SYSTEMS
 from core.system.contract import ReplayLoop
-from sweep.engine.candidates import baseline, candidate
+from sweep.engine.candidates import baseline, candidates
 from sweep.study.model import Parameter, Study
+from sweep.study.worlds import worlds_of
 
 
 def loops_of(study: Study) -> list[ReplayLoop]:
     """Return the compiled loops that the trials and baselines of a study may call."""
     loops: set[ReplayLoop] = set()
+    worlds = worlds_of(study)[:1]
     for subspace in study.subspaces:
-        policy = candidate(study.within(subspace), {}).policy
+        policy = candidates(study.within(subspace), {}, worlds)[0].policy
         loops |= _loops_of_policies(policy, subspace.parameters)
     for fields in study.baselines:
-        loops |= _loops_of_policies(baseline(study, fields).policy, {})
+        loops |= _loops_of_policies(baseline(fields, worlds)[0].policy, {})
     return sorted(loops)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from core.errors import InputError
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
+from sweep.engine.rows import row_of_world
 from sweep.results import (
     MODEL_VERSION,
     Row,
@@ -28,7 +29,9 @@ from sweep.results import (
     told_errors,
 )
 from sweep.results.questions import another_version
+from sweep.study.goals import goals_of
 from sweep.study.model import Study
+from sweep.study.worlds import worlds_of
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
 #: Columns of `studies` that say what a study was run with.
@@ -140,12 +143,16 @@ def register(
         "host": socket.gethostname(),
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "model_version": MODEL_VERSION,
+        "goals": [goal._asdict() for goal in goals_of(study)],
     }
     if rows and kept_as is None:
         # A finished study keeps the versions that it was run with.
         kept = ("created_at",) if unfinished else ("created_at", *_PROVENANCE)
         entry |= {name: rows[0][name] for name in kept}
     store.add("studies", entry)
+    for place, world in enumerate(worlds_of(study)):
+        of_world = {"study": study.study, "scenario": world.name, "place": place}
+        store.add("scenarios", of_world | row_of_world(study, world))
     store.flush()
     return kept_as
 

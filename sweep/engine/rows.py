@@ -7,19 +7,21 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 from math import isnan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from core.costs import Costs, pack_costs
 from core.evaluator import Batch, Candidate, Evaluator
-from core.outcomes import Columns, measure
-from core.policy import POLICY_FIELDS
+from core.outcomes import Columns, measure, saved_by_cost
+from core.policy import DECISIONS, POLICY_FIELDS, Policy, read_alone, reads
 from core.replayed import Outcomes, Replayed, samples_of, series_of
 from core.timeline.prepare import Recorded
 from core.times import PhaseTimes, parts_of, phases_of, times_of
 from sweep.results import Row
-from sweep.study.workloads import WORKLOAD_FIELDS
+from sweep.study.model import Study
+from sweep.study.workloads import WORKLOAD_FIELDS, common_values
+from sweep.study.worlds import POLICY_WORLD, World
 
 
 class Evaluated(NamedTuple):
@@ -29,31 +31,63 @@ class Evaluated(NamedTuple):
     runs: list[Row]
 
 
-def row_of(candidate: Candidate) -> Row:
-    """Return a candidate's columns of `trials`."""
-    values = {name: getattr(candidate.policy, name) for name in POLICY_FIELDS}
-    policy = {
-        name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()
+def row_of(policy: Policy) -> Row:
+    """Return what a designer decides of a policy; what its system does not read is None."""
+    read = {"system", *reads(policy.system)}
+    return {name: _plain(getattr(policy, name)) if name in read else None for name in DECISIONS}
+
+
+def row_of_world(study: Study, world: World) -> Row:
+    """Return the columns of `scenarios` that say what a world is."""
+    machine = study.machine.model_dump(mode="json")
+    workloads = [workload.given_fields for workload in study.workload]
+    values = common_values(workloads, machine) | {
+        "data_memory": study.machine.data_memory,
+        "page_size": study.machine.page_size,
     }
-    workload = dict.fromkeys(WORKLOAD_FIELDS) | dict(candidate.workload)
-    size = {"tag_block_size": candidate.tag_block_size}
-    return policy | size | vars(candidate.costs) | workload
+    defaults = {name: getattr(Policy, name) for name in POLICY_WORLD}
+    named = dict.fromkeys(WORKLOAD_FIELDS) | values | dict(world.workload) | defaults | world.policy
+    size = {"tag_block_size": world.tag_block_size}
+    return {name: _plain(value) for name, value in named.items()} | size | vars(world.costs)
 
 
-def policy_key(candidate: Candidate, events_digests: Sequence[str], code_digest: str) -> str:
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def policy_key(
+    candidates: Sequence[Candidate],
+    worlds: Sequence[World],
+    digests: Sequence[Sequence[str]],
+    code_digest: str,
+) -> str:
     """Return the digest of all that decides the outcomes of a trial: equal keys, equal outcomes.
 
     Parameters
     ----------
-    candidate
-        Its policy, costs, tag block size, and parameters of its workloads.
-    events_digests
-        Of each workload's events, or of the recipe that makes them.  # [workload]
+    candidates
+        Its policy, in each world.  # [world]
+    worlds
+        The worlds.
+    digests
+        Of the events of each workload, or of the recipe that makes them.  # [world][workload]
     code_digest
-        Of the simulator, and of a user's own systems and evictions.
+        Of all that decides outcomes beside them.
     """
-    content = [code_digest, list(events_digests), row_of(candidate)]
+    content = [
+        code_digest,
+        [
+            [world.name, list(of_world), _key_of(candidate)]
+            for candidate, world, of_world in zip(candidates, worlds, digests, strict=True)
+        ],
+    ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _key_of(candidate: Candidate) -> list[Any]:
+    seen = read_alone(candidate.policy)
+    policy = {name: _plain(getattr(seen, name)) for name in POLICY_FIELDS}
+    return [policy, candidate.tag_block_size, vars(candidate.costs), candidate.workload]
 
 
 def evaluate(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list[Evaluated]:
@@ -70,11 +104,30 @@ def _rows_of_batch(batch: Batch) -> list[Evaluated]:
     if len(batch.runs) > 1:
         alone = [_rows(measure(run, batch.costs)) for run in batch.runs]
     more = [_run_rows(run, batch.costs) for run in batch.runs]
+    by_cost = _by_cost_rows(batch)
     return [
         Evaluated(
-            together[lane],
+            together[lane] | by_cost[lane],
             [rows[lane] | others[lane] for rows, others in zip(alone, more, strict=True)],
         )
+        for lane in range(len(batch.places))
+    ]
+
+
+def _by_cost_rows(batch: Batch) -> list[Row]:
+    """Return how often each cost is in what lanes save; costs that are not in it are left out."""
+    savings = saved_by_cost(batch.runs)
+    lists = {
+        saving: {cost: times.tolist() for cost, times in by_cost.items()}
+        for saving, by_cost in savings.items()
+    }
+    return [
+        {
+            f"{saving.removesuffix('_ns')}_by_cost": {
+                cost: times[lane] for cost, times in by_cost.items() if times[lane]
+            }
+            for saving, by_cost in lists.items()
+        }
         for lane in range(len(batch.places))
     ]
 

@@ -19,10 +19,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
+from sweep.engine.over_scenarios import bounds_of
 from sweep.results import Row
+from sweep.study.goals import goals_of
 from sweep.study.model import Categorical, IntRange, Parameter, Study
 from sweep.study.samplers import SAMPLERS
-from sweep.study.values import SIZE_FIELDS, size_in_bytes
 
 if TYPE_CHECKING:
     import optuna
@@ -54,7 +55,7 @@ class Search:
         self._sampler = SAMPLERS[study.sampler.name]
         self._distributions = _distributions(study)
         self._optuna = optuna.create_study(
-            directions=[objective.direction for objective in study.objectives],
+            directions=[goal.direction for goal in goals_of(study)],
             sampler=_make_sampler(study, 0),
         )
         self._grid = grid_points(study) if self._sampler.enumerates else None
@@ -89,18 +90,17 @@ class Search:
         number
             The trial's number, as `ask` returned it.
         outcome
-            Its outcomes by name. The trial fails in Optuna's study if this is None, or lacks the
-            value of an objective or a constraint.
+            Its `objectives` and `violations`; None if it has none, and fails in Optuna's study.
         """
         from optuna.trial import TrialState
 
         trial = self._asked.pop(number)
-        if outcome is None or unusable(self._study, outcome):
+        if outcome is None:
             self._optuna.tell(trial, state=TrialState.FAIL)
             return
-        for name, violation in violations(self._study, outcome).items():
+        for name, violation in self._violations(outcome).items():
             trial.set_constraint(name, violation)
-        self._optuna.tell(trial, self._values(outcome))
+        self._optuna.tell(trial, outcome["objectives"])
 
     def replay(self, generation: int, recorded: Sequence[tuple[int, Row, Row | None]]) -> None:
         """Bring in a generation that was finished before.
@@ -136,7 +136,7 @@ class Search:
         """Add a finished trial that was not asked for in this process."""
         from optuna.trial import TrialState, create_trial
 
-        if outcome is None or unusable(self._study, outcome):
+        if outcome is None:
             trial = create_trial(
                 state=TrialState.FAIL, params=parameters, distributions=self._distributions
             )
@@ -144,20 +144,18 @@ class Search:
             trial = create_trial(
                 params=parameters,
                 distributions=self._distributions,
-                values=self._values(outcome),
-                constraints=violations(self._study, outcome),
+                values=outcome["objectives"],
+                constraints=self._violations(outcome),
             )
         self._optuna.add_trial(trial)
 
-    def _values(self, outcome: Row) -> list[float]:
-        return [float(outcome[objective.metric]) for objective in self._study.objectives]
-
-    def parameters_of(self, row: Row) -> Row:
-        """Return the searched parameters in a row of `trials`."""
-        return {name: row[name] for name in self._distributions}
+    def _violations(self, outcome: Row) -> dict[str, float]:
+        """Return how far a trial is beyond each bound: ``{"stored <= 5.0": 2.0}``."""
+        names = [f"{metric} {sign} {bound}" for metric, sign, bound in bounds_of(self._study)]
+        return dict(zip(names, outcome["violations"], strict=True))
 
 
-def importances(study: Study, metric: str, rows: Sequence[Row]) -> dict[str, float]:
+def importances(study: Study, goal: int, rows: Sequence[Row]) -> dict[str, float]:
     """Return how far each parameter decides which trials of a subspace are its best tenth.
 
     The shares sum to 1; they are all 0 where all trials are equal, so that none is best. They come
@@ -167,28 +165,25 @@ def importances(study: Study, metric: str, rows: Sequence[Row]) -> dict[str, flo
     ----------
     study
         The study within one subspace.
-    metric
-        One of its objectives.
+    goal
+        The place of one of its goals.
     rows
-        The complete trials: searched parameters and the objective.
+        The complete trials: what was asked, and their objectives.
     """
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    (direction,) = {
-        objective.direction for objective in study.objectives if objective.metric == metric
-    }
     distributions = _distributions(study)
     finished = [
         optuna.trial.create_trial(
-            params={name: row[name] for name in distributions},
+            params={name: row["asked"][name] for name in distributions},
             distributions=distributions,
-            value=float(row[metric]),
+            value=row["objectives"][goal],
         )
         for row in rows
     ]
-    single = optuna.create_study(direction=direction)
+    single = optuna.create_study(direction=goals_of(study)[goal].direction)
     single.add_trials(finished)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -208,42 +203,9 @@ def check_sampler(study: Study) -> None:
         raise SearchError(f"sampler {name} needs {package}: pip install {install}")
 
 
-def violations(study: Study, outcome: Row) -> dict[str, float]:
-    """Return how far an outcome is beyond each bound: ``{"stored <= 5": 2.0}`` of 7 pages stored.
-
-    The number is 0 or negative where the bound is kept.
-    """
-    beyond = {}
-    for constraint in study.constraints:
-        metric, lower, upper = constraint.metric, constraint.lower, constraint.upper
-        if upper is not None:
-            beyond[f"{metric} <= {upper}"] = float(outcome[metric] - upper)
-        if lower is not None:
-            beyond[f"{metric} >= {lower}"] = float(lower - outcome[metric])
-    return beyond
-
-
-def unusable(study: Study, outcome: Row) -> str | None:
-    """Return why an outcome can be neither ranked nor judged, or None if it can."""
-    read = [objective.metric for objective in study.objectives]
-    read += [constraint.metric for constraint in study.constraints]
-    missing = [metric for metric in dict.fromkeys(read) if outcome[metric] is None]
-    return f"{', '.join(missing)} has no value (NULL)" if missing else None
-
-
-def feasible(study: Study, outcome: Row) -> bool:
-    """Return whether an outcome keeps every constraint that it has a value for."""
-    with_value = [bound for bound in study.constraints if outcome[bound.metric] is not None]
-    judged = study.model_copy(update={"constraints": with_value})
-    return all(violation <= 0 for violation in violations(judged, outcome).values())
-
-
-def _values_of(name: str, parameter: Parameter) -> list[Any]:
+def _values_of(parameter: Parameter) -> list[Any]:
     """Return the values of a parameter that has finitely many."""
     if isinstance(parameter, Categorical):
-        if name in SIZE_FIELDS:
-            # Where 0 is no size, the check of the study has refused it.
-            return [size_in_bytes(choice, least=0) for choice in parameter.choices]
         return list(parameter.choices)
     assert parameter.step is not None, "check_study refuses a grid without steps"
     count = int((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
@@ -253,25 +215,23 @@ def _values_of(name: str, parameter: Parameter) -> list[Any]:
 def grid_size(study: Study) -> int:
     """Return the number of points of a grid."""
     parameters = study.parameters or {}
-    return prod(len(_values_of(name, parameter)) for name, parameter in parameters.items())
+    return prod(len(_values_of(parameter)) for parameter in parameters.values())
 
 
 def grid_points(study: Study) -> Iterator[Row]:
     """Yield the points of a grid; the last parameter changes fastest."""
     parameters = study.parameters or {}
-    values = [_values_of(name, parameter) for name, parameter in parameters.items()]
+    values = [_values_of(parameter) for parameter in parameters.values()]
     for point in itertools.product(*values):
         yield dict(zip(parameters, point, strict=True))
 
 
 def _distributions(study: Study) -> dict[str, Any]:
     """Return Optuna's distribution of each parameter."""
-    return {
-        name: _distribution(name, parameter) for name, parameter in (study.parameters or {}).items()
-    }
+    return {name: _distribution(parameter) for name, parameter in (study.parameters or {}).items()}
 
 
-def _distribution(name: str, parameter: Parameter) -> Any:
+def _distribution(parameter: Parameter) -> Any:
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
@@ -279,7 +239,7 @@ def _distribution(name: str, parameter: Parameter) -> Any:
     )
 
     if isinstance(parameter, Categorical):
-        return CategoricalDistribution(_values_of(name, parameter))
+        return CategoricalDistribution(_values_of(parameter))
     if isinstance(parameter, IntRange):
         return IntDistribution(parameter.low, parameter.high, parameter.log, parameter.step)
     return FloatDistribution(parameter.low, parameter.high, parameter.log, parameter.step)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 
 from core.evaluator import Candidate
+from core.system import SYSTEMS
 from sweep.engine.executor import Executor
 from sweep.engine.inputs import Inputs
+from sweep.engine.over_scenarios import Judged, judge
 from sweep.engine.rows import Evaluated, policy_key, row_of
-from sweep.engine.search import feasible, unusable
-from sweep.results import OUTCOME_COLUMNS, RUN_VALUES, Row, Store
+from sweep.results import OUTCOME_COLUMNS, RUN_VALUES, SCENARIO_VALUES, Row, Store
 from sweep.study.model import Study
+from sweep.study.worlds import worlds_of
 
 #: A trial is given up after so many failed tasks.
 MAX_ATTEMPTS = 3
@@ -40,12 +42,12 @@ class Trial:
         ``trial`` or ``baseline``.
     number
         Its number among those of its role.
-    candidate
-        What is replayed.
+    candidates
+        What is replayed.  # [world]
+    asked
+        What the sampler asked for, by name; of a baseline nothing.
     key
         What it has in common with trials that would give the same outcomes.
-    digests
-        Of the events of each workload.
     attempts, error
         How often it was tried and failed, and the text of the last error.
     row
@@ -56,9 +58,9 @@ class Trial:
 
     role: str
     number: int
-    candidate: Candidate
+    candidates: list[Candidate]
+    asked: Row
     key: str
-    digests: list[str]
     attempts: int = 0
     error: str = ""
     row: Row | None = None
@@ -92,7 +94,9 @@ class Trials:
         self._executor, self._finished = executor, finished
         self._started: Executor | None = None
         self._next_flush = monotonic() + FLUSH_S
-        self._evaluated: dict[str, Evaluated] = {}
+        self._evaluated: dict[str, list[Evaluated]] = {}
+        self.worlds = worlds_of(study)
+        self._digests = [inputs.digests_of(dict(world.workload)) for world in self.worlds]
         self._host = socket.gethostname()
         self.recorded = self._read_recorded()
         self._attempts = {
@@ -112,11 +116,18 @@ class Trials:
         rows = self._store.rows("SELECT * FROM trials WHERE study = ?", [self._study.study])
         return {(row["role"], row["number"]): row for row in rows}
 
-    def make(self, role: str, number: int, candidate: Candidate, subspace: int = 0) -> Trial:
+    def make(
+        self,
+        role: str,
+        number: int,
+        candidates: list[Candidate],
+        asked: Row | None = None,
+        subspace: int = 0,
+    ) -> Trial:
         """Return a trial that has no row yet."""
-        digests = self._inputs.digests_of(dict(candidate.workload))
-        key = policy_key(candidate, digests, self._inputs.code_digest)
-        trial = Trial(role, number, candidate, key, digests, subspace=subspace)
+        beside = f"{self._inputs.code_digest} {self._study.warm_up}"
+        key = policy_key(candidates, self.worlds, self._digests, beside)
+        trial = Trial(role, number, candidates, asked or {}, key, subspace=subspace)
         before = self._attempts.get((role, number))
         if before is not None:
             # An earlier run was stopped while this trial failed: go on counting.
@@ -136,7 +147,7 @@ class Trials:
             if trial.row is None:
                 first = alike[trial.key][0]
                 trial.attempts, trial.error = first.attempts, first.error
-                self._add_row(trial, "fail", trial.error, None, {})
+                self._add_row(trial, "fail", trial.error, None)
         if monotonic() > self._next_flush:
             self.flush()
 
@@ -158,10 +169,10 @@ class Trials:
     def _look_up(self, waiting: Iterable[Trial]) -> None:
         """Copy the rows of trials that had the same policy, events, costs and simulator."""
         hits = [trial for trial in waiting if trial.key in self._places]
-        unread = {trial.key: trial.digests for trial in hits if trial.key not in self._evaluated}
+        unread = {trial.key for trial in hits if trial.key not in self._evaluated}
         if unread:
             self.flush()
-            self._evaluated |= self._read_evaluated(unread)
+            self._evaluated |= self._read_evaluated(sorted(unread))
         for trial in hits:
             evaluated = self._evaluated.get(trial.key)
             if evaluated is not None:
@@ -169,35 +180,36 @@ class Trials:
         while len(self._evaluated) > REMEMBERED:
             del self._evaluated[next(iter(self._evaluated))]
 
-    def _read_evaluated(self, unread: dict[str, list[str]]) -> dict[str, Evaluated]:
+    def _read_evaluated(self, keys: list[str]) -> dict[str, list[Evaluated]]:
         """Return what became of the first trial of each key, from the database."""
-        keys = sorted(unread)
         firsts = (
-            "WITH firsts AS (SELECT DISTINCT ON (policy_key) study, role, number FROM trials "
-            "WHERE state = 'complete' AND list_contains($1, policy_key) "
+            "WITH firsts AS (SELECT DISTINCT ON (policy_key) policy_key, study, role, number "
+            "FROM trials WHERE state = 'complete' AND list_contains($1, policy_key) "
             "ORDER BY policy_key, study, role, number) "
         )
-        trials = self._store.rows(
-            f"{firsts} SELECT * FROM trials SEMI JOIN firsts USING {PLACE}", [keys]
-        )
-        runs = self._store.rows(
-            f"{firsts} SELECT * FROM runs SEMI JOIN firsts USING {PLACE}", [keys]
-        )
-        of_trial: dict[tuple[Any, ...], dict[str, Row]] = {}
-        for run in runs:
-            place = (run["study"], run["role"], run["number"])
-            of_trial.setdefault(place, {})[run["events_digest"]] = run
-        evaluated = {}
-        for row in trials:
-            mine = of_trial[row["study"], row["role"], row["number"]]
-            evaluated[row["policy_key"]] = Evaluated(
-                {name: row[name] for name in OUTCOME_COLUMNS},
-                [
-                    {name: mine[digest][name] for name in RUN_VALUES}
-                    for digest in unread[row["policy_key"]]
-                ],
+        read = {
+            table: self._store.rows(
+                f"{firsts} SELECT {table}.*, firsts.policy_key AS key "
+                f"FROM {table} JOIN firsts USING {PLACE}",
+                [keys],
             )
-        return evaluated
+            for table in ("outcomes", "runs")
+        }
+        outcomes = {(row["key"], row["scenario"]): row for row in read["outcomes"]}
+        runs = {(row["key"], row["scenario"], row["events_digest"]): row for row in read["runs"]}
+        return {
+            key: [
+                Evaluated(
+                    {name: outcomes[key, world.name][name] for name in SCENARIO_VALUES},
+                    [
+                        {name: runs[key, world.name, digest][name] for name in RUN_VALUES}
+                        for digest in digests
+                    ],
+                )
+                for world, digests in zip(self.worlds, self._digests, strict=True)
+            ]
+            for key in dict.fromkeys(row["key"] for row in read["outcomes"])
+        }
 
     def _replay(self, alike: dict[str, list[Trial]]) -> None:
         """Replay one trial of each key; a batch that failed is tried again, trial by trial."""
@@ -207,16 +219,21 @@ class Trials:
         if self._started is None:
             self._started = self._executor()
         fresh = [trial for trial in tried if trial.attempts == 0]
-        lanes = min(TASK_LANES, -(-len(fresh) // self._started.workers)) or 1
+        most = max(1, TASK_LANES // len(self.worlds))
+        lanes = min(most, -(-len(fresh) // self._started.workers)) or 1
         batches = [fresh[i : i + lanes] for i in range(0, len(fresh), lanes)]
         batches += [[trial] for trial in tried if trial.attempts > 0]
         while batches:
-            candidates = [[trial.candidate for trial in batch] for batch in batches]
+            candidates = [
+                [candidate for trial in batch for candidate in trial.candidates]
+                for batch in batches
+            ]
             for place, result in self._started.run(candidates):
                 if isinstance(result, str):
                     self._note_failure(batches[place], result)
                 else:
-                    for trial, evaluated in zip(batches[place], result, strict=True):
+                    for i, trial in enumerate(batches[place]):
+                        evaluated = result[i * len(self.worlds) : (i + 1) * len(self.worlds)]
                         self._evaluated[trial.key] = evaluated
                         for twin in alike[trial.key]:
                             self._record(twin, evaluated)
@@ -233,25 +250,26 @@ class Trials:
             self._store.add("attempts", place | {"attempts": trial.attempts, "error": error})
         self.flush()
 
-    def _record(self, trial: Trial, evaluated: Evaluated) -> None:
-        outcomes = evaluated.outcomes
-        reason = unusable(self._study, outcomes) if trial.role == "trial" else None
+    def _record(self, trial: Trial, evaluated: list[Evaluated]) -> None:
+        judged = judge(self._study, self.worlds, evaluated)
+        reason = judged.reason if trial.role == "trial" else None
         state = "complete" if reason is None else "fail"
-        keeps = feasible(self._study, outcomes) if reason is None else None
-        self._add_row(trial, state, reason, keeps, outcomes)
-        for name, replicate, digest, run in zip(
-            *(self._inputs.names, self._inputs.replicates, trial.digests, evaluated.runs),
-            strict=True,
-        ):
-            place = {"study": self._study.study, "role": trial.role, "number": trial.number}
-            place |= {"workload": name, "replicate": replicate, "events_digest": digest}
-            self._store.add("runs", place | run)
+        self._add_row(trial, state, reason, judged)
+        place = {"study": self._study.study, "role": trial.role, "number": trial.number}
+        for world, digests, each in zip(self.worlds, self._digests, evaluated, strict=True):
+            place["scenario"] = world.name
+            self._store.add("outcomes", place | each.outcomes)
+            for name, replicate, digest, run in zip(
+                *(self._inputs.names, self._inputs.replicates, digests, each.runs), strict=True
+            ):
+                of_run = {"workload": name, "replicate": replicate, "events_digest": digest}
+                self._store.add("runs", place | of_run | run)
         if state == "complete":
             self._places[trial.key] = (self._study.study, trial.role, trial.number)
 
-    def _add_row(
-        self, trial: Trial, state: str, reason: str | None, keeps: bool | None, outcomes: Row
-    ) -> None:
+    def _add_row(self, trial: Trial, state: str, reason: str | None, judged: Judged | None) -> None:
+        outcomes = judged.outcomes if judged else {}
+        policy = trial.candidates[0].policy
         trial.row = {
             "study": self._study.study,
             "role": trial.role,
@@ -259,8 +277,12 @@ class Trials:
             "state": state,
             "reason": reason,
             "subspace": trial.subspace if trial.role == "trial" else None,
-            "feasible": keeps,
-            **row_of(trial.candidate),
+            "feasible": judged.feasible if judged and reason is None else None,
+            "attainable": not SYSTEMS[policy.system].beyond,
+            "asked": json.dumps(trial.asked) if trial.role == "trial" else None,
+            **row_of(policy),
+            "objectives": judged.objectives if judged else None,
+            "violations": judged.violations if judged else None,
             **{name: outcomes.get(name) for name in OUTCOME_COLUMNS},
             "policy_key": trial.key,
             "core_digest": self._inputs.code_digest,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sweep.report.sql import FRONT
 from sweep.report.study_results import BEST_SHOWN, StudyResults
 from sweep.report.systems import systems_sql
-from sweep.report.wording import label_of, percent, plain_name, readable, settings_of, system_of
 from sweep.results import MODEL_VERSION, Row
 from sweep.results.questions import columns_shown, of_another_version, shown_of
+from sweep.results.wording import label_of, percent, plain_name, readable, settings_of, system_of
 from sweep.study.model import Objective, Study
 
 #: The most baselines, and the most systems, that the answer names; the figures show all.
@@ -43,7 +43,7 @@ def _best(results: StudyResults) -> list[str]:
     ideal = chosen["share_of_ideal"]
     share = f", share_of_ideal {percent(ideal)}" if ideal is not None else ""
     policy = f"{label_of(study, chosen)} ({settings_of(study, chosen)})"
-    apart = ", the ideal apart" if len(results.attainable) < len(results.best) else ""
+    apart = ", the ideal apart" if len(results.best) < len(results.best) else ""
     if not others:
         return [
             f"{_most(first)} of {trials}{apart}: {policy} with {_values(study, chosen)}{share}."
@@ -55,9 +55,9 @@ def _best(results: StudyResults) -> list[str]:
     ]
     for other in others:
         best = max if other.direction == "maximize" else min
-        value = best(row[other.metric] for row in results.attainable)
+        value = best(row[other.metric] for row in results.best)
         # Of trials with this value, the first in the list has the best first objective.
-        end = next(row for row in results.attainable if row[other.metric] == value)
+        end = next(row for row in results.best if row[other.metric] == value)
         if end["number"] != chosen["number"]:
             policy = f"{label_of(study, end)} ({settings_of(study, end)})"
             sentences.append(f"{_most(other)}: {policy} with {_values(study, end)}.")
@@ -127,7 +127,7 @@ def policies_table(results: StudyResults) -> list[dict[str, str]]:
     rows = []
     best = results.best if len(metrics) == 1 else _spread(results.best)
     for row in [*best, *results.baselines]:
-        shown = shown_of(row, names)
+        shown = shown_of(study, row, names)
         cells = {plain_name(name): readable(name, value) for name, value in shown.items()}
         rows.append({"policy": label_of(study, row)} | cells)
     return rows

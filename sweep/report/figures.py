@@ -26,7 +26,7 @@ def _always(_: StudyResults) -> bool:
 
 
 def _with_several_objectives(results: StudyResults) -> bool:
-    return len(results.study.objectives) > 1
+    return len(results.goals) > 1
 
 
 def _with_policies_to_compare(results: StudyResults) -> bool:

@@ -11,16 +11,17 @@ from sweep.report.plotting import (
     Figure,
     Plot,
     PlotTrace,
-    axis,
+    goal_axis,
+    goal_title,
     plot,
     points,
     scaled,
 )
 from sweep.report.sql import FRONT, POINTS, columns, evenly_sampled, quoted
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import axis_title, described, label_of, scale_of, subspace_labels
 from sweep.results import Row
 from sweep.results.questions import best_sql
+from sweep.results.wording import described, label_of, scale_of, subspace_labels
 
 
 def front_sql(results: StudyResults) -> str:
@@ -29,8 +30,7 @@ def front_sql(results: StudyResults) -> str:
     The rows hold the baselines too, without a value of `points`.
     """
     study = results.study
-    metrics = [objective.metric for objective in study.objectives]
-    names = ["role", "number", "subspace", "system", "feasible", *metrics, *study.searched]
+    names = ["role", "number", "subspace", "system", "feasible", "objectives", *study.searched]
     return f"""\
 WITH front AS (
   {best_sql(study, FRONT).replace("$1", quoted(results.name))}
@@ -53,7 +53,7 @@ def draw_front(results: StudyResults) -> list[Figure]:
     sql = front_sql(results)
     rows = results.read(sql)
     trials = [row for row in rows if row["role"] == "trial"]
-    first, *others = [objective.metric for objective in study.objectives]
+    first, *others = range(len(results.goals))
     number = trials[0]["points"] if trials else 0
     sampled = (
         f"{len(trials):,} of {number:,} complete trials are drawn: the front, and every so many-th."
@@ -68,17 +68,18 @@ def draw_front(results: StudyResults) -> list[Figure]:
     return [Figure("Trials by their objectives", caption, sql, plots)]
 
 
-def _front_plot(results: StudyResults, rows: list[Row], first: str, other: str) -> Plot:
-    """Draw the metric `other` upwards against the metric `first`."""
-    x_scale = scale_of(first, [row[first] for row in rows])
-    y_scale = scale_of(other, [row[other] for row in rows])
+def _front_plot(results: StudyResults, rows: list[Row], first: int, other: int) -> Plot:
+    """Draw the goal at the place `other` upwards against the one at the place `first`."""
+    x_goal, y_goal = results.goals[first], results.goals[other]
+    x_scale = scale_of(x_goal.metric, [row["objectives"][first] for row in rows])
+    y_scale = scale_of(y_goal.metric, [row["objectives"][other] for row in rows])
     labels = subspace_labels(results.study)
     chosen_number = results.chosen["number"] if results.chosen else None
     data = []
 
     def add(name: str, drawn: list[Row], colour: str, **look: Any) -> PlotTrace:
-        x = scaled([row[first] for row in drawn], x_scale)
-        y = scaled([row[other] for row in drawn], y_scale)
+        x = scaled([row["objectives"][first] for row in drawn], x_scale)
+        y = scaled([row["objectives"][other] for row in drawn], y_scale)
         texts = [described(results.study, row) for row in drawn]
         data.append(points(name, x, y, texts, colour, **look))
         return data[-1]
@@ -99,11 +100,12 @@ def _front_plot(results: StudyResults, rows: list[Row], first: str, other: str) 
             outlined = add(f"{name}, on the front", on_front, colour, size=9, opacity=1.0)
             outlined["marker"]["line"] = {"width": 1.5, "color": CHOSEN}
     for row in rows:
-        if row["role"] == "baseline" and row[first] is not None and row[other] is not None:
+        has_both = None not in (row["objectives"][first], row["objectives"][other])
+        if row["role"] == "baseline" and has_both:
             colour = results.colour_of(row)
             add(label_of(results.study, row), [row], colour, symbol="diamond", size=12, opacity=1.0)
     chosen = [row for row in trials if row["number"] == chosen_number]
     if chosen:
         add(f"chosen, trial {chosen_number}", chosen, CHOSEN, symbol="star", size=16, opacity=1.0)
-    title = f"{axis_title(other, y_scale)} against {axis_title(first, x_scale)}"
-    return plot(data, axis(first, x_scale), axis(other, y_scale), 460, title)
+    title = f"{goal_title(y_goal, y_scale)} against {goal_title(x_goal, x_scale)}"
+    return plot(data, goal_axis(x_goal, x_scale), goal_axis(y_goal, y_scale), 460, title)

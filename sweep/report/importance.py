@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from sweep.engine.search import MIN_TRIALS_OF_IMPORTANCE, importances
 from sweep.report.plotting import COLOURS, TICKS, Figure, PlotTrace, escaped, plot
 from sweep.report.sql import columns, evenly_sampled
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import subspace_labels
+from sweep.results.wording import subspace_labels
 
 #: The most trials that importance is computed from, in one subspace and in all together: Optuna
 #: takes a second for 3,000.
@@ -16,8 +18,7 @@ WEIGHED, ALL_WEIGHED = 3_000, 6_000
 def importance_sql(results: StudyResults, subspace: int) -> str:
     """Return the query for the parameters of a subspace's trials, and their objectives."""
     study = results.study
-    metrics = [objective.metric for objective in study.objectives]
-    names = ["number", *study.subspaces[subspace].parameters, *metrics]
+    names = ["number", "asked", "objectives"]
     most = min(WEIGHED, max(200, ALL_WEIGHED // len(study.subspaces)))
     return f"""\
 WITH counted AS (
@@ -43,7 +44,9 @@ def _importance_figure(results: StudyResults, subspace: int) -> Figure:
     """Draw the importance in a subspace; without plots where it has too few trials."""
     study = results.study
     sql = importance_sql(results, subspace)
-    rows = results.read(sql)
+    # An earlier version did not tell apart what was asked.
+    rows = [row for row in results.read(sql) if row["asked"]]
+    rows = [row | {"asked": json.loads(row["asked"])} for row in rows]
     among = subspace_labels(study)[subspace] if len(study.subspaces) > 1 else ""
     title = f"Among {among}" if among else "Of each parameter"
     if len(rows) < MIN_TRIALS_OF_IMPORTANCE:
@@ -52,15 +55,15 @@ def _importance_figure(results: StudyResults, subspace: int) -> Figure:
     data: list[PlotTrace] = []
     order: list[str] = []
     undecided: list[str] = []
-    for colour, objective in zip(COLOURS * 9, study.objectives, strict=False):
-        shares = importances(within, objective.metric, rows)
+    for place, (colour, goal) in enumerate(zip(COLOURS, results.goals, strict=False)):
+        shares = importances(within, place, rows)
         order = order or list(shares)
         if not any(shares.values()):
-            undecided.append(objective.metric)
+            undecided.append(goal.name)
         bars = {
             "type": "bar",
             "orientation": "h",
-            "name": escaped(objective.metric),
+            "name": escaped(goal.name),
             "x": [float(f"{shares[name]:.6g}") for name in order],
             "y": [escaped(name) for name in order],
             "marker": {"color": colour},

@@ -7,7 +7,7 @@ from itertools import groupby
 from sweep.report.plotting import Figure, PlotTrace, axis, escaped, plot, scaled
 from sweep.report.sql import is_one_of
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import scale_of
+from sweep.results.wording import scale_of
 
 #: Lines that lie on top of each other are told apart by their dashes.
 DASHES = ("solid", "dash", "dot", "dashdot")

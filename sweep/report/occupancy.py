@@ -8,8 +8,8 @@ from pathlib import PurePath
 from sweep.report.plotting import Figure, Plot, axis, plot, scaled
 from sweep.report.sql import in_list, is_one_of
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import Scale, scale_of
 from sweep.results import Row
+from sweep.results.wording import Scale, scale_of
 
 #: The most plots: as many of the first workloads are drawn as fit.
 MOST_PLOTS = 16

@@ -117,9 +117,24 @@ def _csv(results: StudyResults, figure: Figure) -> bytes:
 
 def _tex(results: StudyResults, figure: Figure) -> bytes:
     rows = _rows(results, figure)
-    texts = policies_table(results) if figure.name == POLICIES else latex_rows(rows)
+    if figure.name == POLICIES:
+        texts = policies_table(results)
+    else:
+        texts = latex_rows([_by_goal(results, row) for row in rows])
     about = f"{results.name}, {figure.name}: {figure.title}\n{figure.caption}\n\n{figure.sql}"
     return latex_bytes(texts, about)
+
+
+def _by_goal(results: StudyResults, row: Row) -> Row:
+    """Return a row with a column for each goal in place of the list `objectives`."""
+    goals = [goal.name for goal in results.goals]
+    cells: Row = {}
+    for name, value in row.items():
+        if name == "objectives":
+            cells |= dict(zip(goals, value or [None] * len(goals), strict=True))
+        else:
+            cells[name] = value
+    return cells
 
 
 def _rows(results: StudyResults, figure: Figure) -> list[Row]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweep.report.wording import Scale, axis_title
+from sweep.results.wording import Scale, axis_title, plain_goal
+from sweep.study.goals import Goal
 
 #: What Plotly.newPlot takes, data and layout; and a title.
 Plot = dict[str, Any]
@@ -20,6 +21,8 @@ CHOSEN = "#d55e00"
 #: Colours that colour-blind readers can tell apart too, on light and on dark, after Okabe and Ito.
 COLOURS = ("#2a8bd2", "#009e73", "#cc79a7", "#c99700", "#56b4e9", "#8c6bd1", "#b3564a", "#6f9a1f")
 MUTED = "#8a8f98"
+#: What is never the answer: a bound, or other hardware.
+BEYOND = "#b9d6ee"
 #: Invisible ticks, which keep the labels of an axis away from its bars.
 TICKS = {"ticks": "outside", "ticklen": 8, "tickcolor": "rgba(0,0,0,0)"}
 
@@ -72,6 +75,16 @@ def scaled(values: Sequence[float | None], scale: Scale) -> list[float | None]:
 def axis(name: str, scale: Scale, **more: Any) -> dict[str, Any]:
     """Return plotly's description of the axis of a column."""
     return {"title": {"text": escaped(axis_title(name, scale))}, "automargin": True} | more
+
+
+def goal_axis(goal: Goal, scale: Scale, **more: Any) -> dict[str, Any]:
+    """Return plotly's description of the axis of a goal."""
+    return {"title": {"text": escaped(goal_title(goal, scale))}, "automargin": True} | more
+
+
+def goal_title(goal: Goal, scale: Scale) -> str:
+    """Return the title of an axis of a goal: its name, and the unit that it is shown in."""
+    return f"{plain_goal(goal)} ({scale.unit})" if scale.unit else plain_goal(goal)
 
 
 def plot(

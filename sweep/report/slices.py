@@ -12,14 +12,16 @@ from sweep.report.plotting import (
     Plot,
     axis,
     escaped,
+    goal_axis,
     plot,
     points,
     scaled,
 )
-from sweep.report.sql import POINTS, best_first, columns, evenly_sampled, in_list
+from sweep.report.sql import POINTS, columns, evenly_sampled, in_list
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import Scale, readable, scale_of, subspace_labels
 from sweep.results import Row
+from sweep.results.questions import best_first
+from sweep.results.wording import Scale, readable, scale_of, subspace_labels
 from sweep.study.model import Categorical, FloatRange
 
 #: The most points of all slices together: more would make a page that a phone is slow to draw.
@@ -52,15 +54,15 @@ def slice_sql(results: StudyResults, parameter: str, most: int) -> str:
     ]
     everywhere = len(searching) == len(study.subspaces)
     among = "" if everywhere else f" AND subspace IN {in_list(searching)}"
-    metrics = [objective.metric for objective in study.objectives]
     best = most // 4
     return f"""\
 WITH counted AS (
   SELECT *, row_number() OVER (ORDER BY number) AS place, count(*) OVER () AS points,
     row_number() OVER (ORDER BY feasible DESC, {best_first(study)}, number) AS rank
   FROM trials WHERE {results.study_condition} AND role = 'trial' AND state = 'complete'{among}
+    AND {parameter} IS NOT NULL
 )
-SELECT {columns(["number", "subspace", "feasible", parameter, *metrics])}, points FROM counted
+SELECT {columns(["number", "subspace", "feasible", parameter, "objectives"])}, points FROM counted
 WHERE rank <= {best} OR {evenly_sampled(most - best)}
 ORDER BY number"""
 
@@ -68,7 +70,7 @@ ORDER BY number"""
 def draw_slices(results: StudyResults) -> list[Figure]:
     """Draw every objective against each searched parameter."""
     study = results.study
-    plots = max(1, len(study.searched) * len(study.objectives))
+    plots = max(1, len(study.searched) * len(results.goals))
     most = max(100, min(POINTS, ALL_POINTS // plots))
     return [_slice_figure(results, parameter, most) for parameter in study.searched]
 
@@ -80,28 +82,29 @@ def _slice_figure(results: StudyResults, parameter: str, most: int) -> Figure:
     caption = (
         f"{len(rows):,} of {number:,} complete trials are drawn: the best, and every so many-th."
         if len(rows) < number
-        else f"All {number:,} complete trials that search it are drawn."
+        else f"All {number:,} complete trials that read it are drawn."
     )
     categories = _categories(results, parameter, rows)
     plots = [
-        _slice_plot(results, rows, parameter, categories, objective.metric)
-        for objective in results.study.objectives
+        _slice_plot(results, rows, parameter, categories, place)
+        for place in range(len(results.goals))
     ]
     return Figure(parameter, caption, sql, plots if rows else [], of=parameter)
 
 
 def _slice_plot(
-    results: StudyResults, rows: list[Row], parameter: str, categories: list[str], metric: str
+    results: StudyResults, rows: list[Row], parameter: str, categories: list[str], place: int
 ) -> Plot:
     """Draw an objective against a parameter: by its categories, or if it has none by its number."""
-    y_scale = scale_of(metric, [row[metric] for row in rows])
+    goal = results.goals[place]
+    y_scale = scale_of(goal.metric, [row["objectives"][place] for row in rows])
     x_scale = UNSCALED if categories else scale_of(parameter, [row[parameter] for row in rows])
     labels = subspace_labels(results.study)
     chosen_number = results.chosen["number"] if results.chosen else None
     data = []
 
     def add(name: str, trials: list[Row], colour: str, **look: Any) -> None:
-        y = scaled([row[metric] for row in trials], y_scale)
+        y = scaled([row["objectives"][place] for row in trials], y_scale)
         if categories:
             spread = name != CHOSEN_NAME
             x: list[float | None] = [
@@ -138,7 +141,7 @@ def _slice_plot(
         x_axis |= ticks | {"range": [-0.6, len(categories) - 0.4], "showgrid": False}
     elif not isinstance(domain, Categorical) and domain.log:
         x_axis |= {"type": "log"}
-    return plot(data, x_axis, axis(metric, y_scale), 300)
+    return plot(data, x_axis, goal_axis(goal, y_scale), 300)
 
 
 def _category_place(row: Row, parameter: str, categories: list[str], spread: bool) -> float:

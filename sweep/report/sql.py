@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweep.results import Row
-from sweep.study.model import Study
 
 #: The most trials that a figure draws, and the most that a Pareto front draws.
 POINTS, FRONT = 2_000, 500
@@ -31,14 +30,6 @@ def in_list(values: Sequence[Any]) -> str:
 def columns(names: Sequence[str]) -> str:
     """Return the list of columns of a SELECT, each named once."""
     return ", ".join(dict.fromkeys(names))
-
-
-def best_first(study: Study, objective: int = 0) -> str:
-    """Return the ORDER BY of one objective, and for equal values of the others."""
-    objectives = list(study.objectives)
-    ranked = [objectives.pop(objective), *objectives]
-    directions = {"maximize": "DESC", "minimize": "ASC"}
-    return ", ".join(f"{each.metric} {directions[each.direction]}" for each in ranked)
 
 
 def evenly_sampled(most: int) -> str:

@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from core.system import SYSTEMS
 from sweep.report.plotting import CHOSEN, COLOURS, MUTED
 from sweep.report.sql import FRONT, quoted
-from sweep.report.wording import label_of, system_of
 from sweep.results import Row, read_rows
-from sweep.results.questions import baselines_sql, best_sql, model_version_sql, status_sql
+from sweep.results.questions import (
+    baselines_sql,
+    best_sql,
+    beyond_sql,
+    model_version_sql,
+    status_sql,
+)
+from sweep.results.wording import label_of, system_of
+from sweep.study.goals import Goal, goals_of
 from sweep.study.model import Study
 
 if TYPE_CHECKING:
@@ -41,6 +47,11 @@ class StudyResults:
     name: str
     connection: Connection
 
+    @cached_property
+    def goals(self) -> list[Goal]:
+        """What its trials are ranked by."""
+        return goals_of(self.study)
+
     def read(self, sql: str) -> list[Row]:
         """Return the rows of a query."""
         return read_rows(self.connection, sql)
@@ -69,7 +80,7 @@ class StudyResults:
     @property
     def best_sql(self) -> str:
         """The query for the best trials, or for the Pareto set."""
-        most = FRONT if len(self.study.objectives) > 1 else BEST_SHOWN
+        most = FRONT if len(self.goals) > 1 else BEST_SHOWN
         return best_sql(self.study, most).replace("$1", quoted(self.name))
 
     @cached_property
@@ -87,25 +98,22 @@ class StudyResults:
         """The baselines that are complete."""
         return [row for row in self.read(self.baselines_sql) if row["state"] == "complete"]
 
-    @property
-    def attainable(self) -> list[Row]:
-        """The best trials without those of system `ideal`, which is a bound and not a policy.
-
-        If there are no others, it is those of the ideal.
-        """
-        return [row for row in self.best if not _is_bound(row["system"])] or self.best
+    @cached_property
+    def beyond(self) -> list[Row]:
+        """The best trial of each policy that is a bound or other hardware, and never the answer."""
+        return self.read(beyond_sql(self.study).replace("$1", quoted(self.name)))
 
     @property
     def chosen(self) -> Row | None:
         """The best trial; of a Pareto set, the one with the best first objective."""
-        return next(iter(self.attainable), None)
+        return next(iter(self.best), None)
 
     @property
     def compared_policies(self) -> list[Row]:
         """The chosen trial, the best of each other subspace, and the baselines."""
         chosen = [self.chosen] if self.chosen else []
         others: list[Row] = []
-        if self.study.policies and len(self.study.objectives) == 1:
+        if self.study.policies and len(self.goals) == 1:
             subspaces = {row["subspace"] for row in chosen}
             for row in self.best:
                 if row["subspace"] not in subspaces:
@@ -130,9 +138,3 @@ class StudyResults:
             return CHOSEN
         # Counted from the end, because the points of the subspaces have the first colours.
         return COLOURS[-1 - keys.index(key) % len(COLOURS)] if key in keys else MUTED
-
-
-def _is_bound(system: str) -> bool:
-    """Return whether a system is a bound to quote others against, and never the answer."""
-    traits = SYSTEMS.known(system)
-    return traits is not None and traits.is_bound

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.outcomes import UNITS
-from sweep.report.wording import MINUS, Scale, axis_title, scale_of
 from sweep.results import Row
+from sweep.results.wording import MINUS, Scale, axis_title, scale_of
 
 #: A text of LaTeX for each character that it does not take as it is, in whatever font.
 LATEX = {character: f"\\{character}" for character in "{}$&#_%"}

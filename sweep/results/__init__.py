@@ -8,13 +8,20 @@ from sweep.results.errors import StoreError, told_errors
 from sweep.results.file import spool_folder
 from sweep.results.query import Answer, answer_query
 from sweep.results.reading import copy_of, open_for_reading, read_rows, read_table
-from sweep.results.schema import MODEL_VERSION, OUTCOME_COLUMNS, RUN_VALUES, Row
+from sweep.results.schema import (
+    MODEL_VERSION,
+    OUTCOME_COLUMNS,
+    RUN_VALUES,
+    SCENARIO_VALUES,
+    Row,
+)
 from sweep.results.store import Store, name_aside
 
 __all__ = [
     "MODEL_VERSION",
     "OUTCOME_COLUMNS",
     "RUN_VALUES",
+    "SCENARIO_VALUES",
     "Answer",
     "Row",
     "Store",

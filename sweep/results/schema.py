@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 from core.costs import DECLARED_COSTS
 from core.outcomes import UNITS, is_double
-from core.policy import DECLARED
+from core.policy import DECISIONS, DECLARED
 from core.replayed import SERIES
 from core.times import PARTS
 from sweep.study.workloads import DECLARED_WORKLOAD
+from sweep.study.worlds import AS_GIVEN, MACHINE_WORLD, POLICY_WORLD
 
 #: A row of a table or of a query's answer: values by column name.
 Row = dict[str, Any]
@@ -41,15 +42,22 @@ def _list_of(**fields: str) -> str:
     return list_type(fields)
 
 
-POLICY_COLUMNS: dict[str, str] = {
-    **{name: declared.sql_type for name, declared in DECLARED.items()},
-    "tag_block_size": "BIGINT",
+#: What a designer decides.
+POLICY_COLUMNS: dict[str, str] = {name: DECLARED[name].sql_type for name in DECISIONS}
+#: What the world is.
+WORLD_COLUMNS: dict[str, str] = {
+    **{name: DECLARED[name].sql_type for name in POLICY_WORLD},
+    **dict.fromkeys(MACHINE_WORLD, "BIGINT"),
     **{name: declared.sql_type for name, declared in DECLARED_COSTS.items()},
     **{name: declared.sql_type for name, declared in DECLARED_WORKLOAD.items()},
 }
 OUTCOME_COLUMNS: dict[str, str] = {
     name: "DOUBLE" if is_double(name) else "BIGINT" for name in UNITS
 }
+#: What the trials of a study are ranked by.
+GOALS = _list_of(
+    name="VARCHAR", metric="VARCHAR", direction="VARCHAR", over="VARCHAR", scenario="VARCHAR"
+)
 STUDY_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "question": "VARCHAR",
@@ -64,6 +72,13 @@ STUDY_COLUMNS: dict[str, str] = {
     "host": "VARCHAR",
     "created_at": "TIMESTAMP",
     "model_version": "BIGINT",
+    "goals": GOALS,
+}
+SCENARIO_COLUMNS: dict[str, str] = {
+    "study": "VARCHAR NOT NULL",
+    "scenario": "VARCHAR NOT NULL",
+    "place": "BIGINT",
+    **WORLD_COLUMNS,
 }
 TRIAL_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
@@ -73,13 +88,29 @@ TRIAL_COLUMNS: dict[str, str] = {
     "reason": "VARCHAR",
     "subspace": "BIGINT",
     "feasible": "BOOLEAN",
+    "attainable": "BOOLEAN",
+    "asked": "VARCHAR",
     **POLICY_COLUMNS,
+    "objectives": "DOUBLE[]",
+    "violations": "DOUBLE[]",
     **OUTCOME_COLUMNS,
     "policy_key": "VARCHAR NOT NULL",
     "core_digest": "VARCHAR",
     "attempts": "BIGINT",
     "host": "VARCHAR",
     "finished_at": "TIMESTAMP",
+}
+#: How often each cost is in what is saved.
+BY_COST = "MAP(VARCHAR, BIGINT)"
+SCENARIO = f"VARCHAR NOT NULL DEFAULT '{AS_GIVEN}'"
+OUTCOMES_COLUMNS: dict[str, str] = {
+    "study": "VARCHAR NOT NULL",
+    "role": "VARCHAR NOT NULL",
+    "number": "BIGINT NOT NULL",
+    "scenario": SCENARIO,
+    **OUTCOME_COLUMNS,
+    "time_saved_by_cost": BY_COST,
+    "wait_saved_by_cost": BY_COST,
 }
 #: Reservations of one kind in a run, counted: what they needed and had to drop.
 SAMPLES = _list_of(
@@ -96,6 +127,7 @@ RUN_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "role": "VARCHAR NOT NULL",
     "number": "BIGINT NOT NULL",
+    "scenario": SCENARIO,
     "workload": "VARCHAR NOT NULL",
     "replicate": "BIGINT NOT NULL",
     "events_digest": "VARCHAR",
@@ -111,11 +143,15 @@ RUN_COLUMNS: dict[str, str] = {
     "workingset_inferred_ratio": "DOUBLE",
     "mapped": "VARCHAR",
 }
-#: What a row of `runs` holds beside its place and the digest of its events.
+#: What a row of `runs` holds beside its place and the digest of its events, and one of `outcomes`
+#: beside its place.
 RUN_VALUES = tuple(
     name
     for name in RUN_COLUMNS
-    if name not in ("study", "role", "number", "workload", "replicate", "events_digest")
+    if name not in ("study", "role", "number", "scenario", "workload", "replicate", "events_digest")
+)
+SCENARIO_VALUES = tuple(
+    name for name in OUTCOMES_COLUMNS if name not in ("study", "role", "number", "scenario")
 )
 ATTEMPT_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
@@ -127,7 +163,9 @@ ATTEMPT_COLUMNS: dict[str, str] = {
 #: Every table of a database, by name.
 TABLES: dict[str, Table] = {
     "studies": Table(STUDY_COLUMNS, ("study",)),
+    "scenarios": Table(SCENARIO_COLUMNS, ("study", "scenario")),
     "trials": Table(TRIAL_COLUMNS, ("study", "role", "number")),
-    "runs": Table(RUN_COLUMNS, ("study", "role", "number", "workload", "replicate")),
+    "outcomes": Table(OUTCOMES_COLUMNS, ("study", "role", "number", "scenario")),
+    "runs": Table(RUN_COLUMNS, ("study", "role", "number", "scenario", "workload", "replicate")),
     "attempts": Table(ATTEMPT_COLUMNS, ("study", "role", "number")),
 }

@@ -10,9 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.results.earlier import fill_in
 from sweep.results.errors import StoreError
 from sweep.results.file import rewrite, spool_folder, sync
-from sweep.results.schema import SAMPLES, STRUCT_FIELDS, TABLES, Row
+from sweep.results.schema import BY_COST, SAMPLES, STRUCT_FIELDS, TABLES, Row
+from sweep.study.worlds import AS_GIVEN
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Tables whose rows may change: the row written last replaces the others. In the other tables the
 #: first row of a key stays.
-REPLACED = ("studies", "attempts")
+REPLACED = ("studies", "scenarios", "attempts")
 
 
 def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]]) -> None:
@@ -38,6 +40,8 @@ def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]
     by_table: dict[str, dict[tuple[Any, ...], Row]] = {}
     for table, row in rows:
         by_key = by_table.setdefault(table, {})
+        if table == "runs":
+            row.setdefault("scenario", AS_GIVEN)  # an earlier version knew no scenarios
         key = tuple(row[name] for name in TABLES[table].key)
         if table in REPLACED or key not in by_key:
             by_key[key] = row
@@ -46,9 +50,14 @@ def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]
         for table, added in by_table.items():
             columns, key = TABLES[table]
             arrow = pa.table(
-                {name: pa.array([row.get(name) for row in added.values()], _arrow_type(type_name))
-                 for name, type_name in columns.items()}
-            )  # fmt: skip
+                {
+                    name: pa.array(
+                        [_arrow_value(row.get(name)) for row in added.values()],
+                        _arrow_type(type_name),
+                    )
+                    for name, type_name in columns.items()
+                }
+            )
             update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns.keys() - key)
             conflict = f"({', '.join(key)}) DO UPDATE SET {update}"
             connection.register("added", arrow)
@@ -57,10 +66,17 @@ def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]
                 f"ON CONFLICT {conflict if table in REPLACED else 'DO NOTHING'}"
             )
             connection.unregister("added")
+        if any("objectives" not in row for row in by_table.get("trials", {}).values()):
+            fill_in(connection)  # rows that an earlier version spooled
     except BaseException:
         connection.rollback()
         raise
     connection.execute("COMMIT")
+
+
+def _arrow_value(value: Any) -> Any:
+    """Return a value as Arrow takes it: a mapping as its items."""
+    return list(value.items()) if isinstance(value, dict) else value
 
 
 def _arrow_type(type_name: str) -> Any:
@@ -78,8 +94,10 @@ def _arrow_type(type_name: str) -> Any:
         "TIMESTAMP": pa.timestamp("us"),
         "VARCHAR[]": pa.list_(pa.string()),
         "BIGINT[]": pa.list_(pa.int64()),
+        "DOUBLE[]": pa.list_(pa.float64()),
+        BY_COST: pa.map_(pa.string(), pa.int64()),
     }
-    return types[type_name.removesuffix(" NOT NULL")]
+    return types[type_name.split(" NOT NULL")[0]]
 
 
 def spooled(path: Path) -> list[Path]:

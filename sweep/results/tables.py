@@ -10,8 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.results.earlier import fill_in
 from sweep.results.errors import StoreError
 from sweep.results.schema import STRUCT_FIELDS, TABLES, list_type
+from sweep.results.views import VIEWS
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,14 +44,20 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         what = f"{problem}: the file is of another program; name another with --db"
         raise StoreError(what, file=path)
     changed = [table for table in TABLES if not _is_current(table, present)]
-    if not changed:
+    if not changed and _has_views(connection):
         return
     connection.execute("BEGIN")
+    for view in VIEWS:
+        connection.execute(f"DROP VIEW IF EXISTS {view}")
     for table in changed:
         if table in present:
             _rebuild(connection, table, present[table])
         else:
             _make(connection, table, table, {})
+    if present:
+        fill_in(connection)
+    for view, query in VIEWS.items():
+        connection.execute(f"CREATE VIEW {view} AS {query}")
     connection.execute("COMMIT")
 
 
@@ -58,7 +66,19 @@ def is_earlier(connection: duckdb.DuckDBPyConnection) -> bool:
     present = _present(connection)
     if not present or _problem(present):
         return False
-    return not all(_is_current(table, present) for table in TABLES)
+    current = all(_is_current(table, present) for table in TABLES)
+    return not (current and _has_views(connection))
+
+
+def _has_views(connection: duckdb.DuckDBPyConnection) -> bool:
+    import duckdb
+
+    try:
+        for view in VIEWS:
+            connection.sql(f"SELECT * FROM main.{view} LIMIT 0")
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return False
+    return True
 
 
 def _present(connection: duckdb.DuckDBPyConnection) -> dict[str, Columns]:
@@ -95,7 +115,7 @@ def _problem(present: dict[str, Columns]) -> str:
     """Return what shows that tables are of another program; "" if nothing does."""
     for table, columns in present.items():
         wanted = TABLES[table].columns
-        # Every version has the columns that are never NULL.
+        # Every version has the columns that are never NULL, but for those with a default.
         missing = [
             name for name, of in wanted.items() if of.endswith("NOT NULL") and name not in columns
         ]
@@ -103,12 +123,17 @@ def _problem(present: dict[str, Columns]) -> str:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             return f"table {table} has no column {', '.join(missing[:3])}{more}"
         for name, of in wanted.items():
-            plain = of.removesuffix(" NOT NULL")
+            plain = _plain(of)
             if name in columns and columns[name] != plain and not _is_shorter(columns[name], plain):
                 return f"column {name} of table {table} is {columns[name]} and not {plain}"
     if present and "studies" not in present:
         return f"it has a table {next(iter(present))} and no table studies"
     return ""
+
+
+def _plain(of: str) -> str:
+    """Return the type of a column without what it says of NULL."""
+    return of.split(" NOT NULL")[0]
 
 
 def _is_shorter(type_name: str, of: str) -> bool:
@@ -122,7 +147,7 @@ def _is_shorter(type_name: str, of: str) -> bool:
 
 def _is_current(table: str, present: dict[str, Columns]) -> bool:
     wanted = TABLES[table].columns
-    plain = [(name, of.removesuffix(" NOT NULL")) for name, of in wanted.items()]
+    plain = [(name, _plain(of)) for name, of in wanted.items()]
     return list(present.get(table, {}).items())[: len(plain)] == plain
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.eviction import EVICTIONS
-from core.policy import DECLARED, POLICY_FIELDS, PRESETS, Policy, reads
+from core.policy import DECLARED, POLICY_FIELDS, Policy, reads
 from core.policy_words import Anonymous
 from core.system import SYSTEMS
 from core.system.contract import System
-from sweep.study.space import Space, baseline_spaces_of, spaces_of
+from sweep.study.space import Space, baseline_spaces_of, spaces_of, systems_of
 from sweep.study.values import is_size
 from sweep.study.workloads import kind_of, own_parameters, title_of
+from sweep.study.worlds import varied_in
 from sweep.study.yaml_source import Mistake, Section
 
 
 def check_policies(data: Section) -> Iterator[Mistake]:
     """Yield policy fields that act on nothing, and systems that a workload cannot have."""
+    varied = varied_in(data)
     for space in (*spaces_of(data), *baseline_spaces_of(data)):
-        yield from _check_space(data, space)
+        yield from _check_space(data, space, set(varied))
 
 
-def _check_space(data: Section, space: Space) -> Iterator[Mistake]:
-    systems = _systems_of(space)
+def _check_space(data: Section, space: Space, varied: set[str]) -> Iterator[Mistake]:
+    systems = systems_of(space)
     if not systems:
         return
     read = {"system", *(name for system in systems for name in reads(system))}
@@ -32,25 +34,12 @@ def _check_space(data: Section, space: Space) -> Iterator[Mistake]:
         if name in POLICY_FIELDS and name not in read:
             yield Mistake(place, _unread(name, systems), about_key=True)
     yield from _check_seed(space, systems)
-    yield from _check_needs(space, read)
+    yield from _check_needs(space, read, varied)
     yield from _check_contradictions(space, systems)
     for system in systems:
         yield from _check_accesses(data, system)
     if "anonymous" in read:
         yield from _check_swap(data, space)
-
-
-def _systems_of(space: Space) -> list[str]:
-    """Return the systems that a space may have; none, if one of them is no system."""
-    preset = space.fixed.get("preset")
-    if space.has("system"):
-        words = space.choices_of("system")
-    elif preset is not None:
-        known = isinstance(preset, str) and preset in PRESETS
-        words = [PRESETS[preset].system] if known else []
-    else:
-        words = [Policy.system]
-    return words if all(word in SYSTEMS for word in words) else []
 
 
 def _traits_of(systems: list[str]) -> list[System]:
@@ -99,11 +88,11 @@ def _is_given(space: Space, field: str) -> bool:
     return field in space.searched or space.fixed.get(field, default) != default
 
 
-def _check_needs(space: Space, read: set[str]) -> Iterator[Mistake]:
+def _check_needs(space: Space, read: set[str], varied: set[str]) -> Iterator[Mistake]:
     """Check that a field stands beside the other one without which it changes nothing."""
     for field in (name for name in POLICY_FIELDS if name in read):
         for other, why, value in DECLARED[field].needs:
-            if _is_given(space, other):
+            if other in varied or _is_given(space, other):
                 continue
             if space.has(field) if value is None else value in space.choices_of(field):
                 what = f"{field}: {value}" if value else field
@@ -129,6 +118,7 @@ def _check_swap(data: Section, space: Space) -> Iterator[Mistake]:
     if not written or not workloads or "trace" in kinds:
         return  # Which pages a trace has is known when it is read.
     place, what = space.place_of("anonymous"), f"anonymous: {written[0]}"
+    varied = varied_in(data)
     machine = data.get("machine")
     machine = machine if isinstance(machine, dict) else {}
     if "accesses" not in kinds and not any(
@@ -136,9 +126,9 @@ def _check_swap(data: Section, space: Space) -> Iterator[Mistake]:
     ):
         names = " and ".join(dict.fromkeys(title_of(workload) for workload in workloads))
         yield Mistake(place, f"{what} would change nothing: {names} has no anonymous pages")
-    elif "swap_size" not in space.searched and not is_size(machine.get("swap_size")):
+    elif "swap_size" not in varied and not is_size(machine.get("swap_size")):
         yield Mistake(place, f"{what} needs machine.swap_size: nothing is swapped to a device")
-    elif "swappiness" not in space.searched and machine.get("swappiness") == 0:
+    elif "swappiness" not in varied and machine.get("swappiness") == 0:
         yield Mistake(place, f"{what} would change nothing: with swappiness 0 nothing is swapped")
 
 

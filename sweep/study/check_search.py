@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from sweep.study.check_policy import check_policies
+from sweep.study.check_scenarios import check_scenarios
 from sweep.study.check_workload import check_workloads
 from sweep.study.samplers import SAMPLERS, SamplerKind
 from sweep.study.searchable import (
@@ -24,6 +25,7 @@ from sweep.study.searchable import (
 from sweep.study.space import Space, spaces_of
 from sweep.study.values import MAX_TRIALS
 from sweep.study.wording import suggest
+from sweep.study.worlds import WORLD_FIELDS
 from sweep.study.yaml_source import Mistake, Place, Section
 
 
@@ -43,8 +45,9 @@ def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> It
     for space in spaces_of(data):
         for name, raw in space.searched.items():
             yield from _check_parameter((*space.searched_place, name), name, raw)
-        yield from _check_fixed_and_searched(data, space)
+        yield from _check_fixed_and_searched(space)
         yield from _check_sampler(data, space)
+    yield from check_scenarios(data)
     yield from check_policies(data)
     yield from _check_constraints(data)
     yield from _check_objectives(data)
@@ -64,7 +67,13 @@ def _check_sections(data: Section) -> Iterator[Mistake]:
 
 
 def _check_parameter(place: Place, name: str, raw: Any) -> Iterator[Mistake]:
-    if name not in SEARCHABLE:
+    if name in WORLD_FIELDS:
+        message = (
+            f"{name} is what the world is, not what a designer decides: let it vary under "
+            f"scenarios ({_as_scenarios(name, raw)})"
+        )
+        yield Mistake(place, message, about_key=True)
+    elif name not in SEARCHABLE:
         message = f"unknown parameter {name or repr(name)}{suggest(name, SEARCHABLE)}"
         yield Mistake(place, message, about_key=True)
     elif not isinstance(raw, dict):
@@ -73,6 +82,14 @@ def _check_parameter(place: Place, name: str, raw: Any) -> Iterator[Mistake]:
         yield from _check_choices((*place, "choices"), name, raw["choices"])
     elif raw.get("type") in ("int", "float"):
         yield from _check_range(place, name, raw)
+
+
+def _as_scenarios(name: str, raw: Any) -> str:
+    """Return how the scenarios of a study would say a parameter: its choices, or its ends."""
+    choices = raw.get("choices") if isinstance(raw, dict) else None
+    ends = [raw[end] for end in ("low", "high") if end in raw] if isinstance(raw, dict) else []
+    values = choices if isinstance(choices, list) else ends
+    return f"scenarios: {{{name}: [{', '.join(map(str, values)) or '…'}]}}"
 
 
 def _check_choices(place: Place, name: str, choices: list[Any]) -> Iterator[Mistake]:
@@ -183,15 +200,12 @@ def _check_step(place: Place, name: str, raw: Section) -> Iterator[Mistake]:
         yield Mistake((*place, "high"), message)
 
 
-def _check_fixed_and_searched(data: Section, space: Space) -> Iterator[Mistake]:
+def _check_fixed_and_searched(space: Space) -> Iterator[Mistake]:
     """Check that nothing is both fixed and searched."""
-    sections: list[tuple[Place, Any]] = [(space.fixed_place, space.fixed)]
-    sections += [((name,), data.get(name)) for name in ("machine", "costs")]
-    for place, fixed in sections:
-        for name in fixed if isinstance(fixed, dict) else ():
-            if name in space.searched:
-                message = f"{name} is both fixed and searched (parameters.{name})"
-                yield Mistake((*place, name), message, about_key=True)
+    for name in space.fixed:
+        if name in space.searched:
+            message = f"{name} is both fixed and searched (parameters.{name})"
+            yield Mistake((*space.fixed_place, name), message, about_key=True)
 
 
 def _check_sampler(data: Section, space: Space) -> Iterator[Mistake]:

@@ -11,7 +11,6 @@ from core.events import EventsError
 from core.frontend.run import SETTINGS, TWO_SWAPS
 from core.machine import Machine
 from core.workload.synthetic import PARAMETERS
-from sweep.study.space import spaces_of
 from sweep.study.values import is_size
 from sweep.study.wording import suggest
 from sweep.study.workloads import (
@@ -23,6 +22,7 @@ from sweep.study.workloads import (
     own_parameters,
     title_of,
 )
+from sweep.study.worlds import scenarios_of, varied_in
 from sweep.study.yaml_source import Mistake, Place, Section
 
 
@@ -44,17 +44,16 @@ def check_workloads(data: Section, sizes: dict[str, int], folder: Path | None) -
     workloads = [workload for workload in section if isinstance(workload, dict)]
     if len(workloads) < len(section):
         return
-    names = dict.fromkeys(name for space in spaces_of(data) for name in space.searched)
-    searched = [name for name in names if name in WORKLOAD_FIELDS]
+    varied = [name for name in varied_in(data) if name in WORKLOAD_FIELDS]
     for i, workload in enumerate(workloads):
         yield from _check_kind(i, workload)
-        yield from _check_parameters(i, workload, searched)
+        yield from _check_parameters(i, workload, varied)
         if workload in workloads[:i]:
             yield Mistake(("workload", i), f"{title_of(workload)} is a workload twice")
         elif folder is not None:
             yield from _check_file(i, workload, sizes, folder)
     if all(kind_of(workload) for workload in workloads):
-        yield from _check_use(data, workloads, searched)
+        yield from _check_use(data, workloads, varied)
     if "data_memory" in sizes and any("synthetic" in workload for workload in workloads):
         page_size = sizes.get("page_size", DEFAULT_PAGE_SIZE)
         yield from _check_machine(("machine", "data_memory"), sizes, page_size, 1)
@@ -68,7 +67,7 @@ def _check_kind(i: int, workload: Section) -> Iterator[Mistake]:
         yield Mistake(("workload", i), message)
 
 
-def _check_parameters(i: int, workload: Section, searched: list[str]) -> Iterator[Mistake]:
+def _check_parameters(i: int, workload: Section, varied: list[str]) -> Iterator[Mistake]:
     kind, own = kind_of(workload), own_parameters(workload)
     if kind is None or (kind == "synthetic" and not own):
         return
@@ -77,49 +76,47 @@ def _check_parameters(i: int, workload: Section, searched: list[str]) -> Iterato
         if name in PARAMETERS and name not in own:
             why = f"it has {', '.join(own)}" if own else "it is as it was captured"
             message = f"{title_of(workload)} has no {name}: {why}"
-        elif name in searched:
-            message = f"{name} is both fixed and searched (parameters.{name})"
-        elif name == "seed" and not is_random(workload, searched):
+        elif name in varied:
+            message = f"{name} is both fixed and varied (scenarios.{name})"
+        elif name == "seed" and not is_random(workload, varied):
             message = f"seed: nothing is random in {title_of(workload)}"
         else:
             continue
         yield Mistake(place, message, about_key=True)
 
 
-def _check_use(data: Section, workloads: list[Section], searched: list[str]) -> Iterator[Mistake]:
-    """Check that what is fixed or searched of workloads acts on one of them."""
+def _check_use(data: Section, workloads: list[Section], varied: list[str]) -> Iterator[Mistake]:
+    """Check that what is fixed or varied of workloads acts on one of them."""
     made = [workload for workload in workloads if kind_of(workload) != "trace"]
     why = "acts on accesses and synthetic workloads; a trace is as it was captured"
     machine = data.get("machine")
     for name in machine if isinstance(machine, dict) else ():
         if name in SETTINGS and not made:
             yield Mistake(("machine", name), f"{name} {why}", about_key=True)
-    for name in searched:
-        place = next(
-            (*space.searched_place, name) for space in spaces_of(data) if name in space.searched
-        )
+    places = {name: values[0][1] for name, values in varied_in(data).items() if values}
+    for name in varied:
         if name in SETTINGS and not made:
-            yield Mistake(place, f"{name} {why}", about_key=True)
+            yield Mistake(places[name], f"{name} {why}")
         elif name in PARAMETERS and not any(name in own_parameters(workload) for workload in made):
-            yield Mistake(place, f"no workload of the study has {name}", about_key=True)
+            yield Mistake(places[name], f"no workload of the study has {name}")
     yield from _check_swap(data)
     replicates = data.get("replicates")
-    random = any(is_random(workload, searched) for workload in made)
+    random = any(is_random(workload, varied) for workload in made)
     if isinstance(replicates, int) and replicates > 1 and not random:
         yield Mistake(("replicates",), "nothing is random in these workloads", about_key=True)
 
 
 def _check_swap(data: Section) -> Iterator[Mistake]:
-    """Check that pages are swapped to memory or to a device, not to both, in each space."""
+    """Check that pages are swapped to memory or to a device, not to both, in each scenario."""
     machine = data.get("machine")
     fixed = machine if isinstance(machine, dict) else {}
-    for space in spaces_of(data):
-        places: dict[str, Place] = {
-            name: ("machine", name) for name, value in fixed.items() if is_size(value)
-        }
-        places |= {name: (*space.searched_place, name) for name in space.searched}
-        if "zram_size" in places and "swap_size" in places:
-            yield Mistake(places["swap_size"], TWO_SWAPS, about_key=True)
+    for _, given in scenarios_of(data.get("scenarios")):
+        sizes = fixed | given
+        if is_size(sizes.get("zram_size")) and is_size(sizes.get("swap_size")):
+            place: Place = ("machine", "swap_size")
+            if "swap_size" in given or "zram_size" in given:
+                place = ("scenarios",)
+            yield Mistake(place, TWO_SWAPS, about_key=True)
             return
 
 

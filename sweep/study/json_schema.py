@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from core.cost_presets import COST_PRESETS
 from sweep.study.model import Study
 from sweep.study.searchable import SEARCHABLE
+from sweep.study.worlds import WORLD_FIELDS
 
 
 class _Draft7(GenerateJsonSchema):
@@ -40,7 +41,24 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["workload"] = {"anyOf": [workload, workloads], "title": "Workload"}
     for section in (schema, schema["definitions"]["Subspace"]):
         section["properties"]["parameters"]["propertyNames"] = {"enum": list(SEARCHABLE)}
+    schema["properties"]["scenarios"] |= _scenarios()
     # The name of a preset may stand in the place of costs.
     presets = {"type": "string", "enum": list(COST_PRESETS)}
     schema["properties"]["costs"] = {"anyOf": [{"$ref": "#/definitions/CostFields"}, presets]}
     return {"$schema": _Draft7.schema_dialect, **schema}
+
+
+def _scenarios() -> dict[str, Any]:
+    """Return the schema of scenarios: a grid of worlds, or a list of named ones."""
+    value = {"type": ["string", "number"]}
+    names = {"enum": list(WORLD_FIELDS)}
+    axis = {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
+    entry = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}},
+        "required": ["name"],
+        "propertyNames": {"enum": ["name", *WORLD_FIELDS]},
+        "additionalProperties": value,
+    }
+    grid = {"type": "object", "propertyNames": names, "additionalProperties": axis}
+    return {"anyOf": [grid, {"type": "array", "items": entry, "minItems": 1}]}

@@ -154,10 +154,14 @@ class Objective(_Model):
 
     metric: Metric
     direction: Literal["minimize", "maximize"]
+    over: Annotated[
+        Literal["worst", "mean", "each"],
+        Field(description="what it is of several scenarios: the worst, the mean, or each of them"),
+    ] = "worst"
 
 
 class Constraint(_Model):
-    """Bounds that an outcome must keep; a trial that breaks them is infeasible, not failed."""
+    """Bounds that an outcome must keep in every scenario; else a trial is infeasible."""
 
     metric: Metric
     lower: Number | None = None
@@ -183,12 +187,18 @@ class Study(_Model):
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)] | None = None
     policies: Annotated[list[Subspace], Field(min_length=1)] | None = None
     baselines: list[Baseline] = []
+    scenarios: Annotated[
+        Any, Field(description="what the world is, in which every policy runs: a grid or a list")
+    ] = None
     objectives: Annotated[list[Objective], Field(min_length=1)]
     constraints: list[Constraint] = []
     sampler: Sampler
     n_trials: Annotated[Whole, Field(ge=1, le=MAX_TRIALS)] | None = None
     generation: Annotated[Whole, Field(ge=2, le=65_536)] = 64
     replicates: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    warm_up: Annotated[
+        Number, Field(ge=0, lt=1, description="share of the time, in 64ths, that is not counted")
+    ] = 0.0
 
     @property
     def subspaces(self) -> list[Subspace]:
@@ -225,12 +235,11 @@ class Study(_Model):
         content = self.model_dump(mode="json", exclude_unset=True)
         return {key: content[key] for key in content if key not in ("question", "n_trials")}
 
-    def cost_table(self, changed: dict[str, int] | None = None) -> Costs:
-        """Return the study's costs, with some of them `changed`."""
+    def cost_table(self) -> Costs:
+        """Return the study's costs."""
         given = self.costs.model_dump(exclude={"preset", "measured"}, exclude_none=True)
-        values = given | (changed or {})
         base = COST_PRESETS[self.costs.preset or DEFAULT_PRESET]
-        return Costs(**(vars(base) | values))
+        return Costs(**(vars(base) | given))
 
 
 #: The keys of each section; those of the study itself under "", of a parameter under its type.

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sweep.study.check_costs import check_costs
+from sweep.study.check_scenarios import check_costs, check_form
 from sweep.study.check_search import check_study
 from sweep.study.measured_costs import read_measured_costs
 from sweep.study.model import SECTION_KEYS, MachineFields, Study
@@ -66,12 +66,16 @@ def validate_source(source: Source, check_files: bool = True) -> Study:
     folder = source.path.parent if check_files else None
     measured, wrong_in_file = read_measured_costs(data, folder)
     mistakes += wrong_in_file
-    if check_files:
+    mistakes += (wrong_form := list(check_form(data)))
+    if check_files and not wrong_form:
         mistakes += check_study(data, _valid_sizes(data.get("machine")), folder)
-        mistakes += check_costs(data, measured)
+    if study is not None and measured:
+        study = study.with_costs(measured)
+    if study is not None and check_files and not mistakes:
+        mistakes += check_costs(study, data)
     if study is None or mistakes or source.mistakes:
         raise source.error(mistakes)
-    return study.with_costs(measured) if measured else study
+    return study
 
 
 def _in_long_form(data: Section) -> Section:

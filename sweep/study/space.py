@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from core.policy import PRESETS, Policy
+from core.system import SYSTEMS
 from sweep.study.yaml_source import Place, Section
 
 
@@ -67,3 +69,16 @@ def baseline_spaces_of(data: Section) -> Iterator[Space]:
     for i, baseline in enumerate(baselines if isinstance(baselines, list) else ()):
         if isinstance(baseline, dict):
             yield Space(("baselines", i), baseline, (), {})
+
+
+def systems_of(space: Space) -> list[str]:
+    """Return the systems that a space may have; none, if one of them is no system."""
+    preset = space.fixed.get("preset")
+    if space.has("system"):
+        words = space.choices_of("system")
+    elif preset is not None:
+        known = isinstance(preset, str) and preset in PRESETS
+        words = [PRESETS[preset].system] if known else []
+    else:
+        words = [Policy.system]
+    return words if all(word in SYSTEMS for word in words) else []

@@ -19,7 +19,7 @@ KINDS = ("trace", "accesses", "synthetic")
 #: The parameters of a tagged tenant, which may be laid over an access trace, and their defaults.
 TENANT: dict[str, float] = {"tagged_ratio": 0.0, "burstiness": 0.3}
 
-#: The parameters of workloads and the settings of the kernel under them, which a study can search.
+#: The parameters of workloads and the settings of the kernel under them.
 WORKLOAD_FIELDS: tuple[str, ...] = (*PARAMETERS, *SETTINGS)
 #: What is declared of each.
 DECLARED_WORKLOAD: dict[str, Declaration] = {**PARAMETERS, **SETTINGS}
@@ -73,10 +73,10 @@ def common_values(workloads: list[Section], machine: Section) -> dict[str, Any]:
     return values
 
 
-def is_random(workload: Section, searched: Container[str]) -> bool:
-    """Return whether a seed changes a workload, given the names of what is searched."""
+def is_random(workload: Section, varied: Container[str]) -> bool:
+    """Return whether a seed changes a workload, given the names of what varies."""
     kind = kind_of(workload)
-    tenant = own_parameters(workload).get("tagged_ratio", 0) or "tagged_ratio" in searched
+    tenant = own_parameters(workload).get("tagged_ratio", 0) or "tagged_ratio" in varied
     return kind == "synthetic" or (kind == "accesses" and bool(tenant))
 
 

@@ -19,9 +19,9 @@ from sweep.report import figures
 from sweep.report.figures import FIGURES, FigureKind
 from sweep.report.plotting import Figure, plot
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import readable
 from sweep.results import StoreError, open_for_reading, read_rows
 from sweep.results.questions import best_sql
+from sweep.results.wording import readable
 
 
 @pytest.fixture(scope="module")

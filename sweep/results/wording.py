@@ -1,4 +1,4 @@
-"""The words of a report: numbers with units that a person reads, and names of policies."""
+"""The words of results: numbers with units that a person reads, and names of policies."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from core.outcomes import UNITS
-from core.policy import POLICY_FIELDS, Policy, reads
-from sweep.results import Row
+from core.policy import Policy
+from sweep.results.schema import Row
+from sweep.study.goals import Goal
 from sweep.study.model import FixedPolicy, Study
 from sweep.study.values import SIZE_FIELDS
 
@@ -27,7 +28,13 @@ def unit_of(name: str) -> str:
     """Return the unit that a column is stored in, such as ns or pages; empty if it has none."""
     if name in UNITS:
         return UNITS[name]
-    return "bytes" if name in SIZE_FIELDS else "ns" if name.endswith("_ns") else ""
+    return (
+        "bytes"
+        if name in (*SIZE_FIELDS, "data_memory", "page_size")
+        else "ns"
+        if name.endswith("_ns")
+        else ""
+    )
 
 
 def scale_of(name: str, values: Iterable[float | None]) -> Scale:
@@ -48,6 +55,11 @@ def plain_name(name: str) -> str:
     if unit_of(name) in ("ns", "bytes"):
         return name.removesuffix("_ns").removesuffix("_bytes")
     return name
+
+
+def plain_goal(goal: Goal) -> str:
+    """Return a goal's name without the unit of its metric."""
+    return goal.name.replace(goal.metric, plain_name(goal.metric))
 
 
 def axis_title(name: str, scale: Scale) -> str:
@@ -121,16 +133,15 @@ def system_of(study: Study, row: Row) -> str:
 def settings_of(study: Study, row: Row) -> str:
     """Return a trial's policy in words: what the study fixes of it, then what the search chose.
 
-    What the trial's system does not read is left out.
+    What the trial's system does not read is NULL, and left out.
     """
     space = study.subspaces[row.get("subspace") or 0]
-    read = {"system", *reads(row["system"])}
     parts = []
     if "system" not in space.parameters:
         # The name of the subspace begins with its system or preset.
         parts.append(fixed_label(space.policy))
     for name in space.parameters:
-        if name not in POLICY_FIELDS or name in read:
+        if row[name] is not None:
             parts.append(f"{name} {readable(name, row[name])}")
     return ", ".join(parts)
 
