@@ -139,11 +139,15 @@ def _by_goal(results: StudyResults, row: Row) -> Row:
 
 def _rows(results: StudyResults, figure: Figure) -> list[Row]:
     """Return the rows that a figure shows."""
-    of_policies = figure.name == POLICIES
-    rows = [*results.best, *results.baselines] if of_policies else results.read(figure.sql)
+    if figure.name == POLICIES:
+        rows = [*results.best, *results.beyond, *results.baselines]
+    else:
+        rows = results.read(figure.sql)
     if not rows:
         raise StoreError(f"study {results.name} has no row to show in {figure.name}")
-    return rows
+    # Of baselines some columns are not told, such as how many are equal.
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [dict.fromkeys(names) | row for row in rows]
 
 
 #: What writes a figure, by the suffix of the file.

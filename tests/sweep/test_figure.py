@@ -119,11 +119,11 @@ def test_csv_is_what_a_user_is_answered_who_asks_the_figures_query(
         writer = csv.writer(expected, lineterminator="\n")
         writer.writerows([answer.columns, *answer.rows])
         assert written(database, study, figure.name, ".csv").decode() == expected.getvalue()
-    # Of the policies: the best trials, then the baselines, every column.
+    # Of the policies: those of the report's table, with every column.
     content = written(database, study, "policies", ".csv").decode()
     rows = list(csv.DictReader(io.StringIO(content)))
     assert [row["role"] for row in rows] == sorted((row["role"] for row in rows), reverse=True)
-    assert list(rows[0]) == answer_query(database, "SELECT * FROM trials LIMIT 1").columns
+    assert set(rows[0]) >= set(answer_query(database, "SELECT * FROM trials LIMIT 1").columns)
 
 
 @pytest.mark.parametrize("study", STUDIES)
