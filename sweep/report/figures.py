@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from sweep.report.cost_swings import draw_swings
+from sweep.report.effects import draw_effects
 from sweep.report.front import draw_front
 from sweep.report.importance import draw_importance
 from sweep.report.latency import draw_latency
@@ -51,8 +53,10 @@ class FigureKind(NamedTuple):
 FIGURES = (
     FigureKind("Pareto front", draw_front, _with_several_objectives),
     FigureKind("Systems compared", draw_systems),
+    FigureKind("Effects", draw_effects),
     FigureKind("Slices", draw_slices),
     FigureKind("Parameter importance", draw_importance),
+    FigureKind("Cost assumptions", draw_swings),
     FigureKind("Occupancy of tag storage", draw_occupancy, _with_policies_to_compare),
     FigureKind("Reservation latency", draw_latency, _with_policies_to_compare),
 )
