@@ -18,6 +18,7 @@ from core.accesses import Accesses, check_accesses
 from core.events import ALLOC, FREE, PHASE, Events, make_events
 from core.workload.ftrace import frames, lines
 from core.workload.ftrace.accesses import AccessState
+from core.workload.ftrace.checks import check_import
 from core.workload.ftrace.guesses import guesses
 from core.workload.ftrace.memory import UNKNOWN_FRAMES, Memory, memory_seen
 from core.workload.ftrace.page_flags import PageFlags
@@ -130,8 +131,10 @@ def import_ftrace(
         workingset_inferred_ratio=finished.inferred_stores / stores if stores else 0.0,
         left_out=_left_out(requests, numbers),
         cache_counters=given.cache_counters,
+        checks=check_import(numbers, given.kernel_counts, requests.seen[REFAULT] > 0),
         name=names,
     )
+    warnings += [f"{names}: {warning}" for warning in events.import_warnings()]
     shift = memory.first_frame - given.first_frame
     accesses = None
     if access_state is not None:
