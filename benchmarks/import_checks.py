@@ -17,9 +17,9 @@ from core.workload.ftrace.memory import meta_beside, read_memory
 def cell(check: ImportCheck | None) -> str:
     if check is None:
         return ""
-    ratio = check.difference_ratio
-    difference = "" if ratio is None else f" ({100 * ratio:+.2f} %)"
-    text = f"{check.theirs:,} / {check.ours:,}{difference if check.ours != check.theirs else ''}"
+    ratio = check.difference_ratio or 0
+    difference = f" ({100 * ratio:+.2f} %)" if abs(ratio) >= 0.00005 else ""
+    text = f"{check.theirs:,} / {check.ours:,}{difference}"
     return f"**{text}**" if check.is_beyond else text
 
 

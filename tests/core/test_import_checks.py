@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
-from captures import CAPTURE_PART
 from ftrace_lines import (
     ADD,
     BEGIN,
@@ -24,12 +23,10 @@ from ftrace_lines import (
     refault,
     text,
 )
-from streams import compiled
 
 from core.event_files import read_events, write_events
 from core.events import Events, EventsError, digest_events
 from core.import_checks import COMPARISONS, ImportCheck
-from core.workload.ftrace.capture import import_ftrace
 from core.workload.ftrace.checks import kernel_counts
 from core.workload.ftrace.memory import read_memory
 from core.workload.repair import repair
@@ -227,14 +224,6 @@ def test_counters_come_with_the_archive_of_a_recording(tmp_path: Path) -> None:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content.encode()))
     assert read_memory(tmp_path / "x.meta.tar").kernel_counts == (("freed_pages", 15),)
-
-
-@compiled
-def test_a_part_of_a_real_capture_is_checked_by_its_sample() -> None:
-    checks = import_ftrace([CAPTURE_PART]).events.checks
-    assert checks == (
-        ImportCheck("tagged_pages", 1091, 1091), ImportCheck("tagged_groups", 74, 74)
-    )  # fmt: skip
 
 
 #: Captures whose checks differ by more than is allowed (docs/evidence.md says why), and what does.

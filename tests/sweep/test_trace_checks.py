@@ -1,4 +1,4 @@
-"""An import that disagrees with the kernel's own counters says so, and its table goes on saying it."""
+"""An import that disagrees with the kernel's own counters says so, and so does its table."""
 
 from __future__ import annotations
 

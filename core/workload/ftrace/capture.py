@@ -111,8 +111,7 @@ def import_ftrace(
     if memory is None:
         has_frames = numbers[frames.HIGH_FRAME] > 0
         low, high = int(numbers[frames.LOW_FRAME]), int(numbers[frames.HIGH_FRAME])
-        memory = memory_seen(low, high, 4096)
-        memory = memory if has_frames else Memory(0, 32, 4096)
+        memory = memory_seen(low, high, 4096) if has_frames else Memory(0, 32, 4096)
         warnings.append(
             f"{names}: nothing beside it tells the memory: taken as {memory.frames} frames from "
             f"{memory.first_frame:#x} on, of 4096 bytes, which is where its frames lie"
@@ -141,8 +140,8 @@ def import_ftrace(
         told = (source, events.phases)
         accesses = access_table(access_state, access_rows, requests, memory, shift, *told)
         check_accesses(accesses, names)
-    counts = {name: int(numbers[place]) for name, place in _COUNTED.items()}
-    counts = {"lines": int(parser.counts[lines.LINES]), "rows": events.op.size, **counts}
+    counts = {"lines": int(parser.counts[lines.LINES]), "rows": events.op.size}
+    counts |= {name: int(numbers[place]) for name, place in _COUNTED.items()}
     counts |= {
         "requests": requests.requests,
         "phases": int((events.op == PHASE).sum()),

@@ -1,9 +1,10 @@
 """What an import of a trace counts that the recording's archive, or samples in it, count as well.
 
 The archive has /proc/vmstat as it was just before and just after the trace, and the counters of a
-cleancache if that is built into the kernel: what they grew by is the kernel's count. `pgmajfault`
-and `pgpgin` of /proc/vmstat are not compared, for no count of an import is the same: the first
-counts swap as well, the second swap and direct I/O, and neither the pages of holes.
+cleancache if that is built into the kernel: what they grew by is the kernel's count.
+docs/evidence.md says of each check how far both count the same. ``pgmajfault`` and ``pgpgin`` of
+/proc/vmstat are not compared, for no count of an import is the same: the first counts swap as well,
+the second swap and direct I/O, but no hole in a file.
 """
 
 from __future__ import annotations
