@@ -104,6 +104,7 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
         path = source.path.parent / workload.trace
         loaded.append(_load_trace(study, source, i, path, name))
         warnings += _changes_of_machine(path, loaded[-1])
+        warnings += [f"{path.name}: {warning}" for warning in _import_warnings(loaded[-1])]
     mistakes = [
         *_check_anonymous(study, source, [workload.events for workload in loaded]),
         *_check_worlds(study, loaded),
@@ -155,6 +156,11 @@ def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
         yield f"{path}: captured with {size}-byte pages, not {trace.page_size}"
     if trace.data_pages != pages:
         yield f"{path}: captured with {pages} data pages, replayed with {trace.data_pages}"
+
+
+def _import_warnings(trace: _LoadedWorkload) -> list[str]:
+    """Return what the import of a trace found to differ from what its kernel had counted."""
+    return trace.events.import_warnings() if isinstance(trace.events, Events) else []
 
 
 def _load_recipes(

@@ -11,7 +11,7 @@ from sweep.verdict.effects import effects
 from sweep.verdict.facts import Facts, Finding
 from sweep.verdict.on_costs import on_costs
 from sweep.verdict.ranking import best, bounds, in_scenarios, ties
-from sweep.verdict.reliance import budget, constants, failures, guesses, spread, version
+from sweep.verdict.reliance import budget, constants, failures, guesses, spread, version, warnings
 
 if TYPE_CHECKING:
     from sweep.results.reading import Connection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: What is said of a study, in this order.
 PARTS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     *(version, best, against, ties, in_scenarios, effects, constants, bounds),
-    *(spread, on_costs, guesses, failures, budget),
+    *(spread, on_costs, guesses, warnings, failures, budget),
 )
 
 
