@@ -86,10 +86,14 @@ class Batch(NamedTuple):
 
 
 class Evaluator:
-    """Replays candidates on workloads; timelines are kept by tag block size and view."""
+    """Replays candidates on workloads; timelines are kept by tag block size and view.
 
-    def __init__(self, workloads: Workloads) -> None:
+    The first `warm_up_parts` of the 64 equal parts of a workload's time count in no outcome.
+    """
+
+    def __init__(self, workloads: Workloads, warm_up_parts: int = 0) -> None:
         self.workloads = workloads
+        self._warm_up_parts = warm_up_parts
         self._timelines: dict[tuple[int, int, Values, View], Timeline] = {}
         self._larger: dict[tuple[int, int, Values, View], tuple[Timeline, Fronted]] = {}
 
@@ -131,7 +135,7 @@ class Evaluator:
             while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
                 del kept[next(iter(kept))]
             machine = self._machine(workload, ground.tag_block_size)
-            kept[key] = prepare_view(events, machine, view)
+            kept[key] = prepare_view(events, machine, view, self._warm_up_parts)
         return self._timelines[key]
 
     def _lanes_at_once(self, ground: Ground) -> int:

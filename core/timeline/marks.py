@@ -6,6 +6,7 @@ lane counted between two marks is what it counted in that part, or in that phase
 
 from __future__ import annotations
 
+from math import floor
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,39 @@ from numpy.typing import NDArray
 
 from core.events import NO_PHASE, Events
 from core.lane import SERIES_POINTS
+
+
+def parts_of_share(share: float) -> int:
+    """Return how many of the equal parts of the time a share of it is.
+
+    Raises
+    ------
+    ValueError
+        When it is no whole number of them, below 0, or the whole.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"a warm-up is at least 0 and below 1, not {share}")
+    parts = share * SERIES_POINTS
+    if parts != floor(parts):
+        near = [part / SERIES_POINTS for part in (floor(parts), floor(parts) + 1)]
+        nearest = " or ".join(f"{part:g}" for part in near if part < 1)
+        raise ValueError(
+            f"a warm-up is a whole number of 1/{SERIES_POINTS} of the time, not {share}: "
+            f"nearest is {nearest}"
+        )
+    return int(parts)
+
+
+def end_of_part(parts: int, start_ns: int, span_ns: int) -> int:
+    """Return when the first so many of the equal parts of a time end."""
+    return start_ns + span_ns * parts // SERIES_POINTS
+
+
+class WarmUp(NamedTuple):
+    """How far the parts of a timeline go that are replayed and do not count."""
+
+    marks: int
+    rows: int
 
 
 class Occurrence(NamedTuple):
@@ -44,6 +78,28 @@ class Marks(NamedTuple):
         number[self.boundaries] = np.searchsorted(time_ns, self.time_ns[self.boundaries])
         number[-1] = time_ns.size
         return np.maximum.accumulate(number)
+
+    def warm_up(self, parts: int) -> WarmUp:
+        """Return how far the first so many equal parts of the time go."""
+        if not parts:
+            return WarmUp(0, 0)
+        last = int(self.points[parts - 1])
+        return WarmUp(last + 1, int(self.rows[last]))
+
+    def counted_phases(self, warm_up_marks: int) -> list[Occurrence]:
+        """Return the occurrences that do not end in a warm-up of so many marks.
+
+        One that begins there counts from the end of the warm-up on.
+        """
+        if not warm_up_marks:
+            return list(self.phases)
+        warm, last = warm_up_marks - 1, self.rows.size - 1
+        goes_on = self.time_ns > self.time_ns[warm]
+        return [
+            Occurrence(phase.name, max(phase.begin, warm), max(phase.end, warm))
+            for phase in self.phases
+            if phase.end == last or goes_on[phase.end]
+        ]
 
     def moved_to(self, other: Marks, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return values of these marks in the order of those of another timeline with them.
@@ -77,7 +133,7 @@ def mark_rows(
         The rows of phases, and their names.
     """
     span_ns = end_ns - start_ns
-    ends = [start_ns + span_ns * (part + 1) // SERIES_POINTS for part in range(SERIES_POINTS)]
+    ends = [end_of_part(part + 1, start_ns, span_ns) for part in range(SERIES_POINTS)]
     part_rows = np.searchsorted(np.minimum(time_ns, end_ns), ends, side="right")
     part_rows[-1] = time_ns.size
     rows = np.concatenate([phase_rows, part_rows]).astype(np.int64)

@@ -58,7 +58,7 @@ def test_no_tagged_page_lies_in_tag_storage(launches: Accesses) -> None:
 def test_slots_in_use_are_never_more_than_there_are(launches: Accesses) -> None:
     fronted = run(launches)
     assert len(fronted.series) == 64
-    held = fronted.series @ [1, MACHINE.tag_block_pages]
+    held = fronted.series[:, :2] @ [1, MACHINE.tag_block_pages]
     assert 0 < held.max() <= MACHINE.slots
     span_ns = int(launches.time_ns[-1] - launches.time_ns[0])
     assert fronted.counts["span_ns"] == span_ns
@@ -163,7 +163,7 @@ def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: A
     assert cheap - dear == 1000 * fronted.counts["migrated_pages"]
     assert columns["migrations"].tolist() == [fronted.counts["migrated_pages"]] * 2
     assert columns["metadata_bytes"].tolist() == [1024 * 64] * 2
-    tallies = counted.totals[0]
+    tallies = run_of_both.totals[0]
     assert tallies[RESTORED] + tallies[MISSED] == base.restore_pages
     assert columns["share_of_ideal"].tolist() == [tallies[RESTORED] / 100] * 2
     series = series_of(run_of_both)
@@ -205,7 +205,7 @@ def test_an_empty_trace_has_nothing_to_hold() -> None:
     accesses = Accesses(*none, *(4096, 1024, 1000, 8, 16, "empty"))
     fronted = run_frontend(accesses, FrontEnd(), TagMemory(32, 1))
     assert fronted.events.op.size == 0
-    assert fronted.series.tolist() == [[0, 0]] * 64
+    assert fronted.series.tolist() == [[0, 0, 0, 0]] * 64
     assert fronted.samples.shape == (0, 5)
 
 
