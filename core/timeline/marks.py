@@ -47,6 +47,7 @@ class WarmUp(NamedTuple):
 
     marks: int
     rows: int
+    end_ns: int | None  # None: there is none
 
 
 class Occurrence(NamedTuple):
@@ -82,9 +83,9 @@ class Marks(NamedTuple):
     def warm_up(self, parts: int) -> WarmUp:
         """Return how far the first so many equal parts of the time go."""
         if not parts:
-            return WarmUp(0, 0)
+            return WarmUp(0, 0, None)
         last = int(self.points[parts - 1])
-        return WarmUp(last + 1, int(self.rows[last]))
+        return WarmUp(last + 1, int(self.rows[last]), int(self.time_ns[last]))
 
     def counted_phases(self, warm_up_marks: int) -> list[Occurrence]:
         """Return the occurrences that do not end in a warm-up of so many marks.

@@ -149,8 +149,7 @@ def prepare(
     every_frame
         Whether allocations and frees of frames become steps too.
     with_swap
-        Whether the pages of a swap device are in it; all systems but a zswap leave them to the
-        device.
+        Whether the pages of a swap device are in it, which all but a zswap leave to the device.
     clock
         When its time begins and ends; by default at the first and the last row that is no phase.
     warm_up_parts
@@ -168,8 +167,9 @@ def prepare(
     start_ns, end_ns = clock or clock_of(events)
     span_ns = end_ns - start_ns
     events, requests, phase_rows, phases = _without_phases(events, with_swap)
-    until_ns = end_of_part(warm_up_parts, start_ns, span_ns) if warm_up_parts else None
-    occupancy = occupy(events, machine, end_ns, region is None, until_ns)
+    marks = mark_rows(events.time_ns, start_ns, end_ns, phase_rows, phases)
+    warm_up = marks.warm_up(warm_up_parts)
+    occupancy = occupy(events, machine, end_ns, region is None, warm_up.end_ns)
     slots, block_pages = machine.slots, machine.tag_block_pages
     if region is None:
         changes, samples = block_changes(events, occupancy), occupancy.samples
@@ -181,12 +181,10 @@ def prepare(
         raise ValueError(f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace")
     keys = distinct_pages(events)
     page, adjacent, inode_pages = _locate(events, keys)
-    marks = mark_rows(events.time_ns, start_ns, end_ns, phase_rows, phases)
     word, argument, left, step_row = _steps(events, page, adjacent, requests, changes, end_ns)
     mark_steps = _mark_steps(marks, step_row, left, span_ns)
-    warm_up = marks.warm_up(warm_up_parts)
     # What is added up over time so begins with the end of the warm-up, and the state there.
-    left = left if until_ns is None else np.minimum(left, end_ns - until_ns)
+    left = left if warm_up.end_ns is None else np.minimum(left, end_ns - warm_up.end_ns)
     max_order = int(events.order[events.op < INVALIDATE_INODE].max(initial=0))
     # A reserved slot drops the units of its pages at most.
     block_drops = (block_pages << min(max_order, MAX_FOLIO_ORDER)) * pages_per_slot
