@@ -94,12 +94,11 @@ class Marks(NamedTuple):
         """
         if not warm_up_marks:
             return list(self.phases)
-        warm, last = warm_up_marks - 1, self.rows.size - 1
-        goes_on = self.time_ns > self.time_ns[warm]
+        warm = warm_up_marks - 1
         return [
-            Occurrence(phase.name, max(phase.begin, warm), max(phase.end, warm))
+            phase._replace(begin=max(phase.begin, warm))
             for phase in self.phases
-            if phase.end == last or goes_on[phase.end]
+            if phase.end > warm
         ]
 
     def moved_to(self, other: Marks, values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -138,8 +137,10 @@ def mark_rows(
     part_rows = np.searchsorted(np.minimum(time_ns, end_ns), ends, side="right")
     part_rows[-1] = time_ns.size
     rows = np.concatenate([phase_rows, part_rows]).astype(np.int64)
-    # Where both stand before one row, the phase comes first, so that the last mark is the end.
-    order = np.argsort(rows, kind="stable")
+    times = np.concatenate([phases.time_ns, np.array(ends, dtype=np.int64)])
+    # Marks that stand before one row are in the order of time, a phase before a part that ends
+    # then; the last mark is the end, whatever phases come after it.
+    order = np.lexsort((np.append(times[:-1], np.iinfo(np.int64).max), rows))
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     boundaries, points = place[: phase_rows.size], place[phase_rows.size :]
@@ -151,5 +152,4 @@ def mark_rows(
         )
         if number != NO_PHASE
     )
-    times = np.concatenate([phases.time_ns, np.array(ends, dtype=np.int64)])
     return Marks(rows[order], times[order], points, boundaries, occurrences)
