@@ -26,6 +26,7 @@ from core.events import (
 from core.jit import CORE_DIGEST
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy_words import Anonymous, Placement
+from core.timeline.marks import parts_of_share
 from core.workload.recipe import Recipe
 from sweep.study.model import Study, Workload
 from sweep.study.space import baseline_spaces_of, spaces_of
@@ -112,7 +113,8 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
     if mistakes:
         raise source.error(mistakes)
     tables, page_sizes, data_pages, loaded_names, replicates, digests = zip(*loaded, strict=True)
-    workloads = Workloads(tables, page_sizes, data_pages)
+    parts = parts_of_share(study.warm_up)
+    workloads = Workloads(tables, page_sizes, data_pages, parts)
     names, numbers = list(loaded_names), list(replicates)
     return Inputs(workloads, names, numbers, list(digests), warnings, code_digest)
 
