@@ -23,16 +23,16 @@ CACHE_LINE_BYTES = 64
 
 
 class Counted(NamedTuple):
-    """What lanes counted up to each mark, their samples of latency, and pages cached over time."""
+    """What lanes counted up to each mark, their samples of latency, and pages cached over time.
+
+    Of a timeline with a warm-up (`Timeline.warm_up_marks`) the tallies and the series are of all
+    its time, and the samples of what follows the warm-up; behind the mark that ends it,
+    ``peak_cached`` begins anew with the pages that are cached then.
+    """
 
     tallies: Int64  # [lane, mark, tally of core.lane.TALLIES]
     samples: Int64  # [lane, bin] reserving allocations, by class and pages dropped
     series: Int64  # [lane, point] pages cached
-
-    @property
-    def totals(self) -> Int64:
-        """What lanes counted in all.  # [lane, tally]"""
-        return self.tallies[:, -1]
 
 
 def nothing_counted(timeline: Timeline, lanes: int) -> Counted:

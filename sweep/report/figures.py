@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from sweep.report.cost_swings import draw_swings
+from sweep.report.effects import draw_effects
 from sweep.report.front import draw_front
 from sweep.report.importance import draw_importance
 from sweep.report.latency import draw_latency
@@ -62,8 +64,10 @@ class FigureKind(NamedTuple):
 FIGURES = (
     FigureKind("Pareto front", draw_front, _with_several_objectives, word="front"),
     FigureKind("Systems compared", draw_systems, word="systems"),
+    FigureKind("Effects", draw_effects, word="effects"),
     FigureKind("Slices", draw_slices, word="slice"),
     FigureKind("Parameter importance", draw_importance, word="importance"),
+    FigureKind("Cost assumptions", draw_swings, word="costs"),
     FigureKind(
         "Occupancy of tag storage", draw_occupancy, _with_policies_to_compare, word="occupancy"
     ),

@@ -38,6 +38,7 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "host": "the machine that the study was run on last",
         "created_at": "when the study was first run (UTC)",
         "model_version": "version of docs/model.md that the outcomes are of; NULL: the first",
+        "warnings": "what was told of the study's traces when it was run",
         "goals": "what trials are ranked by, in order: an objective over the scenarios each",
     },
     "scenarios": {

@@ -26,6 +26,7 @@ from sweep.study.values import (
     Size,
     TagBlockSize,
     Text,
+    WarmUp,
     Whole,
     type_of,
 )
@@ -242,8 +243,8 @@ class Study(_Model):
     """how many trials are asked for at once, before any of their outcomes is told"""
     replicates: Annotated[Whole, Field(ge=1, le=1000)] = 1
     """how many seeds each random workload is run with"""
-    warm_up: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    """share of the time, in 64ths, that is not counted"""
+    warm_up: WarmUp = 0.0
+    """share of a workload's time, in 64ths, that is replayed first and counts in no outcome"""
 
     @property
     def subspaces(self) -> list[Subspace]:
