@@ -1,7 +1,7 @@
 """Outcomes: what policies achieved, from the tallies of their replays and a table of costs.
 
-Integers add up over several workloads, peaks are the largest, and every ratio, mean and quantile is
-worked out anew from the sums. What has no value (a ratio over nothing) is masked.
+core/outcome_declarations.py says what each is, and how it goes over several workloads. What has no
+value (a ratio over nothing) is masked.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.costs import COST_FIELDS, Costs, Int64, pack_costs
 from core.lane import CACHED_PAGE_NS, PEAK_CACHED, TALLIES, WITHHELD_PAGE_NS
+from core.outcome_declarations import DECLARED_OUTCOMES
 from core.policy import headroom_blocks, reads
 from core.policy_words import Metadata
 from core.replayed import Outcomes, Replayed, samples_of
@@ -23,46 +24,8 @@ from core.times import Times, times_of
 STRUCT_PAGE_BYTES = 64
 COMPACT_BYTES = 16
 
-#: Counters of pages that every lane tallies under the outcome's own name.
-PAGE_COUNTERS = TALLIES[: TALLIES.index("overwritten") + 1]
-#: Counters of lookups, and of what is read from storage and waited for.
-READ_COUNTERS = {
-    "lookups": "pages",
-    "bypassed": "pages",
-    "read_commands": "commands",
-    "waited_requests": "requests",
-    "waited_commands": "commands",
-    "waited_pages": "pages",
-    "waited_stored": "pages",
-    "waited_reclaimed": "pages",
-}
-_LATENCIES = ("mean_ns", "p50_ns", "p99_ns", "max_ns")
-
 #: Every outcome and its unit; ratios and means are doubles, all else is whole numbers.
-UNITS: dict[str, str] = {
-    **dict.fromkeys(PAGE_COUNTERS, "pages"),
-    **dict.fromkeys(("reservations", "releases"), "blocks"),
-    "refaults": "pages",
-    **dict.fromkeys(("hit_ratio", "refault_hit_ratio", "collateral_ratio"), "ratio"),
-    **dict.fromkeys(
-        ("reserved_share", "cached_share", "empty_share", "headroom_share", "amplification"),
-        "ratio",
-    ),
-    "peak_reserved": "blocks",
-    **{f"reservation_{name}": "ns" for name in _LATENCIES},
-    **{f"atomic_reservation_{name}": "ns" for name in _LATENCIES},
-    **dict.fromkeys(("failed_pinned", "failed_atomic"), "allocs"),
-    **dict.fromkeys(("copies_in", "copies_out"), "pages"),
-    **dict.fromkeys(("compressions", "decompressions", "migrations", "swap_writes"), "pages"),
-    "metadata_bytes": "bytes",
-    **READ_COUNTERS,
-    **dict.fromkeys(("read_ns", "wait_ns", "cpu_ns"), "ns"),
-    "time_saved_ns": "ns",
-    "time_saved_ratio": "ratio",
-    "wait_saved_ns": "ns",
-    "wait_saved_ratio": "ratio",
-    "share_of_ideal": "ratio",
-}
+UNITS: dict[str, str] = {name: declared.unit for name, declared in DECLARED_OUTCOMES.items()}
 
 Column = np.ma.MaskedArray[tuple[int], np.dtype[np.int64]]
 DoubleColumn = np.ma.MaskedArray[tuple[int], np.dtype[np.float64]]
@@ -71,7 +34,7 @@ Columns = dict[str, Column | DoubleColumn]
 
 def is_double(outcome: str) -> bool:
     """Return whether an outcome is a double rather than a whole number."""
-    return UNITS[outcome] == "ratio" or outcome.endswith("_mean_ns")
+    return DECLARED_OUTCOMES[outcome].is_double
 
 
 def measure(
@@ -143,8 +106,11 @@ def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
         name: _total([run.counted.totals[:, column] for run in workloads])
         for column, name in enumerate(TALLIES)
     }
-    names = (*PAGE_COUNTERS, *READ_COUNTERS)
-    columns: Columns = {name: _whole(counted[name]) for name in names}
+    columns: Columns = {
+        name: _whole(counted[declared.tally])
+        for name, declared in DECLARED_OUTCOMES.items()
+        if declared.tally
+    }
     zero = np.zeros_like(counted["stored"])
     reserves = traits.holding is not Holding.ALWAYS
     occupancies = [run.timeline.occupancy for run in workloads]
@@ -161,14 +127,8 @@ def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     columns |= _occupancy(workloads)
     samples = _samples_together(workloads)
     columns |= _latency(samples, _samples_ns(samples, costs))
-    columns["failed_pinned"] = _whole(counted["failed_pinned"])
-    columns["failed_atomic"] = _whole(counted["failed_atomic"])
     columns["copies_in"] = _whole(counted["stored"] if traits.caches_copies else zero)
     columns["copies_out"] = _whole(restored if traits.caches_copies else zero)
-    columns["compressions"] = _whole(counted["compressed"])
-    columns["decompressions"] = _whole(counted["decompressed"])
-    columns["migrations"] = _whole(counted["migrated"])
-    columns["swap_writes"] = _whole(counted["written"])
     columns["metadata_bytes"] = _whole(np.max([_metadata_bytes(run) for run in workloads], axis=0))
     columns |= _time(workloads, costs)
     ideal = zero + sum(run.ideal_restored for run in workloads)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.accesses import BY_WRITE, READ, WRITE, Accesses
-from core.declaration import Declaration, world
+from core.declaration import Declaration, Word, world
 from core.events import ALLOC, INVALIDATE, JOIN, PHASE, SCHEMA, WANTED, Events, make_events
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages
@@ -63,12 +62,12 @@ _MOST_READAHEAD_PAGES = 4096
 TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
 
 
-class Reclaim(StrEnum):
+class Reclaim(Word):
     """The ways to choose folios to evict when memory is short."""
 
     # Each is the name of a module of this folder, which has its hooks.
-    MGLRU = "mglru"
-    ACTIVE_INACTIVE = "active_inactive"
+    MGLRU = "mglru", "the multi-generational LRU, of Android and current distributions"
+    ACTIVE_INACTIVE = "active_inactive", "the classic active and inactive lists"
 
 
 def hooks_of(reclaim: Reclaim) -> ModuleType:
@@ -122,15 +121,15 @@ class FrontEnd:
 SETTINGS: dict[str, Declaration] = {
     "reclaim": world("how folios are chosen when memory is short", words=Reclaim),
     "zram_size": world(
-        "bytes of pages that swap to zram can take; 0: no zram", bounds=(0, 1 << 44), in_bytes=True
+        "bytes of pages that swap to zram can take; 0: no zram", bounds=(0, 1 << 44), unit="bytes"
     ),
     "swap_size": world(
-        "bytes of a swap device, in place of zram; 0: none", bounds=(0, 1 << 44), in_bytes=True
+        "bytes of a swap device, in place of zram; 0: none", bounds=(0, 1 << 44), unit="bytes"
     ),
-    "zram_ratio": world("pages that zram packs into one", bounds=(1.0, 100.0)),
+    "zram_ratio": world("pages that zram packs into one", bounds=(1.0, 100.0), unit="ratio"),
     "swappiness": world("as vm.swappiness", bounds=(0, MOST_SWAPPINESS)),
     "readahead_size": world(
-        "bytes of the largest readahead window", bounds=(0, 1 << 24), in_bytes=True
+        "bytes of the largest readahead window", bounds=(0, 1 << 24), unit="bytes"
     ),
     "page_cache_order": world("order of the page cache's largest folio", bounds=(0, 9)),
 }

@@ -240,3 +240,25 @@ class System:
     contradictions: tuple[Contradiction, ...] = ()
     loops: Callable[[Choices], set[ReplayLoop]] = no_loops
     beyond: str = ""
+
+
+class _Asked(dict[str, Int64]):
+    """Costs of zero that remember which of them were asked for."""
+
+    def __missing__(self, name: str) -> Int64:
+        return self.setdefault(name, np.zeros((1, 1), dtype=np.int64))
+
+
+def costs_paid(system: System) -> dict[str, tuple[str, ...]]:
+    """Return the costs in a system's own part of `cpu_ns`, and those in its part of `wait_ns`.
+
+    They are found by asking it what no work at all costs. Reads, and the samples of reservation
+    latency that tasks wait for, are no system's own.
+    """
+    nothing = np.zeros((1, 1), dtype=np.int64)
+    tallies = dict.fromkeys(TALLIES, nothing)
+    work = Work(tallies, tallies, Reserving(*(nothing,) * len(Reserving._fields)), nothing)
+    paid, waited = _Asked(), _Asked()
+    system.pays(work, paid)
+    system.waits(work, waited)
+    return {"cpu_ns": tuple(paid), "wait_ns": tuple(waited)}

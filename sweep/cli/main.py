@@ -204,6 +204,21 @@ def schema() -> int:
     return DONE
 
 
+@app.command()
+def explain(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A metric, field, word, system, cost, preset, … ; none: list them."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say what a name of a study or a column of the results means."""
+    from sweep.cli.explain_command import explain_command
+
+    explain_command(name, as_json)
+    return DONE
+
+
 app.add_typer(trace, name="trace")
 
 

@@ -6,27 +6,20 @@ from pathlib import Path
 
 from core.events import Events
 from core.workload.recipe import Recipe
+from sweep.cli.answer import answer_of, show
 from sweep.cli.terminal import (
     LiveProgress,
     note,
     print_answer,
     print_json,
-    print_summary,
     print_table,
 )
 from sweep.engine.generations import number_of_trials
 from sweep.engine.register import StartAfresh
 from sweep.engine.search import check_sampler
 from sweep.engine.study_run import Where, ready_inputs, run_to_database
-from sweep.results import MODEL_VERSION, answer_query, open_for_reading, read_rows
+from sweep.results import answer_query, open_for_reading, read_rows
 from sweep.results.questions import (
-    baselines_sql,
-    best_sql,
-    columns_shown,
-    model_version_sql,
-    next_questions,
-    of_another_version,
-    shown_of,
     status_sql,
 )
 from sweep.results.studies import read_study
@@ -69,19 +62,9 @@ def run_command(
         run_to_database(study, source, database, where, afresh, progress, note)
     finally:
         progress.close()
-    return _show(study, database, as_json)
-
-
-def _show(study: Study, database: Path, as_json: bool) -> bool:
-    with open_for_reading(database) as connection:
-        best = read_rows(connection, best_sql(study, max(5, len(study.subspaces))), [study.study])
-        baselines = read_rows(connection, baselines_sql(), [study.study])
-        counts = read_rows(connection, status_sql(), [study.study])[0]
-    if as_json:
-        print_json(counts | {"best": best, "baselines": baselines})
-    else:
-        print_summary(study, best, baselines, counts, next_questions(study))
-    return bool(counts["failed"])
+    answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
+    show(study, answered, as_json)
+    return bool(answered.counts["failed"])
 
 
 def validate_command(path: Path, as_json: bool) -> None:
@@ -190,7 +173,7 @@ def status_command(study: str | None, database: Path, as_json: bool) -> None:
 
 
 def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
-    """Show the best trials of a study, or its Pareto set where there are several objectives.
+    """Show the verdict on a study, and its best trials: the Pareto set of several objectives.
 
     Parameters
     ----------
@@ -205,17 +188,7 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     """
     name = name_of(study)
     stored = stored_study(database, name)
-    with open_for_reading(database) as connection:
-        rows = read_rows(connection, best_sql(stored, limit), [name])
-        version = read_rows(connection, model_version_sql(), [name])[0]["model_version"]
-    if version != MODEL_VERSION:
-        note(f"note: {of_another_version(version)}")
-    if as_json:
-        print_json(rows)
-    elif rows:
-        print_table([shown_of(stored, row, columns_shown(stored)) for row in rows])
-    else:
-        note(f"study {name}: no feasible trial yet")
+    show(stored, answer_of(stored, name, database, limit), as_json)
 
 
 def report_command(study: str, database: Path, output: Path, as_json: bool) -> None:

@@ -14,6 +14,9 @@ from sweep.report.answer import answer_sentences, policies_caption, policies_tab
 from sweep.report.figures import Section
 from sweep.report.plotting import Figure
 from sweep.report.study_results import StudyResults
+from sweep.results.questions import columns_shown
+from sweep.results.wording import hover_texts
+from sweep.study.model import Study
 
 
 def page(results: StudyResults, sections: list[Section]) -> str:
@@ -36,7 +39,7 @@ def page(results: StudyResults, sections: list[Section]) -> str:
         script_sources=" ".join(map(_script_hash, scripts)),
         question=html.escape(results.study.question or "No question is written down."),
         answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences),
-        policies=_table(policies_table(results)),
+        policies=_table(policies_table(results), hover_texts(_named(results.study))),
         policies_caption=html.escape(policies_caption(results)),
         policies_sql=_sql(f"{results.best_sql};\n\n{results.baselines_sql}"),
         links="\n".join(links),
@@ -48,6 +51,11 @@ def page(results: StudyResults, sections: list[Section]) -> str:
         plotly=scripts[0],
         draw=scripts[1],
     )
+
+
+def _named(study: Study) -> list[str]:
+    """Return the columns that the table of policies may have."""
+    return [*(objective.metric for objective in study.objectives), *columns_shown(study)]
 
 
 def _script_hash(script: str) -> str:
@@ -102,10 +110,14 @@ def _sql(text: str) -> str:
     )
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+def _table(rows: list[dict[str, str]], words: dict[str, str]) -> str:
+    """Return a table; `words` say what a column is, by its heading, to who points at that."""
     if not rows:
         return "<p>There is none.</p>"
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in rows[0])
+    titles = {name: f' title="{html.escape(text)}"' for name, text in words.items()}
+    head = "".join(
+        f'<th scope="col"{titles.get(name, "")}>{html.escape(name)}</th>' for name in rows[0]
+    )
     body = "\n".join(
         "<tr>"
         + "".join(

@@ -19,6 +19,7 @@ from sweep.results.questions import (
 from sweep.results.wording import label_of, system_of
 from sweep.study.goals import Goal, goals_of
 from sweep.study.model import Study
+from sweep.study.worlds import AS_GIVEN
 
 if TYPE_CHECKING:
     from sweep.results.reading import Connection
@@ -66,6 +67,13 @@ class StudyResults:
         """The study's row in the table `studies`."""
         sql = "SELECT * FROM studies WHERE study = ?"
         return read_rows(self.connection, sql, [self.name])[0]
+
+    @cached_property
+    def scenarios(self) -> list[str]:
+        """The names of its scenarios, in their order."""
+        sql = "SELECT scenario FROM scenarios WHERE study = ? ORDER BY place"
+        rows = read_rows(self.connection, sql, [self.name])
+        return [row["scenario"] for row in rows] or [AS_GIVEN]
 
     @property
     def model_version(self) -> int:

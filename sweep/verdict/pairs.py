@@ -129,9 +129,40 @@ def pairs_of(
         In the order of the study's scenarios, and in each of its workloads. Where nothing is
         paired the list is empty.
     """
+    return _grouped(study, _matched(connection, a, b, _columns(metric)), metric)
+
+
+def saved_pairs_of(
+    connection: Connection, study: Study, key: PolicyKey, metric: str
+) -> list[Paired]:
+    """Return what a policy saves on each workload and scenario, beside a carve-out's nothing.
+
+    A carve-out need not have run: all that is saved is saved against it.
+
+    Parameters
+    ----------
+    connection, study, key
+        As for `pairs_of`.
+    metric
+        A saving, such as ``wait_saved_ns``.
+    """
+    time = _TIMES[metric]
+    pairs = []
+    for run in _runs(connection, key, _columns(metric)):
+        nothing = run | {"metric": 0}
+        first, *others = (f"series_{name}" for name in time.taken)
+        nothing[first] = run[f"series_{time.all_missed}"]
+        for name in others:
+            nothing[name] = None if run[name] is None else [0] * len(run[name])
+        pairs.append((run, nothing))
+    return _grouped(study, pairs, metric)
+
+
+def _grouped(study: Study, pairs: list[tuple[Row, Row]], metric: str) -> list[Paired]:
+    """Return pairs of runs by scenario and workload."""
     random = _random_workloads(study)
     grouped: dict[tuple[str, str], list[tuple[Row, Row]]] = {}
-    for pair in _matched(connection, a, b, _columns(metric)):
+    for pair in pairs:
         grouped.setdefault((pair[0]["scenario"], pair[0]["workload"]), []).append(pair)
     return [
         _paired(
