@@ -178,6 +178,37 @@ def compare_policies(
 
 
 @app.command()
+def figure(
+    study: Annotated[str, typer.Argument(help="A study, by name or file.")],
+    name: Annotated[
+        str | None, typer.Argument(help="A figure, by its name; none: names are listed.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.svg|pdf|csv|tex", help="What is written of the figure."
+        ),
+    ] = None,
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+) -> int:
+    """Write one figure of a study's report for a paper, or list the figures."""
+    if name is None and output is not None:
+        what = f"which figure? sweep figure {study} lists their names"
+        raise typer.BadParameter(what, param_hint="NAME")
+    if name is not None and output is None:
+        what = f"where to? a file, such as {name}.svg, .pdf, .csv or .tex"
+        raise typer.BadParameter(what, param_hint="--output")
+    from sweep.cli.figure_command import figure_command, list_figures_command
+
+    if name is None or output is None:
+        list_figures_command(study, database, as_json)
+    else:
+        figure_command(study, name, database, output, as_json)
+    return DONE
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="Tables: studies, trials, runs.")],
     database: Database = DEFAULT_DATABASE,

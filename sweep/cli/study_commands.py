@@ -18,7 +18,7 @@ from sweep.engine.generations import number_of_trials
 from sweep.engine.register import StartAfresh
 from sweep.engine.search import check_sampler
 from sweep.engine.study_run import Where, ready_inputs, run_to_database
-from sweep.results import answer_query, open_for_reading, read_rows
+from sweep.results import StoreError, answer_query, open_for_reading, read_rows
 from sweep.results.questions import (
     status_sql,
 )
@@ -26,6 +26,9 @@ from sweep.results.studies import read_study
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study
 from sweep.study.yaml_source import read_source
+
+#: A study that is given with such a suffix is a file, and else a name.
+STUDY_SUFFIXES = (".yaml", ".yml")
 
 
 def run_command(
@@ -132,9 +135,15 @@ def name_of(study: str) -> str:
         When the file cannot be read, or is no study.
     """
     path = Path(study)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in STUDY_SUFFIXES:
         return parse_study(read_source(path).text, path).study
     return study
+
+
+def refuse_study_file(study: str, output: Path) -> None:
+    """Raise `StoreError` if a file to be written is the one that a study is given by."""
+    if Path(study).suffix in STUDY_SUFFIXES and output.resolve() == Path(study).resolve():
+        raise StoreError("is the study", file=output)
 
 
 def stored_study(database: Path, name: str) -> Study:
@@ -196,6 +205,7 @@ def report_command(study: str, database: Path, output: Path, as_json: bool) -> N
     from sweep.report import write_report
 
     name = name_of(study)
+    refuse_study_file(study, output)
     written = write_report(stored_study(database, name), name, database, output)
     if as_json:
         print_json(written)

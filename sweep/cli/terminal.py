@@ -167,6 +167,25 @@ def _print_by_value(console: Console, rows: Sequence[Row], title: str | None) ->
         console.print()
 
 
+def check_lines(checks: Sequence[Row]) -> list[str]:
+    """Return the lines of a table of what an import and the traced kernel counted.
+
+    Parameters
+    ----------
+    checks
+        The `row` of each `core.import_checks.ImportCheck`.
+    """
+    if not checks:
+        return []
+    lines = [f"{'checked against the kernel':26} {'theirs':>13} {'ours':>13} {'difference':>11}"]
+    for check in checks:
+        ratio = check["difference_ratio"]
+        difference = "-" if ratio is None else f"{100 * ratio:+.2f} %"
+        counts = f"{check['theirs']:>13,} {check['ours']:>13,}"
+        lines.append(f"  {check['name']:24} {counts} {difference:>11}")
+    return lines
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON does not know, such as a time, becomes a string."""
     print(json.dumps(value, indent=2, default=str))

@@ -27,7 +27,7 @@ def latency_sql(results: StudyResults) -> str:
     dropped = f"reservation.dropped - {migrated}" if first else "reservation.dropped"
     return f"""\
 WITH samples AS (
-  SELECT study, role, number, scenario, runs.page_size, 
+  SELECT study, role, number, scenario, runs.page_size,
     unnest(reservation_samples) AS reservation FROM runs
   WHERE {results.study_condition} AND {compared}
 ), latencies AS (
