@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.costs import COST_FIELDS
-from core.outcomes import UNITS
+from core.outcome_declarations import DECLARED_OUTCOMES, Combined
 from sweep.results import OUTCOME_COLUMNS, Row, read_rows
 from sweep.study.model import Study
 from sweep.study.workloads import is_random, titles
@@ -86,14 +86,11 @@ _ALL_MISSED_SQL = {
     "all_missed_wait_ns": "wait_ns + wait_saved_ns",
     "all_missed_read_ns": "read_ns + cpu_ns + time_saved_ns",
 }
-#: Whole numbers that do not add up over workloads.
-_LARGEST = ("peak_reserved", "metadata_bytes")
 
 
 def adds_up(metric: str) -> bool:
     """Return whether a metric over several workloads is the sum of what it is on each."""
-    unit = UNITS[metric]
-    return unit != "ratio" and "reservation_" not in metric and metric not in _LARGEST
+    return DECLARED_OUTCOMES[metric].combined is Combined.ADDED
 
 
 def has_parts(metric: str) -> bool:
@@ -121,7 +118,7 @@ def pairs_of(
         The policies. They may be of two studies: then they are paired where the scenarios have
         equal values, whatever their names; the scenario has the name that `a` gives it.
     metric
-        An outcome of `core.outcomes.UNITS`.
+        An outcome.
 
     Returns
     -------
