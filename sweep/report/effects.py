@@ -51,6 +51,7 @@ def _effects_figure(results: StudyResults, place: int) -> Figure:
         "among policies that read it; the best value is dark.",
         sql,
         plots,
+        of=goal.name,
     )
 
 

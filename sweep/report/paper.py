@@ -14,7 +14,7 @@ from sweep.report.study_results import StudyResults
 from sweep.report.tabular import csv_bytes, latex_bytes, latex_rows
 from sweep.report.vector import vector_bytes
 from sweep.report.write import FigureWritten, check_output, results_to_report, write_whole
-from sweep.results import Row, StoreError
+from sweep.results import Row, StoreError, as_answer, read_table
 from sweep.study.model import Study
 from sweep.study.wording import suggest
 
@@ -142,7 +142,8 @@ def _rows(results: StudyResults, figure: Figure) -> list[Row]:
     if figure.name == POLICIES:
         rows = [*results.best, *results.beyond, *results.baselines]
     else:
-        rows = results.read(figure.sql)
+        answer = as_answer(read_table(results.connection, figure.sql))
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     if not rows:
         raise StoreError(f"study {results.name} has no row to show in {figure.name}")
     # Of baselines some columns are not told, such as how many are equal.

@@ -56,7 +56,7 @@ SYMBOLS |= {"triangle-up": "^", "triangle-down": "v", "x-thin-open": "x", "x-thi
 #: What is drawn of plotly's description of each type of trace, of an axis and of a layout.
 DRAWN = {
     "scatter": {"mode", "x", "y", "line", "marker", "stackgroup", "fillcolor"},
-    "bar": {"orientation", "x", "y", "marker"},
+    "bar": {"orientation", "base", "x", "y", "marker"},
     "heatmap": {"x", "y", "z", "zmin", "zmax", "colorscale", "colorbar"},
 }
 AXIS_DRAWN = {"title", "type", "range", "rangemode", "autorange", "tickvals", "ticktext"}
@@ -238,12 +238,13 @@ def _draw_bars(
     thickness = 0.8 / of
     aside = (place - (of - 1) / 2) * thickness
     if trace.get("orientation") == "h":
-        ends, draw = x, axes.barh
+        lengths, draw = x, axes.barh
         at = [position + aside for position in y]
     else:
-        ends, draw = y, axes.bar
+        lengths, draw = y, axes.bar
         at = [position + aside for position in x]
-    return draw(at, ends, thickness, color=trace.get("marker", {}).get("color"))
+    starts = _numbers(trace.get("base", [0.0] * len(at)), [])
+    return draw(at, lengths, thickness, starts, color=trace.get("marker", {}).get("color"))
 
 
 def _draw_heatmap(axes: Any, trace: PlotTrace, x: list[float], y: list[float]) -> None:

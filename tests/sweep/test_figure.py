@@ -78,8 +78,9 @@ def test_every_figure_of_a_report_has_a_name_of_its_own(folder: Path, study: str
 def test_names_say_what_a_figure_shows(folder: Path) -> None:
     names = [figure.name for figure in figures_of(folder / "results.duckdb", "pair")]
     assert names == [
-        *("front", "systems-refault_hit_ratio", "systems-stored", "slice-restore", "slice-drop"),
-        *("slice-folio_order", "slice-headroom", "importance", "occupancy", "latency"),
+        *("front", "systems-refault_hit_ratio", "systems-stored", "effects-refault_hit_ratio"),
+        *("effects-stored", "slice-restore", "slice-drop", "slice-folio_order", "slice-headroom"),
+        *("importance", "costs", "occupancy", "latency"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import unescape
 from typing import Any
 from xml.etree import ElementTree
@@ -85,6 +86,18 @@ def test_lines_bars_areas_and_heatmaps_are_drawn() -> None:
     heat = {"type": "heatmap", "x": ["a", "b"], "y": ["c", "d"], "z": [[1, 2], [3, None]]}
     svg = vector_bytes(drawn(heat | {"colorbar": {"title": {"text": "seconds"}}}), "svg")
     assert {"a", "b", "c", "d", "seconds"} <= set(texts_of(svg))
+
+
+def test_a_bar_begins_at_its_base() -> None:
+    bar = {"type": "bar", "orientation": "h", "base": [1], "x": [2], "y": [0]}
+    bar["marker"] = {"color": "#aa0001"}
+    ticks = {"tickvals": [1, 3], "ticktext": ["1", "3"]}
+    root = ElementTree.fromstring(vector_bytes(drawn(bar, x=ticks), "svg"))
+    (path,) = (path for path in root.iter(f"{SVG}path") if "#aa0001" in path.get("style", ""))
+    groups = [group for group in root.iter(f"{SVG}g") if "xtick" in group.get("id", "")]
+    uses = [use for group in groups for use in group.iter(f"{SVG}use") if use.get("x")]
+    corners = {float(x) for x, _ in re.findall(r"([\d.]+) ([\d.]+)", path.get("d", ""))}
+    assert sorted(corners) == pytest.approx([float(use.get("x", "nan")) for use in uses])
 
 
 @pytest.mark.parametrize(
