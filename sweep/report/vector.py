@@ -278,7 +278,9 @@ def _set_axis(axes: Any, way: str, described: dict[str, Any], words: list[str]) 
     line.set_ticks([], minor=True)
     axes.grid(described.get("showgrid", True), axis=way)
     line.set_tick_params(length=2, color=GRID)
-    if described.get("zeroline", True) and not log and not words and low < 0 < high:
+    # Of an axis with texts, 0 is just the place of one of them.
+    has_zero = not (log or words or "tickvals" in described) and low < 0 < high
+    if has_zero and described.get("zeroline", True):
         (axes.axvline if way == "x" else axes.axhline)(0, color=ZERO, linewidth=0.5, zorder=0.9)
 
 
