@@ -80,6 +80,7 @@ def _tornado(row: Row, saving: str, of: str, presets: dict[str, str]) -> Plot:
         "autorange": "reversed",
         "automargin": True,
         "showgrid": False,
+        "zeroline": False,
     } | TICKS
     x = axis("saved_ns", Scale(scale.unit, scale.divisor), nticks=5)
     return plot([bars] if found else [], x, y, 80 + 26 * len(found), f"Saved {of}")

@@ -41,7 +41,7 @@ def page(results: StudyResults, sections: list[Section]) -> str:
         answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences),
         policies=_table(policies_table(results), hover_texts(_named(results.study))),
         policies_caption=html.escape(policies_caption(results)),
-        policies_sql=_sql(f"{results.best_sql};\n\n{results.baselines_sql}"),
+        policies_sql=_sql(results.policies_sql),
         links="\n".join(links),
         sections=content,
         yaml=html.escape(results.study_row["yaml"]),

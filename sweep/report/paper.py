@@ -101,7 +101,7 @@ def write_figure(
 
 def _policies(results: StudyResults) -> Figure:
     """Return the table of policies as a figure without plots."""
-    sql = f"{results.best_sql};\n\n{results.baselines_sql}"
+    sql = results.policies_sql
     return Figure("Policies", policies_caption(results), sql, name=POLICIES)
 
 
