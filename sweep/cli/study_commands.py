@@ -18,7 +18,7 @@ from sweep.engine.generations import number_of_trials
 from sweep.engine.register import StartAfresh
 from sweep.engine.search import check_sampler
 from sweep.engine.study_run import Where, ready_inputs, run_to_database
-from sweep.results import MODEL_VERSION, StoreError, answer_query, open_for_reading, read_rows
+from sweep.results import MODEL_VERSION, Row, answer_query, open_for_reading, read_rows, study_row
 from sweep.results.questions import (
     baselines_sql,
     best_sql,
@@ -62,22 +62,41 @@ def run_command(
     InputError
         When the study, a workload, the database or the cluster cannot be used.
     """
+    study = run_file(path, database, where, afresh)
+    return show_answer(study, database, as_json)
+
+
+def run_file(path: Path, database: Path, where: Where, afresh: StartAfresh) -> Study:
+    """Run the study in a file, show how far it is, and return it; parameters as for a command."""
     study, source = load_study(path)
     progress = LiveProgress(study)
     try:
         run_to_database(study, source, database, where, afresh, progress, note)
     finally:
         progress.close()
-    return _show(study, database, as_json)
+    return study
 
 
-def _show(study: Study, database: Path, as_json: bool) -> bool:
+def show_answer(study: Study, database: Path, as_json: bool, beside: Row | None = None) -> bool:
+    """Show the answer of a study that was run, and return whether a trial failed.
+
+    Parameters
+    ----------
+    study
+        The study.
+    database
+        The results database.
+    as_json
+        Whether the answer is printed as JSON.
+    beside
+        What JSON tells beside it.
+    """
     with open_for_reading(database) as connection:
         best = read_rows(connection, best_sql(study, max(5, len(study.subspaces))), [study.study])
         baselines = read_rows(connection, baselines_sql(), [study.study])
         counts = read_rows(connection, status_sql(), [study.study])[0]
     if as_json:
-        print_json(counts | {"best": best, "baselines": baselines})
+        print_json(counts | {"best": best, "baselines": baselines} | (beside or {}))
     else:
         print_summary(study, best, baselines, counts, next_questions(study))
     return bool(counts["failed"])
@@ -161,13 +180,7 @@ def stored_study(database: Path, name: str) -> Study:
     StoreError
         When it holds no study of that name; the message tells which it holds.
     """
-    with open_for_reading(database) as connection:
-        rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
-        known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
-    if not rows:
-        names = ", ".join(row["study"] for row in known) or "no study"
-        raise StoreError(f"no study {name}; it holds {names}", file=database)
-    return parse_study(rows[0]["yaml"], Path(f"{database}:{name}"))
+    return parse_study(study_row(database, name)["yaml"], Path(f"{database}:{name}"))
 
 
 def status_command(study: str | None, database: Path, as_json: bool) -> None:
