@@ -25,6 +25,7 @@ from sweep.engine.verify import (
     OfSimulator,
     compared,
     evaluated,
+    known_in,
     recorded_trials,
     replayed,
     sample,
@@ -117,17 +118,20 @@ def run_bundle_command(
         Whether a trial failed, or differs though the simulator is the same.
     """
     with _unpacked(bundle, folder, trusted) as unpacked:
+        stored = evaluated(recorded_trials(unpacked.rows))
+        known = known_in(database, stored)
         study = run_file(unpacked.study_file, database, where, afresh)
         digest = study_row(database, study.study)["core_digest"]
-        stored = evaluated(recorded_trials(unpacked.rows))
         same_model = unpacked.manifest.model_version == MODEL_VERSION
         found = compared(
             Rows(database, study.study), unpacked.rows, stored, digest, same_model, True
         )
-        beside = {"bundle": [_as_row(each) for each in found]}
+        beside = {"bundle": [_as_row(each) for each in found], "known_before": known}
         failed = show_answer(study, database, as_json, beside)
         if not as_json:
             _print_found(f"{bundle}", unpacked.manifest.versions, found, digest)
+            if known:
+                print(f"{known} of them were in {database} before, and were not replayed now.")
             if not same_model:
                 print(f"{bundle} is of {another_version(unpacked.manifest.model_version)}.")
     return failed or _has_failed(found)
@@ -211,7 +215,8 @@ def _verify(recorded: Recorded, rows: Rows, sampled: str, seed: int, as_json: bo
         if len(everything) > len(usable):
             left = len(everything) - len(usable)
             print(f"{left} trials that failed have no outcomes, and were not replayed.")
-    return bool(untried) or _has_failed(found)
+    ours = {(row["role"], row["number"]) for row in chosen if row["core_digest"] == digest}
+    return bool(bad & ours) or _has_failed(found)
 
 
 def _recorded(study: str, database: Path, folder: Path | None) -> Recorded:
@@ -243,10 +248,12 @@ def _unpacked(bundle: Path, folder: Path | None, trusted: bool) -> Iterator[Unpa
                 f"holds {held}): read it, and add --trust-code to run it",
                 file=bundle,
             )
-        database = place / "bundle.duckdb"
-        read_row_files(database, manifest.study, place / ROWS)
-        study_row(database, manifest.study)
-        yield Unpacked(manifest, study_file, Rows(database, manifest.study))
+        rows = Rows(place / "bundle.duckdb", manifest.study)
+        read_row_files(*rows, place / ROWS)
+        # What was checked above is the study in the file, and what is replayed that of the rows.
+        if study_row(*rows)["yaml"].encode() != study_file.read_bytes():
+            raise BundleError("its rows are of another study than its study.yaml", file=bundle)
+        yield Unpacked(manifest, study_file, rows)
 
 
 def _looked_in(bundle: Path, folder: Path | None) -> list[Path]:

@@ -34,8 +34,8 @@ from sweep.results import (
 from sweep.study.model import Study
 
 _RECORDED_SQL = (
-    "SELECT role, number, asked, core_digest, objectives IS NOT NULL AS evaluated FROM trials "
-    "WHERE study = ? ORDER BY role, number"
+    "SELECT role, number, asked, core_digest, policy_key, objectives IS NOT NULL AS evaluated "
+    "FROM trials WHERE study = ? ORDER BY role, number"
 )
 
 
@@ -66,6 +66,16 @@ def recorded_trials(rows: Rows) -> list[Row]:
 def evaluated(trials: Sequence[Row]) -> list[Row]:
     """Return those that have outcomes; the others failed before they had any."""
     return [row for row in trials if row["evaluated"]]
+
+
+def known_in(database: Path, trials: Sequence[Row]) -> int:
+    """Return how many trials a database can look up, so that no run on it replays them."""
+    if not database.exists():
+        return 0
+    with open_for_reading(database) as connection:
+        rows = read_rows(connection, "SELECT DISTINCT policy_key FROM trials", [])
+    keys = {row["policy_key"] for row in rows}
+    return sum(row["policy_key"] in keys for row in trials)
 
 
 def sample(trials: Sequence[Row], size: int, seed: int) -> list[Row]:
@@ -130,7 +140,13 @@ def _replay(
             for row in rows[start : start + TASK_LANES]:
                 try:
                     part.append(_trial_of(study, trials, row))
-                except (ValueError, TypeError, LookupError, AttributeError) as error:
+                except (
+                    ValueError,
+                    TypeError,
+                    LookupError,
+                    AttributeError,
+                    RecursionError,
+                ) as error:
                     place = (row["role"], row["number"], None, None)
                     why = f"cannot be tried: {error}"
                     untried.append(Difference("trials", *place, "asked", row["asked"], why))
