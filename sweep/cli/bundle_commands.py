@@ -129,11 +129,10 @@ def run_bundle_command(
         beside = {"bundle": [_as_row(each) for each in found], "known_before": known}
         failed = show_answer(study, database, as_json, beside)
         if not as_json:
-            _print_found(f"{bundle}", unpacked.manifest.versions, found, digest)
+            model = None if same_model else another_version(unpacked.manifest.model_version)
+            _print_found(str(bundle), unpacked.manifest.versions, found, digest, model)
             if known:
                 print(f"{known} of them were in {database} before, and were not replayed now.")
-            if not same_model:
-                print(f"{bundle} is of {another_version(unpacked.manifest.model_version)}.")
     return failed or _has_failed(found)
 
 
@@ -285,8 +284,27 @@ def _as_row(each: OfSimulator) -> Row:
 
 
 def _print_found(
-    name: str, versions: dict[str, str], found: Sequence[OfSimulator], digest: str
+    name: str,
+    versions: dict[str, str],
+    found: Sequence[OfSimulator],
+    digest: str,
+    model: str | None = None,
 ) -> None:
+    """Print a line for each simulator that made some of the rows, and the first differences.
+
+    Parameters
+    ----------
+    name
+        Of what was compared.
+    versions
+        Of the packages that the rows were stored with.
+    found
+        What was found.
+    digest
+        The digest of the simulator that replayed them.
+    model
+        The version of the model that stored them, in words, if it is another one.
+    """
     for each in found:
         comparison = each.comparison
         of = f"{comparison.different:,} of {comparison.values:,}"
@@ -295,10 +313,10 @@ def _print_found(
             share, column = comparison.most
             most = f", at most by {100 * share:.3g} % ({column})"
         if not each.same:
-            which = f"({each.core_digest}; this is {digest})" if each.core_digest != digest else ""
+            simulator = f"another version of the simulator ({each.core_digest}; this is {digest})"
             print(
-                f"{name}: another version of the simulator {which}: {of} outcomes of "
-                f"{comparison.trials} trials and baselines differ{most}"
+                f"{name}: {model or simulator}: {of} outcomes of {comparison.trials} trials and "
+                f"baselines differ{most}"
             )
         elif not comparison.different:
             print(

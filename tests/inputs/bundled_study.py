@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable
@@ -56,3 +57,18 @@ def rewritten(path: Path, target: Path, change: Callable[[Members], Iterable[obj
         for about, content in change(members(path)):  # type: ignore[misc]
             tar.addfile(about, io.BytesIO(content))
     return target
+
+
+def member(name: str, content: bytes = b"content") -> tuple[tarfile.TarInfo, bytes]:
+    """Return a member of a tar."""
+    about = tarfile.TarInfo(name)
+    about.size = len(content)
+    return about, content
+
+
+def edited(members: Members, key: str, value: object) -> Members:
+    """Change a value of the manifest, which is the first member."""
+    manifest = json.loads(members[0][1])
+    if isinstance(value, dict):
+        value = manifest[key] | value
+    return [member("manifest.json", json.dumps(manifest | {key: value}).encode()), *members[1:]]
