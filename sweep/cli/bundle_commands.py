@@ -11,26 +11,33 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from core.errors import InputError
-from sweep.cli.study_commands import run_file, show_answer
+from sweep.cli.answer import answer_of, show
+from sweep.cli.study_commands import run_file
 from sweep.cli.terminal import ReplayProgress, note, print_json, print_table
 from sweep.engine.bundle import SUFFIX, check_output, write_bundle
 from sweep.engine.inputs import load_inputs
 from sweep.engine.manifest import FILES, ROWS, Manifest
 from sweep.engine.plugins import modules_beside
-from sweep.engine.recorded import Recorded, check_events, recorded_by_file, recorded_by_name
+from sweep.engine.recorded import (
+    Recorded,
+    check_events,
+    recorded_by_file,
+    recorded_by_name,
+    row_of_study,
+)
 from sweep.engine.register import StartAfresh, versions_now
 from sweep.engine.study_run import Where
 from sweep.engine.unpack import BundleError, bring_absent, unpack
 from sweep.engine.verify import (
     OfSimulator,
-    compared,
+    differences_by_simulator,
     evaluated,
     known_in,
     recorded_trials,
     replayed,
     sample,
 )
-from sweep.results import MODEL_VERSION, Difference, Row, Rows, read_row_files, study_row
+from sweep.results import MODEL_VERSION, Difference, Row, Rows, read_row_files
 from sweep.results.questions import another_version
 from sweep.study.yaml_source import read_source
 
@@ -121,19 +128,22 @@ def run_bundle_command(
         stored = evaluated(recorded_trials(unpacked.rows))
         known = known_in(database, stored)
         study = run_file(unpacked.study_file, database, where, afresh)
-        digest = study_row(database, study.study)["core_digest"]
+        digest = row_of_study(Rows(database, study.study))["core_digest"]
         same_model = unpacked.manifest.model_version == MODEL_VERSION
-        found = compared(
+        found = differences_by_simulator(
             Rows(database, study.study), unpacked.rows, stored, digest, same_model, True
         )
         beside = {"bundle": [_as_row(each) for each in found], "known_before": known}
-        failed = show_answer(study, database, as_json, beside)
-        if not as_json:
+        answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
+        if as_json:
+            print_json(answered.as_json | beside)
+        else:
+            show(study, answered, as_json)
             model = None if same_model else another_version(unpacked.manifest.model_version)
             _print_found(str(bundle), unpacked.manifest.versions, found, digest, model)
             if known:
                 print(f"{known} of them were in {database} before, and were not replayed now.")
-    return failed or _has_failed(found)
+    return bool(answered.counts["failed"]) or _has_failed(found)
 
 
 def verify_command(
@@ -191,7 +201,7 @@ def _verify(recorded: Recorded, rows: Rows, sampled: str, seed: int, as_json: bo
         with replayed(recorded, chosen, progress.finished, note) as (made, digest, untried):
             bad = {(each.role, each.number) for each in untried}
             tried = [row for row in chosen if (row["role"], row["number"]) not in bad]
-            found = compared(rows, made, tried, digest)
+            found = differences_by_simulator(rows, made, tried, digest)
     finally:
         progress.close()
     if as_json:
@@ -250,7 +260,7 @@ def _unpacked(bundle: Path, folder: Path | None, trusted: bool) -> Iterator[Unpa
         rows = Rows(place / "bundle.duckdb", manifest.study)
         read_row_files(*rows, place / ROWS)
         # What was checked above is the study in the file, and what is replayed that of the rows.
-        if study_row(*rows)["yaml"].encode() != study_file.read_bytes():
+        if row_of_study(rows)["yaml"].encode() != study_file.read_bytes():
             raise BundleError("its rows are of another study than its study.yaml", file=bundle)
         yield Unpacked(manifest, study_file, rows)
 
@@ -272,15 +282,17 @@ def _size_of_sample(sampled: str, total: int) -> int:
 
 
 def _has_failed(found: Sequence[OfSimulator]) -> bool:
-    return any(each.same and each.comparison.different for each in found)
+    return any(each.same and each.differences.different for each in found)
 
 
 def _as_row(each: OfSimulator) -> Row:
-    comparison = each.comparison
-    first = [difference._asdict() for difference in comparison.first]
-    most = dict(zip(("share", "column"), comparison.most, strict=True)) if comparison.most else None
+    differences = each.differences
+    first = [difference._asdict() for difference in differences.first]
+    most = (
+        dict(zip(("share", "column"), differences.most, strict=True)) if differences.most else None
+    )
     about = {"core_digest": each.core_digest, "same_simulator": each.same}
-    return about | comparison._asdict() | {"most": most, "first": first}
+    return about | differences._asdict() | {"most": most, "first": first}
 
 
 def _print_found(
@@ -306,29 +318,29 @@ def _print_found(
         The version of the model that stored them, in words, if it is another one.
     """
     for each in found:
-        comparison = each.comparison
-        of = f"{comparison.different:,} of {comparison.values:,}"
+        differences = each.differences
+        of = f"{differences.different:,} of {differences.values:,}"
         most = ""
-        if comparison.most is not None:
-            share, column = comparison.most
+        if differences.most is not None:
+            share, column = differences.most
             most = f", at most by {100 * share:.3g} % ({column})"
         if not each.same:
             simulator = f"another version of the simulator ({each.core_digest}; this is {digest})"
             print(
-                f"{name}: {model or simulator}: {of} outcomes of {comparison.trials} trials and "
+                f"{name}: {model or simulator}: {of} outcomes of {differences.trials} trials and "
                 f"baselines differ{most}"
             )
-        elif not comparison.different:
+        elif not differences.different:
             print(
-                f"{name}: equal in all {comparison.trials} trials and baselines "
-                f"({comparison.values:,} values)"
+                f"{name}: equal in all {differences.trials} trials and baselines "
+                f"({differences.values:,} values)"
             )
         else:
             print(
-                f"{name}: {comparison.different_trials} of {comparison.trials} trials and "
+                f"{name}: {differences.different_trials} of {differences.trials} trials and "
                 f"baselines differ, under the same simulator: {of} values{most}"
             )
-            _print_differences(comparison.first, "The first differences")
+            _print_differences(differences.first, "The first differences")
             for line in _other_versions(versions):
                 print(line)
 

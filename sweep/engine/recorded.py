@@ -8,8 +8,9 @@ from typing import NamedTuple
 from core.jit import CORE_DIGEST
 from sweep.engine.inputs import Inputs
 from sweep.engine.register import StudyChangedError, changes_of
-from sweep.results import MODEL_VERSION, Row, StoreError, study_row
+from sweep.results import MODEL_VERSION, Row, Rows, StoreError, open_for_reading
 from sweep.results.questions import another_version
+from sweep.results.studies import study_row
 from sweep.study.model import Study
 from sweep.study.read import load_study, validate_source
 from sweep.study.yaml_source import Source, SourceError, parse_source
@@ -43,6 +44,18 @@ class Recorded(NamedTuple):
         return self.source.path.parent
 
 
+def row_of_study(rows: Rows) -> Row:
+    """Return the row of `studies` of a study.
+
+    Raises
+    ------
+    StoreError
+        When the database cannot be read, or holds no study of that name.
+    """
+    with open_for_reading(rows.database) as connection:
+        return study_row(connection, rows.study, rows.database)
+
+
 def recorded_by_file(database: Path, file: Path) -> Recorded:
     """Return the study of a database that a file holds.
 
@@ -52,7 +65,7 @@ def recorded_by_file(database: Path, file: Path) -> Recorded:
         When the database has no study of that name, or the file has changed since it was run.
     """
     study, source = load_study(file)
-    row = study_row(database, study.study)
+    row = row_of_study(Rows(database, study.study))
     _check(row, study, file)
     return Recorded(row, study, parse_source(source.path, row["yaml"]))
 
@@ -65,7 +78,7 @@ def recorded_by_name(database: Path, name: str, folder: Path) -> Recorded:
     InputError
         When the database has no study of that name, or its files are not in the folder.
     """
-    row = study_row(database, name)
+    row = row_of_study(Rows(database, name))
     source = parse_source(folder / f"{name}.yaml", row["yaml"])
     _check_model(row, source.path)
     try:

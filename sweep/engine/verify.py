@@ -22,12 +22,12 @@ from sweep.engine.register import StartAfresh, register
 from sweep.engine.study_run import ready_inputs
 from sweep.engine.trials import TASK_LANES, Trial, Trials
 from sweep.results import (
-    Comparison,
     Difference,
+    Differences,
     Row,
     Rows,
     Store,
-    compare,
+    find_differences,
     open_for_reading,
     read_rows,
 )
@@ -48,13 +48,13 @@ class OfSimulator(NamedTuple):
         The digest of the simulator that made the stored rows.
     same
         Whether it is the simulator that replayed them: then a difference is a failure.
-    comparison
+    differences
         What is different.
     """
 
     core_digest: str
     same: bool
-    comparison: Comparison
+    differences: Differences
 
 
 def recorded_trials(rows: Rows) -> list[Row]:
@@ -170,7 +170,7 @@ def _trial_of(study: Study, trials: Trials, row: Row) -> Trial:
     return trials.make(role, number, candidates(within, asked, trials.worlds), asked, place)
 
 
-def compared(
+def differences_by_simulator(
     database: Rows,
     made: Rows,
     trials: Sequence[Row],
@@ -183,7 +183,7 @@ def compared(
     Parameters
     ----------
     database, made, made_is_stored
-        As for `sweep.results.compare`.
+        As for `sweep.results.find_differences`.
     trials
         The stored trials and baselines that are compared, of `recorded_trials`.
     core_digest
@@ -197,8 +197,8 @@ def compared(
     found = []
     for digest, chosen in by_digest.items():
         same = digest == core_digest and same_model
-        comparison = compare(
+        differences = find_differences(
             database, made, chosen, made_is_stored=made_is_stored, outcomes_alone=not same
         )
-        found.append(OfSimulator(digest, same, comparison))
+        found.append(OfSimulator(digest, same, differences))
     return found

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sweep.report.plotting import CHOSEN, COLOURS, MUTED
 from sweep.report.sql import FRONT, quoted
-from sweep.report.wording import label_of, system_of
 from sweep.results import Row, read_rows
 from sweep.results.questions import (
     baselines_sql,
@@ -17,8 +16,10 @@ from sweep.results.questions import (
     model_version_sql,
     status_sql,
 )
+from sweep.results.wording import label_of, system_of
 from sweep.study.goals import Goal, goals_of
 from sweep.study.model import Study
+from sweep.study.worlds import AS_GIVEN
 
 if TYPE_CHECKING:
     from sweep.results.reading import Connection
@@ -66,6 +67,13 @@ class StudyResults:
         """The study's row in the table `studies`."""
         sql = "SELECT * FROM studies WHERE study = ?"
         return read_rows(self.connection, sql, [self.name])[0]
+
+    @cached_property
+    def scenarios(self) -> list[str]:
+        """The names of its scenarios, in their order."""
+        sql = "SELECT scenario FROM scenarios WHERE study = ? ORDER BY place"
+        rows = read_rows(self.connection, sql, [self.name])
+        return [row["scenario"] for row in rows] or [AS_GIVEN]
 
     @property
     def model_version(self) -> int:

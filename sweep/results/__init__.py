@@ -4,11 +4,11 @@ A run writes through `Store`. `answer_query` reads for a user's SQL; `open_for_r
 `read_rows` read for this program's own.
 """
 
-from sweep.results.comparison import Comparison, Difference, Rows, compare
+from sweep.results.differences import Difference, Differences, Rows, find_differences
 from sweep.results.errors import StoreError, told_errors
 from sweep.results.file import spool_folder
 from sweep.results.query import Answer, answer_query
-from sweep.results.reading import copy_of, open_for_reading, read_rows, read_table, study_row
+from sweep.results.reading import copy_of, open_for_reading, read_rows, read_table
 from sweep.results.row_files import read_row_files, write_row_files
 from sweep.results.schema import (
     MODEL_VERSION,
@@ -27,22 +27,21 @@ __all__ = [
     "SCENARIO_VALUES",
     "TABLES",
     "Answer",
-    "Comparison",
     "Difference",
+    "Differences",
     "Row",
     "Rows",
     "Store",
     "StoreError",
     "answer_query",
-    "compare",
     "copy_of",
+    "find_differences",
     "name_aside",
     "open_for_reading",
     "read_row_files",
     "read_rows",
     "read_table",
     "spool_folder",
-    "study_row",
     "told_errors",
     "write_row_files",
 ]

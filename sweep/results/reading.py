@@ -240,20 +240,3 @@ def copy_of(path: Path) -> duckdb.DuckDBPyConnection:
                     raise
             time.sleep(0.02 * attempt)
             attempt += 1
-
-
-def study_row(path: Path, study: str) -> Row:
-    """Return the row of `studies` of a study of a database.
-
-    Raises
-    ------
-    StoreError
-        When it holds no study of that name; the message tells which it holds.
-    """
-    with open_for_reading(path) as connection:
-        rows = read_rows(connection, "SELECT * FROM studies WHERE study = ?", [study])
-        known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
-    if not rows:
-        names = ", ".join(row["study"] for row in known) or "no study"
-        raise StoreError(f"no study {study}; it holds {names}", file=path)
-    return rows[0]

@@ -9,8 +9,9 @@ from sweep.results.file import rewrite
 from sweep.results.reading import open_for_reading
 from sweep.results.schema import TABLES
 
-#: Left empty in files that are handed on: the name of a machine is nobody else's concern.
-PRIVATE = ("host",)
+#: Left empty in files that are handed on: names and folders of one machine, which are nobody else's
+#: concern. A run makes its warnings anew.
+PRIVATE = ("host", "warnings")
 
 
 def write_row_files(path: Path, study: str, folder: Path) -> dict[str, int]:
@@ -34,7 +35,8 @@ def write_row_files(path: Path, study: str, folder: Path) -> dict[str, int]:
     with open_for_reading(path) as connection:
         for table, (columns, key) in TABLES.items():
             values = ", ".join(
-                f'NULL::VARCHAR AS "{name}"' if name in PRIVATE else f'"{name}"' for name in columns
+                f'NULL::{of} AS "{name}"' if name in PRIVATE else f'"{name}"'
+                for name, of in columns.items()
             )
             asked = (
                 f"SELECT {values} FROM {table} WHERE study = {_literal(study)} "

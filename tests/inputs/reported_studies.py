@@ -16,8 +16,8 @@ from sweep.report import Written, write_report
 from sweep.report.figures import draw_sections
 from sweep.report.plotting import Figure
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import scale_of
 from sweep.results import answer_query, open_for_reading
+from sweep.results.wording import scale_of
 
 SYSTEMS = """\
 policies:

@@ -44,7 +44,7 @@ class Difference(NamedTuple):
     replayed: str | None
 
 
-class Comparison(NamedTuple):
+class Differences(NamedTuple):
     """How far two studies' rows are the same.
 
     Parameters
@@ -72,14 +72,14 @@ class Comparison(NamedTuple):
     first: list[Difference]
 
 
-def compare(
+def find_differences(
     database: Rows,
     made: Rows,
     chosen: Sequence[tuple[str, int]],
     *,
     made_is_stored: bool,
     outcomes_alone: bool,
-) -> Comparison:
+) -> Differences:
     """Return how far the rows of two databases are the same.
 
     Parameters
@@ -114,7 +114,7 @@ def compare(
     most = max((each.most for each in found if each.most), default=None)
     order = {table: place for place, table in enumerate(COMPARED)}
     first.sort(key=lambda of: (of.role or "", of.number or 0, order[of.table], of.scenario or ""))
-    return Comparison(
+    return Differences(
         len(chosen),
         sum(each.values for each in found),
         sum(each.different for each in found),
