@@ -191,5 +191,5 @@ IDEAL = System(
     replay=_replay,
     pays=nothing_paid,
     metadata=Metadata.NONE,
-    beyond="it knows the future: a bound",
+    beyond="it knows the future, and is a bound",
 )

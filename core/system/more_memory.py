@@ -26,5 +26,5 @@ MORE_MEMORY = System(
     pays=nothing_paid,
     metadata=Metadata.NONE,
     needs_accesses=NEEDS_ACCESSES,
-    beyond="it is memory of other hardware, at no cost: a bound",
+    beyond="it is memory of other hardware, at no cost, and a bound",
 )

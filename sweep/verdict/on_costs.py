@@ -124,7 +124,7 @@ def _holds_while(facts: Facts, row: Row, than: Row | None) -> Iterator[Finding]:
         if conditions else
         f"{against}, no single cost turns the sign within the range in which it is plausible."
     )  # fmt: skip
-    yield Finding("costs", text, {"against": POSTED if than else "carveout"} | numbers)
+    yield Finding("costs", text, {"against": POSTED if than else None} | numbers)
 
 
 def _condition(swing: Swing, saved_ns: int) -> str:
