@@ -59,15 +59,21 @@ def run_command(
     InputError
         When the study, a workload, the database or the cluster cannot be used.
     """
+    study = run_file(path, database, where, afresh)
+    answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
+    show(study, answered, as_json)
+    return bool(answered.counts["failed"])
+
+
+def run_file(path: Path, database: Path, where: Where, afresh: StartAfresh) -> Study:
+    """Run the study in a file, show how far it is, and return it; parameters as for a command."""
     study, source = load_study(path)
     progress = LiveProgress(study)
     try:
         run_to_database(study, source, database, where, afresh, progress, note)
     finally:
         progress.close()
-    answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
-    show(study, answered, as_json)
-    return bool(answered.counts["failed"])
+    return study
 
 
 def validate_command(path: Path, as_json: bool) -> None:
