@@ -155,9 +155,9 @@ def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
     """Yield how the machine under a trace differs from the one of its capture."""
     size, pages = trace.events.page_size, trace.events.data_pages
     if trace.page_size != size:
-        yield f"{path}: captured with {size}-byte pages, not {trace.page_size}"
+        yield f"{path.name}: captured with {size}-byte pages, not {trace.page_size}"
     if trace.data_pages != pages:
-        yield f"{path}: captured with {pages} data pages, replayed with {trace.data_pages}"
+        yield f"{path.name}: captured with {pages} data pages, replayed with {trace.data_pages}"
 
 
 def _import_warnings(trace: _LoadedWorkload) -> list[str]:
