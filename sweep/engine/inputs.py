@@ -28,6 +28,7 @@ from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy_words import Anonymous, Placement
 from core.timeline.marks import parts_of_share
 from core.workload.recipe import Recipe
+from core.workload.text import TraceError
 from sweep.study.model import Study, Workload
 from sweep.study.space import baseline_spaces_of, spaces_of
 from sweep.study.workloads import (
@@ -124,7 +125,7 @@ def _told_at(source: Source, place: Place) -> Iterator[None]:
     """Tell a mistake in an event table at a place of the study."""
     try:
         yield
-    except EventsError as error:
+    except (EventsError, TraceError) as error:
         raise source.error([Mistake(place, str(error))]) from None
 
 

@@ -18,10 +18,11 @@ from sweep.study.worlds import (
     POLICY_WORLD,
     PRESET,
     WORLD_FIELDS,
+    costs_in,
     scenario_count,
+    scenarios_of,
     varied_in,
     world_value,
-    worlds_of,
 )
 from sweep.study.yaml_source import Mistake, Place, Section
 
@@ -190,8 +191,10 @@ def _check_goals(data: Section) -> Iterator[Mistake]:
 def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
     """Yield the first world whose reads in parallel are slower than the first read."""
     varied = varied_in(data)
-    for world in worlds_of(study):
-        first, parallel = world.costs.read_random_ns, world.costs.read_parallel_ns
+    for scenario, given in scenarios_of(study.scenarios):
+        values = {name: world_value(name, given[name]) for name in given}
+        world = costs_in(study, values)
+        first, parallel = world["read_random_ns"], world["read_parallel_ns"]
         if parallel <= first:
             continue
         costs = data.get("costs")
@@ -201,7 +204,7 @@ def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
         place: Place = ("costs", said[0]) if said else ("costs",)
         if moved or (PRESET in varied and not said):
             place = ("scenarios",)
-        several = f" in the scenario {world.name}" if study.scenarios else ""
+        several = f" in the scenario {scenario}" if study.scenarios else ""
         yield Mistake(
             place,
             f"read_parallel_ns is {parallel}{several}, above read_random_ns {first}; a command in "

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from core.cost_presets import COST_PRESETS, DEFAULT_PRESET
-from core.costs import DECLARED_COSTS, Costs
+from core.costs import DECLARED_COSTS
 from core.declaration import Declaration
 from core.frontend.run import SETTINGS
 from core.policy import DECLARED, Policy
@@ -281,11 +281,10 @@ class Study(_Model):
         content = self.model_dump(mode="json", exclude_unset=True)
         return {key: content[key] for key in content if key not in ("question", "n_trials")}
 
-    def cost_table(self) -> Costs:
-        """Return the study's costs."""
+    def costs_by_name(self) -> dict[str, int]:
+        """Return the study's costs; it is not checked that they do not contradict each other."""
         given = self.costs.model_dump(exclude={"preset", "measured"}, exclude_none=True)
-        base = COST_PRESETS[self.costs.preset or DEFAULT_PRESET]
-        return Costs(**(vars(base) | given))
+        return {**vars(COST_PRESETS[self.costs.preset or DEFAULT_PRESET]), **given}
 
 
 #: What each section of a study holds; the study itself stands under "", a parameter under its type.

@@ -156,19 +156,23 @@ def worlds_of(study: Study) -> list[World]:
 
 def _world(study: Study, name: str, given: Section) -> World:
     values = {field: world_value(field, given[field]) for field in given}
-    costs = study.cost_table()
-    if PRESET in values:
-        costs = COST_PRESETS[values[PRESET]]
-    changed = {field: values[field] for field in COST_FIELDS if field in values}
     size = study.machine.tag_block_size or DEFAULT_TAG_BLOCK_BYTES
     made = [field for field in values if field in (*WORKLOAD_FIELDS, "page_size", "data_memory")]
     return World(
         name,
         _fixed_world(study) | {field: values[field] for field in POLICY_WORLD if field in values},
         values.get("tag_block_size", size),
-        Costs(**(vars(costs) | changed)),
+        Costs(**costs_in(study, values)),
         tuple((field, values[field]) for field in made),
     )
+
+
+def costs_in(study: Study, values: Section) -> dict[str, int]:
+    """Return the costs of a study where a scenario gives some `values`; they may contradict."""
+    costs = study.costs_by_name()
+    if PRESET in values:
+        costs = dict(vars(COST_PRESETS[values[PRESET]]))
+    return costs | {name: values[name] for name in COST_FIELDS if name in values}
 
 
 def _fixed_world(study: Study) -> dict[str, Any]:

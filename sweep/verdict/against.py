@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sweep.results import Row
-from sweep.results.wording import MINUS, label_of, percent, plain_name
+from sweep.results.wording import MINUS, percent, plain_name
 from sweep.verdict.facts import POSTED, Facts, Finding, listed
 from sweep.verdict.intervals import Interval, Units
 from sweep.verdict.pairs import over_workloads, pairs_of, saved_pairs_of
@@ -207,8 +207,7 @@ def _against_posted(facts: Facts) -> Finding:
         return Finding(POSTED, f"The best is {POSTED} itself, the posted design.", {"ran": True})
     alone, more = saved_by(facts, posted), saved_by(facts, chosen, posted)
     numbers = {"ran": True} | _numbers(more)
-    name = label_of(facts.study, posted)
-    own = _what(facts, alone, f"{name} itself")
+    own = _what(facts, alone, f"{POSTED} itself")
     words = [_compared(each) for each in more]
     if len(more) == 1:
         return Finding(POSTED, f"Against the posted design it {words[0]}; {own}", numbers)
