@@ -64,7 +64,7 @@ _MADE: dict[str, _Made] = {
     **dict.fromkeys(("reserved_share", "amplification"), _OF_VIEW),
     "headroom_share": _Made(fields=("headroom", "headroom_mode"), of_view=True),
     "empty_share": _Made(frozenset(("cached_page_ns",)), ("headroom", "headroom_mode"), True),
-    "metadata_bytes": _Made(fields=("metadata",)),
+    "metadata_bytes": _Made(fields=("metadata",), of_view=True),
 }
 #: What else there is may differ as soon as anything is counted.
 _MADE_OF_ANY = _Made(ALL_TALLIES, of_view=True)
@@ -140,8 +140,10 @@ def _differs(outcome: str, system: str, choices: Choices) -> bool:
         return False
     made = _MADE.get(outcome, _MADE_OF_ANY)
     if outcome == "metadata_bytes":
-        compact = Metadata.COMPACT in choices["metadata"]
-        return traits.metadata is None and ("metadata" in varied or compact)
+        if traits.metadata is not None:
+            made = _OF_VIEW
+        elif Metadata.COMPACT in choices["metadata"]:
+            made = _MADE_OF_ANY
     if outcome == "cpu_ns" and traits.pays is nothing_paid:
         return False
     if not made.tallies.isdisjoint(_moved(traits, choices)):

@@ -84,10 +84,14 @@ def run(
             help="The same, if the older one differs or an earlier version ran it; else go on.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Record nothing: tell what it would replay, and how long."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Run a study; running it again goes on where it was."""
-    from sweep.cli.study_commands import run_command
+    from sweep.cli.study_commands import dry_run_command, run_command
     from sweep.engine.register import start_afresh
     from sweep.engine.study_run import EXECUTORS, Where
 
@@ -99,6 +103,9 @@ def run(
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
     where = Where(executor, address, workers)
+    if dry_run:
+        dry_run_command(study, where, as_json)
+        return DONE
     afresh = start_afresh(new, new_if_changed)
     failed = run_command(study, database, where, afresh, as_json)
     return FAILED_TRIALS if failed else DONE
