@@ -18,6 +18,7 @@ from core.policy import Policy, reads
 from core.policy_words import Metadata
 from core.system import SYSTEMS
 from core.system.contract import ALL_TALLIES, Choices, Holding, System, nothing_paid
+from core.timeline.view import View
 
 _LATENCIES = ("mean_ns", "p50_ns", "p99_ns", "max_ns")
 _ATOMIC_LATENCIES = tuple(f"atomic_reservation_{name}" for name in _LATENCIES)
@@ -35,39 +36,44 @@ class _Made(NamedTuple):
     Parameters
     ----------
     tallies
-        Tallies: one that differs.
+        Tallies of which one differs.
     fields
-        Policy fields: one that the system reads and that differs.
-    of_view
-        Whether another view of the event table does.
+        Policy fields that the system reads and of which one differs.
+    view
+        Fields of the policies' views of the event table of which one differs.
     """
 
     tallies: frozenset[str] = frozenset()
     fields: tuple[str, ...] = ()
-    of_view: bool = False
+    view: tuple[str, ...] = ()
 
 
-_OF_VIEW = _Made(of_view=True)
-_OF_TALLIES: dict[str, _Made] = {
-    **{name: _Made(frozenset((name,))) for name in (*PAGE_COUNTERS, *READ_COUNTERS)},
-    **{name: _Made(frozenset((name,))) for name in ("failed_pinned", "failed_atomic")},
-    "compressions": _Made(frozenset(("compressed",))),
-    "decompressions": _Made(frozenset(("decompressed",))),
-    "migrations": _Made(frozenset(("migrated",))),
-    "swap_writes": _Made(frozenset(("written",))),
-    "collateral_ratio": _Made(frozenset(("collateral",))),
-    "cached_share": _Made(frozenset(("cached_page_ns",))),
+#: Outcomes that are a tally, or a share of what no policy changes.
+_TALLIED: dict[str, str] = {
+    **{name: name for name in (*PAGE_COUNTERS, *READ_COUNTERS, "failed_pinned", "failed_atomic")},
+    "compressions": "compressed",
+    "decompressions": "decompressed",
+    "migrations": "migrated",
+    "swap_writes": "written",
+    "collateral_ratio": "collateral",
+    "cached_share": "cached_page_ns",
 }
+_OF_VIEW = _Made(view=View._fields)
+_HEADROOM = ("headroom", "headroom_mode")
 _MADE: dict[str, _Made] = {
-    **_OF_TALLIES,
-    **dict.fromkeys(("reservations", "releases", "peak_reserved", "refaults"), _OF_VIEW),
+    **{name: _Made(frozenset((tally,))) for name, tally in _TALLIED.items()},
+    **dict.fromkeys(("reservations", "releases", "peak_reserved"), _OF_VIEW),
     **dict.fromkeys(("reserved_share", "amplification"), _OF_VIEW),
-    "headroom_share": _Made(fields=("headroom", "headroom_mode"), of_view=True),
-    "empty_share": _Made(frozenset(("cached_page_ns",)), ("headroom", "headroom_mode"), True),
-    "metadata_bytes": _Made(fields=("metadata",), of_view=True),
+    "refaults": _Made(view=("with_swap",)),
+    "headroom_share": _OF_VIEW._replace(fields=_HEADROOM),
+    "empty_share": _OF_VIEW._replace(fields=_HEADROOM, tallies=frozenset(("cached_page_ns",))),
+    # Tag pages are as many, whichever hold tags; those of a region are not.
+    "metadata_bytes": _Made(fields=("metadata",), view=("region",)),
+    "copies_in": _Made(frozenset(("stored",))),
+    "copies_out": _Made(frozenset(("restored",))),
 }
 #: What else there is may differ as soon as anything is counted.
-_MADE_OF_ANY = _Made(ALL_TALLIES, of_view=True)
+_MADE_OF_ANY = _Made(ALL_TALLIES, view=View._fields)
 
 
 def has_no_value(system: str, outcome: str) -> bool:
@@ -124,33 +130,38 @@ def cannot_differ(outcome: str, spaces: Sequence[Choices]) -> bool:
 
 def _is_as_without(outcome: str, system: str, choices: Choices) -> bool:
     """Return whether an outcome is what it is where nothing is cached, whatever the policy."""
-    if outcome not in _OF_TALLIES or has_no_value(system, outcome):
+    if outcome not in _TALLIED or has_no_value(system, outcome):
         return False
-    moved = _moved(SYSTEMS[system], choices)
     if outcome == "lookups" and "lookups" in SYSTEMS[system].counts:
         return False  # It may be one number for all policies, but another than without a cache.
-    return moved.isdisjoint(_OF_TALLIES[outcome].tallies)
+    return _TALLIED[outcome] not in _moved(SYSTEMS[system], choices)
 
 
 def _differs(outcome: str, system: str, choices: Choices) -> bool:
     """Return whether two policies of one system may differ in an outcome."""
-    traits: System = SYSTEMS[system]
     varied = [name for name in reads(system) if len(set(choices[name])) > 1]
+    traits: System = SYSTEMS[system]
     if not varied or not traits.counts:
         return False
-    made = _MADE.get(outcome, _MADE_OF_ANY)
-    if outcome == "metadata_bytes":
-        if traits.metadata is not None:
-            made = _OF_VIEW
-        elif Metadata.COMPACT in choices["metadata"]:
-            made = _MADE_OF_ANY
-    if outcome == "cpu_ns" and traits.pays is nothing_paid:
-        return False
-    if not made.tallies.isdisjoint(_moved(traits, choices)):
+    made = _made_under(traits, outcome, choices)
+    if not made.tallies.isdisjoint(_moved(traits, choices)) or set(made.fields) & set(varied):
         return True
-    return any(name in varied for name in made.fields) or (
-        made.of_view and _sees_otherwise(system, choices, varied)
-    )
+    views = _views(system, choices, varied)
+    return any(len({getattr(view, name) for view in views}) > 1 for name in made.view)
+
+
+def _made_under(traits: System, outcome: str, choices: Choices) -> _Made:
+    """Return what can make an outcome differ under one system."""
+    made = _MADE.get(outcome, _MADE_OF_ANY)
+    if outcome == "cpu_ns" and traits.pays is nothing_paid:
+        return _Made()
+    if outcome in ("copies_in", "copies_out") and not traits.caches_copies:
+        return _Made()
+    if outcome == "metadata_bytes" and traits.metadata is not None:
+        return made._replace(fields=())
+    if outcome == "metadata_bytes" and Metadata.COMPACT in choices["metadata"]:
+        return _MADE_OF_ANY  # It is that of the pages that are cached.
+    return made
 
 
 def _moved(traits: System, choices: Choices) -> set[str]:
@@ -163,15 +174,12 @@ def _moved(traits: System, choices: Choices) -> set[str]:
     return set(TALLIES) & traits.counts - unmoved
 
 
-def _sees_otherwise(system: str, choices: Choices, varied: Sequence[str]) -> bool:
-    """Return whether what varies makes another view of the event table."""
+def _views(system: str, choices: Choices, varied: Sequence[str]) -> set[View]:
+    """Return the views of the event table that policies have which differ in one field."""
     machine = Machine(4096, 2**18)
-    first: dict[str, Any] = {name: choices[name][0] for name in (*reads(system), *varied)}
-    policies = [Policy(**first | {"system": system})]
+    first: dict[str, Any] = {name: choices[name][0] for name in reads(system)} | {"system": system}
+    policies = [Policy(**first)]
     policies += [
-        Policy(**first | {"system": system, name: choice})
-        for name in varied
-        for choice in choices[name][1:]
+        Policy(**first | {name: choice}) for name in varied for choice in choices[name][1:]
     ]
-    view = SYSTEMS[system].view
-    return len({view(policy, machine) for policy in policies}) > 1
+    return {SYSTEMS[system].view(policy, machine) for policy in policies}

@@ -46,8 +46,9 @@ def _check_events(study: Study, source: Source, inputs: Inputs) -> Iterator[Mist
     for metric in metrics.keys() - without_value_on([]).keys():
         del metrics[metric]
     systems = {str(word) for space in _spaces(study) for word in space["system"]}
-    if any(SYSTEMS[word].holding is Holding.AS_COUNTED for word in systems):
-        # What such a system drops, it does not drop for tags.
+    traits = [SYSTEMS.known(word) for word in systems]
+    if any(known is None or known.holding is Holding.AS_COUNTED for known in traits):
+        # What such a system drops, it does not drop for tags; of a user's own it is not known.
         metrics.pop("collateral_ratio", None)
     for world in worlds_of(study) if metrics else ():
         if world.policy.get("guest_ratio"):
