@@ -103,31 +103,34 @@ def dry_run_command(path: Path, where: Where, as_json: bool) -> None:
 
 
 def _dry_run_lines(path: Path, summary: Row) -> Iterator[str]:
-    seconds = summary["expected_seconds"]
-    points, at_most = summary["distinct_points"], summary["distinct_trials_are"] == "at most"
+    points, exact = summary["distinct_points"], summary["distinct_trials_are"] == "exact"
     of_points = "points without end" if points is None else f"{points:,} distinct points"
-    yield (
-        f"{path}: {summary['trials']:,} trials of {of_points}: "
-        f"{'at most ' if at_most else ''}{summary['distinct_trials']:,} differ, "
-        f"{'at least ' if at_most else ''}{summary['repeated_trials']:,} repeat others"
+    differ, repeat = ("", "") if exact else ("at most ", "at least ")
+    repeats = f": {differ}{summary['distinct_trials']:,} differ, {repeat}" + (
+        f"{summary['repeated_trials']:,} repeat others"
+    )
+    yield f"{path}: {summary['trials']:,} trials of {of_points}" + (
+        repeats if summary["repeated_trials"] else ""
     )
     yield f"baselines: {summary['baselines']}; scenarios: {', '.join(summary['scenarios'])}"
     for row in summary["workloads"]:
         least = f"{row['events_at_least']:,} to " if "events_at_least" in row else ""
         replicate = f", replicate {row['replicate']}" if row["replicate"] else ""
         yield f"workload {row['workload']}{replicate}: {least}{row['events']:,} events"
+    at_most = "" if exact else " at most"
     yield (
-        f"replays: {summary['replays']:,} at most; scenarios that differ in costs alone are priced "
-        "together"
+        f"replays: {summary['replays']:,}{at_most}; "
+        "scenarios that differ in costs alone are priced together"
     )
     yield (
         f"memory: about {summary['memory_bytes'] / 1e6:,.0f} MB a worker for timelines and lanes, "
         "beside the workloads"
     )
+    seconds, workers = summary["expected_seconds"], summary["workers"]
     yield (
-        f"time: about {seconds:,.{0 if seconds > 10 else 1}f} s on {summary['workers']} cores, an "
-        f"estimate from {summary['sampled_policies']} of its own policies, replayed here; without "
-        "the start, compiling, and what the sampler takes"
+        f"time: about {seconds:,.{0 if seconds > 10 else 1}f} s by {workers} worker"
+        f"{'s' if workers > 1 else ''}, an estimate from {summary['sampled_policies']} of its own "
+        "policies, replayed here; without the start, compiling, and what the sampler takes"
     )
 
 
