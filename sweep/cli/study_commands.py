@@ -117,10 +117,9 @@ def _dry_run_lines(path: Path, summary: Row) -> Iterator[str]:
         least = f"{row['events_at_least']:,} to " if "events_at_least" in row else ""
         replicate = f", replicate {row['replicate']}" if row["replicate"] else ""
         yield f"workload {row['workload']}{replicate}: {least}{row['events']:,} events"
-    at_most = "" if exact else " at most"
     yield (
-        f"replays: {summary['replays']:,}{at_most}; "
-        "scenarios that differ in costs alone are priced together"
+        f"replays: {summary['replays']:,} at most; scenarios that differ in costs alone are priced "
+        "together"
     )
     yield (
         f"memory: about {summary['memory_bytes'] / 1e6:,.0f} MB a worker for timelines and lanes, "
