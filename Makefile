@@ -33,7 +33,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/trace_import.py
 
 # Renew the golden outcomes, the findings (10 minutes), and what derives from the declarations of policy
-# fields and costs (the committed editor schema, the tables in the documents), after a change that means
+# fields, outcomes and costs (the committed editor schema, the tables in the documents), after a change that means
 # to change them.
 golden: $(STAMP)
 	$(BIN)/python tests/golden.py

@@ -33,6 +33,7 @@ def _cost(default_ns: int, meaning: str, plausible_ns: tuple[int, int], source: 
         default_ns,
         meaning,
         bounds=(0, COST_LIMIT_NS - 1),
+        unit="ns",
         plausible=plausible_ns,
         source=source,
         is_world=True,

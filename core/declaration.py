@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -16,6 +16,19 @@ from core.registry import Registry
 
 #: The most that a share may be which has to stay below 1.
 BELOW_ONE = 1 - 2.0**-53
+
+
+class Word(StrEnum):
+    """A word that a field may be, with its meaning: ``DROP = "drop", "it is evicted"``."""
+
+    meaning: str
+
+    def __new__(cls, word: str, meaning: str = "") -> Self:
+        """Return the member of a word."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meaning = meaning
+        return member
 
 
 class Need(NamedTuple):
@@ -46,6 +59,8 @@ class Declaration:
         One line: what it is.
     words
         The words that it may be, of a field that is a word.
+    unit
+        What a number of it counts, such as ns, bytes or ratio; "" if nothing.
     bounds
         The least and the most that it may be, of a field that is a number; whole if these are.
     read_by
@@ -56,22 +71,32 @@ class Declaration:
         The range in which its default is plausible, of a cost.
     source
         Where its default comes from, of a cost, and what bounds that range.
-    in_bytes
-        Whether it is a size, which a study may write as ``4MiB``.
     is_world
         Whether it is what the world is, such as the share of memory that guests have, and not what
         a designer decides.
     """
 
     meaning: str
-    words: type[StrEnum] | Registry[Any] | None = None
+    words: type[Word] | Registry[Any] | None = None
+    unit: str = ""
     bounds: tuple[float, float] | None = None
     read_by: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     plausible: tuple[float, float] | None = None
     source: str = ""
-    in_bytes: bool = False
     is_world: bool = False
+
+    @property
+    def in_bytes(self) -> bool:
+        """Whether it is a size, which a study may write as ``4MiB``."""
+        return self.unit == "bytes"
+
+    @property
+    def word_meanings(self) -> dict[str, str]:
+        """What each word that it may be means, those of a user's own apart."""
+        if isinstance(self.words, Registry):
+            return {word: self.words[word].meaning for word in self.words}
+        return {word.value: word.meaning for word in self.words or ()}
 
     @property
     def is_whole(self) -> bool:

@@ -62,11 +62,15 @@ class Candidate:
 
 
 class Workloads(NamedTuple):
-    """The event tables of a study, or their recipes, and the machine each is replayed on."""
+    """The event tables of a study, or their recipes, and the machine each is replayed on.
+
+    The first `warm_up_parts` of the 64 equal parts of a workload's time count in no outcome.
+    """
 
     sources: tuple[Events | Recipe, ...]
     page_sizes: tuple[int, ...]
     data_pages: tuple[int, ...]
+    warm_up_parts: int = 0
 
 
 class Ground(NamedTuple):
@@ -166,7 +170,7 @@ class Evaluator:
             while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
                 del kept[next(iter(kept))]
             machine = self._machine(workload, ground.tag_block_size, ground.workload)
-            kept[key] = prepare_view(events, machine, view)
+            kept[key] = prepare_view(events, machine, view, self.workloads.warm_up_parts)
         return self._timelines[key]
 
     def _lanes_at_once(self, ground: Ground) -> int:

@@ -1,7 +1,7 @@
 """Outcomes: what policies achieved, from the tallies of their replays and a table of costs.
 
-Integers add up over several workloads, peaks are the largest, and every ratio, mean and quantile is
-worked out anew from the sums. What has no value (a ratio over nothing) is masked.
+core/outcome_declarations.py says what each is, and how it goes over several workloads. What has no
+value (a ratio over nothing) is masked.
 """
 
 from __future__ import annotations
@@ -14,55 +14,18 @@ from numpy.typing import NDArray
 
 from core.costs import COST_FIELDS, Costs, Int64, pack_costs
 from core.lane import CACHED_PAGE_NS, PEAK_CACHED, TALLIES, WITHHELD_PAGE_NS
+from core.outcome_declarations import DECLARED_OUTCOMES
 from core.policy import headroom_blocks, reads
 from core.policy_words import Metadata
 from core.replayed import Outcomes, Replayed, samples_of
 from core.system.contract import CostTable, Holding, Reserving, Samples, reservation_ns
-from core.times import Times, times_of
+from core.times import Times, in_all
 
 STRUCT_PAGE_BYTES = 64
 COMPACT_BYTES = 16
 
-#: Counters of pages that every lane tallies under the outcome's own name.
-PAGE_COUNTERS = TALLIES[: TALLIES.index("overwritten") + 1]
-#: Counters of lookups, and of what is read from storage and waited for.
-READ_COUNTERS = {
-    "lookups": "pages",
-    "bypassed": "pages",
-    "read_commands": "commands",
-    "waited_requests": "requests",
-    "waited_commands": "commands",
-    "waited_pages": "pages",
-    "waited_stored": "pages",
-    "waited_reclaimed": "pages",
-}
-_LATENCIES = ("mean_ns", "p50_ns", "p99_ns", "max_ns")
-
 #: Every outcome and its unit; ratios and means are doubles, all else is whole numbers.
-UNITS: dict[str, str] = {
-    **dict.fromkeys(PAGE_COUNTERS, "pages"),
-    **dict.fromkeys(("reservations", "releases"), "blocks"),
-    "refaults": "pages",
-    **dict.fromkeys(("hit_ratio", "refault_hit_ratio", "collateral_ratio"), "ratio"),
-    **dict.fromkeys(
-        ("reserved_share", "cached_share", "empty_share", "headroom_share", "amplification"),
-        "ratio",
-    ),
-    "peak_reserved": "blocks",
-    **{f"reservation_{name}": "ns" for name in _LATENCIES},
-    **{f"atomic_reservation_{name}": "ns" for name in _LATENCIES},
-    **dict.fromkeys(("failed_pinned", "failed_atomic"), "allocs"),
-    **dict.fromkeys(("copies_in", "copies_out"), "pages"),
-    **dict.fromkeys(("compressions", "decompressions", "migrations", "swap_writes"), "pages"),
-    "metadata_bytes": "bytes",
-    **READ_COUNTERS,
-    **dict.fromkeys(("read_ns", "wait_ns", "cpu_ns"), "ns"),
-    "time_saved_ns": "ns",
-    "time_saved_ratio": "ratio",
-    "wait_saved_ns": "ns",
-    "wait_saved_ratio": "ratio",
-    "share_of_ideal": "ratio",
-}
+UNITS: dict[str, str] = {name: declared.unit for name, declared in DECLARED_OUTCOMES.items()}
 
 Column = np.ma.MaskedArray[tuple[int], np.dtype[np.int64]]
 DoubleColumn = np.ma.MaskedArray[tuple[int], np.dtype[np.float64]]
@@ -71,7 +34,7 @@ Columns = dict[str, Column | DoubleColumn]
 
 def is_double(outcome: str) -> bool:
     """Return whether an outcome is a double rather than a whole number."""
-    return UNITS[outcome] == "ratio" or outcome.endswith("_mean_ns")
+    return DECLARED_OUTCOMES[outcome].is_double
 
 
 def measure(
@@ -139,12 +102,13 @@ def _of_one_system(
 def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     """Return every outcome of lanes of one system."""
     traits = workloads[0].traits
-    counted = {
-        name: _total([run.counted.totals[:, column] for run in workloads])
-        for column, name in enumerate(TALLIES)
+    totals = _total([run.totals for run in workloads])
+    counted = {name: totals[:, column] for column, name in enumerate(TALLIES)}
+    columns: Columns = {
+        name: _whole(counted[declared.tally])
+        for name, declared in DECLARED_OUTCOMES.items()
+        if declared.tally
     }
-    names = (*PAGE_COUNTERS, *READ_COUNTERS)
-    columns: Columns = {name: _whole(counted[name]) for name in names}
     zero = np.zeros_like(counted["stored"])
     reserves = traits.holding is not Holding.ALWAYS
     occupancies = [run.timeline.occupancy for run in workloads]
@@ -161,14 +125,8 @@ def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     columns |= _occupancy(workloads)
     samples = _samples_together(workloads)
     columns |= _latency(samples, _samples_ns(samples, costs))
-    columns["failed_pinned"] = _whole(counted["failed_pinned"])
-    columns["failed_atomic"] = _whole(counted["failed_atomic"])
     columns["copies_in"] = _whole(counted["stored"] if traits.caches_copies else zero)
     columns["copies_out"] = _whole(restored if traits.caches_copies else zero)
-    columns["compressions"] = _whole(counted["compressed"])
-    columns["decompressions"] = _whole(counted["decompressed"])
-    columns["migrations"] = _whole(counted["migrated"])
-    columns["swap_writes"] = _whole(counted["written"])
     columns["metadata_bytes"] = _whole(np.max([_metadata_bytes(run) for run in workloads], axis=0))
     columns |= _time(workloads, costs)
     ideal = zero + sum(run.ideal_restored for run in workloads)
@@ -205,9 +163,9 @@ def _occupancy(workloads: Sequence[Replayed]) -> Columns:
     peak = np.zeros(lanes, dtype=np.int64)
     for run in workloads:
         timeline, blocks = run.timeline, run.machine.tag_blocks
-        occupancy, all_ns = timeline.occupancy, timeline.slots * timeline.span_ns
+        occupancy, all_ns = timeline.occupancy, timeline.slots * timeline.counted_ns
         mine = _reserved_ns(run)
-        caching = run.counted.totals[:, CACHED_PAGE_NS]
+        caching = run.totals[:, CACHED_PAGE_NS]
         spare = _headroom_ns(run)
         total += all_ns
         reserved += mine
@@ -237,10 +195,10 @@ def _block_ns(run: Replayed) -> Int64:
 def _reserved_ns(run: Replayed) -> Int64:
     """Return the slot time for which tag storage holds something else.  # [lane]"""
     if run.traits.holding is Holding.AS_COUNTED:
-        return run.counted.totals[:, WITHHELD_PAGE_NS]
+        return run.totals[:, WITHHELD_PAGE_NS]
     timeline = run.timeline
     always = run.traits.holding is Holding.ALWAYS
-    held_ns = timeline.slots * timeline.span_ns if always else _block_ns(run)[-1]
+    held_ns = timeline.slots * timeline.counted_ns if always else _block_ns(run)[-1]
     return np.full(run.lanes, held_ns, dtype=np.int64)
 
 
@@ -250,10 +208,10 @@ def _headroom_ns(run: Replayed) -> Int64:
         return np.zeros(run.lanes, dtype=np.int64)
     timeline = run.timeline
     blocks = headroom_blocks(run.policies["headroom"], run.machine.tag_blocks)
-    all_ns = blocks * timeline.block_pages * timeline.span_ns
+    all_ns = blocks * timeline.block_pages * timeline.counted_ns
     # Blocks that are kept empty are others by and by: the replay has counted how long.
     dynamic = (run.policies["headroom_mode"] == "dynamic") & (blocks > 0)
-    counted_ns = all_ns + run.counted.totals[:, WITHHELD_PAGE_NS]
+    counted_ns = all_ns + run.totals[:, WITHHELD_PAGE_NS]
     spare: Int64 = np.where(dynamic, counted_ns, all_ns - _block_ns(run)[blocks])
     return spare
 
@@ -312,18 +270,15 @@ def _metadata_bytes(run: Replayed) -> Int64:
     if run.traits.metadata is not None:
         schemes = np.full(run.lanes, run.traits.metadata, dtype=object)
     memmap = run.timeline.slots * STRUCT_PAGE_BYTES
-    compact = run.counted.totals[:, PEAK_CACHED] * COMPACT_BYTES
+    compact = run.totals[:, PEAK_CACHED] * COMPACT_BYTES
     used = np.where(schemes == Metadata.MEMMAP, memmap, 0)
     return np.where(schemes == Metadata.COMPACT, compact, used).astype(np.int64)
 
 
 def _time(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     """Return what reads, waits and work take, and what of storage time and of waiting is saved."""
-    # At the end alone: costs by costs, what is saved is worked out in a fifth of the time.
-    runs = [times_of(run, costs, [-1]) for run in workloads]
-    total = Times(
-        *(_total([values[:, -1] for values in column]) for column in zip(*runs, strict=True))
-    )
+    runs = [in_all(run, costs) for run in workloads]
+    total = Times(*(_total(column) for column in zip(*runs, strict=True)))
     saved = total.all_missed_read_ns - total.read_ns - total.cpu_ns
     wait_saved = total.all_missed_wait_ns - total.wait_ns
     return {

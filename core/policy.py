@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,7 @@ class Policy:
         32,
         "units that the worker reclaims when a store found no slot",
         bounds=(1, 2**20),
+        unit="units",
         read_by=("cleancache",),
         needs=(Need("slot_reclaim", "no worker makes room"),),
     )
@@ -116,6 +117,7 @@ class Policy:
         0.0,
         "share of the tag blocks that never cache, so that tags find them empty",
         bounds=(0.0, BELOW_ONE),
+        unit="ratio",
         read_by=_KEEPERS,
     )
     headroom_mode: HeadroomMode = declare(
@@ -150,6 +152,7 @@ class Policy:
         0.0,
         "share of the tag blocks that covers the memory of guests with MTE",
         bounds=(0.0, BELOW_ONE),
+        unit="ratio",
         read_by=(*_TAGGED, *_MEMORY),
         is_world=True,
     )
@@ -170,6 +173,7 @@ class Policy:
         3.0,
         "mean of a page's size over that of its compressed copy",
         bounds=(1.0, 100.0),
+        unit="ratio",
         read_by=("zswap",),
         is_world=True,
     )
@@ -177,6 +181,7 @@ class Policy:
         1 / 32,
         "size of the hypervisor's region at most, as a share of data memory",
         bounds=(0.0001, 1.0),
+        unit="ratio",
         read_by=("tmem",),
         is_world=True,
     )
@@ -184,6 +189,7 @@ class Policy:
         0.0,
         "share of the region that the hypervisor takes away and gives back by turns",
         bounds=(0.0, 1.0),
+        unit="ratio",
         read_by=("tmem",),
         is_world=True,
     )
@@ -191,6 +197,7 @@ class Policy:
         10**10,
         "time from one shrinking of the region to the next",
         bounds=(10**6, _MOST_NS),
+        unit="ns",
         read_by=("tmem",),
         needs=(Need("tmem_swing", "the region keeps its size"),),
         is_world=True,
@@ -199,6 +206,7 @@ class Policy:
         0.0,
         "share of lookups that find a page discarded by the hypervisor",
         bounds=(0.0, 1.0),
+        unit="ratio",
         read_by=("tmem",),
         is_world=True,
     )
@@ -218,6 +226,7 @@ class Policy:
         0.0,
         "share of the pages in tag storage that are pinned for a while",
         bounds=(0.0, 1.0),
+        unit="ratio",
         read_by=("migrate_cma",),
         is_world=True,
     )
@@ -225,6 +234,7 @@ class Policy:
         10**7,
         "how long a page stays pinned",
         bounds=(0, _MOST_NS),
+        unit="ns",
         read_by=("migrate_cma",),
         needs=(Need("pinned_ratio", "nothing is pinned"),),
         is_world=True,
@@ -233,6 +243,7 @@ class Policy:
         0,
         "pages in tag storage that somebody pins for good",
         bounds=(0, 2**31 - 1),
+        unit="pages",
         read_by=("migrate_cma",),
         is_world=True,
     )
@@ -267,20 +278,53 @@ _GCMA = Policy(
     offer=Offer.MAPPED,
     lookup=Lookup.PREFIX,
 )
-PRESETS: dict[str, Policy] = {
-    # "Guaranteed CMA" v2, 20251026203611.1608903-1
-    "gcma": _GCMA,
-    # The same as vendors of Android ship it
-    "gcma_android": replace(
+
+
+class PolicyPreset(NamedTuple):
+    """A policy with a name: that of a kernel, or of a series of patches.
+
+    Parameters
+    ----------
+    meaning
+        One line: whose policy it is.
+    source
+        Where it can be looked up.
+    policy
+        Its fields.
+    """
+
+    meaning: str
+    source: str
+    policy: Policy
+
+
+#: What is known of each preset.
+SOURCED_POLICIES: dict[str, PolicyPreset] = {
+    "gcma": PolicyPreset(
+        "the cleancache of the series that was posted in 2025",
+        "Guaranteed CMA, version 2, 20251026203611.1608903-1",
         _GCMA,
-        admission=Admission.ALL,
-        offer=Offer.ALL,
-        slot_reclaim=SlotReclaim.BACKGROUND,
-        slot_reclaim_batch=32,
     ),
-    # mm/cleancache.c of Linux 3.0 to 5.16
-    "classic": Policy(eviction="fifo", restore=Restore.EXCLUSIVE),
+    "gcma_android": PolicyPreset(
+        "the cleancache that vendors of Android ship: it takes every evicted folio, and a worker "
+        "makes room",
+        "read from what vendors ship; no kernel with it was recorded",
+        replace(
+            _GCMA,
+            admission=Admission.ALL,
+            offer=Offer.ALL,
+            slot_reclaim=SlotReclaim.BACKGROUND,
+            slot_reclaim_batch=32,
+        ),
+    ),
+    "classic": PolicyPreset(
+        "the cleancache of 2010 to 2022",
+        "mm/cleancache.c of Linux 3.0 to 5.16",
+        Policy(eviction="fifo", restore=Restore.EXCLUSIVE),
+    ),
 }
+#: The policy of each preset.
+PRESETS: dict[str, Policy] = {name: preset.policy for name, preset in SOURCED_POLICIES.items()}
 
 #: B policies as one structured array, a field of `Policy` each.  # [lane]
 Policies = NDArray[Any]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from core.events import ALLOC, ATOMIC, RESTORE, STORE, TAGGED, Events
 from core.lane import TALLIES
 from core.machine import Machine
-from core.outcomes import PAGE_COUNTERS, READ_COUNTERS
+from core.outcome_declarations import DECLARED_OUTCOMES
 from core.policy import Policy, reads
 from core.policy_words import Metadata
 from core.system import SYSTEMS
@@ -50,11 +50,7 @@ class _Made(NamedTuple):
 
 #: Outcomes that are a tally, or a share of what no policy changes.
 _TALLIED: dict[str, str] = {
-    **{name: name for name in (*PAGE_COUNTERS, *READ_COUNTERS, "failed_pinned", "failed_atomic")},
-    "compressions": "compressed",
-    "decompressions": "decompressed",
-    "migrations": "migrated",
-    "swap_writes": "written",
+    **{name: declared.tally for name, declared in DECLARED_OUTCOMES.items() if declared.tally},
     "collateral_ratio": "collateral",
     "cached_share": "cached_page_ns",
 }

@@ -1,4 +1,4 @@
-"""The tables of policy fields and of costs in the documents. `make schema` writes them anew.
+"""The tables of policy fields, outcomes and costs in the documents. `make schema` writes them anew.
 
 A table stands between ``<!-- NAME: ... -->`` and ``<!-- end of NAME -->``.
 """
@@ -11,26 +11,13 @@ from pathlib import Path
 
 from core.cost_presets import SOURCED_PRESETS
 from core.costs import DECLARED_COSTS, Costs
-from core.declaration import BELOW_ONE, Declaration
+from core.declaration import Declaration
+from core.outcome_declarations import DECLARED_OUTCOMES
 from core.policy import DECLARED, Policy, reads
 from core.system import SYSTEMS
+from sweep.study.glossary import number_text, range_text
 
 REPOSITORY = Path(__file__).parent.parent
-
-
-def as_text(number: float) -> str:
-    """Return a number as a table shows it: 0.03125, 10,000, 10^10, 2^31 - 1."""
-    if isinstance(number, float):
-        return f"{number:g}"
-    if number < 1_000_000:
-        return f"{number:,}"
-    zeros, bits = len(str(number)) - 1, number.bit_length()
-    powers = {
-        10**zeros: f"10^{zeros}",
-        2 ** (bits - 1): f"2^{bits - 1}",
-        2**bits - 1: f"2^{bits} - 1",
-    }
-    return powers.get(number, f"{number:,}")
 
 
 def values_of(declared: Declaration) -> str:
@@ -38,9 +25,7 @@ def values_of(declared: Declaration) -> str:
     if declared.words is not None:
         return " ".join(f"`{word}`" for word in declared.words)
     assert declared.bounds is not None
-    least, most = declared.bounds
-    end = "below 1" if most == BELOW_ONE else as_text(most)
-    return f"{as_text(least)} to {end}"
+    return range_text(*declared.bounds)
 
 
 def policy_fields() -> list[list[str]]:
@@ -48,11 +33,21 @@ def policy_fields() -> list[list[str]]:
     rows = [["policy field", "values", "default", "what it is", "read by"]]
     for name, declared in DECLARED.items():
         default = getattr(Policy, name)
-        shown = f"`{default}`" if isinstance(default, StrEnum | str) else as_text(default)
+        shown = f"`{default}`" if isinstance(default, StrEnum | str) else number_text(default)
         readers = " ".join(f"`{system}`" for system in SYSTEMS if name in reads(system))
         rows.append(
             [f"`{name}`", values_of(declared), shown, declared.meaning, readers or "every study"]
         )
+    return rows
+
+
+def outcomes() -> list[list[str]]:
+    """Return the rows of the table of outcomes, the heading first."""
+    rows = [["outcome", "unit", "what it is", "formula", "over several workloads"]]
+    for name, declared in DECLARED_OUTCOMES.items():
+        formula = f"`{declared.formula}`" if declared.formula else ""
+        words = [declared.unit, declared.meaning, formula, declared.combined.value]
+        rows.append([f"`{name}`", *words])
     return rows
 
 
@@ -91,6 +86,7 @@ def costs_of_presets() -> list[list[str]]:
 #: Of each table the document, and what makes its rows.
 TABLES = {
     "policy fields": ("README.md", policy_fields),
+    "outcomes": ("docs/model.md", outcomes),
     "costs": ("docs/model.md", costs),
     "cost presets": ("docs/model.md", cost_presets),
     "costs of presets": ("docs/model.md", costs_of_presets),

@@ -1,4 +1,4 @@
-"""The tables in the documents say what the declarations of fields and costs say."""
+"""The tables in the documents say what the declarations of fields, outcomes and costs say."""
 
 from __future__ import annotations
 

@@ -141,6 +141,8 @@ def test_a_study_searches_what_is_added(python: Python) -> None:
 def test_a_report_has_the_figure(python: Python, folder: Path) -> None:
     python("-m", "sweep", "report", "added", "-o", "added.html")
     assert "What the search found" in (folder / "added.html").read_text()
+    python("-m", "sweep", "figure", "added", "history", "-o", "history.svg")
+    assert "What the search found" in (folder / "history.svg").read_text()
 
 
 def test_the_format_is_recognised_and_imported(python: Python, folder: Path) -> None:

@@ -25,4 +25,8 @@ def _victim(state: State, keep: int) -> int:
         push(table, end, oldest)
 
 
-CLOCK = Eviction(touch=mark_touch, victim=_victim)
+CLOCK = Eviction(
+    touch=mark_touch,
+    victim=_victim,
+    meaning="the oldest unit goes, but one that was touched gets a second chance",
+)

@@ -2,4 +2,4 @@
 
 from core.eviction.queue import Eviction
 
-FIFO = Eviction()
+FIFO = Eviction(meaning="the oldest unit goes, whatever was touched since it was stored")

@@ -15,4 +15,4 @@ def _make_newest(state: State, unit: int, restored: bool) -> None:
         push(state.table, end, unit)
 
 
-LRU = Eviction(touch=_make_newest)
+LRU = Eviction(touch=_make_newest, meaning="the unit that was touched longest ago goes")

@@ -2,4 +2,4 @@
 
 from core.eviction.queue import Eviction
 
-NONE = Eviction(evicts=False)
+NONE = Eviction(evicts=False, meaning="no unit goes: pages are stored while slots are free")

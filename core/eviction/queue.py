@@ -104,6 +104,8 @@ class Eviction(NamedTuple):
     remembers_pages
         Whether it keeps a number of each file page, in the second half of `State.slot_of` (-1 at
         first).
+    meaning
+        One line: which unit goes.
     """
 
     expect: Callable[[State, int], None] = ignore_expect
@@ -114,3 +116,4 @@ class Eviction(NamedTuple):
     evicts: bool = True
     draws: bool = False
     remembers_pages: bool = False
+    meaning: str = ""

@@ -52,4 +52,10 @@ def _victim(state: State, keep: int) -> int:
     return wide(state.table[place, PREV])
 
 
-RANDOM = Eviction(insert=_insert, remove=_remove, victim=_victim, draws=True)
+RANDOM = Eviction(
+    insert=_insert,
+    remove=_remove,
+    victim=_victim,
+    draws=True,
+    meaning="any unit goes, drawn by the seed",
+)

@@ -196,4 +196,9 @@ def _close_gaps(state: State, ring: int) -> None:
     register[_GHOST_TAIL] = end
 
 
-S3FIFO = Eviction(_expect, _insert, _touch, _remove, _victim, remembers_pages=True)
+S3FIFO = Eviction(
+    *(_expect, _insert, _touch, _remove, _victim),
+    remembers_pages=True,
+    meaning="a small queue sorts out units that are restored once at most, before they reach the "
+    "main queue (S3-FIFO)",
+)

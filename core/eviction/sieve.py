@@ -44,4 +44,9 @@ def _victim(state: State, keep: int) -> int:
         unit = _next_newer(state, unit)
 
 
-SIEVE = Eviction(touch=mark_touch, remove=_remove, victim=_victim)
+SIEVE = Eviction(
+    touch=mark_touch,
+    remove=_remove,
+    victim=_victim,
+    meaning="a hand goes from old to new, and takes the first unit not touched since it last came",
+)

@@ -23,16 +23,16 @@ CACHE_LINE_BYTES = 64
 
 
 class Counted(NamedTuple):
-    """What lanes counted up to each mark, their samples of latency, and pages cached over time."""
+    """What lanes counted up to each mark, their samples of latency, and pages cached over time.
+
+    Of a timeline with a warm-up (`Timeline.warm_up_marks`) the tallies and the series are of all
+    its time, and the samples of what follows the warm-up; behind the mark that ends it,
+    ``peak_cached`` begins anew with the pages that are cached then.
+    """
 
     tallies: Int64  # [lane, mark, tally of core.lane.TALLIES]
     samples: Int64  # [lane, bin] reserving allocations, by class and pages dropped
     series: Int64  # [lane, point] pages cached
-
-    @property
-    def totals(self) -> Int64:
-        """What lanes counted in all.  # [lane, tally]"""
-        return self.tallies[:, -1]
 
 
 def nothing_counted(timeline: Timeline, lanes: int) -> Counted:
@@ -279,3 +279,25 @@ class System:
     unmoved: tuple[Unmoved, ...] = ()
     loops: Callable[[Choices], set[ReplayLoop]] = no_loops
     beyond: str = ""
+
+
+class _Asked(dict[str, Int64]):
+    """Costs of zero that remember which of them were asked for."""
+
+    def __missing__(self, name: str) -> Int64:
+        return self.setdefault(name, np.zeros((1, 1), dtype=np.int64))
+
+
+def costs_paid(system: System) -> dict[str, tuple[str, ...]]:
+    """Return the costs in a system's own part of `cpu_ns`, and those in its part of `wait_ns`.
+
+    They are found by asking it what no work at all costs. Reads, and the samples of reservation
+    latency that tasks wait for, are no system's own.
+    """
+    nothing = np.zeros((1, 1), dtype=np.int64)
+    tallies = dict.fromkeys(TALLIES, nothing)
+    work = Work(tallies, tallies, Reserving(*(nothing,) * len(Reserving._fields)), nothing)
+    paid, waited = _Asked(), _Asked()
+    system.pays(work, paid)
+    system.waits(work, waited)
+    return {"cpu_ns": tuple(paid), "wait_ns": tuple(waited)}

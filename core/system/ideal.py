@@ -2,10 +2,11 @@
 
 It holds as many file pages as there are unreserved slots, wherever those lie; a reservation takes
 the page that is restored last of all. A page is kept after a store, or after a restore that missed,
-if the next event of the page is a restore. No cleancache restores more. To keep a page from one
-event to its restore takes a slot for that interval of time and saves one read; at most as many
-intervals may overlap as slots are unreserved; and to give up the interval that ends last is then
-best (Belady 1966; with a capacity that changes, Carlisle and Lloyd 1995).
+if the next event of the page is a restore; one in the warm-up does not count, and so is worth
+nothing. No cleancache restores more. To keep a page from one event to its restore takes a slot for
+that interval of time and saves one read; at most as many intervals may overlap as slots are
+unreserved; and to give up the interval that ends last is then best (Belady 1966; with a capacity
+that changes, Carlisle and Lloyd 1995).
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _replay(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
 
 
 def restored_by_ideal(timeline: Timeline) -> int:
-    """Return the pages that the ideal restores."""
+    """Return the pages that the ideal restores after the warm-up: it restores none before."""
     return int(_bound(timeline)[-1, RESTORED])
 
 
@@ -98,8 +99,10 @@ def _bound(timeline: Timeline) -> NDArray[np.int64]:
 def _following(steps: Steps, pages: int, named_pages: int) -> NDArray[np.int32]:
     """Return when each page that a store or restore names is restored next: a step, or _NEVER.
 
-    Where the page's next event is no restore, to keep it is of no use: that is _NEVER too.
+    Where the page's next event is no restore, or one of the warm-up, to keep it is of no use: that
+    is _NEVER too.
     """
+    first_counted = wide(steps.mark_steps[steps.warm_up_marks])
     following = np.empty(named_pages, dtype=np.int32)
     upcoming = np.full(pages, _NEVER, dtype=np.int32)
     place = named_pages
@@ -114,7 +117,8 @@ def _following(steps: Steps, pages: int, named_pages: int) -> NDArray[np.int32]:
             for page in range(end - 1, first - 1, -1):
                 place -= 1
                 following[place] = upcoming[page]
-                upcoming[page] = step if kind == RESTORE else _NEVER
+                counts = kind == RESTORE and step >= first_counted
+                upcoming[page] = step if counts else _NEVER
             continue
         if kind == INVALIDATE_INODE:
             first, end = wide(steps.inode_pages[first, 0]), wide(steps.inode_pages[first, 1])
@@ -184,6 +188,8 @@ def _replay_bound(
                 heap = [pair for pair in heap if -pair >> _PAGE_BITS > step]
                 heapify(heap)
         tallies[mark] = register[: tallies.shape[1]]
+        if mark + 1 == steps.warm_up_marks:
+            register[PEAK_CACHED] = register[CACHED]
 
 
 IDEAL = System(
@@ -194,5 +200,5 @@ IDEAL = System(
     metadata=Metadata.NONE,
     counts=READ_TALLIES
     | {"stored", "skipped", "reclaimed", "cached", "peak_cached", "cached_page_ns"},
-    beyond="it knows the future: a bound",
+    beyond="it knows the future, and is a bound",
 )

@@ -161,6 +161,60 @@ def report(
     return DONE
 
 
+@app.command(name="compare")
+def compare_policies(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A trial, baseline, preset, system, study.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another; STUDY:12 is one of a study.")],
+    study: Annotated[
+        str | None, typer.Option(help="The study of A and B, by name or file.", show_default=False)
+    ] = None,
+    database: Database = DEFAULT_DATABASE,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="METRIC", help="What to compare by; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Compare two policies or studies: what they differ by, and with which doubt."""
+    from sweep.cli.compare_command import compare_command
+
+    compare_command([a, b], study, database, metrics or [], as_json)
+    return DONE
+
+
+@app.command()
+def figure(
+    study: Annotated[str, typer.Argument(help="A study, by name or file.")],
+    name: Annotated[
+        str | None, typer.Argument(help="A figure, by its name; none: names are listed.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.svg|pdf|csv|tex", help="What is written of the figure."
+        ),
+    ] = None,
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+) -> int:
+    """Write one figure of a study's report for a paper, or list the figures."""
+    if name is None and output is not None:
+        what = f"which figure? sweep figure {study} lists their names"
+        raise typer.BadParameter(what, param_hint="NAME")
+    if name is not None and output is None:
+        what = f"where to? a file, such as {name}.svg, .pdf, .csv or .tex"
+        raise typer.BadParameter(what, param_hint="--output")
+    from sweep.cli.figure_command import figure_command, list_figures_command
+
+    if name is None or output is None:
+        list_figures_command(study, database, as_json)
+    else:
+        figure_command(study, name, database, output, as_json)
+    return DONE
+
+
 @app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="Tables: studies, trials, runs.")],
@@ -185,6 +239,21 @@ def schema() -> int:
     from sweep.study.json_schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
+    return DONE
+
+
+@app.command()
+def explain(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A metric, field, word, system, cost, preset, … ; none: list them."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say what a name of a study or a column of the results means."""
+    from sweep.cli.explain_command import explain_command
+
+    explain_command(name, as_json)
     return DONE
 
 

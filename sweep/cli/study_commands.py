@@ -7,33 +7,30 @@ from pathlib import Path
 
 from core.events import Events
 from core.workload.recipe import Recipe
+from sweep.cli.answer import answer_of, show
 from sweep.cli.terminal import (
     SAMPLING,
     LiveProgress,
     note,
     print_answer,
     print_json,
-    print_summary,
     print_table,
 )
 from sweep.engine.generations import number_of_trials
 from sweep.engine.register import StartAfresh
 from sweep.engine.search import check_sampler
 from sweep.engine.study_run import Where, ready_inputs, run_dry, run_to_database
-from sweep.results import MODEL_VERSION, Row, StoreError, answer_query, open_for_reading, read_rows
+from sweep.results import Row, StoreError, answer_query, open_for_reading, read_rows
 from sweep.results.questions import (
-    baselines_sql,
-    best_sql,
-    columns_shown,
-    model_version_sql,
-    next_questions,
-    of_another_version,
-    shown_of,
     status_sql,
 )
+from sweep.results.studies import read_study
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study
 from sweep.study.yaml_source import read_source
+
+#: A study that is given with such a suffix is a file, and else a name.
+STUDY_SUFFIXES = (".yaml", ".yml")
 
 
 def run_command(
@@ -70,19 +67,9 @@ def run_command(
         run_to_database(study, source, database, where, afresh, progress, note)
     finally:
         progress.close()
-    return _show(study, database, as_json)
-
-
-def _show(study: Study, database: Path, as_json: bool) -> bool:
-    with open_for_reading(database) as connection:
-        best = read_rows(connection, best_sql(study, max(5, len(study.subspaces))), [study.study])
-        baselines = read_rows(connection, baselines_sql(), [study.study])
-        counts = read_rows(connection, status_sql(), [study.study])[0]
-    if as_json:
-        print_json(counts | {"best": best, "baselines": baselines})
-    else:
-        print_summary(study, best, baselines, counts, next_questions(study))
-    return bool(counts["failed"])
+    answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
+    show(study, answered, as_json)
+    return bool(answered.counts["failed"])
 
 
 def dry_run_command(path: Path, where: Where, as_json: bool) -> None:
@@ -198,9 +185,15 @@ def name_of(study: str) -> str:
         When the file cannot be read, or is no study.
     """
     path = Path(study)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in STUDY_SUFFIXES:
         return parse_study(read_source(path).text, path).study
     return study
+
+
+def refuse_study_file(study: str, output: Path) -> None:
+    """Raise `StoreError` if a file to be written is the one that a study is given by."""
+    if Path(study).suffix in STUDY_SUFFIXES and output.resolve() == Path(study).resolve():
+        raise StoreError("is the study", file=output)
 
 
 def stored_study(database: Path, name: str) -> Study:
@@ -212,12 +205,7 @@ def stored_study(database: Path, name: str) -> Study:
         When it holds no study of that name; the message tells which it holds.
     """
     with open_for_reading(database) as connection:
-        rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
-        known = read_rows(connection, "SELECT study FROM studies ORDER BY study")
-    if not rows:
-        names = ", ".join(row["study"] for row in known) or "no study"
-        raise StoreError(f"no study {name}; it holds {names}", file=database)
-    return parse_study(rows[0]["yaml"], Path(f"{database}:{name}"))
+        return read_study(connection, name, database)
 
 
 def status_command(study: str | None, database: Path, as_json: bool) -> None:
@@ -244,7 +232,7 @@ def status_command(study: str | None, database: Path, as_json: bool) -> None:
 
 
 def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
-    """Show the best trials of a study, or its Pareto set where there are several objectives.
+    """Show the verdict on a study, and its best trials: the Pareto set of several objectives.
 
     Parameters
     ----------
@@ -259,17 +247,7 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     """
     name = name_of(study)
     stored = stored_study(database, name)
-    with open_for_reading(database) as connection:
-        rows = read_rows(connection, best_sql(stored, limit), [name])
-        version = read_rows(connection, model_version_sql(), [name])[0]["model_version"]
-    if version != MODEL_VERSION:
-        note(f"note: {of_another_version(version)}")
-    if as_json:
-        print_json(rows)
-    elif rows:
-        print_table([shown_of(stored, row, columns_shown(stored)) for row in rows])
-    else:
-        note(f"study {name}: no feasible trial yet")
+    show(stored, answer_of(stored, name, database, limit), as_json)
 
 
 def report_command(study: str, database: Path, output: Path, as_json: bool) -> None:
@@ -277,6 +255,7 @@ def report_command(study: str, database: Path, output: Path, as_json: bool) -> N
     from sweep.report import write_report
 
     name = name_of(study)
+    refuse_study_file(study, output)
     written = write_report(stored_study(database, name), name, database, output)
     if as_json:
         print_json(written)

@@ -18,7 +18,6 @@ from rich.text import Text
 
 from core.outcomes import UNITS
 from sweep.results import Answer, Row
-from sweep.results.questions import columns_shown, shown_of
 from sweep.study.goals import goals_of
 from sweep.study.model import Study
 
@@ -170,6 +169,25 @@ def _print_by_value(console: Console, rows: Sequence[Row], title: str | None) ->
         console.print()
 
 
+def check_lines(checks: Sequence[Row]) -> list[str]:
+    """Return the lines of a table of what an import and the traced kernel counted.
+
+    Parameters
+    ----------
+    checks
+        The `row` of each `core.import_checks.ImportCheck`.
+    """
+    if not checks:
+        return []
+    lines = [f"{'checked against the kernel':26} {'theirs':>13} {'ours':>13} {'difference':>11}"]
+    for check in checks:
+        ratio = check["difference_ratio"]
+        difference = "-" if ratio is None else f"{100 * ratio:+.2f} %"
+        counts = f"{check['theirs']:>13,} {check['ours']:>13,}"
+        lines.append(f"  {check['name']:24} {counts} {difference:>11}")
+    return lines
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON does not know, such as a time, becomes a string."""
     print(json.dumps(value, indent=2, default=str))
@@ -186,47 +204,3 @@ def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
         writer.writerows(answer.rows)
     else:
         print_table(rows)
-
-
-def print_summary(
-    study: Study, best: Sequence[Row], baselines: Sequence[Row], counts: Row, questions: list[str]
-) -> None:
-    """Print the answer of a run.
-
-    Parameters
-    ----------
-    study
-        The study.
-    best
-        The rows of its best trials.
-    baselines
-        The rows of its baselines, in the order of the study.
-    counts
-        How many trials are complete, failed and feasible.
-    questions
-        The queries that the user is told to ask next.
-    """
-    goals = goals_of(study)
-    columns = columns_shown(study)[1:]
-    rows = [{"policy": f"trial {row['number']}"} | shown_of(study, row, columns) for row in best]
-    for fixed, row in zip(study.baselines, baselines, strict=False):
-        policy = fixed.preset or fixed.system
-        rows.append({"policy": policy} | shown_of(study, row, columns))
-    print()
-    if study.question:
-        print(study.question)
-    goal = ", ".join(f"{goal.direction} {goal.name}" for goal in goals)
-    kind = (
-        "of the Pareto set"
-        if len(goals) > 1
-        else "best of each policy"
-        if study.policies
-        else "best"
-    )
-    print_table(rows, f"{study.study}: {goal} ({len(best)} {kind}, then baselines)")
-    print(
-        f"{counts['complete']} trials complete, {counts['failed']} failed, "
-        f"{counts['feasible']} feasible.  Ask next:"
-    )
-    for question in questions:
-        print(f'  sweep query "{question}"')

@@ -144,6 +144,7 @@ def register(
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "model_version": MODEL_VERSION,
         "goals": [goal._asdict() for goal in goals_of(study)],
+        "warnings": inputs.warnings,
     }
     if rows and kept_as is None:
         # A finished study keeps the versions that it was run with.

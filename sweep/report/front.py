@@ -19,9 +19,9 @@ from sweep.report.plotting import (
 )
 from sweep.report.sql import FRONT, POINTS, columns, evenly_sampled, quoted
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import described, label_of, scale_of, subspace_labels
 from sweep.results import Row
 from sweep.results.questions import best_sql
+from sweep.results.wording import described, label_of, scale_of, subspace_labels
 
 
 def front_sql(results: StudyResults) -> str:

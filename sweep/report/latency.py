@@ -7,7 +7,7 @@ from itertools import groupby
 from sweep.report.plotting import Figure, PlotTrace, axis, escaped, plot, scaled
 from sweep.report.sql import is_one_of
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import scale_of
+from sweep.results.wording import scale_of
 
 #: Lines that lie on top of each other are told apart by their dashes.
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -27,16 +27,21 @@ def latency_sql(results: StudyResults) -> str:
     dropped = f"reservation.dropped - {migrated}" if first else "reservation.dropped"
     return f"""\
 WITH samples AS (
-  SELECT study, role, number, page_size, unnest(reservation_samples) AS reservation FROM runs
+  SELECT study, role, number, scenario, runs.page_size,
+    unnest(reservation_samples) AS reservation FROM runs
   WHERE {results.study_condition} AND {compared}
 ), latencies AS (
   SELECT role, number,
-    reserve_base_ns
-    + reservation.blocks * (lcm(page_size, tag_block_size) // {LINE_BYTES}) * cache_line_ns
-    + ({dropped}) * slot_drop_ns + reservation.written * swap_write_ns
-    + {migrated} * migrate_page_ns + if({migrated} > 0, migrate_base_ns, 0) AS latency_ns,
+    scenarios.reserve_base_ns
+    + reservation.blocks * (lcm(samples.page_size, scenarios.tag_block_size) // {LINE_BYTES})
+      * scenarios.cache_line_ns
+    + ({dropped}) * scenarios.slot_drop_ns
+    + reservation.written * scenarios.swap_write_ns
+    + {migrated} * scenarios.migrate_page_ns
+    + if({migrated} > 0, scenarios.migrate_base_ns, 0) AS latency_ns,
     sum(reservation."count") AS times
-  FROM samples JOIN trials USING (study, role, number) GROUP BY ALL
+  FROM samples JOIN trials USING (study, role, number) JOIN scenarios USING (study, scenario)
+  GROUP BY ALL HAVING latency_ns IS NOT NULL
 ), reached AS (
   SELECT role, number, latency_ns,
     sum(times) OVER no_longer / sum(times) OVER policy AS share,
@@ -86,7 +91,8 @@ def draw_latency(results: StudyResults) -> list[Figure]:
     y["range"] = [0, 1.03]
     none = f" No reservation: {', '.join(without_reservation)}." if without_reservation else ""
     caption = (
-        "The share of reservations that take no longer, over all workloads and replicates; a line "
+        "The share of reservations that take no longer, over all scenarios, workloads and "
+        "replicates; a line "
         f"is true to 0.4 %.{none}"
     )
     plots = [plot(data, x, y, 380)] if data else []

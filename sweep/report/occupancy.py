@@ -6,10 +6,10 @@ from itertools import groupby
 from pathlib import PurePath
 
 from sweep.report.plotting import Figure, Plot, axis, plot, scaled
-from sweep.report.sql import in_list, is_one_of
+from sweep.report.sql import in_list, is_one_of, quoted
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import Scale, scale_of
 from sweep.results import Row
+from sweep.results.wording import Scale, scale_of
 
 #: The most plots: as many of the first workloads are drawn as fit.
 MOST_PLOTS = 16
@@ -26,7 +26,8 @@ SELECT role, number, workload,
   unnest(series_cached_pages) AS cached_pages,
   unnest(series_empty_pages) AS empty_pages
 FROM runs
-WHERE {results.study_condition} AND replicate = 0 AND workload IN {in_list(workloads)}
+WHERE {results.study_condition} AND replicate = 0
+  AND scenario = {quoted(results.scenarios[0])} AND workload IN {in_list(workloads)}
   AND {is_one_of(results.compared_policies)}
 ORDER BY role DESC, number, workload, time_ns"""
 
@@ -52,10 +53,12 @@ def draw_occupancy(results: StudyResults) -> list[Figure]:
                     title += f" on {PurePath(workload).name.removesuffix('.parquet')}"
                 plots.append(_areas(run, title))
     cut = "" if len(shown) == len(workloads) else f" The first {len(shown)} workloads are drawn."
+    several = len(results.scenarios) > 1
+    where = f" Drawn in the scenario {results.scenarios[0]}." if several else ""
     seeds = " Replicate 0 is drawn." if results.study.replicates > 1 else ""
     caption = (
         "Pages of tag storage over the workload's time: reserved for tags, caching, and empty "
-        f"(headroom that is not reserved is empty).{cut}{seeds}"
+        f"(headroom that is not reserved is empty).{cut}{where}{seeds}"
     )
     return [Figure("What tag storage holds", caption, sql, plots)]
 

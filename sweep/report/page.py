@@ -14,6 +14,9 @@ from sweep.report.answer import answer_sentences, policies_caption, policies_tab
 from sweep.report.figures import Section
 from sweep.report.plotting import Figure
 from sweep.report.study_results import StudyResults
+from sweep.results.questions import columns_shown
+from sweep.results.wording import hover_texts
+from sweep.study.model import Study
 
 
 def page(results: StudyResults, sections: list[Section]) -> str:
@@ -36,9 +39,9 @@ def page(results: StudyResults, sections: list[Section]) -> str:
         script_sources=" ".join(map(_script_hash, scripts)),
         question=html.escape(results.study.question or "No question is written down."),
         answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences),
-        policies=_table(policies_table(results)),
+        policies=_table(policies_table(results), hover_texts(_named(results.study))),
         policies_caption=html.escape(policies_caption(results)),
-        policies_sql=_sql(f"{results.best_sql};\n\n{results.baselines_sql}"),
+        policies_sql=_sql(results.policies_sql),
         links="\n".join(links),
         sections=content,
         yaml=html.escape(results.study_row["yaml"]),
@@ -48,6 +51,11 @@ def page(results: StudyResults, sections: list[Section]) -> str:
         plotly=scripts[0],
         draw=scripts[1],
     )
+
+
+def _named(study: Study) -> list[str]:
+    """Return the columns that the table of policies may have."""
+    return [*(objective.metric for objective in study.objectives), *columns_shown(study)]
 
 
 def _script_hash(script: str) -> str:
@@ -90,9 +98,20 @@ def _figure(figure: Figure, plots: dict[str, Any]) -> str:
     classes = "plots many" if len(boxes) > 1 else "plots"
     parts = "\n".join(boxes)
     return (
-        f"<figure>\n<h3>{title}</h3>\n<figcaption>{html.escape(figure.caption)}</figcaption>\n"
+        f'<figure id="{_figure_key(figure)}">\n<h3>{title}{_link(figure)}</h3>\n'
+        f"<figcaption>{html.escape(figure.caption)}</figcaption>\n"
         f'<div class="{classes}">\n{parts}\n</div>\n{_sql(figure.sql)}\n</figure>'
     )
+
+
+def _figure_key(figure: Figure) -> str:
+    """Return the id of a figure, which no section has, whatever its heading."""
+    return html.escape(f"figure-{figure.name}")
+
+
+def _link(figure: Figure) -> str:
+    """Return a figure's name, by which `sweep figure` writes it, as a link to it."""
+    return f'<a class="name" href="#{_figure_key(figure)}">{html.escape(figure.name)}</a>'
 
 
 def _sql(text: str) -> str:
@@ -102,10 +121,14 @@ def _sql(text: str) -> str:
     )
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+def _table(rows: list[dict[str, str]], words: dict[str, str]) -> str:
+    """Return a table; `words` say what a column is, by its heading, to who points at that."""
     if not rows:
         return "<p>There is none.</p>"
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in rows[0])
+    titles = {name: f' title="{html.escape(text)}"' for name, text in words.items()}
+    head = "".join(
+        f'<th scope="col"{titles.get(name, "")}>{html.escape(name)}</th>' for name in rows[0]
+    )
     body = "\n".join(
         "<tr>"
         + "".join(

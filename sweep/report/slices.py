@@ -19,9 +19,9 @@ from sweep.report.plotting import (
 )
 from sweep.report.sql import POINTS, columns, evenly_sampled, in_list
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import Scale, readable, scale_of, subspace_labels
 from sweep.results import Row
 from sweep.results.questions import best_first
+from sweep.results.wording import Scale, readable, scale_of, subspace_labels
 from sweep.study.model import Categorical, FloatRange
 
 #: The most points of all slices together: more would make a page that a phone is slow to draw.
@@ -89,7 +89,7 @@ def _slice_figure(results: StudyResults, parameter: str, most: int) -> Figure:
         _slice_plot(results, rows, parameter, categories, place)
         for place in range(len(results.goals))
     ]
-    return Figure(parameter, caption, sql, plots if rows else [])
+    return Figure(parameter, caption, sql, plots if rows else [], of=parameter)
 
 
 def _slice_plot(

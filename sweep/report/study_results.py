@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sweep.report.plotting import CHOSEN, COLOURS, MUTED
 from sweep.report.sql import FRONT, quoted
-from sweep.report.wording import label_of, system_of
 from sweep.results import Row, read_rows
 from sweep.results.questions import (
     baselines_sql,
@@ -17,8 +16,10 @@ from sweep.results.questions import (
     model_version_sql,
     status_sql,
 )
+from sweep.results.wording import label_of, system_of
 from sweep.study.goals import Goal, goals_of
 from sweep.study.model import Study
+from sweep.study.worlds import AS_GIVEN
 
 if TYPE_CHECKING:
     from sweep.results.reading import Connection
@@ -67,6 +68,13 @@ class StudyResults:
         sql = "SELECT * FROM studies WHERE study = ?"
         return read_rows(self.connection, sql, [self.name])[0]
 
+    @cached_property
+    def scenarios(self) -> list[str]:
+        """The names of its scenarios, in their order."""
+        sql = "SELECT scenario FROM scenarios WHERE study = ? ORDER BY place"
+        rows = read_rows(self.connection, sql, [self.name])
+        return [row["scenario"] for row in rows] or [AS_GIVEN]
+
     @property
     def model_version(self) -> int:
         """The version of the model that ran the study."""
@@ -101,7 +109,16 @@ class StudyResults:
     @cached_property
     def beyond(self) -> list[Row]:
         """The best trial of each policy that is a bound or other hardware, and never the answer."""
-        return self.read(beyond_sql(self.study).replace("$1", quoted(self.name)))
+        return self.read(self._beyond_sql)
+
+    @property
+    def _beyond_sql(self) -> str:
+        return beyond_sql(self.study).replace("$1", quoted(self.name))
+
+    @property
+    def policies_sql(self) -> str:
+        """The queries for the table of policies, one after the other."""
+        return f"{self.best_sql};\n\n{self._beyond_sql};\n\n{self.baselines_sql}"
 
     @property
     def chosen(self) -> Row | None:

@@ -16,9 +16,9 @@ from sweep.report.plotting import (
 )
 from sweep.report.sql import columns
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import described, label_of, percent, readable, scale_of, system_of
 from sweep.results import Row
 from sweep.results.questions import best_first
+from sweep.results.wording import described, label_of, percent, readable, scale_of, system_of
 
 #: The most bars of a figure; the best come first.
 BARS = 40
@@ -89,6 +89,7 @@ def _systems_figure(results: StudyResults, place: int) -> Figure:
         f"a bound or other hardware), and the baselines (grey), best first.{left_out}",
         sql,
         [drawn] if shown else [],
+        of=goal.name,
     )
 
 

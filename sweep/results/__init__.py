@@ -6,7 +6,7 @@ A run writes through `Store`. `answer_query` reads for a user's SQL; `open_for_r
 
 from sweep.results.errors import StoreError, told_errors
 from sweep.results.file import spool_folder
-from sweep.results.query import Answer, answer_query
+from sweep.results.query import Answer, answer_query, as_answer
 from sweep.results.reading import copy_of, open_for_reading, read_rows, read_table
 from sweep.results.schema import (
     MODEL_VERSION,
@@ -27,6 +27,7 @@ __all__ = [
     "Store",
     "StoreError",
     "answer_query",
+    "as_answer",
     "copy_of",
     "name_aside",
     "open_for_reading",

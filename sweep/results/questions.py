@@ -123,8 +123,8 @@ def next_questions(study: Study) -> list[str]:
     ]
     if study.scenarios:
         questions.append(
-            f"select scenario, {name}, {best}({goal.metric}) as best from outcomes join trials "
-            f"using (study, role, number) where study = '{study.study}' and role = 'trial' "
-            f"group by all order by scenario, best {order}"
+            f"select scenario, {name}, {best}(outcomes.{goal.metric}) as best from outcomes "
+            f"join trials using (study, role, number) where study = '{study.study}' "
+            f"and role = 'trial' group by all order by scenario, best {order}"
         )
     return questions

@@ -73,6 +73,7 @@ STUDY_COLUMNS: dict[str, str] = {
     "created_at": "TIMESTAMP",
     "model_version": "BIGINT",
     "goals": GOALS,
+    "warnings": "VARCHAR[]",
 }
 SCENARIO_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.results.column_meanings import meaning_of_column
 from sweep.results.earlier import fill_in
 from sweep.results.errors import StoreError
 from sweep.results.schema import STRUCT_FIELDS, TABLES, list_type
@@ -185,6 +186,9 @@ def _make(connection: duckdb.DuckDBPyConnection, table: str, name: str, more: Co
         f"{_quoted(column)} {of}" for column, of in [*columns.items(), *more.items()]
     )
     connection.execute(f"CREATE TABLE {name} ({fields}, PRIMARY KEY ({', '.join(key)}))")
+    for column in columns:
+        meaning = meaning_of_column(table, column).replace("'", "''")
+        connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column)} IS '{meaning}'")
 
 
 def _quoted(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from core.cost_presets import COST_PRESETS
+from sweep.study.glossary import short_meaning, vocabularies
 from sweep.study.model import Study
 from sweep.study.searchable import SEARCHABLE
 from sweep.study.worlds import WORLD_FIELDS
@@ -38,27 +39,67 @@ def json_schema() -> dict[str, Any]:
     # One workload may stand without a list around it.
     workload = {"$ref": "#/definitions/Workload"}
     workloads = schema["properties"]["workload"]
-    schema["properties"]["workload"] = {"anyOf": [workload, workloads], "title": "Workload"}
+    schema["properties"]["workload"] = {
+        "anyOf": [workload, workloads],
+        "title": "Workload",
+        "description": workloads.pop("description"),
+    }
     for section in (schema, schema["definitions"]["Subspace"]):
-        section["properties"]["parameters"]["propertyNames"] = {"enum": list(SEARCHABLE)}
+        _refer_to_searched(section["properties"]["parameters"], schema["definitions"])
     schema["properties"]["scenarios"] |= _scenarios()
     # The name of a preset may stand in the place of costs.
+    costs = schema["properties"]["costs"]
     presets = {"type": "string", "enum": list(COST_PRESETS)}
-    schema["properties"]["costs"] = {"anyOf": [{"$ref": "#/definitions/CostFields"}, presets]}
+    schema["properties"]["costs"] = {
+        "anyOf": [{"$ref": "#/definitions/CostFields"}, presets],
+        "description": costs["description"],
+    }
+    _describe_words(schema, {tuple(words): words for words in vocabularies()})
     return {"$schema": _Draft7.schema_dialect, **schema}
+
+
+def _refer_to_searched(parameters: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Let a section of searched parameters refer to what can be searched, and what that is."""
+    definitions["Parameter"] = parameters.pop("additionalProperties")
+    parameter = {"allOf": [{"$ref": "#/definitions/Parameter"}]}
+    definitions["Searched"] = {
+        "properties": {
+            name: {"description": short_meaning(name)} | parameter for name in SEARCHABLE
+        },
+        "propertyNames": {"enum": list(SEARCHABLE)},
+    }
+    parameters["allOf"] = [{"$ref": "#/definitions/Searched"}]
+
+
+def _describe_words(part: Any, vocabularies: dict[tuple[str, ...], dict[str, str]]) -> None:
+    """Add to each list of words what they mean, where Visual Studio Code and others look for it."""
+    if isinstance(part, list):
+        for item in part:
+            _describe_words(item, vocabularies)
+    if not isinstance(part, dict):
+        return
+    for item in part.values():
+        _describe_words(item, vocabularies)
+    words = part.get("enum")
+    if isinstance(words, list) and tuple(words) in vocabularies:
+        part["enumDescriptions"] = list(vocabularies[tuple(words)].values())
 
 
 def _scenarios() -> dict[str, Any]:
     """Return the schema of scenarios: a grid of worlds, or a list of named ones."""
     value = {"type": ["string", "number"]}
-    names = {"enum": list(WORLD_FIELDS)}
     axis = {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
+    described = {name: {"description": short_meaning(name)} for name in WORLD_FIELDS}
     entry = {
         "type": "object",
-        "properties": {"name": {"type": "string"}},
+        "properties": {"name": {"type": "string", "description": "the scenario's name"}}
+        | {name: words | value for name, words in described.items()},
         "required": ["name"],
-        "propertyNames": {"enum": ["name", *WORLD_FIELDS]},
-        "additionalProperties": value,
+        "additionalProperties": False,
     }
-    grid = {"type": "object", "propertyNames": names, "additionalProperties": axis}
+    grid = {
+        "type": "object",
+        "properties": {name: words | axis for name, words in described.items()},
+        "additionalProperties": False,
+    }
     return {"anyOf": [grid, {"type": "array", "items": entry, "minItems": 1}]}

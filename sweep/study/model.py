@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from core.cost_presets import COST_PRESETS, DEFAULT_PRESET
 from core.costs import DECLARED_COSTS, Costs
+from core.declaration import Declaration
 from core.frontend.run import SETTINGS
 from core.policy import DECLARED, Policy
 from core.workload.synthetic import PARAMETERS
@@ -24,18 +26,28 @@ from sweep.study.values import (
     Size,
     TagBlockSize,
     Text,
+    WarmUp,
     Whole,
     type_of,
 )
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What a key is stands below it, as its docstring.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def _model_of(name: str, fields: dict[str, Any]) -> Any:
     """Return a model of (type, default) by field name."""
     return create_model(name, __base__=_Model, **fields)
+
+
+def _given_or_none(fields: Mapping[str, Declaration]) -> dict[str, Any]:
+    """Return what `_model_of` takes of declared fields that may all be left out."""
+    return {
+        name: (type_of(declared) | None, Field(None, description=declared.meaning))
+        for name, declared in fields.items()
+    }
 
 
 #: Policy fields by name, as core/policy.py declares them; those left out are the preset's, or the
@@ -50,31 +62,34 @@ class FixedPolicy(PolicyFields):  # type: ignore[misc]
     """What is held fixed: a preset, policy fields, or a preset with fields changed."""
 
     preset: Preset | None = None
+    """the policy that the fields here change"""
 
 
 class Baseline(FixedPolicy):
     """A policy that is run and stored beside the trials, but not shown to the sampler."""
 
     tag_block_size: TagBlockSize | None = None
+    """bytes of a tag block under this policy, where they differ from the machine's"""
 
 
 FileName = Annotated[Text, Field(min_length=1)]
 
 
 #: The parameters of synthetic workloads; those left out are the generator's defaults.
-WorkloadParameters: Any = _model_of(
-    "WorkloadParameters",
-    {name: (type_of(declared) | None, None) for name, declared in PARAMETERS.items()},
-)
+WorkloadParameters: Any = _model_of("WorkloadParameters", _given_or_none(PARAMETERS))
 
 
 class Workload(WorkloadParameters):  # type: ignore[misc]
     """Where events come from: a table of them, an access trace, or a synthetic workload."""
 
-    trace: Annotated[FileName, Field(description="Parquet file of mm events")] | None = None
-    accesses: Annotated[FileName, Field(description="Parquet file of accesses")] | None = None
+    trace: FileName | None = None
+    """Parquet file of mm events, which are replayed as they were recorded"""
+    accesses: FileName | None = None
+    """Parquet file of an access trace, which runs through the page cache of the study's machine"""
     synthetic: Generator | None = None
+    """generator of an access trace, which runs through the page cache of the study's machine"""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    """seed of what is random in the workload; replicate r has seed + r"""
 
     @property
     def given_fields(self) -> dict[str, Any]:
@@ -84,59 +99,70 @@ class Workload(WorkloadParameters):  # type: ignore[misc]
 
 
 #: The kernel under accesses and synthetic workloads; a trace of mm events is of its own kernel.
-KernelSettings: Any = _model_of(
-    "KernelSettings",
-    {name: (type_of(declared) | None, None) for name, declared in SETTINGS.items()},
-)
+KernelSettings: Any = _model_of("KernelSettings", _given_or_none(SETTINGS))
 
 
 class MachineFields(KernelSettings):  # type: ignore[misc]
     """The machine; what is left out is as the capture was recorded, or the kernel's default."""
 
     page_size: PageSize | None = None
+    """bytes of a page"""
     data_memory: Size | None = None
+    """bytes of the memory that can be tagged; its tags take another 1/32"""
     tag_block_size: TagBlockSize | None = None
+    """bytes of a tag block: the tag storage that is reserved together, made up to whole pages"""
 
 
 #: What each operation takes in nanoseconds, as core/costs.py declares it.
-CostTable: Any = _model_of(
-    "CostTable",
-    {name: (type_of(DECLARED_COSTS[name]) | None, None) for name in DECLARED_COSTS},
-)
+CostTable: Any = _model_of("CostTable", _given_or_none(DECLARED_COSTS))
 
 
 class CostFields(CostTable):  # type: ignore[misc]
     """What each operation costs in nanoseconds: a preset, measured costs, and what is changed."""
 
     preset: CostPreset | None = None
-    measured: Annotated[FileName, Field(description="YAML file of sweep trace costs")] | None = None
+    """the class of machines whose costs hold, where none is given here or measured"""
+    measured: FileName | None = None
+    """YAML file of sweep trace costs, whose costs hold where none is given here"""
 
 
 class Categorical(_Model):
     """One of several values."""
 
     type: Literal["categorical"]
+    """that the value is one of the choices"""
     choices: Annotated[list[str | Whole | Number], Field(min_length=1)]
+    """the values, in no order"""
 
 
 class IntRange(_Model):
     """A whole number from `low` to `high`, both included."""
 
     type: Literal["int"]
+    """that the value is a whole number"""
     low: Whole
+    """the least value"""
     high: Whole
+    """the largest value, included"""
     step: Annotated[Whole, Field(ge=1)] = 1
+    """the distance of one value to the next"""
     log: Flag = False
+    """whether small values are searched as closely as large ones, by their logarithm"""
 
 
 class FloatRange(_Model):
     """A number from `low` to `high`."""
 
     type: Literal["float"]
+    """that the value is a number"""
     low: Number
+    """the least value"""
     high: Number
+    """the largest value"""
     step: Annotated[Number, Field(gt=0)] | None = None
+    """the distance of one value to the next; without it, every number between is one"""
     log: Flag = False
+    """whether small values are searched as closely as large ones, by their logarithm"""
 
 
 Parameter = Annotated[Categorical | IntRange | FloatRange, Field(discriminator="type")]
@@ -146,59 +172,79 @@ class Subspace(_Model):
     """Policies of one kind: what is held fixed, and what is searched, if anything."""
 
     policy: FixedPolicy = FixedPolicy()
+    """what these policies hold fixed"""
     parameters: dict[str, Parameter] = {}
+    """what is searched among these policies"""
 
 
 class Objective(_Model):
     """An outcome to make large or small."""
 
     metric: Metric
+    """the outcome"""
     direction: Literal["minimize", "maximize"]
-    over: Annotated[
-        Literal["worst", "mean", "each"],
-        Field(description="what it is of several scenarios: the worst, the mean, or each of them"),
-    ] = "worst"
+    """whether less of it is better, or more"""
+    over: Literal["worst", "mean", "each"] = "worst"
+    """what it is of several scenarios: the worst, the mean, or each of them"""
 
 
 class Constraint(_Model):
     """Bounds that an outcome must keep in every scenario; else a trial is infeasible."""
 
     metric: Metric
+    """the outcome"""
     lower: Number | None = None
+    """the least that it may be"""
     upper: Number | None = None
+    """the most that it may be"""
 
 
 class Sampler(_Model):
     """Which sampler asks for trials, and its seed."""
 
     name: Literal[tuple(SAMPLERS)]  # type: ignore[valid-type]
+    """the sampler, as sweep explain lists them"""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    """seed of what it draws: the same study with the same seed asks for the same trials"""
 
 
 class Study(_Model):
     """A question, the policies to try on which workloads, and what makes one better."""
 
     study: Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    """the study's name in the database"""
     question: Text = ""
+    """what the study is to answer; a report begins with it"""
     workload: Annotated[list[Workload], Field(min_length=1)]
+    """where events come from: one workload, or several; a trial runs on each of them"""
     machine: MachineFields = MachineFields()
+    """the machine, and the kernel that runs workloads of accesses"""
     costs: CostFields = CostFields()
+    """what each operation takes: the name of a preset, or costs"""
     policy: FixedPolicy = FixedPolicy()
+    """what all policies hold fixed"""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)] | None = None
+    """what is searched: fields of a policy, which a designer decides"""
     policies: Annotated[list[Subspace], Field(min_length=1)] | None = None
+    """kinds of policies that are searched in turn, in place of policy and parameters"""
     baselines: list[Baseline] = []
-    scenarios: Annotated[
-        Any, Field(description="what the world is, in which every policy runs: a grid or a list")
-    ] = None
+    """policies that the trials are compared with"""
+    scenarios: Any = None
+    """what the world is, in which every policy runs: a grid of values, or a list of named worlds"""
     objectives: Annotated[list[Objective], Field(min_length=1)]
+    """the outcomes that make a policy better"""
     constraints: list[Constraint] = []
+    """bounds on outcomes, which a trial must keep to be feasible"""
     sampler: Sampler
+    """how trials are chosen"""
     n_trials: Annotated[Whole, Field(ge=1, le=MAX_TRIALS)] | None = None
+    """how many trials there are, of each entry of policies; a grid needs none"""
     generation: Annotated[Whole, Field(ge=2, le=65_536)] = 64
+    """how many trials are asked for at once, before any of their outcomes is told"""
     replicates: Annotated[Whole, Field(ge=1, le=1000)] = 1
-    warm_up: Annotated[
-        Number, Field(ge=0, lt=1, description="share of the time, in 64ths, that is not counted")
-    ] = 0.0
+    """how many seeds each random workload is run with"""
+    warm_up: WarmUp = 0.0
+    """share of a workload's time, in 64ths, that is replayed first and counts in no outcome"""
 
     @property
     def subspaces(self) -> list[Subspace]:
@@ -242,22 +288,23 @@ class Study(_Model):
         return Costs(**(vars(base) | given))
 
 
-#: The keys of each section; those of the study itself under "", of a parameter under its type.
+#: What each section of a study holds; the study itself stands under "", a parameter under its type.
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": Study,
+    "workload": Workload,
+    "machine": MachineFields,
+    "costs": CostFields,
+    "policy": FixedPolicy,
+    "policies": Subspace,
+    "baselines": Baseline,
+    "objectives": Objective,
+    "constraints": Constraint,
+    "sampler": Sampler,
+    "categorical": Categorical,
+    "int": IntRange,
+    "float": FloatRange,
+}
+#: The keys of each section.
 SECTION_KEYS: dict[str, list[str]] = {
-    section: list(model.model_fields)
-    for section, model in (
-        ("", Study),
-        ("workload", Workload),
-        ("machine", MachineFields),
-        ("costs", CostFields),
-        ("policy", FixedPolicy),
-        ("policies", Subspace),
-        ("baselines", Baseline),
-        ("objectives", Objective),
-        ("constraints", Constraint),
-        ("sampler", Sampler),
-        ("categorical", Categorical),
-        ("int", IntRange),
-        ("float", FloatRange),
-    )
+    section: list(model.model_fields) for section, model in SECTIONS.items()
 }

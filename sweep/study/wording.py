@@ -121,13 +121,20 @@ def _quote(value: object) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def suggest(word: str, words: Iterable[str]) -> str:
-    """Return ``, did you mean X?`` when one of `words` is near `word`, else a list of them all."""
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the one of `words` that `word` was meant to be; None if none is near it."""
     known = {name.lower(): name for name in words}
     plain = word.lower().replace("-", "_")
     near = [name for name in known if len(plain) > 2 and name.startswith(plain)]
     near += get_close_matches(plain, known, n=1, cutoff=0.6)
-    if near:
-        return f", did you mean {known[near[0]]}?"
+    return known[near[0]] if near else None
+
+
+def suggest(word: str, words: Iterable[str]) -> str:
+    """Return ``, did you mean X?`` when one of `words` is near `word`, else a list of them all."""
+    known = list(words)
+    near = nearest(word, known)
+    if near is not None:
+        return f", did you mean {near}?"
     expected = "expected one of" if len(known) > 1 else "expected"
-    return f"; {expected} {', '.join(known.values())}" if known else ""
+    return f"; {expected} {', '.join(known)}" if known else ""

@@ -16,8 +16,8 @@ from sweep.report import Written, write_report
 from sweep.report.figures import draw_sections
 from sweep.report.plotting import Figure
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import scale_of
 from sweep.results import answer_query, open_for_reading
+from sweep.results.wording import scale_of
 
 SYSTEMS = """\
 policies:
@@ -26,7 +26,7 @@ policies:
       eviction: {type: categorical, choices: [lru, fifo, none]}
       headroom: {type: float, low: 0.0, high: 0.5}
   - policy: {system: tmem}
-    parameters: {tmem_ratio: {type: float, low: 0.01, high: 0.1, log: true}}
+    parameters: {eviction: {type: categorical, choices: [lru, fifo]}}
   - policy: {system: ideal}
 """
 WICKED = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "why"?'

@@ -19,9 +19,10 @@ from sweep.report import figures
 from sweep.report.figures import FIGURES, FigureKind
 from sweep.report.plotting import Figure, plot
 from sweep.report.study_results import StudyResults
-from sweep.report.wording import readable
 from sweep.results import StoreError, open_for_reading, read_rows
 from sweep.results.questions import best_sql
+from sweep.results.wording import readable
+from sweep.study.glossary import short_meaning
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,14 @@ def test_the_question_and_the_answer_come_first(folder: Path) -> None:
     assert "30 complete trials" in said[1]
     assert "gcma" in said[2]
     assert Elements(text).texts("h2")[0] == "Policies"
+
+
+def test_the_table_of_policies_says_what_its_columns_are(folder: Path) -> None:
+    text, _ = report(folder / "results.duckdb", "pair")
+    titles = {said: a.get("title") for tag, a, said in Elements(text).elements if tag == "th"}
+    assert titles["share_of_ideal"] == short_meaning("share_of_ideal")
+    assert titles["reservation_p99"] == short_meaning("reservation_p99_ns")
+    assert titles["policy"] is None
 
 
 def test_the_ideal_is_a_bound_and_not_the_answer(folder: Path) -> None:
@@ -217,4 +226,4 @@ def test_the_command_tells_what_it_wrote(folder: Path) -> None:
     told = json.loads(out)
     assert told["path"] == "told.html"
     assert told["bytes"] == (folder / "told.html").stat().st_size
-    assert {"section", "title", "sql"} == told["figures"][0].keys()
+    assert {"section", "name", "title", "sql"} == told["figures"][0].keys()

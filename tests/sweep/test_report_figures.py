@@ -14,9 +14,9 @@ from reported_studies import Elements, asked, figures_of, report, sections_of, s
 
 from sweep.cli.study_commands import stored_study
 from sweep.engine.search import importances
-from sweep.report.wording import scale_of
 from sweep.results import answer_query, open_for_reading, read_rows
 from sweep.results.questions import best_sql
+from sweep.results.wording import scale_of
 
 
 @pytest.fixture(scope="module")

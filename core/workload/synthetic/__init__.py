@@ -28,22 +28,32 @@ GENERATORS: dict[str, type[Any]] = {
 
 #: Every parameter of a generator; it means the same in all of them.
 PARAMETERS: dict[str, Declaration] = {
-    "asks": world("accesses of the main load", bounds=(1, 100_000_000)),
-    "compiles": world("files that are compiled", bounds=(1, 1_000_000)),
-    "launches": world("programs launched, one after the other", bounds=(1, 1_000_000)),
-    "apps": world("programs that there are to launch", bounds=(1, 10_000)),
-    "file_ratio": world("pages of all files over those of data memory", bounds=(0.01, 100.0)),
+    "asks": world("accesses of the main load", bounds=(1, 100_000_000), unit="accesses"),
+    "compiles": world("files that are compiled", bounds=(1, 1_000_000), unit="files"),
+    "launches": world(
+        "programs launched, one after the other", bounds=(1, 1_000_000), unit="launches"
+    ),
+    "apps": world("programs that there are to launch", bounds=(1, 10_000), unit="programs"),
+    "file_ratio": world(
+        "pages of all files over those of data memory", bounds=(0.01, 100.0), unit="ratio"
+    ),
     "skew": world("exponent of the Zipf law of popularity", bounds=(0.0, 3.0)),
-    "write_ratio": world("share of the accesses that write", bounds=(0.0, 1.0)),
-    "large_folio_ratio": world("share of files with large folios", bounds=(0.0, 1.0)),
+    "write_ratio": world("share of the accesses that write", bounds=(0.0, 1.0), unit="ratio"),
+    "large_folio_ratio": world("share of files with large folios", bounds=(0.0, 1.0), unit="ratio"),
     "anonymous_ratio": world(
-        "untagged anonymous pages over those of data memory", bounds=(0.0, 0.9)
+        "untagged anonymous pages over those of data memory", bounds=(0.0, 0.9), unit="ratio"
     ),
     "tagged_ratio": world(
-        "tagged pages, while a burst is on, over those of data memory", bounds=(0.0, 0.9)
+        "tagged pages, while a burst is on, over those of data memory",
+        bounds=(0.0, 0.9),
+        unit="ratio",
     ),
-    "atomic_ratio": world("share of tagged allocations in atomic context", bounds=(0.0, 1.0)),
-    "burstiness": world("share of tagged memory that comes in bursts", bounds=(0.0, 1.0)),
+    "atomic_ratio": world(
+        "share of tagged allocations in atomic context", bounds=(0.0, 1.0), unit="ratio"
+    ),
+    "burstiness": world(
+        "share of tagged memory that comes in bursts", bounds=(0.0, 1.0), unit="ratio"
+    ),
 }
 
 

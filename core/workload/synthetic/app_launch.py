@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -48,6 +49,10 @@ _STEPS_A_LAUNCH = 4
 @dataclass(frozen=True)
 class AppLaunch(Generator):
     """Launches over a population of apps; `anonymous_ratio` is untagged memory of apps."""
+
+    meaning: ClassVar[str] = (
+        "a phone: apps with tagged heaps are launched, used, cached, killed when memory is short"
+    )
 
     launches: int = 300
     apps: int = 40

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,6 +45,10 @@ _COMPILING, _LINKING = 0, 1
 @dataclass(frozen=True)
 class Build(Generator):
     """Builds of one tree, one after the other."""
+
+    meaning: ClassVar[str] = (
+        "builds of one tree, one after the other, by compilers with short-lived tagged heaps"
+    )
 
     compiles: int = 800
     file_ratio: float = 0.8

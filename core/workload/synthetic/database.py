@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,11 @@ _READ_PAGES = 32
 @dataclass(frozen=True)
 class Database(Generator):
     """Point queries through an index, updates, and whole scans."""
+
+    meaning: ClassVar[str] = (
+        "a database larger than memory: queries through a B-tree index, updates, and a scan now "
+        "and then"
+    )
 
     asks: int = 500_000
     file_ratio: float = 1.2

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,11 @@ _PAGES_AN_ALLOCATION = sum(share * (1 << order) for order, share in enumerate(_O
 @dataclass(frozen=True)
 class Kasan(Generator):
     """Tagged kernel allocations; `atomic_ratio` of those that are brief come in atomic context."""
+
+    meaning: ClassVar[str] = (
+        "HW KASAN: the kernel's own allocations are tagged, many of them in atomic context, beside "
+        "reads of a file"
+    )
 
     asks: int = 300_000
     file_ratio: float = 1.2

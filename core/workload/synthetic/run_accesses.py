@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,7 +48,15 @@ class RunAccesses(NamedTuple):
 
 
 class Generator(Protocol):
-    """A synthetic workload: a frozen dataclass of its parameters."""
+    """A synthetic workload: a frozen dataclass of its parameters.
+
+    Attributes
+    ----------
+    meaning
+        One line: what it is.
+    """
+
+    meaning: ClassVar[str]
 
     def phases(self) -> tuple[str, ...]:
         """Return the names of its phases, which its rows of phase number."""

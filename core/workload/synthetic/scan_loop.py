@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,6 +35,10 @@ _HOT_ACCESSES = 4
 @dataclass(frozen=True)
 class ScanLoop(Generator):
     """A loop over files, with a hot set of 5 % of memory beside it."""
+
+    meaning: ClassVar[str] = (
+        "files that are read from end to end, again and again, beside a small hot set"
+    )
 
     asks: int = 200_000
     file_ratio: float = 1.3

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,10 @@ from core.workload.synthetic.tagged_heaps import TaggedHeaps
 @dataclass(frozen=True)
 class Zipf(Generator):
     """Reads, and some writes, of single pages by a Zipf law."""
+
+    meaning: ClassVar[str] = (
+        "independent reads, and some writes, of single pages by a Zipf law: a cache's textbook load"
+    )
 
     asks: int = 500_000
     file_ratio: float = 1.5

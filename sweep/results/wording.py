@@ -1,4 +1,4 @@
-"""The words of a report: numbers with units that a person reads, and names of policies."""
+"""The words of results: numbers with units that a person reads, and names of policies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from core.outcomes import UNITS
 from core.policy import Policy
-from sweep.results import Row
+from sweep.results.schema import Row
+from sweep.study.glossary import short_meaning
 from sweep.study.goals import Goal
 from sweep.study.model import FixedPolicy, Study
 from sweep.study.values import SIZE_FIELDS
@@ -28,13 +29,9 @@ def unit_of(name: str) -> str:
     """Return the unit that a column is stored in, such as ns or pages; empty if it has none."""
     if name in UNITS:
         return UNITS[name]
-    return (
-        "bytes"
-        if name in (*SIZE_FIELDS, "data_memory", "page_size")
-        else "ns"
-        if name.endswith("_ns")
-        else ""
-    )
+    if name in (*SIZE_FIELDS, "data_memory", "page_size"):
+        return "bytes"
+    return "ns" if name.endswith("_ns") else ""
 
 
 def scale_of(name: str, values: Iterable[float | None]) -> Scale:
@@ -55,6 +52,12 @@ def plain_name(name: str) -> str:
     if unit_of(name) in ("ns", "bytes"):
         return name.removesuffix("_ns").removesuffix("_bytes")
     return name
+
+
+def hover_texts(names: Iterable[str]) -> dict[str, str]:
+    """Return what columns are, by the headings that they have in a table."""
+    told = {plain_name(name): short_meaning(name) for name in names}
+    return {heading: words for heading, words in told.items() if words}
 
 
 def plain_goal(goal: Goal) -> str:

@@ -10,7 +10,7 @@ import pytest
 import small_study
 
 from sweep.engine.search import importances
-from sweep.report.wording import baseline_labels, readable, scale_of, settings_of, subspace_labels
+from sweep.results.wording import baseline_labels, readable, scale_of, settings_of, subspace_labels
 from sweep.study.read import parse_study
 
 REPOSITORY = Path(__file__).parents[2]

@@ -1,0 +1,44 @@
+"""The studies that a database holds, as they were stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweep.results.errors import StoreError
+from sweep.results.reading import read_rows
+from sweep.study.model import Study
+from sweep.study.read import parse_study
+
+if TYPE_CHECKING:
+    from sweep.results.reading import Connection
+
+
+def study_names(connection: Connection) -> list[str]:
+    """Return the names of all studies of a database."""
+    rows = read_rows(connection, "SELECT study FROM studies ORDER BY study")
+    return [row["study"] for row in rows]
+
+
+def read_study(connection: Connection, name: str, database: Path) -> Study:
+    """Return a study of a database as it was stored.
+
+    Parameters
+    ----------
+    connection
+        The database, open for reading.
+    name
+        The name of the study in the database.
+    database
+        The file that an error names.
+
+    Raises
+    ------
+    StoreError
+        When it holds no study of that name; the message tells which it holds.
+    """
+    rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
+    if not rows:
+        names = ", ".join(study_names(connection)) or "no study"
+        raise StoreError(f"no study {name}; it holds {names}", file=database)
+    return parse_study(rows[0]["yaml"], Path(f"{database}:{name}"))

@@ -1,0 +1,39 @@
+"""The verdict: what a study says, in sentences that stand by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from sweep.study.model import Study
+from sweep.verdict.against import against
+from sweep.verdict.effects import effects
+from sweep.verdict.facts import Facts, Finding
+from sweep.verdict.on_costs import on_costs
+from sweep.verdict.ranking import best, bounds, in_scenarios, ties
+from sweep.verdict.reliance import budget, constants, failures, guesses, spread, version, warnings
+
+if TYPE_CHECKING:
+    from sweep.results.reading import Connection
+
+#: What is said of a study, in this order.
+PARTS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    *(version, best, against, ties, in_scenarios, effects, constants, bounds),
+    *(spread, on_costs, guesses, warnings, failures, budget),
+)
+
+
+def verdict_of(connection: Connection, study: Study, name: str) -> list[Finding]:
+    """Return what a study says.
+
+    Parameters
+    ----------
+    connection
+        The database, open for reading.
+    study
+        The study as it was stored.
+    name
+        Its name in the database.
+    """
+    facts = Facts(connection, study, name)
+    return [finding for part in PARTS for finding in part(facts)]
