@@ -124,6 +124,20 @@ class Evaluator:
                     costs = [candidates[place].costs for place in places]
                     yield Batch(list(places), costs, [run.of(list(of_lanes)) for run in runs])
 
+    def timeline_bytes(self) -> int:
+        """Return the bytes of the timelines that are kept."""
+        larger = (timeline for timeline, _ in self._larger.values())
+        return sum(map(_bytes, (*self._timelines.values(), *larger)))
+
+    def batch_bytes(self, candidate: Candidate, policies: int) -> int:
+        """Return the bytes that a batch of policies such as a candidate's takes beside them."""
+        ground = self._ground(candidate)
+        lanes = min(policies, self._lanes_at_once(ground))
+        # A larger memory is counted beside the plain timeline.
+        views = [view if view.tag_memory is None else View() for view in ground.views]
+        timelines = [self._timeline(i, ground, view) for i, view in enumerate(views)]
+        return sum(replay_bytes(timeline, lanes) for timeline in timelines)
+
     def _ground(self, candidate: Candidate) -> Ground:
         size = candidate.tag_block_size
         sources = range(len(self.workloads.sources))

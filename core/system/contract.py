@@ -110,6 +110,38 @@ class ReplayLoop(NamedTuple):
     form: str
 
 
+class Unmoved(NamedTuple):
+    """A tally that is the same for all policies of a system that have some values.
+
+    Parameters
+    ----------
+    tally
+        The tally.
+    values
+        (field, value) of those values: ``("drop", "page")`` of a system that then drops no page
+        beside those that a reservation hits.
+    """
+
+    tally: str
+    values: tuple[tuple[str, Any], ...]
+
+
+#: All tallies: what a system may count of which nothing else is known.
+ALL_TALLIES = frozenset(TALLIES)
+#: Those of what is read, which are others as soon as a read is saved.
+READ_TALLIES = frozenset(
+    (
+        *("restored", "missed", "read_commands", "read_pages"),
+        *("waited_requests", "waited_commands", "waited_pages"),
+    )
+)
+#: Those of samples of reservation latency.
+SAMPLE_TALLIES = frozenset(tally for tally in TALLIES if tally.startswith("sampled"))
+#: Those that only a system counts which moves pages, compresses them, or cannot always reserve.
+MIGRATION_TALLIES = frozenset(("migrated", "sampled_migrated", "sampled_migrating"))
+COMPRESSION_TALLIES = frozenset(("compressed", "decompressed", "written", "sampled_written"))
+FAILURE_TALLIES = frozenset(("failed_pinned", "failed_atomic"))
+
 #: Of each field of a policy the values that a study may give it.
 Choices = Mapping[str, list[Any]]
 
@@ -218,6 +250,11 @@ class System:
         Why it needs accesses and cannot replay mm events; "" if it can.
     contradictions
         Words of a policy that cannot both be meant.
+    counts
+        The tallies that it may count; any other is what it is where every restore misses. By
+        default all: so nothing is said of what its outcomes cannot be.
+    unmoved
+        Tallies that policies of some values have in common.
     loops
         Return the loops that policies of some choices call, so that they are compiled in time.
     beyond
@@ -238,6 +275,8 @@ class System:
     draws: tuple[str, ...] | None = ()
     needs_accesses: str = ""
     contradictions: tuple[Contradiction, ...] = ()
+    counts: frozenset[str] = ALL_TALLIES
+    unmoved: tuple[Unmoved, ...] = ()
     loops: Callable[[Choices], set[ReplayLoop]] = no_loops
     beyond: str = ""
 

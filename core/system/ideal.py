@@ -32,7 +32,14 @@ from core.lane import (
 from core.machine import Machine
 from core.policy import Policies, Policy
 from core.policy_words import Metadata
-from core.system.contract import Counted, System, count_missed, nothing_counted, nothing_paid
+from core.system.contract import (
+    READ_TALLIES,
+    Counted,
+    System,
+    count_missed,
+    nothing_counted,
+    nothing_paid,
+)
 from core.timeline.prepare import Timeline
 from core.timeline.requests import end_row, follows_in_request, read_page
 from core.timeline.steps import (
@@ -191,5 +198,7 @@ IDEAL = System(
     replay=_replay,
     pays=nothing_paid,
     metadata=Metadata.NONE,
+    counts=READ_TALLIES
+    | {"stored", "skipped", "reclaimed", "cached", "peak_cached", "cached_page_ns"},
     beyond="it knows the future, and is a bound",
 )

@@ -100,10 +100,14 @@ def run(
     ] = False,
     folder: Folder = None,
     trust_code: TrustCode = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Record nothing: tell what it would replay, and how long."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Run a study, or that of a bundle; running it again goes on where it was."""
-    from sweep.cli.study_commands import run_command
+    from sweep.cli.study_commands import dry_run_command, run_command
     from sweep.engine.register import start_afresh
     from sweep.engine.study_run import EXECUTORS, Where
 
@@ -115,6 +119,9 @@ def run(
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
     where = Where(executor, address, workers)
+    if dry_run:
+        dry_run_command(study, where, as_json)
+        return DONE
     afresh = start_afresh(new, new_if_changed)
     if study.suffix == ".tar":
         from sweep.cli.bundle_commands import run_bundle_command

@@ -23,6 +23,8 @@ from sweep.study.model import Study
 
 #: Shown until the first trial is finished. Kernels that an earlier run compiled are read from disk.
 STARTING = "starting, and compiling what no run has needed before"
+#: Shown while a dry run measures.
+SAMPLING = "replaying a few of its policies, and compiling what no run has needed before"
 #: Without a terminal, progress is a line every so many seconds.
 LINE_INTERVAL_S = 10.0
 
