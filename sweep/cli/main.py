@@ -119,6 +119,10 @@ def run(
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
     where = Where(executor, address, workers)
+    if dry_run and study.suffix == ".tar":
+        raise typer.BadParameter(
+            "a bundle has no dry run: unpack its study", param_hint="--dry-run"
+        )
     if dry_run:
         dry_run_command(study, where, as_json)
         return DONE
