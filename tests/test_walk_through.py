@@ -31,16 +31,18 @@ policies:
   - policy: {system: tmem, eviction: mru, tmem_swing: 0.3, tmem_period_ns: 1000000000}
     parameters:
       tmem_block_pages: {type: categorical, choices: [1, 512]}
-      tmem_shrink_ns: {type: int, low: 0, high: 50000}
+      restore: {type: categorical, choices: [inclusive, exclusive]}
+scenarios: {tmem_shrink_ns: [0, 50000]}
 objectives: [{metric: time_saved_ns, direction: maximize}]
 sampler: {name: halton, seed: 1}
 n_trials: 4
 generation: 2
 """
 TRIALS = """\
-SELECT system, eviction, tmem_block_pages, typeof(tmem_block_pages) AS type, tmem_shrink_ns,
-  restored, reserved_share, time_saved_ns
-FROM trials WHERE role = 'trial' ORDER BY tmem_block_pages, tmem_shrink_ns
+SELECT system, eviction, restore, tmem_block_pages, typeof(tmem_block_pages) AS type,
+  tmem_shrink_ns, outcomes.restored, outcomes.reserved_share, outcomes.time_saved_ns
+FROM trials JOIN outcomes USING (study, role, number) JOIN scenarios USING (study, scenario)
+WHERE role = 'trial' ORDER BY tmem_block_pages, restore, tmem_shrink_ns
 """
 # Two slots: pages 0, 1 and 2 are stored, and page 0 is asked for.
 THREE_STORES = """
@@ -123,16 +125,20 @@ def test_the_eviction_keeps_the_beginning_of_a_loop(python: Python) -> None:
 @pytest.mark.usefixtures("study_is_run")
 def test_a_study_searches_what_is_added(python: Python) -> None:
     rows = json.loads(python("-m", "sweep", "query", "--json", TRIALS))
-    overhead, *regions = sorted(rows, key=lambda row: row["system"] != "overhead")
+    overhead, again, *regions = sorted(rows, key=lambda row: row["system"] != "overhead")
     assert (overhead["system"], overhead["restored"]) == ("overhead", 0)
-    assert overhead["time_saved_ns"] < 0
+    # It shrinks no region: the scenarios are the same to it.
+    assert overhead["time_saved_ns"] == again["time_saved_ns"] < 0
     assert {(row["system"], row["eviction"], row["type"]) for row in regions} == {
         ("tmem", "mru", "BIGINT")
     }
     pages, blocks = ([row for row in regions if row["tmem_block_pages"] == n] for n in (1, 512))
     # The swing is rounded down to whole blocks, and each shrinking costs.
     assert blocks[0]["reserved_share"] < pages[0]["reserved_share"]
-    for cheap, dear in (pages, blocks):
+    pairs = [of[place : place + 2] for of in (pages, blocks) for place in range(0, len(of), 2)]
+    assert pairs
+    for cheap, dear in pairs:
+        assert (cheap["tmem_shrink_ns"], dear["tmem_shrink_ns"]) == (0, 50_000)
         assert cheap["restored"] == dear["restored"]
         assert cheap["time_saved_ns"] > dear["time_saved_ns"]
 

@@ -202,16 +202,22 @@ def _load_recipes(
 
 def _data_pages(study: Study, source: Source, page_size: int, default: int) -> int:
     """Return the data pages of a machine of the study; `default` if it has no data_memory."""
-    place, memory = ("machine", "data_memory"), study.machine.data_memory
-    if memory and memory % page_size:
-        message = f"data_memory is not a whole number of {page_size}-byte pages"
-        raise source.error([Mistake(place, message)])
-    pages = memory // page_size if memory else default
+    memory = study.machine.data_memory or page_size * default
+    problem = _problem(page_size, memory)
+    if problem:
+        raise source.error([Mistake(("machine", "data_memory"), problem)])
+    return memory // page_size
+
+
+def _problem(page_bytes: int, memory_bytes: int) -> str:
+    """Return why there is no machine with such pages and such a memory; "" if there is."""
+    if memory_bytes % page_bytes:
+        return f"data_memory is not a whole number of {page_bytes}-byte pages"
     try:
-        Machine(page_size, pages)
+        Machine(page_bytes, memory_bytes // page_bytes)
     except ValueError as error:
-        raise source.error([Mistake(place, f"machine: {error}")]) from None
-    return pages
+        return f"machine: {error}"
+    return ""
 
 
 def _words_of(study: Study, field: str) -> set[str]:
@@ -258,9 +264,9 @@ def _check_worlds(study: Study, loaded: list[_LoadedWorkload]) -> Iterator[Mista
         size_bytes = world.tag_block_size
         for page_bytes, memory_bytes in sorted(machines):
             storage_bytes = memory_bytes // DATA_PAGES_PER_TAG_PAGE
-            if memory_bytes % page_bytes:
-                message = f"data_memory is not a whole number of {page_bytes}-byte pages{named}"
-                yield Mistake(place, message)
+            problem = _problem(page_bytes, memory_bytes)
+            if problem:
+                yield Mistake(place, f"{problem}{named}")
             elif size_bytes > storage_bytes > 4096:
                 message = (
                     f"a tag block of {size_bytes} bytes is larger than the tag storage of a "

@@ -12,18 +12,20 @@ from core.system.contract import System
 from sweep.study.space import Space, baseline_spaces_of, spaces_of, systems_of
 from sweep.study.values import is_size
 from sweep.study.workloads import kind_of, own_parameters, title_of
-from sweep.study.worlds import varied_in
+from sweep.study.worlds import POLICY_WORLD, varied_in
 from sweep.study.yaml_source import Mistake, Section
 
 
 def check_policies(data: Section) -> Iterator[Mistake]:
     """Yield policy fields that act on nothing, and systems that a workload cannot have."""
-    varied = varied_in(data)
-    for space in (*spaces_of(data), *baseline_spaces_of(data)):
-        yield from _check_space(data, space, set(varied))
+    spaces = [*spaces_of(data), *baseline_spaces_of(data)]
+    # What one policy says of the world is so for all of them.
+    world = {name for space in spaces for name in POLICY_WORLD if _is_given(space, name)}
+    for space in spaces:
+        yield from _check_space(data, space, world | set(varied_in(data)))
 
 
-def _check_space(data: Section, space: Space, varied: set[str]) -> Iterator[Mistake]:
+def _check_space(data: Section, space: Space, world: set[str]) -> Iterator[Mistake]:
     systems = systems_of(space)
     if not systems:
         return
@@ -33,8 +35,8 @@ def _check_space(data: Section, space: Space, varied: set[str]) -> Iterator[Mist
     for place, name in fields:
         if name in POLICY_FIELDS and name not in read:
             yield Mistake(place, _unread(name, systems), about_key=True)
-    yield from _check_seed(space, systems)
-    yield from _check_needs(space, read, varied)
+    yield from _check_seed(space, systems, world)
+    yield from _check_needs(space, read, world)
     yield from _check_contradictions(space, systems)
     for system in systems:
         yield from _check_accesses(data, system)
@@ -56,7 +58,7 @@ def _unread(name: str, systems: list[str]) -> str:
     return f"{name} is read by {', '.join(readers)} alone: it would change nothing under {under}"
 
 
-def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
+def _check_seed(space: Space, systems: list[str], world: set[str]) -> Iterator[Mistake]:
     """Check that something is drawn where a seed is given."""
     readers = [traits for traits in _traits_of(systems) if traits.draws is not None]
     if len(readers) < len(systems) or not any("seed" in reads(system) for system in systems):
@@ -69,17 +71,13 @@ def _check_seed(space: Space, systems: list[str]) -> Iterator[Mistake]:
     if evicts and any(word in drawing or word not in list(EVICTIONS) for word in given):
         return
     fields = list(dict.fromkeys(field for traits in readers for field in traits.draws or ()))
-    if any(_is_given(space, field) for field in fields):
+    if any(field in world or _is_given(space, field) for field in fields):
         return
     needed = [f"eviction: {name}" for name in drawing if evicts] + fields
     alone = " alone" if len(needed) == 1 else ""
     message = f"seed is read by {' and by '.join(needed)}{alone}"
-    for place, section in (
-        (space.fixed_place, space.fixed),
-        (space.searched_place, space.searched),
-    ):
-        if "seed" in section:
-            yield Mistake((*place, "seed"), message, about_key=True)
+    if "seed" in space.fixed:
+        yield Mistake((*space.fixed_place, "seed"), message, about_key=True)
 
 
 def _is_given(space: Space, field: str) -> bool:
@@ -88,11 +86,11 @@ def _is_given(space: Space, field: str) -> bool:
     return field in space.searched or space.fixed.get(field, default) != default
 
 
-def _check_needs(space: Space, read: set[str], varied: set[str]) -> Iterator[Mistake]:
+def _check_needs(space: Space, read: set[str], world: set[str]) -> Iterator[Mistake]:
     """Check that a field stands beside the other one without which it changes nothing."""
     for field in (name for name in POLICY_FIELDS if name in read):
         for other, why, value in DECLARED[field].needs:
-            if other in varied or _is_given(space, other):
+            if other in world or _is_given(space, other):
                 continue
             if space.has(field) if value is None else value in space.choices_of(field):
                 what = f"{field}: {value}" if value else field

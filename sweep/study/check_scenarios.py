@@ -8,7 +8,7 @@ from typing import Any
 from core.cost_presets import COST_PRESETS
 from core.policy import DECISIONS, DECLARED
 from sweep.study.goals import MAX_GOALS
-from sweep.study.model import Study
+from sweep.study.model import SECTION_KEYS, Study
 from sweep.study.space import Space, baseline_spaces_of, spaces_of, systems_of
 from sweep.study.wording import suggest
 from sweep.study.workloads import kind_of, title_of
@@ -97,14 +97,24 @@ def check_scenarios(data: Section) -> Iterator[Mistake]:
 
 def _check_fixed_twice(data: Section, varied: dict[str, Any]) -> Iterator[Mistake]:
     """Check that what every scenario says is not fixed too."""
-    if not isinstance(data.get("scenarios"), dict):
-        return  # One of a list says what differs from what is fixed.
     for section in ("machine", "costs"):
         fixed = data.get(section)
         for name in fixed if isinstance(fixed, dict) else ():
-            if name in varied:
+            if name in varied and _says_all(data):
                 message = f"{name} is both fixed and varied (scenarios.{name})"
-                yield Mistake((section, name), message, about_key=True)
+            elif section == "costs" and name != "preset" and PRESET in varied:
+                message = (
+                    f"{name} would be lost: the scenarios vary all costs by the name of a preset "
+                    "(scenarios.costs); say single costs there too"
+                )
+            else:
+                continue
+            yield Mistake((section, name), message, about_key=True)
+
+
+def _says_all(data: Section) -> bool:
+    """Return whether every scenario says all that varies; one of a list says what differs."""
+    return isinstance(data.get("scenarios"), dict)
 
 
 def _check_one_world(data: Section, varied: dict[str, Any]) -> Iterator[Mistake]:
@@ -113,10 +123,10 @@ def _check_one_world(data: Section, varied: dict[str, Any]) -> Iterator[Mistake]
     for space in (*spaces_of(data), *baseline_spaces_of(data)):
         for name in space.fixed:
             place = (*space.fixed_place, name)
-            if name == "tag_block_size":
+            if name == "tag_block_size" and name in SECTION_KEYS[str(space.fixed_place[0])]:
                 message = "tag_block_size is the hardware's: it stands under machine, or scenarios"
                 yield Mistake(place, message, about_key=True)
-            elif name in POLICY_WORLD and name in varied:
+            elif name in POLICY_WORLD and name in varied and _says_all(data):
                 message = f"{name} is both fixed and varied (scenarios.{name})"
                 yield Mistake(place, message, about_key=True)
             elif (
@@ -176,16 +186,23 @@ def _check_machine(data: Section, varied: dict[str, list[tuple[Any, Place]]]) ->
 
 def _check_goals(data: Section) -> Iterator[Mistake]:
     """Check that there are few enough goals to tell policies apart by."""
+    goals, scenarios = count_goals(data), scenario_count(data.get("scenarios"))
+    if goals > MAX_GOALS:
+        message = f"there are {goals} objectives, {MAX_GOALS} at most"
+        if scenarios > 1:
+            message = (
+                f"there are {goals} objectives over {scenarios} scenarios, {MAX_GOALS} at most: "
+                "over: worst, or over: mean"
+            )
+        yield Mistake(("objectives",), message)
+
+
+def count_goals(data: Section) -> int:
+    """Return how many goals a study has, given its raw data."""
     section, scenarios = data.get("objectives"), scenario_count(data.get("scenarios"))
     objectives = section if isinstance(section, list) else []
     objectives = [objective for objective in objectives if isinstance(objective, dict)]
-    goals = sum(scenarios if each.get("over") == "each" else 1 for each in objectives)
-    if goals > MAX_GOALS:
-        message = (
-            f"there are {goals} objectives over {scenarios} scenarios, {MAX_GOALS} at most: "
-            "over: worst, or over: mean"
-        )
-        yield Mistake(("objectives",), message)
+    return sum(scenarios if each.get("over") == "each" else 1 for each in objectives)
 
 
 def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
@@ -199,8 +216,8 @@ def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
             continue
         costs = data.get("costs")
         names = ("read_parallel_ns", "read_random_ns")
-        said = [name for name in names if isinstance(costs, dict) and name in costs]
-        moved = [name for name in names if name in varied]
+        said = [cost for cost in names if isinstance(costs, dict) and cost in costs]
+        moved = [cost for cost in names if cost in varied]
         place: Place = ("costs", said[0]) if said else ("costs",)
         if moved or (PRESET in varied and not said):
             place = ("scenarios",)
@@ -208,6 +225,6 @@ def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
         yield Mistake(
             place,
             f"read_parallel_ns is {parallel}{several}, above read_random_ns {first}; a command in "
-            f"parallel is no slower than the first: give read_parallel_ns too, {first} at most",
+            f"parallel is no slower than the first: let read_parallel_ns be {first} at most",
         )
         return

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from sweep.study.check_metrics import check_metrics
 from sweep.study.check_policy import check_policies
-from sweep.study.check_scenarios import check_scenarios
+from sweep.study.check_scenarios import check_scenarios, count_goals
 from sweep.study.check_workload import check_workloads
 from sweep.study.samplers import SAMPLERS, SamplerKind
 from sweep.study.searchable import (
@@ -228,8 +228,8 @@ def _check_sampler(data: Section, space: Space) -> Iterator[Mistake]:
 def _check_limits(data: Section, space: Space, name: str, kind: SamplerKind) -> Iterator[Mistake]:
     """Check a study against what a sampler cannot do."""
     place = ("sampler", "name")
-    objectives, generation = data.get("objectives"), data.get("generation")
-    if not kind.takes_several_objectives and isinstance(objectives, list) and len(objectives) > 1:
+    generation = data.get("generation")
+    if not kind.takes_several_objectives and count_goals(data) > 1:
         yield Mistake(place, f"{name} takes one objective, did you mean nsga2?")
     if not kind.takes_constraints and data.get("constraints"):
         yield Mistake(place, f"{name} does not see constraints, did you mean tpe?")

@@ -45,9 +45,11 @@ def check_workloads(data: Section, sizes: dict[str, int], folder: Path | None) -
     if len(workloads) < len(section):
         return
     varied = [name for name in varied_in(data) if name in WORKLOAD_FIELDS]
+    # One scenario of a list says what differs from what is fixed.
+    said_by_all = varied if isinstance(data.get("scenarios"), dict) else []
     for i, workload in enumerate(workloads):
         yield from _check_kind(i, workload)
-        yield from _check_parameters(i, workload, varied)
+        yield from _check_parameters(i, workload, varied, said_by_all)
         if workload in workloads[:i]:
             yield Mistake(("workload", i), f"{title_of(workload)} is a workload twice")
         elif folder is not None:
@@ -67,7 +69,9 @@ def _check_kind(i: int, workload: Section) -> Iterator[Mistake]:
         yield Mistake(("workload", i), message)
 
 
-def _check_parameters(i: int, workload: Section, varied: list[str]) -> Iterator[Mistake]:
+def _check_parameters(
+    i: int, workload: Section, varied: list[str], said_by_all: list[str]
+) -> Iterator[Mistake]:
     kind, own = kind_of(workload), own_parameters(workload)
     if kind is None or (kind == "synthetic" and not own):
         return
@@ -76,7 +80,7 @@ def _check_parameters(i: int, workload: Section, varied: list[str]) -> Iterator[
         if name in PARAMETERS and name not in own:
             why = f"it has {', '.join(own)}" if own else "it is as it was captured"
             message = f"{title_of(workload)} has no {name}: {why}"
-        elif name in varied:
+        elif name in said_by_all:
             message = f"{name} is both fixed and varied (scenarios.{name})"
         elif name == "seed" and not is_random(workload, varied):
             message = f"seed: nothing is random in {title_of(workload)}"

@@ -19,7 +19,9 @@ from optuna.samplers import BaseSampler
 
 from core.evaluator import Candidate
 from sweep.engine.executor import InProcess, Result
+from sweep.engine.over_scenarios import bounds_of
 from sweep.engine.search import Search, grid_size
+from sweep.study.goals import goals_of
 from sweep.study.model import Categorical, Study
 from sweep.study.read import load_study
 from sweep.study.samplers import SAMPLERS
@@ -73,25 +75,29 @@ def study_of(folder: Path, sampler: str, **changed: Any) -> Study:
     return study.within(subspace)
 
 
-def outcome_of(parameters: Row) -> Row | None:
-    """Return an outcome that parameters alone decide, or None of a trial that failed."""
+def outcome_of(study: Study, parameters: Row) -> Row | None:
+    """Return what parameters alone decide of a trial; None of one that failed."""
     digest = hashlib.sha256(repr(sorted(parameters.items())).encode()).digest()
     if digest[0] < 16:
         return None
     stored = 100 * parameters["folio_order"] + digest[1]
-    return {
+    outcomes = {
         "time_saved_ns": 1000 * stored - digest[2],
         "refault_hit_ratio": digest[3] / 256,
         "stored": stored,
         "restored": 200 + digest[4],
     }
+    return {
+        "objectives": [float(outcomes[goal.metric]) for goal in goals_of(study)],
+        "violations": [float(bound - outcomes[metric]) for metric, _, bound in bounds_of(study)],
+    }
 
 
-def ask_and_tell(search: Search, generation: int) -> list[tuple[int, Row]]:
+def ask_and_tell(search: Search, study: Study, generation: int) -> list[tuple[int, Row]]:
     """Return the trials of a generation; their outcomes are told."""
     asked = search.ask(generation, GENERATION)
     for number, parameters in asked:
-        search.tell(number, outcome_of(parameters))
+        search.tell(number, outcome_of(study, parameters))
     return asked
 
 
@@ -106,8 +112,11 @@ def test_it_is_a_class_of_optuna_and_has_a_line(sampler: str) -> None:
 
 @every_sampler
 def test_equal_seeds_give_equal_trials_and_others_give_others(sampler: str, folder: Path) -> None:
-    searches = [Search(study_of(folder, sampler, seed=seed)) for seed in (5, 5, 6)]
-    trials = [[ask_and_tell(search, generation) for generation in range(3)] for search in searches]
+    studies = [study_of(folder, sampler, seed=seed) for seed in (5, 5, 6)]
+    trials = []
+    for study in studies:
+        search = Search(study)
+        trials.append([ask_and_tell(search, study, generation) for generation in range(3)])
     assert trials[0] == trials[1]
     assert (trials[0] == trials[2]) == SAMPLERS[sampler].enumerates
 
@@ -116,11 +125,11 @@ def test_equal_seeds_give_equal_trials_and_others_give_others(sampler: str, fold
 def test_a_resumed_search_asks_as_an_uninterrupted_one(sampler: str, folder: Path) -> None:
     study = study_of(folder, sampler)
     whole, resumed = Search(study), Search(study)
-    generations = [ask_and_tell(whole, generation) for generation in range(3)]
+    generations = [ask_and_tell(whole, study, generation) for generation in range(3)]
     for generation, asked in enumerate(generations[:2]):
-        recorded = [(number, row, outcome_of(row)) for number, row in asked]
+        recorded = [(number, row, outcome_of(study, row)) for number, row in asked]
         resumed.replay(generation, recorded)
-    assert ask_and_tell(resumed, 2) == generations[2]
+    assert ask_and_tell(resumed, study, 2) == generations[2]
 
 
 @every_sampler
@@ -129,7 +138,7 @@ def test_what_it_asks_lies_within_the_parameters(sampler: str, folder: Path) -> 
     search = Search(study)
     assert study.parameters
     for _, asked in [
-        trial for generation in range(3) for trial in ask_and_tell(search, generation)
+        trial for generation in range(3) for trial in ask_and_tell(search, study, generation)
     ]:
         assert set(asked) == set(study.parameters)
         for name, parameter in study.parameters.items():

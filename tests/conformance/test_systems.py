@@ -25,11 +25,11 @@ from streams import (
 from system_runs import Case, run
 
 from core.backend import replay, view_of
-from core.costs import Costs, pack_costs
+from core.costs import COST_FIELDS, Costs, pack_costs
 from core.events import ANONYMOUS, Events, without_anonymous
 from core.lane import TALLIES
 from core.machine import Machine
-from core.outcomes import UNITS, is_double
+from core.outcomes import SAVED, UNITS, is_double, measure, saved_by_cost
 from core.policy import DECLARED, POLICY_FIELDS, Policy, reads
 from core.replayed import series_of
 from core.system import SYSTEMS
@@ -109,6 +109,24 @@ def test_outcomes_are_complete_and_in_their_bounds(
     held = sum(series[f"series_{name}_pages"] for name in ("reserved", "cached", "empty"))
     assert np.all(held == lane.timeline.slots)
     assert min(int(points.min()) for points in series.values()) >= 0
+
+
+@every_system
+@settings(max_examples=15)
+@given(cases(), st.tuples(costs, costs), st.data())
+def test_what_it_saves_is_a_sum_of_costs_whatever_they_are(
+    system: str, case: Case, tables: tuple[Costs, Costs], data: st.DataObject
+) -> None:
+    policies = [data.draw(policies_read_by(system)) for _ in range(2)]
+    runs = [run(case, policies), run(case._replace(accesses_seed=case.accesses_seed + 1), policies)]
+    times = saved_by_cost(runs)
+    assert list(times) == list(SAVED)
+    for table in tables:
+        measured = measure(runs, [table] * 2)
+        for saving, by_cost in times.items():
+            assert list(by_cost) == list(COST_FIELDS)
+            summed = sum(getattr(table, cost) * by_cost[cost] for cost in COST_FIELDS)
+            assert np.array_equal(summed, measured[saving])
 
 
 @pytest.mark.parametrize("system", REPLAYED)

@@ -1,4 +1,4 @@
-"""A database that version 1 of the model wrote: its tables as they were, and one study in them."""
+"""Databases that earlier versions wrote: their tables as they were, and studies in them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from core.outcomes import UNITS
 from core.policy import Policy
 from sweep.study.read import parse_study
 
-#: The statements with which version 1 made its tables.
-TABLES_SQL = (Path(__file__).parent / "data" / "version_1.sql").read_text()
+#: The version of the model of each earlier form, by the file of the SQL that makes its tables.
+FORMS: dict[str, int | None] = {"version_1": None, "before_scenarios": 2}
+DATA = Path(__file__).parent / "data"
 #: The most moments that a series tells of.
 _POINTS = 64
 
@@ -23,12 +24,12 @@ Row = dict[str, Any]
 
 
 def samples(dropped: int) -> Row:
-    """Return reservations of one kind, as version 1 told them."""
+    """Return reservations of one kind, as version 1 told them; later ones told `migrated` too."""
     return {"atomic": False, "blocks": 1, "dropped": dropped, "written": 0, "count": 2}
 
 
-def rows(study_file: Path, trials: int = 6) -> list[tuple[str, Row]]:
-    """Return the rows that version 1 wrote of a study, each with the name of its table."""
+def rows(study_file: Path, trials: int = 6, form: str = "version_1") -> list[tuple[str, Row]]:
+    """Return the rows that were written of a study, each with the name of its table."""
     text = study_file.read_text()
     study = parse_study(text, study_file)
     written: list[tuple[str, Row]] = [
@@ -42,6 +43,7 @@ def rows(study_file: Path, trials: int = 6) -> list[tuple[str, Row]]:
                 "workloads": ["small.parquet"],
                 "events_digests": ["of version 1"],
                 "core_digest": "a simulator",
+                "model_version": FORMS[form],
                 "versions": "{}",
                 "created_at": datetime(2026, 1, 2),
             },
@@ -61,10 +63,13 @@ def rows(study_file: Path, trials: int = 6) -> list[tuple[str, Row]]:
         run = {"workload": "small.parquet", "replicate": 0, "page_size": 4096}
         run |= {f"series_{name}_pages": [number] * _POINTS for name in ("reserved", "cached")}
         run |= {"series_time_ns": list(range(_POINTS)), "series_empty_pages": [0] * _POINTS}
-        run |= {"reservation_samples": [samples(0), samples(number + 1)]}
+        told = {} if form == "version_1" else {"migrated": 0}
+        run |= {"reservation_samples": [samples(dropped) | told for dropped in (0, number + 1)]}
         words = {name: getattr(value, "value", value) for name, value in policy.items()}
+        if role == "trial":  # what the world is was searched too
+            words |= {name: 100 * number for name in study.searched if name.endswith("_ns")}
         written += [
-            ("trials", place | words | vars(Costs()) | outcomes | trial),
+            ("trials", place | vars(Costs()) | words | outcomes | trial),
             ("runs", place | outcomes | run),
         ]
     written.append(
@@ -73,11 +78,11 @@ def rows(study_file: Path, trials: int = 6) -> list[tuple[str, Row]]:
     return written
 
 
-def write(path: Path, study_file: Path, trials: int = 6) -> None:
-    """Write the database; of what this version knows, it has what version 1 knew."""
+def write(path: Path, study_file: Path, trials: int = 6, form: str = "version_1") -> None:
+    """Write a database with a study; of what this version knows, it has what its form knew."""
     with duckdb.connect(str(path)) as connection:
-        connection.execute(TABLES_SQL)
-        for table, row in rows(study_file, trials):
+        connection.execute((DATA / f"{form}.sql").read_text())
+        for table, row in rows(study_file, trials, form):
             known = [name for name, *_ in connection.execute(f"DESCRIBE {table}").fetchall()]
             values = {name: value for name, value in row.items() if name in known}
             columns = ", ".join(f'"{name}"' for name in values)

@@ -25,8 +25,10 @@ policies:
     parameters:
       eviction: {type: categorical, choices: [lru, fifo, none]}
       headroom: {type: float, low: 0.0, high: 0.5}
-  - policy: {system: tmem}
-    parameters: {eviction: {type: categorical, choices: [lru, fifo]}}
+  - policy: {system: tmem, tmem_ratio: 0.05}
+    parameters: {eviction: {type: categorical, choices: [lru, fifo, none]}}
+  - policy: {system: zswap}
+    parameters: {headroom: {type: float, low: 0.0, high: 0.5}}
   - policy: {system: ideal}
 """
 WICKED = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "why"?'
@@ -101,7 +103,7 @@ def asked(database: Path, figure: Figure) -> list[dict[str, Any]]:
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
-def shown(metric: str, rows: list[dict[str, Any]]) -> list[Any]:
-    """Return a column in the unit that a figure of these rows is in."""
-    divisor = scale_of(metric, [row[metric] for row in rows]).divisor
-    return [pytest.approx(row[metric] / divisor, rel=1e-5) for row in rows]
+def shown(metric: str, rows: list[dict[str, Any]], place: int = 0) -> list[Any]:
+    """Return the values of a goal in the unit that a figure of these rows is in."""
+    divisor = scale_of(metric, [row["objectives"][place] for row in rows]).divisor
+    return [pytest.approx(row["objectives"][place] / divisor, rel=1e-5) for row in rows]

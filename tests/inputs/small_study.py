@@ -14,6 +14,7 @@ from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
 from sweep.engine.register import StartAfresh, register
 from sweep.results import Store
+from sweep.results.schema import TABLES
 from sweep.study.model import Study
 from sweep.study.read import load_study
 
@@ -124,11 +125,11 @@ VARYING = ("finished_at", "host")
 
 
 def tables(database: Path, varying: tuple[str, ...] = VARYING) -> dict[str, list[dict[str, Any]]]:
-    """Return the trials and runs of a database but for what varies from run to run."""
+    """Return what became of trials in a database but for what varies from run to run."""
     store = Store(database)
     rows_of = {}
-    for table in ("trials", "runs"):
-        rows = store.rows(f"SELECT * FROM {table} ORDER BY study, role, number")
+    for table in ("scenarios", "trials", "outcomes", "runs"):
+        rows = store.rows(f"SELECT * FROM {table} ORDER BY {', '.join(TABLES[table].key)}")
         rows_of[table] = [
             {name: value for name, value in row.items() if name not in varying} for row in rows
         ]

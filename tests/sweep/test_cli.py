@@ -106,11 +106,12 @@ def test_make_run_goes_on_in_an_old_checkout() -> None:
 def test_best_is_the_pareto_set(folder: Path) -> None:
     code, out, _ = say("best", "small", "--json", "--limit", "1000", cwd=folder)
     assert code == 0
-    front = {(row["refault_hit_ratio"], row["stored"]) for row in json.loads(out)}
+    answered = json.loads(out)
+    front = {tuple(row["objectives"]) for row in answered["best"]}
     _, everything, _ = say(
         "query", "select * from trials where role = 'trial'", "--json", cwd=folder
     )
-    points = {(row["refault_hit_ratio"], row["stored"]) for row in json.loads(everything)}
+    points = {tuple(row["objectives"]) for row in json.loads(everything)}
     expected = {
         (hits, stored)
         for hits, stored in points
@@ -119,6 +120,10 @@ def test_best_is_the_pareto_set(folder: Path) -> None:
         )
     }
     assert front == expected
+    assert {"verdict", "best", "beyond", "baselines", "complete", "failed"} <= answered.keys()
+    assert {finding["kind"] for finding in answered["verdict"]} >= {"best", "carve_out", "budget"}
+    assert [row["role"] for row in answered["baselines"]] == ["baseline"] * 2
+    assert answered["beyond"] == []
 
 
 def test_query_answers_as_table_json_and_csv(folder: Path) -> None:
@@ -127,9 +132,13 @@ def test_query_answers_as_table_json_and_csv(folder: Path) -> None:
     assert "eviction" in table
     assert "lru" in table
     _, text, _ = say("query", sql, "--csv", cwd=folder)
-    assert text == "number,eviction,headroom\n0,lru,0.0\n1,lru,0.0\n"
+    # A carve-out reads neither.
+    assert text == "number,eviction,headroom\n0,,\n1,lru,0.0\n"
     _, text, _ = say("query", sql, "--json", cwd=folder)
-    assert json.loads(text)[1] == {"number": 1, "eviction": "lru", "headroom": 0.0}
+    assert json.loads(text) == [
+        {"number": 0, "eviction": None, "headroom": None},
+        {"number": 1, "eviction": "lru", "headroom": 0.0},
+    ]
 
 
 def test_status_counts_what_is_done(folder: Path) -> None:

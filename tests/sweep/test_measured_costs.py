@@ -14,10 +14,11 @@ from study_mistakes import STUDIES, TRACE, changed, mistakes
 from core.cost_presets import COST_PRESETS
 from sweep.study.model import Study
 from sweep.study.read import parse_study, validate_source
+from sweep.study.worlds import worlds_of
 from sweep.study.yaml_source import parse_source
 
 PHONE = Truth(110_000, 10_000, 2_800)
-ABOVE = "a command in parallel is no slower than the first: "
+ABOVE = "a command in parallel is no slower than the first: let read_parallel_ns be "
 
 
 def with_costs(costs: str, *more: tuple[str, str]) -> str:
@@ -31,30 +32,28 @@ def study_in(folder: Path, costs: str, measured: str) -> Study:
 
 
 @pytest.mark.parametrize(
-    ("costs", "parameters", "expected"),
+    ("costs", "scenarios", "expected"),
     [
-        ("{read_random_ns: 5000}", "",
-         "2:25: read_parallel_ns can be 10000 (of ufs_phone), above read_random_ns 5000; "
-         f"{ABOVE}give read_parallel_ns too, 5000 at most"),
-        ("{read_random_ns: 5000, read_parallel_ns: 6000}", "",
-         "2:49: read_parallel_ns can be 6000, above read_random_ns 5000; "
-         f"{ABOVE}let read_parallel_ns be 5000 at most, or read_random_ns larger"),
-        ("{preset: nvme_server, read_parallel_ns: 78001}", "",
-         "2:48: read_parallel_ns can be 78001, above read_random_ns 78000 (of nvme_server); "
-         f"{ABOVE}let read_parallel_ns be 78000 at most, or read_random_ns larger"),
-        ("emmc_phone", "read_random_ns: {type: categorical, choices: [250000, 90908]}",
-         "5:57: read_parallel_ns can be 90909 (of emmc_phone), above read_random_ns 90908; "
-         f"{ABOVE}give read_parallel_ns too, 90908 at most"),
-        ("ufs_phone", "read_random_ns: {type: int, low: 20000, high: 90000}\n  "
-         "read_parallel_ns: {type: int, low: 1000, high: 30000}",
-         "6:50: read_parallel_ns can be 30000, above read_random_ns 20000; "
-         f"{ABOVE}let read_parallel_ns be 20000 at most, or read_random_ns larger"),
+        ("{read_random_ns: 5000}", "", "2:25: read_parallel_ns is 10000, above read_random_ns "
+         f"5000; {ABOVE}5000 at most"),
+        ("{read_random_ns: 5000, read_parallel_ns: 6000}", "", "2:49: read_parallel_ns is 6000, "
+         f"above read_random_ns 5000; {ABOVE}5000 at most"),
+        ("{preset: nvme_server, read_parallel_ns: 78001}", "", "2:48: read_parallel_ns is 78001, "
+         f"above read_random_ns 78000; {ABOVE}78000 at most"),
+        ("emmc_phone", "{read_random_ns: [250000, 90908]}", "3:12: read_parallel_ns is 90909 in "
+         f"the scenario read_random_ns 90908, above read_random_ns 90908; {ABOVE}90908 at most"),
+        ("ufs_phone", "{read_random_ns: [20000, 90000], read_parallel_ns: [1000, 30000]}",
+         "3:12: read_parallel_ns is 30000 in the scenario read_random_ns 20000, read_parallel_ns "
+         f"30000, above read_random_ns 20000; {ABOVE}20000 at most"),
+        ("ufs_phone", "[{name: good}, {name: bad, costs: nvme_server, read_parallel_ns: 80000}]",
+         "3:12: read_parallel_ns is 80000 in the scenario bad, above read_random_ns 78000; "
+         f"{ABOVE}78000 at most"),
     ],
 )  # fmt: skip
 def test_reads_in_parallel_that_can_be_slower_are_refused(
-    costs: str, parameters: str, expected: str
+    costs: str, scenarios: str, expected: str
 ) -> None:
-    more = [("parameters:\n", f"parameters:\n  {parameters}\n")] if parameters else []
+    more = [("workload:", f"scenarios: {scenarios}\nworkload:")] if scenarios else []
     assert mistakes(with_costs(costs, *more)) == [expected]
 
 
@@ -78,7 +77,9 @@ def test_what_is_nearer_counts_the_study_then_the_file_then_the_preset(tmp_path:
     table = study.cost_table()
     assert (table.read_random_ns, table.copy_in_ns) == (91_000, 300)
     assert table.copy_out_ns == COST_PRESETS["nvme_server"].copy_out_ns
-    assert study.cost_table({"read_random_ns": 50_000}).read_random_ns == 50_000
+    varied = study.model_copy(update={"scenarios": {"read_random_ns": [50_000, 91_000]}})
+    assert [world.costs.read_random_ns for world in worlds_of(varied)] == [50_000, 91_000]
+    assert [world.costs.copy_in_ns for world in worlds_of(varied)] == [300, 300]
     other = study_in(tmp_path, "{measured: phone.yaml, preset: ufs_phone}", measured)
     assert other.cost_table().copy_out_ns == COST_PRESETS["ufs_phone"].copy_out_ns
     assert other.cost_table().read_random_ns == 91_000
@@ -95,10 +96,7 @@ def test_a_study_keeps_the_measured_costs_and_the_name_of_their_file(tmp_path: P
 
 def test_a_measured_cost_can_be_varied_as_one_of_a_preset_can(tmp_path: Path) -> None:
     (tmp_path / "phone.yaml").write_text("costs: {read_random_ns: 91000}")
-    more = (
-        "parameters:\n",
-        "parameters:\n  read_random_ns: {type: int, low: 10000, high: 90000}\n",
-    )
+    more = ("workload:", "scenarios: {read_random_ns: [10000, 90000]}\nworkload:")
     text = with_costs("{measured: phone.yaml}", more).replace(TRACE, str(STUDIES / TRACE))
     assert mistakes(text, tmp_path / "s.yaml") == []
 
@@ -157,7 +155,7 @@ def test_costs_are_measured_from_a_trace_and_used_by_a_study(tmp_path: Path) -> 
     code, _, err = say("run", path, "--executor", "in-process", cwd=tmp_path)
     assert code == 0, err
     columns = "read_random_ns, copy_in_ns, identity"
-    sql = f"SELECT DISTINCT {columns} FROM trials JOIN studies USING (study)"
+    sql = f"SELECT DISTINCT {columns} FROM scenarios JOIN studies USING (study)"
     code, out, err = say("query", sql, "--json", cwd=tmp_path)
     (row,) = json.loads(out)
     assert row["read_random_ns"] == said["costs"]["read_random_ns"]["cost_ns"]

@@ -21,15 +21,14 @@ policies:
   - {policy: {system: ideal}}
   - policy: {preset: gcma}
     parameters: {restore: {type: categorical, choices: [inclusive, exclusive]}}
-  - policy: {system: zswap}
-    parameters: {compression_ratio: {type: float, low: 1.5, high: 4.0}}
-  - policy: {system: tmem, eviction: none}
-    parameters: {tmem_ratio: {type: categorical, choices: [0.01, 0.05]}}
+  - policy: {system: zswap, compression_ratio: 3.0}
+    parameters: {headroom: {type: float, low: 0.0, high: 0.5}}
+  - policy: {system: tmem, tmem_ratio: 0.05}
+    parameters: {eviction: {type: categorical, choices: [none, lru]}}
   - policy: {system: cleancache, headroom: 0.1, headroom_mode: dynamic}
     parameters:
       placement: {type: categorical, choices: [queue, spread]}
       tagged_placement: {type: categorical, choices: [recorded, reserved_first]}
-      guest_ratio: {type: categorical, choices: [0.0, 0.5]}
 baselines: [{system: carveout}]
 objectives: [{metric: time_saved_ns, direction: maximize}]
 sampler: {name: random, seed: 3}
@@ -47,8 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def table(database: Path) -> list[tuple[object, ...]]:
     sql = (
-        "SELECT number, subspace, system, restore, compression_ratio, tmem_ratio, placement, "
-        "guest_ratio, restored, time_saved_ns, share_of_ideal FROM trials ORDER BY role, number"
+        "SELECT number, subspace, system, restore, headroom, eviction, placement, "
+        "asked, restored, time_saved_ns, share_of_ideal FROM trials ORDER BY role, number"
     )
     return list(answer_query(database, sql).rows)
 
@@ -102,7 +101,7 @@ def test_a_placement_that_wants_every_allocation_is_refused_on_tagged_ones(folde
 
 def test_anonymous_pages_are_refused_where_nothing_is_swapped_to_a_device(folder: Path) -> None:
     path = folder / "swap.yaml"
-    path.write_text(TEXT.replace("{system: zswap}", "{system: zswap, anonymous: write_back}"))
+    path.write_text(TEXT.replace("{system: zswap, ", "{system: zswap, anonymous: write_back, "))
     with pytest.raises(SourceError, match=r"swap\.yaml:7:40: anonymous would change nothing"):
         load_inputs(*load_study(path))
 
@@ -114,8 +113,7 @@ machine: {data_memory: 64MiB}
 policy: {system: zswap}
 parameters:
   anonymous: {type: categorical, choices: [none, write_through, write_back]}
-  swap_size: {type: categorical, choices: [0, 64MiB]}
-  tagged_ratio: {type: categorical, choices: [0.15]}
+scenarios: {swap_size: [0, 64MiB], tagged_ratio: 0.15}
 baselines: [{preset: gcma}]
 objectives: [{metric: swap_writes, direction: minimize}]
 sampler: {name: grid}
@@ -126,9 +124,10 @@ def test_a_swap_device_is_written_at_once_late_or_by_others(tmp_path: Path) -> N
     (tmp_path / "swap.yaml").write_text(SWAP)
     run_study(tmp_path / "swap.yaml", tmp_path / "swap.duckdb")
     sql = (
-        "SELECT swap_size, anonymous, t.swap_writes, list_sum(list_transform(reservation_samples, "
-        "lambda sample: sample.written * sample.count)), t.recalled "
-        "FROM trials t JOIN runs USING (study, role, number) WHERE role = 'trial'"
+        "SELECT swap_size, anonymous, r.swap_writes, list_sum(list_transform(reservation_samples, "
+        "lambda sample: sample.written * sample.count)), r.recalled "
+        "FROM trials JOIN runs r USING (study, role, number) JOIN scenarios USING (study, scenario)"
+        " WHERE role = 'trial'"
     )
     rows = answer_query(tmp_path / "swap.duckdb", sql).rows
     counts_of = {(size, word): tuple(counts) for size, word, *counts in rows}

@@ -18,6 +18,8 @@ import pytest
 
 from sweep.results import Store, StoreError, answer_query
 from sweep.results.query import confine
+from sweep.results.schema import TABLES
+from sweep.results.views import VIEWS
 
 NOW = datetime.now(UTC).replace(tzinfo=None)
 
@@ -208,7 +210,7 @@ ANSWERS: dict[str, tuple[list[str], list[tuple[Any, ...]]]] = {
         [(timedelta(minutes=90), timedelta(0))],
     ),
     "SELECT DISTINCT finished_at FROM trials": (["finished_at"], [(NOW,)]),
-    "SHOW TABLES": (["name"], [("attempts",), ("runs",), ("studies",), ("trials",)]),
+    "SHOW TABLES": (["name"], [(name,) for name in sorted([*TABLES, *VIEWS])]),
     "SELECT number FROM trials WHERE number > 7": (["number"], []),
 }
 

@@ -15,8 +15,10 @@ from core.jit import CORE_DIGEST
 from sweep.engine.inputs import Inputs
 from sweep.engine.register import StartAfresh, StudyChangedError, only_run, register
 from sweep.results import Store, StoreError, answer_query
+from sweep.results.schema import TABLES
 from sweep.study.model import Study
 from sweep.study.read import parse_study
+from sweep.study.worlds import AS_GIVEN
 
 TEXT = """
 study: s
@@ -63,7 +65,9 @@ def record(path: Path, count: int, study: str = "s", core: str = CORE_DIGEST) ->
         digest = {"policy_key": str(number), "core_digest": core}
         store.add("trials", place | {"state": "complete"} | digest)
         samples = [{"atomic": False, "blocks": 1, "dropped": 2, "written": 0, "count": 3}]
-        store.add("runs", place | {"workload": "a", "replicate": 0, "reservation_samples": samples})
+        store.add("outcomes", place | {"scenario": AS_GIVEN, "stored": number})
+        run = {"scenario": AS_GIVEN, "workload": "a", "replicate": 0}
+        store.add("runs", place | run | {"reservation_samples": samples})
         store.add("attempts", place | {"attempts": 1, "error": "e"})
     store.flush()
 
@@ -161,10 +165,9 @@ def test_another_simulator_never_adds_to_its_trials(path: Path) -> None:
 
 def content(path: Path, study: str) -> dict[str, list[tuple[object, ...]]]:
     """Return the rows of a study in every table, without its name."""
-    tables = ("studies", "trials", "runs", "attempts")
     with duckdb.connect(str(path), read_only=True) as connection:
         sql = "SELECT * EXCLUDE study FROM {} WHERE study = ? ORDER BY ALL"
-        return {name: connection.execute(sql.format(name), [study]).fetchall() for name in tables}
+        return {name: connection.execute(sql.format(name), [study]).fetchall() for name in TABLES}
 
 
 def test_new_sets_the_old_study_aside_with_all_of_its_rows(path: Path) -> None:
@@ -172,10 +175,10 @@ def test_new_sets_the_old_study_aside_with_all_of_its_rows(path: Path) -> None:
     record(path, 3)
     record(path, 2, study="other")
     first, other = content(path, "s"), content(path, "other")
-    assert [len(rows) for rows in first.values()] == [1, 3, 3, 3]
+    assert [len(rows) for rows in first.values()] == [1, 1, 3, 3, 3, 3]
     enter(path, TEXT.replace("seed: 7", "seed: 8"), afresh=StartAfresh.ALWAYS)
     assert content(path, "s~1") == first
-    assert [len(rows) for rows in content(path, "s").values()] == [1, 0, 0, 0]
+    assert [len(rows) for rows in content(path, "s").values()] == [1, 1, 0, 0, 0, 0]
     record(path, 1)
     second = content(path, "s")
     enter(path, afresh=StartAfresh.ALWAYS)

@@ -17,6 +17,7 @@ from sweep.engine.search import importances
 from sweep.results import answer_query, open_for_reading, read_rows
 from sweep.results.questions import best_sql
 from sweep.results.wording import scale_of
+from sweep.study.goals import goals_of
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,10 @@ def test_that_sql_gives_the_trials_that_are_drawn(folder: Path) -> None:
     front, *_ = figures_of(database, "pair")
     rows = asked(database, front)
     traces = [trace for trace in front.plots[0]["data"] if "chosen" not in trace["name"]]
-    for way, metric in (("x", "refault_hit_ratio"), ("y", "stored")):
+    for place, (way, metric) in enumerate((("x", "refault_hit_ratio"), ("y", "stored"))):
         drawn = sorted(value for trace in traces for value in trace[way])
-        known = [row for row in rows if row[metric] is not None]
-        assert drawn == sorted(shown(metric, known), key=lambda value: value.expected)
+        known = [row for row in rows if None not in row["objectives"]]
+        assert drawn == sorted(shown(metric, known, place), key=lambda value: value.expected)
     edge = next(trace for trace in traces if trace["name"].endswith("on the front"))
     assert len(edge["x"]) == sum(row["on_front"] for row in rows) > 0
     # Every baseline is marked.
@@ -76,8 +77,8 @@ def test_that_sql_gives_the_slices_that_are_drawn(folder: Path) -> None:
     words = plot["layout"]["xaxis"]["ticktext"]
     mine = [row for row in rows if row["feasible"]]
     assert [words[round(x)] for x in traces["trials"]["x"]] == [row["drop"] for row in mine]
-    divisor = scale_of("time_saved_ns", [row["time_saved_ns"] for row in rows]).divisor
-    expected = [pytest.approx(row["time_saved_ns"] / divisor, rel=1e-5) for row in mine]
+    divisor = scale_of("time_saved_ns", [row["objectives"][0] for row in rows]).divisor
+    expected = [pytest.approx(row["objectives"][0] / divisor, rel=1e-5) for row in mine]
     assert traces["trials"]["y"] == expected
 
 
@@ -85,7 +86,9 @@ def test_that_sql_gives_the_systems_that_are_drawn(folder: Path) -> None:
     database = folder / "results.duckdb"
     figure, *_ = figures_of(database, "systems")
     rows = asked(database, figure)
-    assert {row["system"] for row in rows} == {"cleancache", "tmem", "ideal", "carveout"}
+    assert {row["system"] for row in rows} == {
+        *("cleancache", "tmem", "zswap", "ideal", "carveout")
+    }
     assert figure.plots[0]["data"][0]["x"] == shown("time_saved_ns", rows)
     assert figure.plots[0]["data"][0]["x"] == sorted(figure.plots[0]["data"][0]["x"], reverse=True)
 
@@ -94,12 +97,14 @@ def test_that_sql_gives_the_importance_that_is_drawn(folder: Path) -> None:
     database = folder / "results.duckdb"
     (figure,) = sections_of(database, "pair")["Parameter importance"]
     study = stored_study(database, "pair")
-    for bar, objective in zip(figure.plots[0]["data"], study.objectives, strict=True):
-        rows = asked(database, figure)
-        shares = importances(study, objective.metric, rows)
+    rows = [row | {"asked": json.loads(row["asked"])} for row in asked(database, figure)]
+    goals = goals_of(study)
+    for place, (bar, goal) in enumerate(zip(figure.plots[0]["data"], goals, strict=True)):
+        shares = importances(study, place, rows)
+        assert bar["name"] == goal.name
         assert dict(zip(bar["y"], bar["x"], strict=True)) == pytest.approx(shares, rel=1e-5)
         # Where all trials are equal, nothing is important.
-        values = {row[objective.metric] for row in rows}
+        values = {row["objectives"][place] for row in rows}
         assert sum(bar["x"]) == pytest.approx(1 if len(values) > 1 else 0, abs=1e-5)
 
 
@@ -147,9 +152,8 @@ def test_a_reservation_that_migrates_or_writes_pays_for_it(database: Path, syste
     with duckdb.connect(str(database)) as connection:
         connection.execute(f"UPDATE trials SET system = '{system}' WHERE {where}")
         connection.execute(f"UPDATE runs SET reservation_samples = ? WHERE {where}", [samples])
-        costs = (
-            connection.sql(f"SELECT * FROM trials WHERE {where}").to_arrow_table().to_pylist()[0]
-        )
+        world = connection.sql("SELECT * FROM scenarios WHERE study = 'wicked'").to_arrow_table()
+        (costs,) = world.to_pylist()
     (figure,) = sections_of(database, "wicked")["Reservation latency"]
     block = costs["tag_block_size"] // 64 * costs["cache_line_ns"]
     cached = 3 * costs["slot_drop_ns"]
@@ -169,14 +173,14 @@ def test_twenty_thousand_trials_make_a_bounded_report(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute(
             "INSERT INTO trials SELECT * EXCLUDE (copy) REPLACE (number + 40 * copy AS number, "
-            "hash(number, copy, 1) % 1000003 / 1000003 AS refault_hit_ratio, "
-            "(hash(number, copy, 2) % 1000003)::BIGINT AS stored) "
+            "[hash(number, copy, 1) % 1000003 / 1000003, "
+            "(hash(number, copy, 2) % 1000003)::DOUBLE] AS objectives) "
             "FROM trials, (SELECT unnest(range(1, 501)) AS copy) "
             "WHERE study = 'pair' AND role = 'trial'"
         )
         rows = connection.execute(
-            "SELECT refault_hit_ratio, stored FROM trials WHERE study = 'pair' AND role = 'trial' "
-            "ORDER BY refault_hit_ratio DESC, stored"
+            "SELECT objectives[1] AS hits, objectives[2] AS stored FROM trials "
+            "WHERE study = 'pair' AND role = 'trial' ORDER BY hits DESC, stored"
         ).fetchall()
     assert len(rows) == 20_040
     text, written = report(database, "pair")
@@ -193,7 +197,7 @@ def test_twenty_thousand_trials_make_a_bounded_report(database: Path) -> None:
     study = stored_study(database, "pair")
     with open_for_reading(database) as connection:
         best = read_rows(connection, best_sql(study, 500), ["pair"])
-    assert [(row["refault_hit_ratio"], row["stored"]) for row in best] == front
+    assert [tuple(row["objectives"]) for row in best] == front
     traces = plots["plot-1"]["data"]
     edge = next(trace for trace in traces if trace["name"].endswith("on the front"))
     assert len(edge["x"]) == len(front)

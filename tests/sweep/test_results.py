@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -14,9 +15,11 @@ from database_processes import held, numbers, spool_of, trial
 
 from core.costs import COST_FIELDS
 from core.outcomes import UNITS
-from core.policy import DECLARED, POLICY_FIELDS
+from core.policy import DECISIONS, DECLARED, POLICY_FIELDS
 from core.times import PARTS
 from sweep.results import Store, StoreError, answer_query
+from sweep.results.schema import TABLES
+from sweep.results.views import VIEWS
 
 WORDS = [
     *("system", "eviction", "admission", "restore", "drop", "large_folios", "headroom_mode"),
@@ -40,18 +43,25 @@ def test_every_field_cost_and_outcome_is_a_typed_column(path: Path) -> None:
     expected = {
         **{name: "VARCHAR" if name in WORDS else "BIGINT" for name in POLICY_FIELDS},
         **{name: "DOUBLE" for name in DECLARED if DECLARED[name].sql_type == "DOUBLE"},
-        "tag_block_size": "BIGINT",
+        **dict.fromkeys(("tag_block_size", "page_size", "data_memory"), "BIGINT"),
         **dict.fromkeys(COST_FIELDS, "BIGINT"),
         **{name: "DOUBLE" if name in DOUBLES else "BIGINT" for name in UNITS},
     }
-    for table, wanted in (
-        ("trials", expected),
-        ("runs", {name: expected[name] for name in UNITS}),
+    world = {*POLICY_FIELDS} - {*DECISIONS} | {"tag_block_size", "page_size", "data_memory"}
+    for table, names in (
+        ("scenarios", [*world, *COST_FIELDS]),
+        ("trials", [*DECISIONS, *UNITS]),
+        ("outcomes", list(UNITS)),
+        ("runs", list(UNITS)),
     ):
         rows = answer_query(path, f"DESCRIBE {table}").rows
+        wanted = {name: expected[name] for name in names}
         assert wanted.items() <= {row[0]: row[1] for row in rows}.items()
     tables = [name for (name,) in answer_query(path, "SHOW TABLES").rows]
-    assert tables == ["attempts", "runs", "studies", "trials"]
+    assert tables == [
+        *("attempts", "best_trials", "outcomes", "runs", "scenarios", "studies", "study_status"),
+        "trials",
+    ]
 
 
 EXTREMES: list[tuple[int | None, float | None, str | None]] = [
@@ -72,32 +82,43 @@ def test_values_and_nulls_come_back_exactly(path: Path, spooled: bool) -> None:
     samples = [sample | {"count": 1}]
     phases = [{"name": "launch é", "wait_ns": 2**62, "all_missed_wait_ns": None}]
     whole = [name for name in UNITS if name not in DOUBLES]
-    trials, runs = [], []
+    tables: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("scenarios", "trials", "outcomes", "runs")
+    }
     for number, (integer, double, text) in enumerate(EXTREMES):
         outcomes = dict.fromkeys(whole, integer) | dict.fromkeys(DOUBLES, double)
         row = trial(number, **outcomes, finished_at=now if number % 2 else None, feasible=False)
-        row |= {"tag_block_size": integer}
         values = {"VARCHAR": text, "BIGINT": integer, "DOUBLE": double}
-        row |= {name: values[declared.sql_type] for name, declared in DECLARED.items()}
-        trials.append(row | dict.fromkeys(COST_FIELDS, integer))
-        run = {key: row[key] for key in ("study", "role", "number", *UNITS)}
+        policy = {name: values[declared.sql_type] for name, declared in DECLARED.items()}
+        row |= {name: policy.pop(name) for name in DECISIONS}
+        beyond = double or None  # in a list -0.0 becomes 0.0
+        listed = {"objectives": [beyond, 0.5], "violations": [beyond] * number, "asked": text}
+        tables["trials"].append(row | listed)
+        world = policy | dict.fromkeys((*COST_FIELDS, "tag_block_size"), integer)
+        name = f"{number} {text}"
+        tables["scenarios"].append({"study": "s", "scenario": name, "place": number} | world)
+        run = {key: row[key] for key in ("study", "role", "number", *UNITS)} | {"scenario": name}
+        by_cost = {"read_random_ns": integer or 0, text or "": -3}
+        saved = {"time_saved_by_cost": by_cost, "wait_saved_by_cost": {} if number else None}
+        tables["outcomes"].append(run | saved)
         run |= {"workload": text or "w", "replicate": number}
         run |= dict.fromkeys(("requests", "workingset", "mapped"), text)
         run |= {f"series_{name}": [integer] * number for name in PARTS}
         run |= {"workingset_inferred_ratio": double, "phases": phases * number}
-        runs.append(run | {"reservation_samples": samples * number})
-    runs[0]["reservation_samples"] = None
+        tables["runs"].append(run | {"reservation_samples": samples * number})
+    tables["runs"][0]["reservation_samples"] = None
     store = Store(path)
     with held(path) if spooled else nullcontext():
-        for table, rows in (("trials", trials), ("runs", runs)):
+        for table, rows in tables.items():
             for row in rows:
                 store.add(table, row)
         store.flush()
         assert len(spool_of(path)) == spooled
         check = store.rows("SELECT number FROM trials")
         assert len(check) == len(EXTREMES)
-    for table, rows in (("trials", trials), ("runs", runs)):
-        stored_rows = store.rows(f"SELECT * FROM {table} ORDER BY number")
+    for table, rows in tables.items():
+        order = "place" if table == "scenarios" else "number"
+        stored_rows = store.rows(f"SELECT * FROM {table} ORDER BY {order}")
         for row, back in zip(rows, stored_rows, strict=True):
             assert repr({name: back[name] for name in row}) == repr(row)
 
@@ -111,7 +132,9 @@ def _keyless(path: Path) -> None:
     """Make a copy as CREATE TABLE AS makes it: same columns, but no keys."""
     Store(path)
     with duckdb.connect(str(path)) as connection:
-        for table in ("studies", "trials", "runs", "attempts"):
+        for view in VIEWS:
+            connection.execute(f"DROP VIEW {view}")
+        for table in TABLES:
             connection.execute(f"CREATE TABLE copied AS FROM {table}")
             connection.execute(f"DROP TABLE {table}")
             connection.execute(f"ALTER TABLE copied RENAME TO {table}")

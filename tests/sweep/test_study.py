@@ -170,12 +170,13 @@ def test_a_mistake_in_what_may_be_left_out_is_told_too(more: str, expected: str)
           "8:17: cmaes needs two parameters of type int or float, did you mean tpe?"]),
         ([("maximize}", "maximize}\n  - {metric: time_saved_ns, direction: minimize}")],
          ["8:14: time_saved_ns is an objective twice"]),
-        ([("random", "cmaes"), (ORDER, ORDER + "\n  lookup_ns: {type: int, low: 0, high: 9}"),
+        ([("random", "cmaes"), (ORDER, ORDER + "\n  headroom: {type: float, low: 0, high: 0.5}"),
           ("4\n", "4\ngeneration: 2\n")], ["11:13: cmaes needs a generation of at least 4"]),
         ([("random", "grid"), (ORDER, ORDER + "\n  headroom: {type: float, low: 0, high: 0.5}")],
          ["6:13: grid: headroom needs a step, or it has points without end"]),
         ([("random", "grid"), ("4\n", "9\n")], ["9:11: grid: there are 8 points, not 9"]),
-        ([("random", "grid"), (ORDER, ORDER + "\n  lookup_ns: {type: int, low: 0, high: 9999999}")],
+        ([("random", "grid"), (ORDER, ORDER + "\n  headroom: "
+          "{type: float, low: 0, high: 0.5, step: 0.0000001}")],
          ["9:17: grid: there are more than 10000000 points, did you mean random?"]),
         ([("4\n", "4\npolicy: {system: carveout}\n")],
          ["4:3: a carveout caches nothing: eviction would change nothing",
@@ -226,7 +227,7 @@ def test_a_section_of_the_wrong_form_is_refused_at_its_place(section: str, nothi
     text = "\n".join(lines).replace('"THIS"', nothing)
     fine = {("study", "a"), ("question", "a"), *[(name, "{}") for name in ("machine", "costs")]}
     fine |= {("policy", "{}"), ("baselines", "[]"), ("baselines", "[{}]"), ("constraints", "[]")}
-    fine |= {("policies", "[{}]")}
+    fine |= {("policies", "[{}]"), ("scenarios", "{}"), ("warm_up", "0")}
     messages = mistakes(text)
     assert bool(messages) == ((section, nothing) not in fine)
     line = next(i for i, text in enumerate(lines, 1) if text.startswith(f"{section}:"))

@@ -21,7 +21,8 @@ workload: {workload}
 machine: {{data_memory: 16MiB, zram_size: 8MiB, {machine}}}
 parameters:
   eviction: {{type: categorical, choices: [lru, none]}}
-{parameters}baselines: [{{preset: gcma}}]
+scenarios: {{{scenarios}}}
+baselines: [{{preset: gcma}}]
 objectives: [{{metric: restored, direction: maximize}}]
 sampler: {{name: grid}}
 replicates: {replicates}
@@ -29,12 +30,11 @@ replicates: {replicates}
 
 
 def write(
-    folder: Path, workload: str, parameters: str = "", machine: str = "", replicates: int = 1
+    folder: Path, workload: str, scenarios: str = "", machine: str = "", replicates: int = 1
 ) -> Path:
     path = folder / "made.yaml"
-    indented = f"  {parameters}\n" if parameters else ""
     path.write_text(
-        TEXT.format(workload=workload, parameters=indented, machine=machine, replicates=replicates)
+        TEXT.format(workload=workload, scenarios=scenarios, machine=machine, replicates=replicates)
     )
     return path
 
@@ -57,48 +57,47 @@ def test_a_study_runs_on_every_synthetic_workload_and_seed(tmp_path: Path) -> No
     assert failed == 0
 
 
-def test_searched_workloads_give_one_table_whoever_runs_them(tmp_path: Path) -> None:
+def test_workloads_that_vary_give_one_table_whoever_runs_them(tmp_path: Path) -> None:
     scan = parameters_of("scan_loop") | {"asks": 4000, "tagged_ratio": 0.0}
     accesses = synthesise("scan_loop", scan, 1, 4096, 4096)
     write_accesses(tmp_path / "scan.parquet", accesses)
     path = write(
         tmp_path,
         f"[{synthetic('zipf')}, {{accesses: scan.parquet}}]",
-        "tagged_ratio: {type: float, low: 0.0, high: 0.2, step: 0.1}\n"
-        "  reclaim: {type: categorical, choices: [mglru, active_inactive]}",
+        "tagged_ratio: [0.0, 0.1, 0.2], reclaim: [mglru, active_inactive]",
         replicates=2,
     )
     alone, cluster = tmp_path / "alone.duckdb", tmp_path / "cluster.duckdb"
     small_study.run(path, alone)
     small_study.run(path, cluster, lambda workloads: RayCluster(workloads, 2, None, []))
     assert small_study.tables(alone) == small_study.tables(cluster)
-    sql = "SELECT tagged_ratio, max(reservations) FROM trials WHERE role = 'trial' "
-    rows = answer_query(alone, sql + "GROUP BY ALL ORDER BY ALL").rows
+    sql = "SELECT tagged_ratio, max(reservations) FROM outcomes JOIN scenarios "
+    sql += "USING (study, scenario) WHERE role = 'trial' GROUP BY ALL ORDER BY ALL"
+    rows = answer_query(alone, sql).rows
     assert [ratio for ratio, _ in rows] == [0.0, 0.1, 0.2]
     assert rows[0][1] == 0 < rows[1][1] < rows[2][1]
 
 
 @pytest.mark.parametrize(
-    ("workload", "parameters", "machine", "replicates", "expected"),
+    ("workload", "scenarios", "machine", "replicates", "expected"),
     [
         ("[{synthetic: zipff}]", "", "", 1, "unknown synthetic workload zipff, did you mean zipf"),
         ("[{synthetic: zipf, apps: 3}]", "", "", 1, "zipf has no apps: it has asks, file_ratio"),
         ("[{synthetic: zipf, trace: a.parquet}]", "", "", 1, "not trace and synthetic"),
         ("[{seed: 3}]", "", "", 1, "has the key trace, accesses or synthetic, one of them"),
         ("[{synthetic: zipf, skew: 9}]", "", "", 1, "skew should be at most 3"),
-        ("[{synthetic: zipf}]", "apps: {type: int, low: 1, high: 2}", "", 1, "has apps"),
-        ("[{synthetic: zipf, skew: 1}]", "skew: {type: float, low: 0, high: 1, step: 1}", "", 1,
-         "skew is both fixed and searched"),
-        ("[{synthetic: zipf}]", "reclaim: {type: int, low: 1, high: 2}", "", 1, "is a word"),
+        ("[{synthetic: zipf}]", "apps: [1, 2]", "", 1, "has apps"),
+        ("[{synthetic: zipf, skew: 1}]", "skew: [0, 1]", "", 1, "skew is both fixed and varied"),
+        ("[{synthetic: zipf}]", "reclaim: [1, 2]", "", 1, "reclaim cannot be 1; expected one of"),
         ("[{synthetic: zipf}]", "", "swappiness: 300", 1, "swappiness should be at most 200"),
         ("[{accesses: none.parquet}]", "", "", 1, "no such file"),
     ],
 )  # fmt: skip
 def test_what_a_workload_cannot_be_is_told(
-    tmp_path: Path, workload: str, parameters: str, machine: str, replicates: int, expected: str
+    tmp_path: Path, workload: str, scenarios: str, machine: str, replicates: int, expected: str
 ) -> None:
     with pytest.raises(SourceError) as raised:
-        load_study(write(tmp_path, workload, parameters, machine, replicates))
+        load_study(write(tmp_path, workload, scenarios, machine, replicates))
     assert expected in str(raised.value)
 
 
