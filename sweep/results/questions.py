@@ -122,8 +122,10 @@ def next_questions(study: Study) -> list[str]:
         f"median(objectives[1]) as median from {trials} group by all order by best {order}",
     ]
     if study.scenarios:
+        # Both tables have every outcome.
+        value = f"outcomes.{goal.metric}"
         questions.append(
-            f"select scenario, {name}, {best}({goal.metric}) as best from outcomes join trials "
+            f"select scenario, {name}, {best}({value}) as best from outcomes join trials "
             f"using (study, role, number) where study = '{study.study}' and role = 'trial' "
             f"group by all order by scenario, best {order}"
         )
