@@ -17,15 +17,17 @@ from time import perf_counter
 from core.evaluator import Evaluator
 from core.event_files import read_events, write_events
 from core.events import make_events
-from sweep.engine.candidates import candidate
+from sweep.engine.candidates import candidates
 from sweep.engine.executor import InProcess
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
-from sweep.engine.register import register
+from sweep.engine.over_scenarios import judge
+from sweep.engine.register import StartAfresh, register
 from sweep.engine.rows import evaluate
 from sweep.engine.search import Search
 from sweep.results import Store
 from sweep.study.read import load_study
+from sweep.study.worlds import worlds_of
 
 CAPTURE = Path(__file__).parent.parent / "studies" / "traces" / "database-mglru-256w.parquet"
 STUDY = """
@@ -34,7 +36,7 @@ workload: {{trace: loop.parquet}}
 parameters:
   admission: {{type: categorical, choices: [all, workingset]}}
   headroom: {{type: float, low: 0.0, high: 0.9}}
-  slot_drop_ns: {{type: int, low: 0, high: 1000000}}
+  restore: {{type: categorical, choices: [inclusive, exclusive]}}
 objectives: [{{metric: time_saved_ns, direction: maximize}}]
 sampler: {{name: random, seed: 1}}
 n_trials: {trials}
@@ -70,7 +72,11 @@ def main() -> None:
         optuna_s = perf_counter() - start
 
         evaluator = Evaluator(inputs.workloads)
-        batches = [[candidate(study, asks) for _, asks in generation] for generation in asked]
+        worlds = worlds_of(study)
+        batches = [
+            [candidate for _, asks in generation for candidate in candidates(study, asks, worlds)]
+            for generation in asked
+        ]
         evaluate(evaluator, batches[0])
         start = perf_counter()
         outcomes = [evaluate(evaluator, batch) for batch in batches]
@@ -79,11 +85,13 @@ def main() -> None:
         start = perf_counter()
         for generation, evaluated in zip(asked, outcomes, strict=True):
             for (number, _), result in zip(generation, evaluated, strict=True):
-                search.tell(number, result.outcomes)
+                judged = judge(study, worlds, [result])
+                told = {"objectives": judged.objectives, "violations": judged.violations}
+                search.tell(number, told)
         optuna_s += perf_counter() - start
 
         store = Store(folder / "loop.duckdb")
-        register(store, study, source.text, inputs, path, new=False)
+        register(store, study, source.text, inputs, path, StartAfresh.NEVER)
         start = perf_counter()
         run_study(study, inputs, store, lambda: InProcess(inputs.workloads), _Silent())
         whole_s = perf_counter() - start
