@@ -47,7 +47,7 @@ def row_of_world(study: Study, world: World) -> Row:
     }
     defaults = {name: getattr(Policy, name) for name in POLICY_WORLD}
     named = dict.fromkeys(WORKLOAD_FIELDS) | values | dict(world.workload) | defaults | world.policy
-    size = {"tag_block_size": world.tag_block_size}
+    size = {"tag_block_size": world.tag_block_size, "warm_up": study.warm_up}
     return {name: _plain(value) for name, value in named.items()} | size | vars(world.costs)
 
 

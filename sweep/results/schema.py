@@ -79,6 +79,7 @@ SCENARIO_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "scenario": "VARCHAR NOT NULL",
     "place": "BIGINT",
+    "warm_up": "DOUBLE",
     **WORLD_COLUMNS,
 }
 TRIAL_COLUMNS: dict[str, str] = {
