@@ -12,10 +12,13 @@ import duckdb
 from core.costs import Costs
 from core.outcomes import UNITS
 from core.policy import Policy
+from sweep.results.schema import TABLES
 from sweep.study.read import parse_study
+from sweep.study.worlds import AS_GIVEN
 
 #: The version of the model of each earlier form, by the file of the SQL that makes its tables.
 FORMS: dict[str, int | None] = {"version_1": None, "before_scenarios": 2}
+OLD_TABLES = ("studies", "trials", "runs", "attempts")
 DATA = Path(__file__).parent / "data"
 #: The most moments that a series tells of.
 _POINTS = 64
@@ -90,3 +93,39 @@ def write(path: Path, study_file: Path, trials: int = 6, form: str = "version_1"
             connection.execute(
                 f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(values.values())
             )
+
+
+def content(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every table, read by DuckDB alone."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return {
+            table: connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table().to_pylist()
+            for table in OLD_TABLES
+        }
+
+
+def in_this_form(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return earlier rows as they are in this version: new columns NULL, new fields 0.
+
+    But what they were ranked by is told from their objectives, in the one scenario that there was.
+    """
+    goal = {"name": "time_saved_ns", "metric": "time_saved_ns", "direction": "maximize"}
+    new = {
+        "studies": {"goals": [goal | {"over": "worst", "scenario": None}]},
+        "runs": {"scenario": AS_GIVEN},
+    }
+    formed: dict[str, list[dict[str, Any]]] = {}
+    for table, of_table in rows.items():
+        nothing = dict.fromkeys(TABLES[table].columns)
+        formed[table] = [nothing | row | new.get(table, {}) for row in of_table]
+        for row in formed[table]:
+            for sample in row.get("reservation_samples") or ():
+                sample["migrated"] = 0
+            if table == "trials":
+                row["objectives"] = [float(row["time_saved_ns"])]
+    return formed
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows in the order of their studies and trials."""
+    return sorted(rows, key=lambda row: (row["study"], row.get("role", ""), row.get("number", 0)))

@@ -17,6 +17,7 @@ import pytest
 import small_study
 from commands import CommandInThisProcess
 from database_processes import Writers, held, numbers, spool_of, trial
+from earlier_database import OLD_TABLES, content, in_order, in_this_form
 from reported_studies import Elements, report, sections_of
 
 from core.costs import Costs
@@ -25,8 +26,6 @@ from core.policy import Policy
 from sweep.results import MODEL_VERSION, Store, StoreError, answer_query
 from sweep.results.schema import TABLES
 from sweep.study.worlds import AS_GIVEN
-
-OLD_TABLES = ("studies", "trials", "runs", "attempts")
 
 
 @pytest.fixture(scope="module")
@@ -59,37 +58,6 @@ def sweep(
     return CommandInThisProcess(monkeypatch, capsys)
 
 
-def content(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of every table, read by DuckDB alone."""
-    with duckdb.connect(str(path), read_only=True) as connection:
-        return {
-            table: connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table().to_pylist()
-            for table in OLD_TABLES
-        }
-
-
-def in_this_form(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Return earlier rows as they are in this version: new columns NULL, new fields 0.
-
-    But what they were ranked by is told from their objectives, in the one scenario that there was.
-    """
-    goal = {"name": "time_saved_ns", "metric": "time_saved_ns", "direction": "maximize"}
-    new = {
-        "studies": {"goals": [goal | {"over": "worst", "scenario": None}]},
-        "runs": {"scenario": AS_GIVEN},
-    }
-    formed: dict[str, list[dict[str, Any]]] = {}
-    for table, of_table in rows.items():
-        nothing = dict.fromkeys(TABLES[table].columns)
-        formed[table] = [nothing | row | new.get(table, {}) for row in of_table]
-        for row in formed[table]:
-            for sample in row.get("reservation_samples") or ():
-                sample["migrated"] = 0
-            if table == "trials":
-                row["objectives"] = [float(row["time_saved_ns"])]
-    return formed
-
-
 def described(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     return {table: answer_query(path, f"DESCRIBE {table}").rows for table in TABLES}
 
@@ -119,10 +87,6 @@ def test_an_earlier_file_is_read_in_the_form_of_this_version_and_left_as_it_is(
     asked = "SELECT count(*), count(phases), min(restored) FROM runs"
     assert answer_query(path, asked).rows == [(8, 0, 1000)]
     assert path.read_bytes() == before
-
-
-def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: (row["study"], row.get("role", ""), row.get("number", 0)))
 
 
 def test_what_this_version_tells_apart_is_made_from_what_earlier_rows_have(path: Path) -> None:
