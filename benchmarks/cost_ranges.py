@@ -1,11 +1,11 @@
 """What a policy saves over the plausible ranges of all costs, worked out from what a study counted.
 
-``python benchmarks/cost_ranges.py "SELECT study, role, number, … FROM trials WHERE …"``. For each
-row, over all workloads of its trial or over that of a column `workload`, it says which share of the
+``python benchmarks/cost_ranges.py "SELECT study, role, number, scenario FROM outcomes WHERE …"``.
+For each row, over all workloads or over that of a column `workload`, it says which share of the
 disk time and of the wait for reads is saved at a preset's costs; the least and the most, where each
 cost may be anything in its plausible range; and which costs, moved alone, turn the sign. What is
-saved is a sum of counters times costs, so that the least and the most lie in corners of the ranges.
-A row with a column `than` says what its trial saves more than that of this number.
+saved is a sum of costs, each so many times, so that the least and the most lie in corners of the
+ranges. A row with a column `than` says what its trial saves more than that of this number.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from typing import Any, NamedTuple
 
 from core.cost_presets import SOURCED_PRESETS
 from core.costs import COST_FIELDS
-from core.machine import Machine
 from sweep.results import open_for_reading
 from sweep.results.reading import read_rows
 from sweep.results.schema import Row
-from sweep.study.workloads import WORKLOAD_FIELDS
 
 #: Of each cost how often it is taken.
 Terms = dict[str, int]
@@ -30,11 +28,11 @@ KINDS = ("time", "wait")
 READS = ("read_random_ns", "read_parallel_ns", "read_sequential_ns")
 #: The size of the pages that the costs of presets are of.
 COSTED_PAGE_BYTES = 4096
-#: What a page costs on its way in and out, of systems that do not copy it plainly.
-COPIES = {
-    "zswap": ("compress_ns", "decompress_ns"),
-    "tmem": ("tmem_copy_in_ns", "tmem_copy_out_ns"),
-}
+#: What a page costs that is copied, whichever way.
+COPIES = (
+    *("copy_in_ns", "copy_out_ns", "compress_ns", "decompress_ns", "tmem_copy_in_ns"),
+    *("tmem_copy_out_ns", "migrate_page_ns", "swap_write_ns"),
+)
 
 
 def reads_of(requests: int, commands: int, pages: int) -> Terms:
@@ -42,9 +40,13 @@ def reads_of(requests: int, commands: int, pages: int) -> Terms:
     return dict(zip(READS, (requests, commands - requests, pages - commands), strict=True))
 
 
-def less(terms: Terms, others: Terms) -> Terms:
-    """Return terms less others."""
-    return {name: terms.get(name, 0) - others.get(name, 0) for name in COST_FIELDS}
+def in_costed_pages(terms: Terms, page_size: int) -> Terms:
+    """Return terms in which a page is read, and copied, as several of the size of the costs."""
+    costed = page_size // COSTED_PAGE_BYTES
+    commands = terms["read_random_ns"] + terms["read_parallel_ns"]
+    pages = commands + terms["read_sequential_ns"]
+    changed = {name: terms[name] * costed for name in COPIES}
+    return terms | changed | {"read_sequential_ns": pages * costed - commands}
 
 
 def total(terms: Terms, costs: dict[str, int]) -> int:
@@ -52,78 +54,65 @@ def total(terms: Terms, costs: dict[str, int]) -> int:
     return sum(count * costs[name] for name, count in terms.items())
 
 
-def taken_by(run: Row) -> dict[str, tuple[Terms, Terms]]:
-    """Return what one run takes on one workload, by kind: for reads, and beside them.
-
-    Raises
-    ------
-    AssertionError
-        When that is not what the run's own `read_ns`, `wait_ns` and `cpu_ns` say at its own costs.
-    """
-    costs = {name: run[name] for name in COST_FIELDS}
-    samples = run["reservation_samples"]
-    lines = run["block_pages"] * run["page_size"] // 64
-    number = sum(sample["count"] for sample in samples)
-    migrating = sum(sample["count"] for sample in samples if sample["migrated"])
-    dropped = run["reclaimed"] + run["recalled"] + run["collateral"]
-    system = run["system"]
-    into, out_of = COPIES.get(system, ("copy_in_ns", "copy_out_ns"))
-    copies = ("compressions", "decompressions") if system == "zswap" else ("stored", "restored")
-    works = system in ("cleancache", "zswap", "tmem", "migrate_cma")
-    cpu: Terms = {}
-    if works:
-        cpu = {"slot_drop_ns": dropped, "reserve_base_ns": number, "lookup_ns": run["lookups"]}
-        cpu |= {"migrate_page_ns": run["migrations"], "migrate_base_ns": migrating}
-        cpu |= {into: run[copies[0]], out_of: run[copies[1]]} if system != "migrate_cma" else {}
-        rest_ns = run["cpu_ns"] - total(cpu, costs)
-        cpu["cache_line_ns"] = rest_ns // costs["cache_line_ns"] if costs["cache_line_ns"] else 0
-    waits: Terms = {}
-    if works and system != "migrate_cma":
-        waits = {"lookup_ns": run["lookups"], out_of: run["restored"], into: run["waited_stored"]}
-    waits["reserve_base_ns"] = number
-    waits["cache_line_ns"] = sum(of["count"] * of["blocks"] for of in samples) * lines
-    waits["slot_drop_ns"] = run["waited_reclaimed"] + sum(
-        of["count"] * of["dropped"] for of in samples
-    )
-    waits["migrate_page_ns"] = sum(of["count"] * of["migrated"] for of in samples)
-    waits["migrate_base_ns"] = migrating
-    asked = run["waited_requests"]
-    device = reads_of(asked, run["read_commands"], run["missed"])
-    waited = reads_of(asked, run["waited_commands"], run["waited_pages"])
-    assert total(device, costs) == run["read_ns"], run["read_ns"]
-    assert total(cpu, costs) == run["cpu_ns"], run["cpu_ns"]
-    assert total(waited, costs) + total(waits, costs) == run["wait_ns"], run["wait_ns"]
-    # The costs of a preset are of pages of 4 KiB. A larger page is read, and copied, as several.
-    small_pages = run["page_size"] // COSTED_PAGE_BYTES
-    device = reads_of(asked, run["read_commands"], run["missed"] * small_pages)
-    waited = reads_of(asked, run["waited_commands"], run["waited_pages"] * small_pages)
-    for terms, name in itertools.product((cpu, waits), (into, out_of, "migrate_page_ns")):
-        terms[name] = terms.get(name, 0) * small_pages
-    return {"time": (device, cpu), "wait": (waited, waits)}
-
-
 def added(parts: list[Terms]) -> Terms:
     """Return the sum of terms."""
     return {name: sum(part.get(name, 0) for part in parts) for name in COST_FIELDS}
 
 
-def runs_of(connection: Any, row: Row) -> list[Row]:
-    """Return the runs that a row is about, with the policy and the costs of its trial."""
-    fields = ", ".join(f"t.{name}" for name in ("system", "tag_block_size", *COST_FIELDS))
-    where = "study = ? AND role = ? AND number = ?"
-    values = [row["study"], row["role"], row["number"]]
+def less(terms: Terms, others: Terms) -> Terms:
+    """Return terms less others."""
+    return {name: terms[name] - others[name] for name in COST_FIELDS}
+
+
+def runs_of(connection: Any, row: Row, whose: str, values: list[Any]) -> list[Row]:
+    """Return the runs in a row's scenario, on its workload or on all, of the trial that is asked.
+
+    Parameters
+    ----------
+    connection
+        The database.
+    row
+        The row.
+    whose, values
+        The condition on `trials` that says whose they are, and its values.
+    """
+    where = "study = ? AND scenario = ?"
+    of_row = [row["study"], row["scenario"]]
     if "workload" in row:
-        where, values = f"{where} AND workload = ?", [*values, row["workload"]]
-    runs = read_rows(
+        where, of_row = f"{where} AND workload = ?", [*of_row, row["workload"]]
+    return read_rows(
         connection,
-        f"SELECT r.*, {fields} FROM runs r JOIN trials t USING (study, role, number) WHERE {where} "
-        "ORDER BY workload, replicate",
-        values,
+        f"SELECT * FROM runs SEMI JOIN (SELECT * FROM trials WHERE {whose}) trial "
+        f"USING (study, role, number) WHERE {where}",
+        [*values, *of_row],
     )
+
+
+def saved_of(connection: Any, row: Row, number: int) -> dict[str, Terms]:
+    """Return what the trial of a number saves in a row's scenario, by kind."""
+    runs = runs_of(connection, row, "role = ? AND number = ?", [row["role"], number])
+    return {
+        kind: added(
+            [in_costed_pages(added([run[f"{kind}_saved_by_cost"]]), run["page_size"])
+             for run in runs]
+        )
+        for kind in KINDS
+    }  # fmt: skip
+
+
+def all_missed_of(connection: Any, row: Row) -> dict[str, Terms]:
+    """Return what is saved at most, by kind: the reads of the carve-out in a row's scenario."""
+    runs = runs_of(connection, row, "role = 'baseline' AND system = 'carveout'", [])
+    parts: dict[str, list[Terms]] = {kind: [] for kind in KINDS}
     for run in runs:
-        size = run["tag_block_size"]
-        run["block_pages"] = Machine(run["page_size"], 1, size).tag_block_pages
-    return runs
+        commands_and_pages = {
+            "time": (run["read_commands"], run["missed"]),
+            "wait": (run["waited_commands"], run["waited_pages"]),
+        }
+        for kind, (commands, pages) in commands_and_pages.items():
+            reads = added([reads_of(run["waited_requests"], commands, pages)])
+            parts[kind].append(in_costed_pages(reads, run["page_size"]))
+    return {kind: added(parts[kind]) for kind in KINDS}
 
 
 class Saved(NamedTuple):
@@ -144,25 +133,17 @@ class Saved(NamedTuple):
 
 def over_costs(connection: Any, row: Row, preset: str = "ufs_phone") -> dict[str, Saved]:
     """Return what a row's trial saves, by kind, at a preset's costs and over their ranges."""
-    runs = runs_of(connection, row)
-    carve_out = row | carve_out_of(connection, row)
-    baselines = {
-        (run["workload"], run["replicate"]): taken_by(run) for run in runs_of(connection, carve_out)
-    }
-    others = runs_of(connection, row | {"number": row["than"]}) if "than" in row else None
-    answer = {}
-    for kind in KINDS:
-        taken = [part for run in runs for part in taken_by(run)[kind]]
-        spared = [baselines[run["workload"], run["replicate"]][kind][0] for run in runs]
-        before = spared if others is None else [of for run in others for of in taken_by(run)[kind]]
-        answer[kind] = saved_over(added(spared), added(before), added(taken), preset)
-    return answer
+    saved = saved_of(connection, row, row["number"])
+    if "than" in row:
+        others = saved_of(connection, row, row["than"])
+        saved = {kind: less(saved[kind], others[kind]) for kind in KINDS}
+    all_missed = all_missed_of(connection, row)
+    return {kind: saved_over(all_missed[kind], saved[kind], preset) for kind in KINDS}
 
 
-def saved_over(all_missed: Terms, before: Terms, taken: Terms, preset: str) -> Saved:
-    """Return what is saved where `taken` is left of `before`, as a share of `all_missed`."""
+def saved_over(all_missed: Terms, saved: Terms, preset: str) -> Saved:
+    """Return what is saved as a share of all, at a preset's costs and over their ranges."""
     ranges = {name: SOURCED_PRESETS[preset].cost(name) for name in COST_FIELDS}
-    saved = less(before, taken)
     at_preset = {name: cost.value_ns for name, cost in ranges.items()}
     least = {name: of.plausible_ns[saved[name] <= 0] for name, of in ranges.items()}
     most = {name: of.plausible_ns[saved[name] > 0] for name, of in ranges.items()}
@@ -186,19 +167,6 @@ def saved_over(all_missed: Terms, before: Terms, taken: Terms, preset: str) -> S
     worst = min(ratio(least | corner) for corner in reads)
     best = max(ratio(most | corner) for corner in reads)
     return Saved(ratio(at_preset), worst, best, turned_by)
-
-
-def carve_out_of(connection: Any, row: Row) -> Row:
-    """Return which trial is the carve-out of the same workload, against which a row is held."""
-    same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM t.{name}" for name in WORKLOAD_FIELDS)
-    rows = read_rows(
-        connection,
-        f"SELECT c.role, c.number FROM trials c JOIN trials t ON c.study = t.study AND {same} "
-        "WHERE t.study = ? AND t.role = ? AND t.number = ? AND c.system = 'carveout' "
-        "ORDER BY c.role, c.number LIMIT 1",
-        [row["study"], row["role"], row["number"]],
-    )
-    return rows[0]
 
 
 def shown(saved: Saved) -> str:

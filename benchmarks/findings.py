@@ -35,7 +35,7 @@ TABLE = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 OVER_COSTS = re.compile(r"(<!-- over costs: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 TRUTH = re.compile(r"(<!-- truth -->\n).*?(<!-- end -->)", re.DOTALL)
 #: What a row of `over costs` is known by; it is not shown.
-KEY = ("study", "role", "number", "workload", "than")
+KEY = ("study", "role", "number", "scenario", "workload", "than")
 #: Outcomes of a kernel with a cleancache that are shown beside a replay's.
 TRUTHS = ("stored", "restored", "reclaimed", "recalled", "invalidated", "reservations", "releases")
 STUDY = re.compile(r"^sweep run studies/(\S+)\.yaml$", re.MULTILINE)

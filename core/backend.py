@@ -14,6 +14,7 @@ from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
 from core.system.contract import ReplayLoop
 from core.system.ideal import restored_by_ideal
+from core.timeline.marks import parts_of_share
 from core.timeline.prepare import Timeline
 from core.timeline.view import View, prepare_view
 
@@ -24,7 +25,12 @@ def view_of(policy: Policy, machine: Machine) -> View:
     return view
 
 
-def replay(events: Events, machine: Machine, policies: Policy | Sequence[Policy]) -> Outcomes:
+def replay(
+    events: Events,
+    machine: Machine,
+    policies: Policy | Sequence[Policy],
+    warm_up: float = 0.0,
+) -> Outcomes:
     """Return what policies achieve on a table of mm events.
 
     Parameters
@@ -35,6 +41,8 @@ def replay(events: Events, machine: Machine, policies: Policy | Sequence[Policy]
         The machine that it is replayed on.
     policies
         One policy, or one for each lane.
+    warm_up
+        The share of the table's time, in 64ths, that is replayed first and counts in no outcome.
 
     Returns
     -------
@@ -44,14 +52,16 @@ def replay(events: Events, machine: Machine, policies: Policy | Sequence[Policy]
     Raises
     ------
     ValueError
-        When a policy is of a system that mm events cannot be replayed under, such as migrate_cma.
+        When a policy is of a system that mm events cannot be replayed under, such as migrate_cma,
+        or `warm_up` is no whole number of 64ths, below 0, or 1 or more.
     """
+    warm_up_parts = parts_of_share(warm_up)
     lanes = [policies] if isinstance(policies, Policy) else list(policies)
     views = [view_of(policy, machine) for policy in lanes]
     parts = []
     for view in dict.fromkeys(views):
         mine = np.flatnonzero([other == view for other in views])
-        timeline = prepare_view(events, machine, view)
+        timeline = prepare_view(events, machine, view, warm_up_parts)
         part = replay_timeline(timeline, machine, pack([lanes[lane] for lane in mine]))
         for number, group in enumerate(part.groups):
             parts.append((mine[part.group_of == number], group))

@@ -62,11 +62,15 @@ class Candidate:
 
 
 class Workloads(NamedTuple):
-    """The event tables of a study, or their recipes, and the machine each is replayed on."""
+    """The event tables of a study, or their recipes, and the machine each is replayed on.
+
+    The first `warm_up_parts` of the 64 equal parts of a workload's time count in no outcome.
+    """
 
     sources: tuple[Events | Recipe, ...]
     page_sizes: tuple[int, ...]
     data_pages: tuple[int, ...]
+    warm_up_parts: int = 0
 
 
 class Ground(NamedTuple):
@@ -120,6 +124,20 @@ class Evaluator:
                     costs = [candidates[place].costs for place in places]
                     yield Batch(list(places), costs, [run.of(list(of_lanes)) for run in runs])
 
+    def timeline_bytes(self) -> int:
+        """Return the bytes of the timelines that are kept."""
+        larger = (timeline for timeline, _ in self._larger.values())
+        return sum(map(_bytes, (*self._timelines.values(), *larger)))
+
+    def batch_bytes(self, candidate: Candidate, policies: int) -> int:
+        """Return the bytes that a batch of policies such as a candidate's takes beside them."""
+        ground = self._ground(candidate)
+        lanes = min(policies, self._lanes_at_once(ground))
+        # A larger memory is counted beside the plain timeline.
+        views = [view if view.tag_memory is None else View() for view in ground.views]
+        timelines = [self._timeline(i, ground, view) for i, view in enumerate(views)]
+        return sum(replay_bytes(timeline, lanes) for timeline in timelines)
+
     def _ground(self, candidate: Candidate) -> Ground:
         size = candidate.tag_block_size
         sources = range(len(self.workloads.sources))
@@ -152,7 +170,7 @@ class Evaluator:
             while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
                 del kept[next(iter(kept))]
             machine = self._machine(workload, ground.tag_block_size, ground.workload)
-            kept[key] = prepare_view(events, machine, view)
+            kept[key] = prepare_view(events, machine, view, self.workloads.warm_up_parts)
         return self._timelines[key]
 
     def _lanes_at_once(self, ground: Ground) -> int:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from core.events import SCHEMA, VERSION, Events, EventsError, check_events, make_events
+from core.import_checks import ImportCheck
 
 METADATA_KEY = b"mm_events"
 # Columns whose values differ little from those of the row before: to keep the differences takes
@@ -136,6 +137,7 @@ def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
     for key, by_name in counts.items():
         if not isinstance(by_name, dict) or not all(type(n) is int for n in by_name.values()):
             raise EventsError(f"metadata mm_events: {key} is no count by name", file=name)
+    checks = _checks(name, values.get("checks", []))
     is_ratio = isinstance(inferred, int | float) and 0 <= inferred <= 1
     return about | {
         "requests": values.get("requests") is True,
@@ -143,7 +145,20 @@ def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
         "mapped": values.get("mapped") == _RECORDED,
         "workingset_inferred_ratio": float(inferred) if is_ratio else float("nan"),
         **{key: tuple(by_name.items()) for key, by_name in counts.items()},
+        "checks": checks,
     }
+
+
+def _checks(name: str, written: Any) -> tuple[ImportCheck, ...]:
+    try:
+        checks = tuple(ImportCheck(**check) for check in written)
+    except TypeError:
+        checks = (ImportCheck("", None, None),)  # type: ignore[arg-type]
+    for check in checks:
+        if [type(value) for value in check] != [str, int, int]:
+            what = "metadata mm_events: checks are no list of name, theirs and ours"
+            raise EventsError(what, file=name)
+    return checks
 
 
 def write_events(path: str | os.PathLike[str], events: Events) -> None:
@@ -164,6 +179,7 @@ def write_events(path: str | os.PathLike[str], events: Events) -> None:
             "mapped": _RECORDED if events.mapped else "unknown",
             "left_out": dict(events.left_out),
             "cache_counters": dict(events.cache_counters),
+            "checks": [check._asdict() for check in events.checks],
         }
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.table([pa.array(column) for column in events.columns.values()], schema=schema)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.import_checks import ImportCheck
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 
@@ -59,6 +60,7 @@ class Events(NamedTuple):
     that of the table that was read. `left_out` counts pages of the source that are in no row, by
     name: those of metadata and those that writes made, and how many of each were refaults.
     `cache_counters` are what a cleancache of the traced kernel counted itself, by its own names.
+    `checks` are counts of the import beside the traced kernel's own; none where nothing is known.
     """
 
     time_ns: NDArray[np.int64]
@@ -78,11 +80,16 @@ class Events(NamedTuple):
     version: int = VERSION
     left_out: tuple[tuple[str, int], ...] = ()
     cache_counters: tuple[tuple[str, int], ...] = ()
+    checks: tuple[ImportCheck, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
         """What is said of the table beside its columns, by name: arguments of `make_events`."""
         return {name: getattr(self, name) for name in self._fields if name not in SCHEMA.names}
+
+    def import_warnings(self) -> list[str]:
+        """Return a sentence for each check that is further off than is allowed."""
+        return [check.warning for check in self.checks if check.is_beyond]
 
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
@@ -103,6 +110,7 @@ def make_events(
     version: int = VERSION,
     left_out: tuple[tuple[str, int], ...] = (),
     cache_counters: tuple[tuple[str, int], ...] = (),
+    checks: tuple[ImportCheck, ...] = (),
     name: str = "events",
     check: bool = True,
 ) -> Events:
@@ -118,7 +126,7 @@ def make_events(
         Pages of data memory, in which all frames lie.
     source
         Where the table comes from, in words.
-    requests, phases, mapped, workingset_inferred_ratio, version, left_out, cache_counters
+    requests, phases, mapped, workingset_inferred_ratio, version, left_out, cache_counters, checks
         What the table holds: see `Events`.
     name
         The file that an error names.
@@ -153,6 +161,7 @@ def make_events(
         version=version,
         left_out=left_out,
         cache_counters=cache_counters,
+        checks=checks,
     )
     if check:
         check_events(events, data_pages, name)

@@ -87,6 +87,10 @@ TALLIES = (
     SAMPLED_MIGRATING,
 ) = range(len(TALLIES))
 
+#: Tallies that say how things stand, or add up over the time that counts: they are no sums of what
+#: happened up to a mark, so that nothing is taken off them for a warm-up.
+STANDINGS = (CACHED, PEAK_CACHED, CACHED_PAGE_NS, WITHHELD_PAGE_NS)
+
 # The elements of `State.register` behind the tallies: the free slots, and the slots that are not
 # withheld; the seed of what is drawn, and how often it was drawn.
 FREE_SLOTS, CAPACITY, SEED, DRAWS = range(len(TALLIES), len(TALLIES) + 4)

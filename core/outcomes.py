@@ -19,7 +19,7 @@ from core.policy import headroom_blocks, reads
 from core.policy_words import Metadata
 from core.replayed import Outcomes, Replayed, samples_of
 from core.system.contract import CostTable, Holding, Reserving, Samples, reservation_ns
-from core.times import Times, times_of
+from core.times import Times, in_all
 
 STRUCT_PAGE_BYTES = 64
 COMPACT_BYTES = 16
@@ -102,10 +102,8 @@ def _of_one_system(
 def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     """Return every outcome of lanes of one system."""
     traits = workloads[0].traits
-    counted = {
-        name: _total([run.counted.totals[:, column] for run in workloads])
-        for column, name in enumerate(TALLIES)
-    }
+    totals = _total([run.totals for run in workloads])
+    counted = {name: totals[:, column] for column, name in enumerate(TALLIES)}
     columns: Columns = {
         name: _whole(counted[declared.tally])
         for name, declared in DECLARED_OUTCOMES.items()
@@ -165,9 +163,9 @@ def _occupancy(workloads: Sequence[Replayed]) -> Columns:
     peak = np.zeros(lanes, dtype=np.int64)
     for run in workloads:
         timeline, blocks = run.timeline, run.machine.tag_blocks
-        occupancy, all_ns = timeline.occupancy, timeline.slots * timeline.span_ns
+        occupancy, all_ns = timeline.occupancy, timeline.slots * timeline.counted_ns
         mine = _reserved_ns(run)
-        caching = run.counted.totals[:, CACHED_PAGE_NS]
+        caching = run.totals[:, CACHED_PAGE_NS]
         spare = _headroom_ns(run)
         total += all_ns
         reserved += mine
@@ -197,10 +195,10 @@ def _block_ns(run: Replayed) -> Int64:
 def _reserved_ns(run: Replayed) -> Int64:
     """Return the slot time for which tag storage holds something else.  # [lane]"""
     if run.traits.holding is Holding.AS_COUNTED:
-        return run.counted.totals[:, WITHHELD_PAGE_NS]
+        return run.totals[:, WITHHELD_PAGE_NS]
     timeline = run.timeline
     always = run.traits.holding is Holding.ALWAYS
-    held_ns = timeline.slots * timeline.span_ns if always else _block_ns(run)[-1]
+    held_ns = timeline.slots * timeline.counted_ns if always else _block_ns(run)[-1]
     return np.full(run.lanes, held_ns, dtype=np.int64)
 
 
@@ -210,10 +208,10 @@ def _headroom_ns(run: Replayed) -> Int64:
         return np.zeros(run.lanes, dtype=np.int64)
     timeline = run.timeline
     blocks = headroom_blocks(run.policies["headroom"], run.machine.tag_blocks)
-    all_ns = blocks * timeline.block_pages * timeline.span_ns
+    all_ns = blocks * timeline.block_pages * timeline.counted_ns
     # Blocks that are kept empty are others by and by: the replay has counted how long.
     dynamic = (run.policies["headroom_mode"] == "dynamic") & (blocks > 0)
-    counted_ns = all_ns + run.counted.totals[:, WITHHELD_PAGE_NS]
+    counted_ns = all_ns + run.totals[:, WITHHELD_PAGE_NS]
     spare: Int64 = np.where(dynamic, counted_ns, all_ns - _block_ns(run)[blocks])
     return spare
 
@@ -272,18 +270,15 @@ def _metadata_bytes(run: Replayed) -> Int64:
     if run.traits.metadata is not None:
         schemes = np.full(run.lanes, run.traits.metadata, dtype=object)
     memmap = run.timeline.slots * STRUCT_PAGE_BYTES
-    compact = run.counted.totals[:, PEAK_CACHED] * COMPACT_BYTES
+    compact = run.totals[:, PEAK_CACHED] * COMPACT_BYTES
     used = np.where(schemes == Metadata.MEMMAP, memmap, 0)
     return np.where(schemes == Metadata.COMPACT, compact, used).astype(np.int64)
 
 
 def _time(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     """Return what reads, waits and work take, and what of storage time and of waiting is saved."""
-    # At the end alone: costs by costs, what is saved is worked out in a fifth of the time.
-    runs = [times_of(run, costs, [-1]) for run in workloads]
-    total = Times(
-        *(_total([values[:, -1] for values in column]) for column in zip(*runs, strict=True))
-    )
+    runs = [in_all(run, costs) for run in workloads]
+    total = Times(*(_total(column) for column in zip(*runs, strict=True)))
     saved = total.all_missed_read_ns - total.read_ns - total.cpu_ns
     wait_saved = total.all_missed_wait_ns - total.wait_ns
     return {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.costs import Int64
-from core.lane import TALLIES
+from core.lane import STANDINGS, TALLIES
 from core.machine import Machine
 from core.policy import Policies
 from core.system import SYSTEMS
@@ -43,6 +43,17 @@ class Replayed(NamedTuple):
         """Data cache lines of a tag block."""
         return self.machine.tag_block_pages * self.machine.page_size // CACHE_LINE_BYTES
 
+    @property
+    def totals(self) -> Int64:
+        """What lanes counted in all, after the warm-up.  # [lane, tally]"""
+        tallies = self.counted.tallies
+        at_the_end: Int64 = tallies[:, -1]
+        if not self.timeline.warm_up_marks:
+            return at_the_end
+        totals = at_the_end - tallies[:, self.timeline.warm_up_marks - 1]
+        totals[:, STANDINGS] = at_the_end[:, STANDINGS]
+        return totals
+
     def of(self, lanes: NDArray[np.int64]) -> Replayed:
         """Return what some of the lanes counted."""
         counted = Counted(*(array[lanes] for array in self.counted))
@@ -65,7 +76,7 @@ class Outcomes(NamedTuple):
         tallies = np.zeros((self.group_of.size, len(TALLIES)), dtype=np.int64)
         for number, group in enumerate(self.groups):
             mine = self.group_of == number
-            tallies[mine] = group.counted.totals[self.place_of[mine]]
+            tallies[mine] = group.totals[self.place_of[mine]]
         return tallies
 
     def of(self, lanes: Sequence[int]) -> Outcomes:

@@ -29,15 +29,15 @@ def values_of(declared: Declaration) -> str:
 
 
 def policy_fields() -> list[list[str]]:
-    """Return the rows of the table of policy fields, the heading first."""
-    rows = [["policy field", "values", "default", "what it is", "read by"]]
-    for name, declared in DECLARED.items():
+    """Return the rows of the table of policy fields, the heading first, decisions before worlds."""
+    rows = [["policy field", "values", "default", "what it is", "read by", "varies under"]]
+    for name, declared in sorted(DECLARED.items(), key=lambda item: item[1].is_world):
         default = getattr(Policy, name)
         shown = f"`{default}`" if isinstance(default, StrEnum | str) else number_text(default)
         readers = " ".join(f"`{system}`" for system in SYSTEMS if name in reads(system))
-        rows.append(
-            [f"`{name}`", values_of(declared), shown, declared.meaning, readers or "every study"]
-        )
+        varies = "`scenarios`" if declared.is_world else "`parameters`"
+        of_field = [f"`{name}`", values_of(declared), shown, declared.meaning]
+        rows.append([*of_field, readers or "every study", varies])
     return rows
 
 

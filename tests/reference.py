@@ -1,5 +1,6 @@
 """Slow, plain oracle of the back end, written in the order of `model.md` and from it alone."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,7 @@ from reference_events import (
     WORKINGSET,
     Event,
     Page,
+    Reads,
     Requests,
     check,
 )
@@ -459,6 +461,16 @@ class _Replay:
             self.time_tagged += ns
             self.amplification_time += Fraction(len(self.reserved) * ns, at_best)
 
+    def forget(self) -> None:
+        """End the warm-up: what was counted so far does not count, the state is what it is."""
+        self.n = dict.fromkeys(self.n, 0)
+        self.offered = self.tagged_freed = self.time = self.time_tagged = 0
+        self.peak_cached, self.peak_reserved = self.cached(), len(self.reserved)
+        self.samples = {}
+        self.slot_time = dict.fromkeys(self.slot_time, 0)
+        self.amplification_time = Fraction(0)
+        self.requests.missed, self.requests.all_missed = Reads(), Reads()
+
     def sample_ns(self, blocks: int, dropped: int) -> int:
         costs, lines = self.costs, self.b * self.page_size // 64
         return (
@@ -571,11 +583,13 @@ def replay(
     requests: bool = False,
     phases: Sequence[str] = (),
     mapped: bool = False,
+    warm_up: int = 0,
 ) -> Result:
     """Outcomes, and state at the end, of a table of mm events replayed under one policy.
 
     `requests`, `phases` and `mapped` are what the table's metadata says: that requests are
-    recorded, the names of phases, and that MAPPED is recorded.
+    recorded, the names of phases, and that MAPPED is recorded. The first `warm_up` of the 64 parts
+    of its time count in no outcome; parts are those of the whole.
     """
     if fault := check(events, data_pages, requests, phases):
         raise ValueError(f"row {fault[0]}, column {fault[1]}")
@@ -584,13 +598,20 @@ def replay(
     state = _Replay(
         page_size, data_pages, tag_block_pages, policy, costs, Requests(events, requests)
     )
-    ideal_hits, ideal_kept = ideal(events, data_pages, tag_block_pages)
+    spending, spent = Spending(events, phases), dict.fromkeys(SPENT, 0)
+    warm_up_end_ns = spending.moments[warm_up - 1] if warm_up else -math.inf
+    ideal_hits, ideal_kept = ideal(events, data_pages, tag_block_pages, warm_up_end_ns)
     is_ideal = policy.system == "ideal"
     if is_ideal:
         state.ideal_hits = ideal_hits
-    spending, spent = Spending(events, phases), dict.fromkeys(SPENT, 0)
-    time_ns: int | None = None  # of the last event of the clock
+    time_ns: int | None = None  # of the last event of the clock, or of the end of the warm-up
+    is_warm = not warm_up
     for row, event in enumerate(events):
+        if not is_warm and event.time_ns > warm_up_end_ns:
+            time_ns, is_warm = spending.moments[warm_up - 1], True
+            state.forget()
+            spending.forget()
+            spent = state.spent()
         if event.op == PHASE:
             spending.mark(event)
             continue
@@ -601,6 +622,9 @@ def replay(
             state.ideal_kept = ideal_kept[row]
         before, spent = spent, state.spent()
         spending.add(time_ns, {name: spent[name] - before[name] for name in SPENT})
+    if not is_warm:
+        state.forget()
+        spending.forget()
     outcomes = state.outcomes()
     outcomes["share_of_ideal"] = _ratio(state.n["restored"], len(ideal_hits))
     units = [(*unit, tuple(sorted(state.held[unit])), unit in state.bit) for unit in state.units]

@@ -21,9 +21,15 @@ def ideal_restored(events: Sequence[Event], data_pages: int, tag_block_pages: in
 
 
 def ideal(
-    events: Sequence[Event], data_pages: int, tag_block_pages: int
+    events: Sequence[Event],
+    data_pages: int,
+    tag_block_pages: int,
+    warm_up_end_ns: float = float("-inf"),
 ) -> tuple[set[tuple[int, Page]], list[int]]:
-    """Pages that the bound restores, by row, and how many it keeps after each row."""
+    """Pages that the bound restores, by row, and how many it keeps after each row.
+
+    What is restored up to the end of the warm-up is worth nothing.
+    """
     later: list[dict[Page, int]] = []  # of each row: its pages' next events, if they are restores
     upcoming: dict[Page, int] = {}
     for row in reversed(range(len(events))):
@@ -37,7 +43,7 @@ def ideal(
         elif event.op in (STORE, RESTORE, INVALIDATE):
             for page in event.pages():
                 upcoming.pop(page, None)
-                if event.op == RESTORE:
+                if event.op == RESTORE and event.time_ns > warm_up_end_ns:
                     upcoming[page] = row
     later.reverse()
     slots = -(-data_pages // (32 * tag_block_pages)) * tag_block_pages

@@ -46,6 +46,8 @@ class Oracle:
         self.n = dict.fromkeys((*names.split(), "peak_reserved", "reservations", "releases"), 0)
         self.samples: list[tuple[int, int, int, int, int]] = []
         self.reserved_at: list[tuple[int, int]] = []
+        self.log: list[tuple[int, str, int]] = []  # (when, what of n, how much more)
+        self.held: list[tuple[int, int, int, int]] = []  # (from, to, slots in use, blocks reserved)
         self.rows: list[Event] = []  # of this moment, not looked at yet
 
     def run(
@@ -76,11 +78,32 @@ class Oracle:
                 self._leave(gone[self.now])
             self.free_frames -= unplaced.get(self.now, 0)
 
+    def after(self, ns: int, held_from_ns: int) -> dict[str, int]:
+        """What is counted after a moment, and held from another on."""
+        n = dict.fromkeys(self.n, 0)
+        blocks = sum(change for at, change in self.reserved_at if at <= ns)
+        n["peak_reserved"] = blocks
+        for at, change in self.reserved_at:
+            blocks += change if at > ns else 0
+            n["peak_reserved"] = max(n["peak_reserved"], blocks)
+        for at, what, more in self.log:
+            n[what] += more if at > ns else 0
+        for start, end, used, reserved in self.held:
+            counted_ns = max(0, end - max(start, held_from_ns))
+            n["used_ns"] += used * counted_ns
+            n["reserved_ns"] += reserved * counted_ns
+        return n
+
+    def _count(self, what: str, more: int = 1) -> None:
+        self.n[what] += more
+        self.log.append((self.now, what, more))
+
     def _moments(self, times: list[int]) -> Iterator[int]:
         last = times[0] if times else 0
         for ns in times:
             self.n["used_ns"] += len(self.page_in) * (ns - last)
             self.n["reserved_ns"] += len(self.reserved) * (ns - last)
+            self.held.append((last, ns, len(self.page_in), len(self.reserved)))
             last = ns
             yield ns
 
@@ -184,12 +207,12 @@ class Oracle:
             self.reserved.add(number)
             self.reserved_at.append((self.now, 1))
             blocks += 1
-            self.n["reservations"] += 1
+            self._count("reservations")
             self.n["peak_reserved"] = max(self.n["peak_reserved"], len(self.reserved))
         for what in failed:
-            self.n[what] += 1
-        self.n["dropped_pages"] += dropped
-        self.n["migrated_pages"] += moved
+            self._count(what)
+        self._count("dropped_pages", dropped)
+        self._count("migrated_pages", moved)
         if blocks:
             atomic = int(bool(event.flags & ATOMIC))
             self.samples.append((self.now, atomic, blocks, dropped, moved))
@@ -204,6 +227,6 @@ class Oracle:
             if number in self.reserved and not left:
                 self.reserved.remove(number)
                 self.reserved_at.append((self.now, -1))
-                self.n["releases"] += 1
+                self._count("releases")
                 for slot in self._slots(number):
                     self.free.insert(0, slot)

@@ -43,17 +43,26 @@ def waited_read_ns(reads: Reads, costs: Costs) -> int:
     return read_ns(Reads(waited[2], waited[1], *waited), costs)
 
 
+def moments_of(events: Sequence[Event]) -> list[int]:
+    """When each part of a table's time ends."""
+    times = [event.time_ns for event in events if event.op != PHASE] or [0]
+    start, span = times[0], times[-1] - times[0]
+    return [start + span * (part + 1) // PARTS for part in range(PARTS)]
+
+
 class Spending:
     """What is spent, by the parts of the time and by the phases that rows lie in."""
 
     def __init__(self, events: Sequence[Event], phases: Sequence[str]) -> None:
-        times = [event.time_ns for event in events if event.op != PHASE] or [0]
-        start, span = times[0], times[-1] - times[0]
-        self.moments = [start + span * (part + 1) // PARTS for part in range(PARTS)]
+        self.moments = moments_of(events)
         self.names = phases
         self.parts: dict[str, list[int]] = {name: [0] * PARTS for name in SPENT}
         self.phases: list[tuple[str, int, int]] = []
         self.is_in_phase = False
+
+    def forget(self) -> None:
+        """Leave out of phases what lies in the warm-up, and the occurrences that ended there."""
+        self.phases = [(name, 0, 0) for name, *_ in self.phases[-1:] if self.is_in_phase]
 
     def mark(self, event: Event) -> None:
         """Begin an occurrence of a phase, or none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from reference_events import (
@@ -11,18 +12,22 @@ from reference_events import (
     INVALIDATE,
     INVALIDATE_INODE,
     MAPPED,
+    PHASE,
     RESTORE,
     STORE,
     TAGGED,
     WORKINGSET,
     Event,
     Page,
+    Reads,
     Requests,
 )
+from reference_spending import moments_of
 
 Samples = dict[tuple[bool, int, int, int], int]
 COUNTERS = """stored skipped stale restored missed reclaimed recalled invalidated overwritten
-    compressed decompressed written failed_atomic lookups bypassed waited_stored waited_reclaimed"""
+    compressed decompressed written failed_atomic lookups bypassed waited_stored waited_reclaimed
+    cached_page_ns peak_cached"""
 
 
 def replay_zswap(
@@ -40,15 +45,27 @@ def replay_zswap(
     lookup: str = "each",
     requests: bool = False,
     mapped: bool = False,
+    warm_up: int = 0,
 ) -> tuple[dict[str, int], Samples]:
     """Counters of a table under one policy, and how often each sample of latency came.
 
     Sizes are in sixteenths of a page; a sample is (atomic, blocks, dropped, written). `requests`
-    and `mapped` are what the table's metadata says.
+    and `mapped` are what the table's metadata says. The first `warm_up` parts of its time do not
+    count.
     """
     slots = _Slots(data_pages, block, size_of, in_pairs, headroom)
     state = _Replay(slots, Requests(events, requests))
+    warm_up_end_ns = moments_of(events)[warm_up - 1] if warm_up else -math.inf
+    is_warm = not warm_up
+    last_ns = 0
     for row, event in enumerate(events):
+        if event.op == PHASE:
+            continue
+        if not is_warm and event.time_ns > warm_up_end_ns:
+            state.forget()
+            is_warm, last_ns = True, moments_of(events)[warm_up - 1]
+        state.n["cached_page_ns"] += len(slots.held) * (event.time_ns - last_ns)
+        last_ns = event.time_ns
         is_anonymous = event.is_anonymous()
         if is_anonymous and anonymous == "none":
             continue
@@ -67,6 +84,8 @@ def replay_zswap(
             state.alloc(event)
         elif event.op == FREE:
             state.tag(event, on=False)
+    if not is_warm:
+        state.forget()
     reads = state.requests.missed
     state.n["read_commands"] = reads.commands
     state.n["waited_requests"] = reads.waited_requests
@@ -146,6 +165,13 @@ class _Replay:
         self.n = dict.fromkeys(COUNTERS.split(), 0)
         self.samples: Samples = {}
 
+    def forget(self) -> None:
+        """End the warm-up: what was counted so far does not count, the state is what it is."""
+        self.n = dict.fromkeys(self.n, 0)
+        self.n["peak_cached"] = len(self.ages)
+        self.samples = {}
+        self.requests.missed = Reads()
+
     def drop(self, page: Page, counter: str) -> None:
         self.n[counter] += 1
         if page in self.dirty and counter in ("reclaimed", "recalled"):
@@ -200,6 +226,7 @@ class _Replay:
             return
         slots.put(slot, page)
         self.ages.append(page)
+        n["peak_cached"] = max(n["peak_cached"], len(self.ages))
         n["stored"] += 1
 
     def touch(self, page: Page) -> None:

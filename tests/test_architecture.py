@@ -22,9 +22,10 @@ ONE_IMPORTER = {
     "optuna": "sweep/engine/search",
     "duckdb": "sweep/results",
     "plotly": "sweep/report",
+    "matplotlib": "sweep/report/vector.py",
     "typer": "sweep/cli",
 }
-HEAVY = ("core", "numba", "pyarrow", "pydantic", "ray", "optuna", "duckdb", "plotly")
+HEAVY = ("core", "numba", "pyarrow", "pydantic", "ray", "optuna", "duckdb", "plotly", "matplotlib")
 
 
 def module_of(path: Path) -> str:

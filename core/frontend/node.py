@@ -26,6 +26,7 @@ from core.frontend.allocator import (
 from core.frontend.extents import Extents
 from core.frontend.lists import FIRST_ANONYMOUS, REGISTERS, PageRecords, Register, make_pages
 from core.jit import kernel, wide
+from core.lane import SERIES_POINTS
 
 # Elements of `register` after those of the lists.
 (
@@ -68,6 +69,10 @@ from core.jit import kernel, wide
 # Behind them come those of tag storage that is memory, which tag_storage_as_memory.py names.
 TAG_STORAGE_REGISTERS = REGISTERS + 23
 NODE_REGISTERS = TAG_STORAGE_REGISTERS + 32
+# Behind those, one for each point of the series: the slots in use, and the blocks that are
+# reserved, added up over the time before it.
+USED_NS_BEFORE = NODE_REGISTERS
+RESERVED_NS_BEFORE = USED_NS_BEFORE + SERIES_POINTS
 #: A page in units of POOL and ZRAM_SHARE.
 WHOLE_PAGE = 256
 # Columns of `files`, which has a row for each extent: the number of its first page, and of the page
@@ -115,7 +120,7 @@ def make_node(
     files[:, FIRST] = extents.first[:-1]
     files[:, END] = extents.end
     files[:, PREVIOUS] = _NEVER
-    register = np.zeros(NODE_REGISTERS, dtype=np.int64)
+    register = np.zeros(RESERVED_NS_BEFORE + SERIES_POINTS, dtype=np.int64)
     register[FIRST_ANONYMOUS] = extents.first_anonymous
     register[POOL_FRAME] = NONE
     return Node(

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from core.accesses import BY_WRITE, READ, WRITE, Accesses
 from core.declaration import Declaration, Word, world
-from core.events import ALLOC, INVALIDATE, JOIN, PHASE, SCHEMA, WANTED, Events, make_events
+from core.events import (
+    ALLOC,
+    ATOMIC,
+    INVALIDATE,
+    JOIN,
+    PHASE,
+    SCHEMA,
+    WANTED,
+    Events,
+    make_events,
+)
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages
 from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
@@ -24,9 +34,11 @@ from core.frontend.node import (
     LOW,
     NOW_NS,
     READAHEAD_PAGES,
+    RESERVED_NS_BEFORE,
     ROWS,
     TELLS_FRAMES,
     TELLS_SWAP,
+    USED_NS_BEFORE,
     WHOLE_PAGE,
     ZRAM_SHARE,
     Node,
@@ -36,6 +48,8 @@ from core.frontend.numbered_accesses import number_accesses
 from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
     DROPPED,
+    HELD_BY_ATOMIC,
+    HELD_BY_PIN,
     MIGRATED,
     PINNED_FAILURES,
     POINT,
@@ -139,17 +153,20 @@ class Fronted(NamedTuple):
     """The mm events that a front end made, and what it counted.
 
     The fields after these are of tag storage that is memory. `samples` are the allocations that
-    waited until blocks were emptied; an atomic one has a 1. `reserved` says when a block was
-    reserved (1) or released (-1). `series` has the slots in use and the blocks reserved at equally
-    spaced moments.
+    waited until blocks were emptied; an atomic one has a 1. `failed` are those that got not all of
+    their blocks, with a 1 for each reason. `reserved` says when a block was reserved (1) or
+    released (-1). `series` has the slots in use and the blocks reserved at equally spaced moments,
+    and both added up over the time before.
     """
 
     events: Events
     counts: dict[str, int]
     # [sample, (time_ns, atomic, blocks, dropped pages, migrated pages)], in the order of time
     samples: NDArray[np.int64] = np.empty((0, 5), dtype=np.int64)
+    failed: NDArray[np.int64] = np.empty((0, 3), dtype=np.int64)  # [(time_ns, pinned, atomic)]
     reserved: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)  # [change, (time_ns, blocks)]
-    series: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)  # [point, (slots, blocks)]
+    # [point, (slots, blocks, time of slots, time of blocks)]
+    series: NDArray[np.int64] = np.empty((0, 4), dtype=np.int64)
 
 
 #: The counts of tag storage as memory, by name.
@@ -212,21 +229,37 @@ def run_frontend(
     counts["span_ns"] = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
     notes = np.concatenate([node.rows[:0], *(part[part[:, 1] >= SAMPLE] for part in parts)])
     parts = [part[part[:, 1] < SAMPLE] for part in parts]
-    points = notes[notes[:, 1] == POINT]
-    series = np.full((SERIES_POINTS, 2), register[[SLOTS_USED, RESERVED]])
-    series[: points.shape[0]] = points[:, [2, 4]]
     return Fronted(
         _events(accesses, extents, parts),
         counts,
-        _samples(notes[notes[:, 1] == SAMPLE], accesses.time_ns),
+        *_samples(notes[notes[:, 1] == SAMPLE], accesses.time_ns),
         _reserved(notes[notes[:, 1] == RESERVATION], accesses.time_ns),
-        series,
+        _series(notes[notes[:, 1] == POINT], register),
     )
 
 
-def _samples(rows: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+def _samples(
+    rows: NDArray[np.int32], time_ns: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the allocations that reserved blocks, and those that got not all of theirs."""
     at, _, blocks, dropped, migrated, flags = rows.astype(np.int64).T
-    return np.stack((time_ns[at], (flags != 0).astype(np.int64), blocks, dropped, migrated), axis=1)
+    is_atomic, pinned, atomic = (
+        (flags & bit != 0).astype(np.int64) for bit in (ATOMIC, HELD_BY_PIN, HELD_BY_ATOMIC)
+    )
+    samples = np.stack((time_ns[at], is_atomic, blocks, dropped, migrated), axis=1)
+    failed = np.stack((time_ns[at], pinned, atomic), axis=1)
+    return samples[blocks > 0], failed[pinned + atomic > 0]
+
+
+def _series(points: NDArray[np.int32], register: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the series; the points that no access came after are of the end."""
+    at_the_end = register[[SLOTS_USED, RESERVED, USED_NS, RESERVED_NS]]
+    series = np.full((SERIES_POINTS, at_the_end.size), at_the_end)
+    passed = points.shape[0]
+    series[:passed, :2] = points[:, [2, 4]]
+    for column, first in ((2, USED_NS_BEFORE), (3, RESERVED_NS_BEFORE)):
+        series[:passed, column] = register[first : first + passed]
+    return series
 
 
 def _reserved(rows: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,12 +13,14 @@ from types import ModuleType
 from typing import NamedTuple
 
 from core.events import ATOMIC
-from core.frontend.lists import DIRTY, FIRST_ANONYMOUS, leave
+from core.frontend.lists import DIRTY, FIRST_ANONYMOUS, Register, leave
 from core.frontend.node import (
     FREE_PAGES,
     NOW_NS,
+    RESERVED_NS_BEFORE,
     ROWS,
     STEP_ROOM,
+    USED_NS_BEFORE,
     Node,
     put,
 )
@@ -32,6 +34,8 @@ from core.frontend.tag_storage_as_memory import (
     GUEST_END,
     GUEST_NS,
     GUEST_STEP_NS,
+    HELD_BY_ATOMIC,
+    HELD_BY_PIN,
     MIGRATED,
     NEXT_POINT,
     NEXT_POINT_NS,
@@ -42,11 +46,14 @@ from core.frontend.tag_storage_as_memory import (
     RESERVATION,
     RESERVATIONS,
     RESERVED,
+    RESERVED_NS,
     RESERVED_PEAK,
     SAMPLE,
     SLOTS_USED,
     SPAN_NS,
     START_NS,
+    USED_NS,
+    USED_SINCE_NS,
     count_slots,
     has_pinned_page,
     is_memory,
@@ -142,6 +149,12 @@ def untag(node: Node, frame: int, order: int) -> None:
             _count_reserved(node, -1)
 
 
+@kernel
+def _since_change_ns(register: Register) -> int:
+    """Return how long the use of slots has been as it is, up to the next point of the series."""
+    return wide(register[NEXT_POINT_NS] - register[USED_SINCE_NS])
+
+
 def _reserve_over(
     hooks: ModuleType,
     ensure: Callable[[Node, int], None],
@@ -227,10 +240,12 @@ def tag_blocks_over(
         # An allocation counts as one failure, however many of its pages have no block.
         register[PINNED_FAILURES] = min(register[PINNED_FAILURES], pinned + 1)
         register[ATOMIC_FAILURES] = min(register[ATOMIC_FAILURES], atomic + 1)
-        if blocks > 0 and not register[ONLY_ENLARGES]:
+        held = HELD_BY_PIN if register[PINNED_FAILURES] > pinned else 0
+        held |= HELD_BY_ATOMIC if register[ATOMIC_FAILURES] > atomic else 0
+        if (blocks > 0 or held != 0) and not register[ONLY_ENLARGES]:
             dropped = register[DROPPED] - dropped_before
             migrated = register[MIGRATED] - migrated_before
-            put(node, SAMPLE, blocks, dropped, migrated, flags & ATOMIC)
+            put(node, SAMPLE, blocks, dropped, migrated, flags & ATOMIC | held)
 
     @loop
     @named
@@ -244,6 +259,9 @@ def tag_blocks_over(
         register = node.register
         while register[NOW_NS] > register[NEXT_POINT_NS]:
             used, reserved = wide(register[SLOTS_USED]), wide(register[RESERVED])
+            point, elapsed = wide(register[NEXT_POINT]), _since_change_ns(register)
+            register[USED_NS_BEFORE + point] = register[USED_NS] + used * elapsed
+            register[RESERVED_NS_BEFORE + point] = register[RESERVED_NS] + reserved * elapsed
             put(node, POINT, used, wide(0), reserved, wide(0))
             register[NEXT_POINT] += 1
             passed_ns = register[SPAN_NS] * (register[NEXT_POINT] + 1) // SERIES_POINTS

@@ -93,6 +93,8 @@ _EMPTY, _WITHHELD = -1, -2
 #: Rows of output that are no events: what an allocation had to wait for, what tag storage held at a
 #: moment, and that a block was reserved (1) or released (-1).
 SAMPLE, POINT, RESERVATION = 32, 33, 34
+#: Flags of a sample beside ATOMIC: a page was pinned, or the allocation could not sleep.
+HELD_BY_PIN, HELD_BY_ATOMIC = 1, 2
 #: A time that never comes.
 FOREVER_NS = 1 << 62
 

@@ -26,6 +26,7 @@ CARVEOUT = System(
     view=_view,
     replay=_replay,
     pays=nothing_paid,
+    counts=frozenset(),
     holding=Holding.ALWAYS,
     metadata=Metadata.NONE,
 )

@@ -23,16 +23,16 @@ CACHE_LINE_BYTES = 64
 
 
 class Counted(NamedTuple):
-    """What lanes counted up to each mark, their samples of latency, and pages cached over time."""
+    """What lanes counted up to each mark, their samples of latency, and pages cached over time.
+
+    Of a timeline with a warm-up (`Timeline.warm_up_marks`) the tallies and the series are of all
+    its time, and the samples of what follows the warm-up; behind the mark that ends it,
+    ``peak_cached`` begins anew with the pages that are cached then.
+    """
 
     tallies: Int64  # [lane, mark, tally of core.lane.TALLIES]
     samples: Int64  # [lane, bin] reserving allocations, by class and pages dropped
     series: Int64  # [lane, point] pages cached
-
-    @property
-    def totals(self) -> Int64:
-        """What lanes counted in all.  # [lane, tally]"""
-        return self.tallies[:, -1]
 
 
 def nothing_counted(timeline: Timeline, lanes: int) -> Counted:
@@ -109,6 +109,38 @@ class ReplayLoop(NamedTuple):
     eviction: str
     form: str
 
+
+class Unmoved(NamedTuple):
+    """A tally that is the same for all policies of a system that have some values.
+
+    Parameters
+    ----------
+    tally
+        The tally.
+    values
+        (field, value) of those values: ``("drop", "page")`` of a system that then drops no page
+        beside those that a reservation hits.
+    """
+
+    tally: str
+    values: tuple[tuple[str, Any], ...]
+
+
+#: All tallies: what a system may count of which nothing else is known.
+ALL_TALLIES = frozenset(TALLIES)
+#: Those of what is read, which are others as soon as a read is saved.
+READ_TALLIES = frozenset(
+    (
+        *("restored", "missed", "read_commands", "read_pages"),
+        *("waited_requests", "waited_commands", "waited_pages"),
+    )
+)
+#: Those of samples of reservation latency.
+SAMPLE_TALLIES = frozenset(tally for tally in TALLIES if tally.startswith("sampled"))
+#: Those that only a system counts which moves pages, compresses them, or cannot always reserve.
+MIGRATION_TALLIES = frozenset(("migrated", "sampled_migrated", "sampled_migrating"))
+COMPRESSION_TALLIES = frozenset(("compressed", "decompressed", "written", "sampled_written"))
+FAILURE_TALLIES = frozenset(("failed_pinned", "failed_atomic"))
 
 #: Of each field of a policy the values that a study may give it.
 Choices = Mapping[str, list[Any]]
@@ -218,6 +250,11 @@ class System:
         Why it needs accesses and cannot replay mm events; "" if it can.
     contradictions
         Words of a policy that cannot both be meant.
+    counts
+        The tallies that it may count; any other is what it is where every restore misses. By
+        default all: so nothing is said of what its outcomes cannot be.
+    unmoved
+        Tallies that policies of some values have in common.
     loops
         Return the loops that policies of some choices call, so that they are compiled in time.
     beyond
@@ -238,6 +275,8 @@ class System:
     draws: tuple[str, ...] | None = ()
     needs_accesses: str = ""
     contradictions: tuple[Contradiction, ...] = ()
+    counts: frozenset[str] = ALL_TALLIES
+    unmoved: tuple[Unmoved, ...] = ()
     loops: Callable[[Choices], set[ReplayLoop]] = no_loops
     beyond: str = ""
 

@@ -2,10 +2,11 @@
 
 It holds as many file pages as there are unreserved slots, wherever those lie; a reservation takes
 the page that is restored last of all. A page is kept after a store, or after a restore that missed,
-if the next event of the page is a restore. No cleancache restores more. To keep a page from one
-event to its restore takes a slot for that interval of time and saves one read; at most as many
-intervals may overlap as slots are unreserved; and to give up the interval that ends last is then
-best (Belady 1966; with a capacity that changes, Carlisle and Lloyd 1995).
+if the next event of the page is a restore; one in the warm-up does not count, and so is worth
+nothing. No cleancache restores more. To keep a page from one event to its restore takes a slot for
+that interval of time and saves one read; at most as many intervals may overlap as slots are
+unreserved; and to give up the interval that ends last is then best (Belady 1966; with a capacity
+that changes, Carlisle and Lloyd 1995).
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ from core.lane import (
 from core.machine import Machine
 from core.policy import Policies, Policy
 from core.policy_words import Metadata
-from core.system.contract import Counted, System, count_missed, nothing_counted, nothing_paid
+from core.system.contract import (
+    READ_TALLIES,
+    Counted,
+    System,
+    count_missed,
+    nothing_counted,
+    nothing_paid,
+)
 from core.timeline.prepare import Timeline
 from core.timeline.requests import end_row, follows_in_request, read_page
 from core.timeline.steps import (
@@ -71,7 +79,7 @@ def _replay(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:
 
 
 def restored_by_ideal(timeline: Timeline) -> int:
-    """Return the pages that the ideal restores."""
+    """Return the pages that the ideal restores after the warm-up: it restores none before."""
     return int(_bound(timeline)[-1, RESTORED])
 
 
@@ -91,8 +99,10 @@ def _bound(timeline: Timeline) -> NDArray[np.int64]:
 def _following(steps: Steps, pages: int, named_pages: int) -> NDArray[np.int32]:
     """Return when each page that a store or restore names is restored next: a step, or _NEVER.
 
-    Where the page's next event is no restore, to keep it is of no use: that is _NEVER too.
+    Where the page's next event is no restore, or one of the warm-up, to keep it is of no use: that
+    is _NEVER too.
     """
+    first_counted = wide(steps.mark_steps[steps.warm_up_marks])
     following = np.empty(named_pages, dtype=np.int32)
     upcoming = np.full(pages, _NEVER, dtype=np.int32)
     place = named_pages
@@ -107,7 +117,8 @@ def _following(steps: Steps, pages: int, named_pages: int) -> NDArray[np.int32]:
             for page in range(end - 1, first - 1, -1):
                 place -= 1
                 following[place] = upcoming[page]
-                upcoming[page] = step if kind == RESTORE else _NEVER
+                counts = kind == RESTORE and step >= first_counted
+                upcoming[page] = step if counts else _NEVER
             continue
         if kind == INVALIDATE_INODE:
             first, end = wide(steps.inode_pages[first, 0]), wide(steps.inode_pages[first, 1])
@@ -177,6 +188,8 @@ def _replay_bound(
                 heap = [pair for pair in heap if -pair >> _PAGE_BITS > step]
                 heapify(heap)
         tallies[mark] = register[: tallies.shape[1]]
+        if mark + 1 == steps.warm_up_marks:
+            register[PEAK_CACHED] = register[CACHED]
 
 
 IDEAL = System(
@@ -185,5 +198,7 @@ IDEAL = System(
     replay=_replay,
     pays=nothing_paid,
     metadata=Metadata.NONE,
-    beyond="it knows the future: a bound",
+    counts=READ_TALLIES
+    | {"stored", "skipped", "reclaimed", "cached", "peak_cached", "cached_page_ns"},
+    beyond="it knows the future, and is a bound",
 )

@@ -58,6 +58,9 @@ def tag_memory(machine: Machine, guests: Guests, guest_ratio: float) -> TagMemor
 def own_timeline(fronted: Fronted, machine: Machine, base: Timeline) -> Timeline:
     """Return the timeline of a larger memory, over the time of `base`, as far as it is needed.
 
+    It has the warm-up of `base`. Slots and blocks over time are of the time of the accesses, and
+    leave out as many parts of that.
+
     Parameters
     ----------
     fronted
@@ -68,28 +71,37 @@ def own_timeline(fronted: Fronted, machine: Machine, base: Timeline) -> Timeline
         The timeline of the same workload where tag storage holds nothing: its time is divided, and
         the restores that are saved, the refaults and the pages offered are counted in it.
     """
-    own = prepare(fronted.events, machine, clock=(base.start_ns, base.start_ns + base.span_ns))
-    counts = fronted.counts
+    clock = (base.start_ns, base.start_ns + base.span_ns)
+    own = prepare(fronted.events, machine, clock=clock, warm_up_parts=base.warm_up_parts)
     kinds, kind_of, bins = _classes(fronted.samples)
     first = np.cumsum(bins) - bins
-    reserved = fronted.series[:, 1]
-    changes = np.concatenate([[0], np.cumsum(fronted.reserved[:, 1] > 0)])
+    changes = fronted.reserved[:, 1]
+    upto = own.marks.before(fronted.reserved[:, 0])
+    before = int(own.counted_in_warm_up(upto))
+    held = np.concatenate([[0], np.cumsum(changes)])
+    reserved_before_ns = _before(own, fronted, 3)
     nothing = np.zeros_like(first)
     return own._replace(
-        reserved_series=reserved * own.block_pages,
-        reservations=changes[own.marks.before(fronted.reserved[:, 0])],
-        span_ns=counts["span_ns"],
+        reserved_series=fronted.series[:, 1] * own.block_pages,
+        reservations=np.concatenate([[0], np.cumsum(changes > 0)])[upto],
+        span_ns=fronted.counts["span_ns"],
         occupancy=own.occupancy._replace(
-            reservations=counts["reservations"],
-            releases=counts["releases"],
-            peak_reserved=counts["peak_reserved"],
-            block_reserved_ns=np.array([counts["reserved_ns"]]),
+            reservations=int((changes[before:] > 0).sum()),
+            releases=int((changes[before:] < 0).sum()),
+            peak_reserved=int(held[before:].max()),
+            block_reserved_ns=np.array([fronted.counts["reserved_ns"] - reserved_before_ns]),
         ),
         classes=np.column_stack([kinds[:, :2], first, bins, nothing, kinds[:, 2]]),
         sample_bins=first[kind_of].astype(np.int32),
         bins=int(bins.sum()),
         refaults=base.refaults,
     )
+
+
+def _before(own: Timeline, fronted: Fronted, column: int) -> int:
+    """Return what a column of a larger memory's series adds up to before the warm-up ends."""
+    parts = own.warm_up_parts
+    return int(fronted.series[parts - 1, column]) if parts else 0
 
 
 def _classes(
@@ -115,30 +127,29 @@ def count_larger(
     tallies = own.all_missed.copy()
     tallies[:, SKIPPED] = missed[:, SKIPPED]
     tallies[:, RESTORED] = missed[:, MISSED] - own.all_missed[:, MISSED]
-    tallies[-1, FAILED_PINNED] = fronted.counts["failed_pinned"]
-    tallies[-1, FAILED_ATOMIC] = fronted.counts["failed_atomic"]
-    tallies[-1, CACHED_PAGE_NS] = fronted.counts["used_ns"]
+    tallies[-1, CACHED_PAGE_NS] = fronted.counts["used_ns"] - _before(own, fronted, 2)
     _add_samples(own, fronted, tallies)
     counted.tallies[:] = tallies
-    places = own.sample_bins + fronted.samples[:, 3]
+    first = int(own.counted_in_warm_up(tallies[:, SAMPLED]))
+    places = (own.sample_bins + fronted.samples[:, 3])[first:]
     counted.samples[:] = np.bincount(places, minlength=own.bins)
     counted.series[:] = fronted.series[:, 0]
     return own._replace(all_missed=missed), counted
 
 
 def _add_samples(own: Timeline, fronted: Fronted, tallies: NDArray[np.int64]) -> None:
-    """Add the samples of latency up to each mark to the tallies.  # [mark, tally]"""
+    """Add the samples of latency, and failures, up to each mark to the tallies.  # [mark, tally]"""
     time_ns, _, blocks, dropped, migrated = fronted.samples.T
-    upto = own.marks.before(time_ns)
-    for tally, values in (
-        (SAMPLED, np.ones_like(time_ns)),
-        (SAMPLED_BLOCKS, blocks),
-        (SAMPLED_DROPPED, dropped),
-        (SAMPLED_MIGRATED, migrated),
-        (SAMPLED_MIGRATING, migrated > 0),
-        (RECALLED, dropped),
-        (MIGRATED, migrated),
+    failed_ns, pinned, atomic = fronted.failed.T
+    for tally, at_ns, values in (
+        (SAMPLED, time_ns, np.ones_like(time_ns)),
+        (SAMPLED_BLOCKS, time_ns, blocks),
+        (SAMPLED_DROPPED, time_ns, dropped),
+        (SAMPLED_MIGRATED, time_ns, migrated),
+        (SAMPLED_MIGRATING, time_ns, migrated > 0),
+        (RECALLED, time_ns, dropped),
+        (MIGRATED, time_ns, migrated),
+        (FAILED_PINNED, failed_ns, pinned),
+        (FAILED_ATOMIC, failed_ns, atomic),
     ):
-        tallies[:, tally] = np.concatenate([[0], np.cumsum(values)])[upto]
-    tallies[-1, RECALLED] = fronted.counts["dropped_pages"]
-    tallies[-1, MIGRATED] = fronted.counts["migrated_pages"]
+        tallies[:, tally] = np.concatenate([[0], np.cumsum(values)])[own.marks.before(at_ns)]

@@ -12,7 +12,16 @@ from core.costs import Int64
 from core.machine import Machine
 from core.policy import Policy
 from core.policy_words import Clean, Metadata, Use
-from core.system.contract import CostTable, System, Work
+from core.system.contract import (
+    FAILURE_TALLIES,
+    MIGRATION_TALLIES,
+    READ_TALLIES,
+    SAMPLE_TALLIES,
+    CostTable,
+    System,
+    Unmoved,
+    Work,
+)
 from core.system.larger_memory import NEEDS_ACCESSES, count_larger, tag_memory
 from core.timeline.view import View, guests_view
 
@@ -53,5 +62,11 @@ MIGRATE_CMA = System(
     pays=_pays,
     metadata=Metadata.MEMMAP,
     draws=("pinned_ratio",),
+    counts=READ_TALLIES
+    | MIGRATION_TALLIES
+    | FAILURE_TALLIES
+    | (SAMPLE_TALLIES - {"sampled_written"})
+    | {"recalled", "cached_page_ns"},
+    unmoved=(Unmoved("recalled", (("clean", "migrate"),)),),
     needs_accesses=NEEDS_ACCESSES,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from core.machine import Machine
 from core.policy import Policy
 from core.policy_words import Metadata
-from core.system.contract import System, nothing_paid
+from core.system.contract import READ_TALLIES, System, nothing_paid
 from core.system.larger_memory import NEEDS_ACCESSES, count_larger, tag_memory
 from core.timeline.view import View, guests_view
 
@@ -25,6 +25,7 @@ MORE_MEMORY = System(
     count=count_larger,
     pays=nothing_paid,
     metadata=Metadata.NONE,
+    counts=READ_TALLIES | {"cached_page_ns"},
     needs_accesses=NEEDS_ACCESSES,
-    beyond="it is memory of other hardware, at no cost: a bound",
+    beyond="it is memory of other hardware, at no cost, and a bound",
 )

@@ -12,8 +12,14 @@ from math import floor
 from core.costs import Int64
 from core.machine import Machine
 from core.policy import Policy
-from core.system.cleancache.replay import loops_of, replay_cache
+from core.system.cleancache.replay import (
+    CACHE_TALLIES,
+    CACHE_UNMOVED,
+    loops_of,
+    replay_cache,
+)
 from core.system.contract import (
+    SAMPLE_TALLIES,
     Choices,
     CostTable,
     Holding,
@@ -61,5 +67,7 @@ TMEM = System(
     caches_copies=True,
     beyond="it is a hypervisor's memory, and no tag storage",
     draws=("discard_ratio",),
+    counts=CACHE_TALLIES - SAMPLE_TALLIES,
+    unmoved=CACHE_UNMOVED,
     loops=_loops,
 )

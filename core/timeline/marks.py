@@ -6,6 +6,7 @@ lane counted between two marks is what it counted in that part, or in that phase
 
 from __future__ import annotations
 
+from math import floor
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,40 @@ from numpy.typing import NDArray
 
 from core.events import NO_PHASE, Events
 from core.lane import SERIES_POINTS
+
+
+def parts_of_share(share: float) -> int:
+    """Return how many of the equal parts of the time a share of it is.
+
+    Raises
+    ------
+    ValueError
+        When it is no whole number of them, below 0, or the whole.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"a warm-up is at least 0 and below 1, not {share}")
+    parts = share * SERIES_POINTS
+    if parts != floor(parts):
+        near = [part / SERIES_POINTS for part in (floor(parts), floor(parts) + 1)]
+        nearest = " or ".join(f"{part:g}" for part in near if part < 1)
+        raise ValueError(
+            f"a warm-up is a whole number of 1/{SERIES_POINTS} of the time, not {share}: "
+            f"nearest is {nearest}"
+        )
+    return int(parts)
+
+
+def end_of_part(parts: int, start_ns: int, span_ns: int) -> int:
+    """Return when the first so many of the equal parts of a time end."""
+    return start_ns + span_ns * parts // SERIES_POINTS
+
+
+class WarmUp(NamedTuple):
+    """How far the parts of a timeline go that are replayed and do not count."""
+
+    marks: int
+    rows: int
+    end_ns: int | None  # None: there is none
 
 
 class Occurrence(NamedTuple):
@@ -44,6 +79,27 @@ class Marks(NamedTuple):
         number[self.boundaries] = np.searchsorted(time_ns, self.time_ns[self.boundaries])
         number[-1] = time_ns.size
         return np.maximum.accumulate(number)
+
+    def warm_up(self, parts: int) -> WarmUp:
+        """Return how far the first so many equal parts of the time go."""
+        if not parts:
+            return WarmUp(0, 0, None)
+        last = int(self.points[parts - 1])
+        return WarmUp(last + 1, int(self.rows[last]), int(self.time_ns[last]))
+
+    def counted_phases(self, warm_up_marks: int) -> list[Occurrence]:
+        """Return the occurrences that do not end in a warm-up of so many marks.
+
+        One that begins there counts from the end of the warm-up on.
+        """
+        if not warm_up_marks:
+            return list(self.phases)
+        warm = warm_up_marks - 1
+        return [
+            phase._replace(begin=max(phase.begin, warm))
+            for phase in self.phases
+            if phase.end > warm
+        ]
 
     def moved_to(self, other: Marks, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return values of these marks in the order of those of another timeline with them.
@@ -77,12 +133,14 @@ def mark_rows(
         The rows of phases, and their names.
     """
     span_ns = end_ns - start_ns
-    ends = [start_ns + span_ns * (part + 1) // SERIES_POINTS for part in range(SERIES_POINTS)]
+    ends = [end_of_part(part + 1, start_ns, span_ns) for part in range(SERIES_POINTS)]
     part_rows = np.searchsorted(np.minimum(time_ns, end_ns), ends, side="right")
     part_rows[-1] = time_ns.size
     rows = np.concatenate([phase_rows, part_rows]).astype(np.int64)
-    # Where both stand before one row, the phase comes first, so that the last mark is the end.
-    order = np.argsort(rows, kind="stable")
+    times = np.concatenate([phases.time_ns, np.array(ends, dtype=np.int64)])
+    # Marks that stand before one row are in the order of time, a phase before a part that ends
+    # then; the last mark is the end, whatever phases come after it.
+    order = np.lexsort((np.append(times[:-1], np.iinfo(np.int64).max), rows))
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     boundaries, points = place[: phase_rows.size], place[phase_rows.size :]
@@ -94,5 +152,4 @@ def mark_rows(
         )
         if number != NO_PHASE
     )
-    times = np.concatenate([phases.time_ns, np.array(ends, dtype=np.int64)])
     return Marks(rows[order], times[order], points, boundaries, occurrences)

@@ -20,12 +20,16 @@ from core.events import (
 from core.jit import entry, kernel, wide
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 
-# Elements of `counts`.
-RESERVATIONS, RELEASES, PEAK_RESERVED, TAGGED_NS, RESERVED, TAGGED_NOW, STEPS = range(7)
+# Elements of `counts`: time with a tagged page, blocks reserved and pages tagged now, transitions.
+TAGGED_NS, RESERVED, TAGGED_NOW, STEPS = range(4)
 
 
 class Occupancy(NamedTuple):
-    """The blocks that events reserve and release, in order, and what follows from them."""
+    """The blocks that events reserve and release, in order, and what follows from them.
+
+    The transitions, the samples and the frees are those of the whole table; all else leaves out
+    what lies in the warm-up.
+    """
 
     row: NDArray[np.int64]  # [transition] of the event table
     block: NDArray[np.int32]  # [transition]
@@ -35,7 +39,7 @@ class Occupancy(NamedTuple):
     block_reserved_ns: NDArray[np.int64]  # [block]
     reservations: int
     releases: int
-    peak_reserved: int
+    peak_reserved: int  # the state at the end of the warm-up included
     freed_row: NDArray[np.int64]  # [free of tagged pages] of the event table
     freed_pages: NDArray[np.int64]  # [free of tagged pages]
     tagged_ns: int  # time with at least one tagged page
@@ -43,7 +47,13 @@ class Occupancy(NamedTuple):
     inverse_ideal_ns: float  # integral of 1 / ceil(tagged / (32 b)): B times it is a carve-out's
 
 
-def occupy(events: Events, machine: Machine, end_ns: int, tagged: bool = True) -> Occupancy:
+def occupy(
+    events: Events,
+    machine: Machine,
+    end_ns: int,
+    tagged: bool = True,
+    warm_up_end_ns: int | None = None,
+) -> Occupancy:
     """Return the occupancy of a machine's tag storage under `events`.
 
     Parameters
@@ -56,16 +66,22 @@ def occupy(events: Events, machine: Machine, end_ns: int, tagged: bool = True) -
         When the time ends up to which its last state holds.
     tagged
         False where no tag storage is looked at: nothing is then reserved.
+    warm_up_end_ns
+        Up to when nothing counts, that moment included; None: all counts.
     """
+    from_ns = np.iinfo(np.int64).min if warm_up_end_ns is None else warm_up_end_ns
     rows = np.flatnonzero(((events.op == ALLOC) | (events.op == FREE)) & tagged)
-    row, block, released, samples, reserved_ns, freed, counts, ratios = _occupy(
-        *(events.time_ns, events.op, events.order, events.pfn, events.flags, rows, end_ns),
+    row, block, released, samples, reserved_ns, freed, tagged_ns, ratios = _occupy(
+        *(events.time_ns, events.op, events.order, events.pfn, events.flags, rows),
+        *(int(from_ns), end_ns),
         *(machine.data_pages, machine.tag_block_pages, machine.tag_blocks),
     )
     frees = np.flatnonzero(freed)
     last = np.zeros(row.size, dtype=np.bool_)
     last[:-1] = row[1:] != row[:-1]
     last[-1:] = True
+    held = np.concatenate([[0], np.cumsum(np.where(released, -1, 1))])
+    first = int((np.minimum(events.time_ns[row], end_ns) <= from_ns).sum())
     return Occupancy(
         row,
         block,
@@ -73,12 +89,12 @@ def occupy(events: Events, machine: Machine, end_ns: int, tagged: bool = True) -
         last & ~released,
         samples,
         reserved_ns,
-        reservations=int(counts[RESERVATIONS]),
-        releases=int(counts[RELEASES]),
-        peak_reserved=int(counts[PEAK_RESERVED]),
+        reservations=int((~released[first:]).sum()),
+        releases=int(released[first:].sum()),
+        peak_reserved=int(held[first:].max()),
         freed_row=rows[frees],
         freed_pages=freed[frees],
-        tagged_ns=int(counts[TAGGED_NS]),
+        tagged_ns=tagged_ns,
         amplification_ns=float(ratios[0]),
         inverse_ideal_ns=float(ratios[1]),
     )
@@ -92,6 +108,7 @@ def _occupy(
     pfn: NDArray[np.int64],
     flags: NDArray[np.uint8],
     rows: NDArray[np.int64],
+    from_ns: int,
     end_ns: int,
     data_pages: int,
     tag_block_pages: int,
@@ -103,7 +120,7 @@ def _occupy(
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[np.int64],
-    NDArray[np.int64],
+    int,
     NDArray[np.float64],
 ]:
     covered = DATA_PAGES_PER_TAG_PAGE * tag_block_pages
@@ -117,14 +134,14 @@ def _occupy(
     reserved_ns = np.zeros(tag_blocks, dtype=np.int64)
     tagged_in = np.zeros(tag_blocks, dtype=np.int32)
     frames = np.zeros(data_pages, dtype=np.uint8)
-    counts = np.zeros(7, dtype=np.int64)
+    counts = np.zeros(4, dtype=np.int64)
     ratios = np.zeros(2, dtype=np.float64)
     freed = np.zeros(rows.size, dtype=np.int64)
     sampled = 0
     before = 0
     for number in range(rows.size):
         row = rows[number]
-        now = min(wide(time_ns[row]), end_ns)
+        now = min(max(wide(time_ns[row]), from_ns), end_ns)
         _pass_time(now - before, covered, counts, ratios)
         before = now
         reserved = counts[RESERVED]
@@ -158,7 +175,7 @@ def _occupy(
         samples[:sampled].copy(),
         reserved_ns,
         freed,
-        counts,
+        counts[TAGGED_NS],
         ratios,
     )
 
@@ -191,8 +208,6 @@ def _change(
         if tagged_in[block] > 1:
             return False
         counts[RESERVED] += 1
-        counts[RESERVATIONS] += 1
-        counts[PEAK_RESERVED] = max(counts[PEAK_RESERVED], counts[RESERVED])
         reserved_ns[block] += remaining_ns
     else:
         counts[TAGGED_NOW] -= 1
@@ -200,7 +215,6 @@ def _change(
         if tagged_in[block] > 0:
             return False
         counts[RESERVED] -= 1
-        counts[RELEASES] += 1
         reserved_ns[block] -= remaining_ns
     counts[STEPS] += 1
     return True

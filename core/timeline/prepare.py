@@ -25,15 +25,15 @@ from core.events import (
     is_anonymous,
     rows_of,
 )
-from core.jit import entry, wide
 from core.lane import MISSED, SKIPPED
 from core.machine import Machine
 from core.policy import MAX_FOLIO_ORDER
 from core.timeline.all_missed import count_all_missed
 from core.timeline.changes import Changes, Region, block_changes, region_changes, with_frames
-from core.timeline.marks import Marks, mark_rows
+from core.timeline.marks import Marks, end_of_part, mark_rows
 from core.timeline.occupancy import Occupancy, occupy
 from core.timeline.pages import distinct_pages, page_keys
+from core.timeline.refaults import count_refaults
 from core.timeline.requests import Requests, find_requests
 from core.timeline.steps import (
     BEGINS,
@@ -67,10 +67,11 @@ class Timeline(NamedTuple):
 
     word: NDArray[np.int16]  # [step]
     argument: NDArray[np.int32]  # [step]
-    remaining_ns: NDArray[np.int64]  # [step] time from the step to the last event
+    remaining_ns: NDArray[np.int64]  # [step] time that counts from the step to the last event
     inode_pages: NDArray[np.int32]  # [invalidate_inode, (first, end)]
     sample_bins: NDArray[np.int32]  # [sample] bin of a sample of its class that drops no page
     mark_steps: NDArray[np.int64]  # [mark + 1] steps up to each mark
+    warm_up_marks: int  # marks up to the end of the warm-up; 0: there is none
     marks: Marks
     all_missed: NDArray[np.int64]  # [mark, tally] what is counted if every restore misses
     # [mark] allocations that reserve blocks, these blocks, and tagged pages freed, up to it
@@ -94,11 +95,23 @@ class Timeline(NamedTuple):
     pages_per_slot: int  # that a latency histogram has bins for
     block_pages: int
     is_region: bool  # whether slots are a region's, and no tag storage
+    warm_up_parts: int  # equal parts of the time that are replayed and do not count
 
     @property
     def steps(self) -> Steps:
         """The steps, as kernels take them."""
         return Steps(*(getattr(self, name) for name in Steps._fields))
+
+    @property
+    def counted_ns(self) -> int:
+        """The time that counts: all of it but the warm-up."""
+        return self.span_ns - end_of_part(self.warm_up_parts, 0, self.span_ns)
+
+    def counted_in_warm_up(self, upto_marks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what of counts up to each mark lies in the warm-up.  # [..., mark] to [...]"""
+        if not self.warm_up_marks:
+            return np.zeros(upto_marks.shape[:-1], dtype=np.int64)
+        return upto_marks[..., self.warm_up_marks - 1]
 
     @property
     def restore_pages(self) -> int:
@@ -119,6 +132,7 @@ def prepare(
     every_frame: bool = False,
     with_swap: bool = False,
     clock: tuple[int, int] | None = None,
+    warm_up_parts: int = 0,
 ) -> Timeline:
     """Return the timeline of `events` on `machine`, for its tag storage or for a region.
 
@@ -135,10 +149,11 @@ def prepare(
     every_frame
         Whether allocations and frees of frames become steps too.
     with_swap
-        Whether the pages of a swap device are in it; all systems but a zswap leave them to the
-        device.
+        Whether the pages of a swap device are in it, which all but a zswap leave to the device.
     clock
         When its time begins and ends; by default at the first and the last row that is no phase.
+    warm_up_parts
+        The first parts of its time, of `SERIES_POINTS`, that are replayed and do not count.
 
     Raises
     ------
@@ -152,29 +167,29 @@ def prepare(
     start_ns, end_ns = clock or clock_of(events)
     span_ns = end_ns - start_ns
     events, requests, phase_rows, phases = _without_phases(events, with_swap)
-    occupancy = occupy(events, machine, end_ns, region is None)
+    marks = mark_rows(events.time_ns, start_ns, end_ns, phase_rows, phases)
+    warm_up = marks.warm_up(warm_up_parts)
+    occupancy = occupy(events, machine, end_ns, region is None, warm_up.end_ns)
     slots, block_pages = machine.slots, machine.tag_block_pages
     if region is None:
         changes, samples = block_changes(events, occupancy), occupancy.samples
-        if every_frame:
-            changes = with_frames(events, machine, changes)
+        changes = with_frames(events, machine, changes) if every_frame else changes
     else:
-        changes = region_changes(events, region, start_ns, span_ns)
-        # Shrinking is one sample of latency each, of no block, and never atomic.
-        samples = np.zeros((int((changes.word & FLAG != 0).sum()), 2), dtype=np.int64)
+        changes, samples = _region(events, region, start_ns, span_ns)
         slots, block_pages = max(region.most_pages, int(changes.argument.max())), 1
     if span_ns * slots >= 2**63:
         raise ValueError(f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace")
     keys = distinct_pages(events)
     page, adjacent, inode_pages = _locate(events, keys)
-    marks = mark_rows(events.time_ns, start_ns, end_ns, phase_rows, phases)
     word, argument, left, step_row = _steps(events, page, adjacent, requests, changes, end_ns)
     mark_steps = _mark_steps(marks, step_row, left, span_ns)
+    # What is added up over time so begins with the end of the warm-up, and the state there.
+    left = left if warm_up.end_ns is None else np.minimum(left, end_ns - warm_up.end_ns)
     max_order = int(events.order[events.op < INVALIDATE_INODE].max(initial=0))
     # A reserved slot drops the units of its pages at most.
     block_drops = (block_pages << min(max_order, MAX_FOLIO_ORDER)) * pages_per_slot
     classes, sample_bins = _sample_classes(samples, block_drops, slots * pages_per_slot)
-    steps = Steps(word, argument, left, inode_pages, sample_bins, mark_steps)
+    steps = Steps(word, argument, left, inode_pages, sample_bins, mark_steps, warm_up.marks)
     timeline = Timeline(
         *steps,
         marks,
@@ -183,7 +198,7 @@ def prepare(
         _reserved_pages(word, argument, slots, block_pages)[mark_steps[1:][marks.points]],
         classes=classes,
         occupancy=occupancy,
-        refaults=int(_refaults(events.op, events.order, page, inode_pages, keys.size)),
+        refaults=count_refaults(events, page, inode_pages, int(keys.size), warm_up.rows),
         has_swap=with_swap,
         recorded=Recorded(events.requests, events.mapped, events.workingset_inferred_ratio),
         page_keys=keys,
@@ -196,7 +211,12 @@ def prepare(
         pages_per_slot=pages_per_slot,
         block_pages=block_pages,
         is_region=region is not None,
+        warm_up_parts=warm_up_parts,
     )
+    return _frozen(timeline)
+
+
+def _frozen(timeline: Timeline) -> Timeline:
     for column in timeline:
         if isinstance(column, np.ndarray):
             column.flags.writeable = False
@@ -218,6 +238,14 @@ def _without_phases(
     if not keep.all():
         events, requests = rows_of(events, keep), Requests(*(column[keep] for column in requests))
     return events, requests, phase_rows, phases
+
+
+def _region(
+    events: Events, region: Region, start_ns: int, span_ns: int
+) -> tuple[Changes, NDArray[np.int64]]:
+    """Return the sizes of a region, and its samples: one a shrinking, of no block, never atomic."""
+    changes = region_changes(events, region, start_ns, span_ns)
+    return changes, np.zeros((int((changes.word & FLAG != 0).sum()), 2), dtype=np.int64)
 
 
 def _sample_classes(
@@ -340,31 +368,3 @@ def _mark_steps(
     steps[marks.points] = remaining_ns.size - np.searchsorted(remaining_ns[::-1], left, side="left")
     steps[-1] = remaining_ns.size
     return np.concatenate([[0], np.maximum.accumulate(steps)]).astype(np.int64)
-
-
-@entry
-def _refaults(
-    op: NDArray[np.uint8],
-    order: NDArray[np.uint8],
-    first_page: NDArray[np.int32],
-    inode_pages: NDArray[np.int32],
-    pages: int,
-) -> int:
-    """Return the restored pages that a store offered before, with no invalidate since."""
-    offered = np.zeros(pages, dtype=np.uint8)
-    refaults = 0
-    for row in range(op.size):
-        kind = wide(op[row])
-        if kind > INVALIDATE_INODE:
-            continue
-        first = wide(first_page[row])
-        if kind == INVALIDATE_INODE:
-            for page in range(inode_pages[first, 0], inode_pages[first, 1]):
-                offered[page] = 0
-            continue
-        for page in range(first, first + (1 << wide(order[row]))):
-            if kind == RESTORE:
-                refaults += wide(offered[page])
-            else:
-                offered[page] = 1 if kind == STORE else 0
-    return refaults

@@ -55,10 +55,11 @@ class Steps(NamedTuple):
 
     word: NDArray[np.int16]  # [step]
     argument: NDArray[np.int32]  # [step]
-    remaining_ns: NDArray[np.int64]  # [step] time from the step to the last event
+    remaining_ns: NDArray[np.int64]  # [step] time that counts from the step to the last event
     inode_pages: NDArray[np.int32]  # [invalidate_inode, (first, end)]
     sample_bins: NDArray[np.int32]  # [sample] bin of a sample of its class that drops no page
     mark_steps: NDArray[np.int64]  # [mark + 1] steps up to each moment at which lanes are read
+    warm_up_marks: int  # marks up to the end of the warm-up; 0: there is none
 
 
 @kernel

@@ -89,8 +89,8 @@ def tagged_view(policy: Policy, machine: Machine, *, static_headroom: bool = Tru
     )
 
 
-def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
-    """Return the timeline of `events` on `machine` that a view shows.
+def prepare_view(events: Events, machine: Machine, view: View, warm_up_parts: int = 0) -> Timeline:
+    """Return the timeline of `events` on `machine` that a view shows, with a warm-up.
 
     Raises
     ------
@@ -111,4 +111,5 @@ def prepare_view(events: Events, machine: Machine, view: View) -> Timeline:
         view.pages_per_slot,
         every_frame=view.every_frame,
         with_swap=view.with_swap,
+        warm_up_parts=warm_up_parts,
     )

@@ -31,7 +31,7 @@ from core.workload.tenant import on_machine, with_tenant
 #: The most bytes of tables that are kept on disk; the table used longest ago is deleted first.
 KEPT_BYTES = 4 << 30
 #: The arrays of `Fronted` beside its events, and the columns of each.
-_LISTS = {"samples": 5, "reserved": 2, "series": 2}
+_LISTS = {"samples": 5, "failed": 3, "reserved": 2, "series": 4}
 
 
 @dataclass(frozen=True)

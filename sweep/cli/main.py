@@ -31,6 +31,18 @@ StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.YAML", help="The study
 Database = Annotated[
     Path, typer.Option("--db", metavar="FILE", help="The results database.", show_default=True)
 ]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        metavar="FOLDER",
+        help="Where to look for the files of a study that is given by name, or for those that a "
+        "bundle leaves out.",
+    ),
+]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Import the code that the study of a bundle names.")
+]
 DEFAULT_DATABASE = Path("results.duckdb")
 DISTRIBUTION = "tag-storage-sweep"
 
@@ -60,7 +72,9 @@ def options(
 
 @app.command()
 def run(
-    study: StudyFile,
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY.YAML", help="The study, or a bundle of one (x.tar).")
+    ],
     database: Database = DEFAULT_DATABASE,
     executor: Annotated[
         str, typer.Option(metavar="ray|in-process", help="Where trials are replayed.")
@@ -84,10 +98,16 @@ def run(
             help="The same, if the older one differs or an earlier version ran it; else go on.",
         ),
     ] = False,
+    folder: Folder = None,
+    trust_code: TrustCode = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Record nothing: tell what it would replay, and how long."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Run a study; running it again goes on where it was."""
-    from sweep.cli.study_commands import run_command
+    """Run a study, or that of a bundle; running it again goes on where it was."""
+    from sweep.cli.study_commands import dry_run_command, run_command
     from sweep.engine.register import start_afresh
     from sweep.engine.study_run import EXECUTORS, Where
 
@@ -99,7 +119,21 @@ def run(
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
     where = Where(executor, address, workers)
+    if dry_run and study.suffix == ".tar":
+        raise typer.BadParameter(
+            "a bundle has no dry run: unpack its study", param_hint="--dry-run"
+        )
+    if dry_run:
+        dry_run_command(study, where, as_json)
+        return DONE
     afresh = start_afresh(new, new_if_changed)
+    if study.suffix == ".tar":
+        from sweep.cli.bundle_commands import run_bundle_command
+
+        differs = run_bundle_command(study, database, where, afresh, folder, trust_code, as_json)
+        return FAILED_TRIALS if differs else DONE
+    if folder or trust_code:
+        raise typer.BadParameter("it is of bundles alone", param_hint="--folder / --trust-code")
     failed = run_command(study, database, where, afresh, as_json)
     return FAILED_TRIALS if failed else DONE
 
@@ -178,6 +212,37 @@ def compare_policies(
 
 
 @app.command()
+def figure(
+    study: Annotated[str, typer.Argument(help="A study, by name or file.")],
+    name: Annotated[
+        str | None, typer.Argument(help="A figure, by its name; none: names are listed.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.svg|pdf|csv|tex", help="What is written of the figure."
+        ),
+    ] = None,
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+) -> int:
+    """Write one figure of a study's report for a paper, or list the figures."""
+    if name is None and output is not None:
+        what = f"which figure? sweep figure {study} lists their names"
+        raise typer.BadParameter(what, param_hint="NAME")
+    if name is not None and output is None:
+        what = f"where to? a file, such as {name}.svg, .pdf, .csv or .tex"
+        raise typer.BadParameter(what, param_hint="--output")
+    from sweep.cli.figure_command import figure_command, list_figures_command
+
+    if name is None or output is None:
+        list_figures_command(study, database, as_json)
+    else:
+        figure_command(study, name, database, output, as_json)
+    return DONE
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="Tables: studies, trials, runs.")],
     database: Database = DEFAULT_DATABASE,
@@ -191,6 +256,43 @@ def query(
 
     query_command(sql, database, as_json, as_csv)
     return DONE
+
+
+@app.command()
+def bundle(
+    study: Annotated[str, typer.Argument(help="A study, by name or file.")],
+    output: Written,
+    database: Database = DEFAULT_DATABASE,
+    folder: Folder = None,
+    without_traces: Annotated[
+        bool, typer.Option("--without-traces", help="Leave traces out, but for their digests.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write a study, its traces and its rows as one tar, which sweep run reproduces elsewhere."""
+    from sweep.cli.bundle_commands import bundle_command
+
+    bundle_command(study, database, output, folder, not without_traces, as_json)
+    return DONE
+
+
+@app.command()
+def verify(
+    study: Annotated[str, typer.Argument(help="A study, by name or file; or a bundle (x.tar).")],
+    database: Database = DEFAULT_DATABASE,
+    folder: Folder = None,
+    sampled: Annotated[
+        str, typer.Option("--sample", metavar="SHARE|N", help="How many trials: 1%, or 20.")
+    ] = "100%",
+    seed: Annotated[int, typer.Option(help="Of the choice of the sample.")] = 0,
+    trust_code: TrustCode = False,
+    as_json: AsJson = False,
+) -> int:
+    """Replay recorded trials, and compare every value with what is stored."""
+    from sweep.cli.bundle_commands import verify_command
+
+    differs = verify_command(study, database, folder, sampled, seed, trust_code, as_json)
+    return FAILED_TRIALS if differs else DONE
 
 
 @app.command()
@@ -228,7 +330,7 @@ def main() -> None:
     Raises
     ------
     SystemExit
-        With 0 (done), 1 (a trial failed), 2 (wrong input) or 130 (interrupted).
+        With 0 (done), 1 (a trial failed, or differs), 2 (wrong input) or 130 (interrupted).
     """
     try:
         code = app(standalone_mode=False)

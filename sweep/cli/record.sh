@@ -79,8 +79,13 @@ clean_up() {
 trap 'exit 130' INT TERM
 trap clean_up EXIT
 
+# What the kernel counts while it is traced; read as near to the trace as can be.
+counters() {
+    cat /proc/vmstat >"$meta/vmstat.$1" 2>/dev/null
+}
+
 snapshot() {
-    for file in vmstat meminfo buddyinfo zoneinfo; do
+    for file in meminfo buddyinfo zoneinfo; do
         cat "/proc/$file" >"$meta/$file.$1" 2>/dev/null
     done
 }
@@ -245,6 +250,7 @@ output=$name.ftrace.txt$suffix
     cat "$tracefs/trace_pipe" | head -c $((mib * 1048576)) | $pack >"$output"
 ) &
 reader=$!
+counters before
 echo 1 >"$tracefs/tracing_on"
 say "recording for $seconds s into $output"
 passed=0
@@ -255,6 +261,7 @@ while [ $passed -lt "$seconds" ] && kill -0 $reader 2>/dev/null; do
 done
 trap '' INT TERM
 echo 0 >"$tracefs/tracing_on"
+counters after
 kill -0 $reader 2>/dev/null || say "the limit of $mib MiB is reached after $passed s"
 sleep 1 # for what is in the buffer
 for pid in $(ps -o pid,ppid 2>/dev/null | awk -v parent=$reader '$2 == parent {print $1}'); do

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from core.events import Events
 from core.workload.recipe import Recipe
 from sweep.cli.answer import answer_of, show
 from sweep.cli.terminal import (
+    SAMPLING,
     LiveProgress,
     note,
     print_answer,
@@ -17,8 +19,8 @@ from sweep.cli.terminal import (
 from sweep.engine.generations import number_of_trials
 from sweep.engine.register import StartAfresh
 from sweep.engine.search import check_sampler
-from sweep.engine.study_run import Where, ready_inputs, run_to_database
-from sweep.results import answer_query, open_for_reading, read_rows
+from sweep.engine.study_run import Where, ready_inputs, run_dry, run_to_database
+from sweep.results import Row, StoreError, answer_query, open_for_reading, read_rows
 from sweep.results.questions import (
     status_sql,
 )
@@ -26,6 +28,9 @@ from sweep.results.studies import read_study
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study
 from sweep.study.yaml_source import read_source
+
+#: A study that is given with such a suffix is a file, and else a name.
+STUDY_SUFFIXES = (".yaml", ".yml")
 
 
 def run_command(
@@ -56,15 +61,69 @@ def run_command(
     InputError
         When the study, a workload, the database or the cluster cannot be used.
     """
+    study = run_file(path, database, where, afresh)
+    answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
+    show(study, answered, as_json)
+    return bool(answered.counts["failed"])
+
+
+def run_file(path: Path, database: Path, where: Where, afresh: StartAfresh) -> Study:
+    """Run the study in a file, show how far it is, and return it; parameters as for a command."""
     study, source = load_study(path)
     progress = LiveProgress(study)
     try:
         run_to_database(study, source, database, where, afresh, progress, note)
     finally:
         progress.close()
-    answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
-    show(study, answered, as_json)
-    return bool(answered.counts["failed"])
+    return study
+
+
+def dry_run_command(path: Path, where: Where, as_json: bool) -> None:
+    """Tell what a run of a study would replay, how long and in how much memory.
+
+    Raises
+    ------
+    InputError
+        When the study, a workload or a plug-in cannot be used.
+    """
+    study, source = load_study(path)
+    note(f"study {study.study}: {SAMPLING}")
+    summary = run_dry(study, source, where, note)
+    if as_json:
+        print_json(summary)
+    else:
+        print("\n".join(_dry_run_lines(path, summary)))
+
+
+def _dry_run_lines(path: Path, summary: Row) -> Iterator[str]:
+    points, exact = summary["distinct_points"], summary["distinct_trials_are"] == "exact"
+    of_points = "points without end" if points is None else f"{points:,} distinct points"
+    differ, repeat = ("", "") if exact else ("at most ", "at least ")
+    repeats = f": {differ}{summary['distinct_trials']:,} differ, {repeat}" + (
+        f"{summary['repeated_trials']:,} repeat others"
+    )
+    yield f"{path}: {summary['trials']:,} trials of {of_points}" + (
+        repeats if summary["repeated_trials"] else ""
+    )
+    yield f"baselines: {summary['baselines']}; scenarios: {', '.join(summary['scenarios'])}"
+    for row in summary["workloads"]:
+        least = f"{row['events_at_least']:,} to " if "events_at_least" in row else ""
+        replicate = f", replicate {row['replicate']}" if row["replicate"] else ""
+        yield f"workload {row['workload']}{replicate}: {least}{row['events']:,} events"
+    yield (
+        f"replays: {summary['replays']:,} at most; scenarios that differ in costs alone are priced "
+        "together"
+    )
+    yield (
+        f"memory: about {summary['memory_bytes'] / 1e6:,.0f} MB a worker for timelines and lanes, "
+        "beside the workloads"
+    )
+    seconds, workers = summary["expected_seconds"], summary["workers"]
+    yield (
+        f"time: about {seconds:,.{0 if seconds > 10 else 1}f} s by {workers} worker"
+        f"{'s' if workers > 1 else ''}, an estimate from {summary['sampled_policies']} of its own "
+        "policies, replayed here; without the start, compiling, and what the sampler takes"
+    )
 
 
 def validate_command(path: Path, as_json: bool) -> None:
@@ -132,9 +191,15 @@ def name_of(study: str) -> str:
         When the file cannot be read, or is no study.
     """
     path = Path(study)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in STUDY_SUFFIXES:
         return parse_study(read_source(path).text, path).study
     return study
+
+
+def refuse_study_file(study: str, output: Path) -> None:
+    """Raise `StoreError` if a file to be written is the one that a study is given by."""
+    if Path(study).suffix in STUDY_SUFFIXES and output.resolve() == Path(study).resolve():
+        raise StoreError("is the study", file=output)
 
 
 def stored_study(database: Path, name: str) -> Study:
@@ -196,6 +261,7 @@ def report_command(study: str, database: Path, output: Path, as_json: bool) -> N
     from sweep.report import write_report
 
     name = name_of(study)
+    refuse_study_file(study, output)
     written = write_report(stored_study(database, name), name, database, output)
     if as_json:
         print_json(written)

@@ -23,6 +23,8 @@ from sweep.study.model import Study
 
 #: Shown until the first trial is finished. Kernels that an earlier run compiled are read from disk.
 STARTING = "starting, and compiling what no run has needed before"
+#: Shown while a dry run measures.
+SAMPLING = "replaying a few of its policies, and compiling what no run has needed before"
 #: Without a terminal, progress is a line every so many seconds.
 LINE_INTERVAL_S = 10.0
 
@@ -66,14 +68,7 @@ class LiveProgress:
         if not console.is_terminal:
             note(f"study {self._study.study}: {STARTING}")
             return
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console,
-        )
+        self._bar = _bar_on(console)
         self._bar.add_task(STARTING, total=total, completed=recorded, rate="")
         self._bar.start()
 
@@ -107,6 +102,53 @@ class LiveProgress:
         """Stop showing."""
         if self._bar is not None:
             self._bar.stop()
+
+
+class ReplayProgress:
+    """The progress of replaying recorded trials, on stderr, in the forms of `LiveProgress`."""
+
+    def __init__(self, study: str, total: int) -> None:
+        self._study, self._total, self._done = study, total, 0
+        self._start = self._last_line = monotonic()
+        console = Console(stderr=True)
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            self._bar = _bar_on(console)
+            self._bar.add_task(STARTING, total=total, rate="")
+            self._bar.start()
+        else:
+            note(f"study {study}: {total} trials and baselines to replay")
+
+    def finished(self, row: Row) -> None:
+        """Count a trial or baseline that was replayed."""
+        self._done += 1
+        now = monotonic()
+        per_second = self._done / max(now - self._start, 1e-3)
+        rate = f"{per_second:.0f} trials/s"
+        if self._bar is not None:
+            task = self._bar.task_ids[0]
+            said = f"replaying {self._study}"
+            self._bar.update(task, completed=self._done, description=said, rate=rate)
+        elif now - self._last_line > LINE_INTERVAL_S:
+            self._last_line = now
+            left_s = (self._total - self._done) / per_second
+            note(f"{self._done}/{self._total} replayed, {rate}, {left_s:.0f} s left")
+
+    def close(self) -> None:
+        """Stop showing."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar_on(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
 
 
 def shown_value(name: str, value: Any) -> str:
@@ -165,6 +207,25 @@ def _print_by_value(console: Console, rows: Sequence[Row], title: str | None) ->
         for name, value in row.items():
             console.print(Text(f"{name:{width}}  {shown_value(name, value)}"))
         console.print()
+
+
+def check_lines(checks: Sequence[Row]) -> list[str]:
+    """Return the lines of a table of what an import and the traced kernel counted.
+
+    Parameters
+    ----------
+    checks
+        The `row` of each `core.import_checks.ImportCheck`.
+    """
+    if not checks:
+        return []
+    lines = [f"{'checked against the kernel':26} {'theirs':>13} {'ours':>13} {'difference':>11}"]
+    for check in checks:
+        ratio = check["difference_ratio"]
+        difference = "-" if ratio is None else f"{100 * ratio:+.2f} %"
+        counts = f"{check['theirs']:>13,} {check['ours']:>13,}"
+        lines.append(f"  {check['name']:24} {counts} {difference:>11}")
+    return lines
 
 
 def print_json(value: Any) -> None:

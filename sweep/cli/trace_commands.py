@@ -24,7 +24,8 @@ from core.workload.repair import repair
 from core.workload.survey import survey_events
 from core.workload.tenant import on_machine
 from core.workload.text import TraceError
-from sweep.cli.terminal import note, print_json
+from sweep.cli.cache_filling import cache_filling, filling_lines
+from sweep.cli.terminal import check_lines, note, print_json
 from sweep.study.values import SIZE_FIELDS, size_in_bytes
 from sweep.study.wording import suggest
 
@@ -90,12 +91,15 @@ def import_command(
     write_events(output, imported.events)
     if accesses is not None and imported.accesses is not None:
         write_accesses(accesses, imported.accesses)
+    checks = [check.row for check in imported.events.checks]
+    for line in check_lines(checks):
+        note(line)
     for warning in imported.warnings:
         note(f"warning: {warning}")
     if as_json:
         print_json(
             {"output": str(output), "counts": imported.counts, "unused": imported.unused}
-            | {"warnings": imported.warnings}
+            | {"warnings": imported.warnings, "checks": checks}
         )
         return
     for name, count in imported.counts.items():
@@ -290,9 +294,12 @@ def _resized(accesses: Accesses, memory: str) -> Accesses:
 
 def info_command(path: Path, as_json: bool) -> None:
     """Show what an mm event table holds."""
-    figures, tagged_pages = survey_events(read_events(path))
+    events = read_events(path)
+    figures, tagged_pages = survey_events(events)
+    filling = cache_filling(events) if figures["stored_pages"] else None
     if as_json:
-        print_json(figures | {"tagged_pages": tagged_pages.tolist()})
+        told = filling._asdict() if filling else None
+        print_json(figures | {"tagged_pages": tagged_pages.tolist(), "cache_filling": told})
         return
     print(f"{path}: {figures['source']}")
     memory_mib = figures["data_pages"] * figures["page_size"] / 2**20
@@ -308,7 +315,8 @@ def info_command(path: Path, as_json: bool) -> None:
         f"{figures['refaults']:,} refaults; {figures['distinct_pages']:,} distinct in "
         f"{figures['files']:,} files; {figures['workingset_stores']:,} stores are workingset"
     )
-    for line in _told(figures):
+    warnings = [f"warning: {warning}" for warning in figures["import_warnings"]]
+    for line in (*_told(figures), *check_lines(figures["checks"]), *warnings):
         print(f"  {line}")
     if figures["swapped_out_pages"]:
         out, back = figures["swapped_out_pages"], figures["swapped_in_pages"]
@@ -322,6 +330,8 @@ def info_command(path: Path, as_json: bool) -> None:
             f"{block['peak_reserved']:,} of {block['tag_blocks']:,} reserved at most, "
             f"amplification {block['amplification']}"
         )
+    for line in filling_lines(filling) if filling else ():
+        print(f"  {line}")
 
 
 def _told(figures: dict[str, Any]) -> list[str]:

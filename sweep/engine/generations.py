@@ -29,10 +29,10 @@ class Progress(Protocol):
 
 def number_of_trials(study: Study) -> int:
     """Return how many trials a study has, in all its subspaces."""
-    return sum(_trials_within(study.within(subspace)) for subspace in study.subspaces)
+    return sum(trials_within(study.within(subspace)) for subspace in study.subspaces)
 
 
-def _trials_within(study: Study) -> int:
+def trials_within(study: Study) -> int:
     """Return the trials of one subspace: what the study says, or all points of its grid."""
     if not study.parameters:
         return 1
@@ -66,7 +66,7 @@ def run_study(
     trials = Trials(study, inputs, store, executor, progress.finished)
     # Of S subspaces the first has the trials 0, S, 2S …, so that each can be searched further.
     spaces = [
-        (study.within(subspace), _trials_within(study.within(subspace)))
+        (study.within(subspace), trials_within(study.within(subspace)))
         for subspace in study.subspaces
     ]
     done = [

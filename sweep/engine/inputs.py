@@ -26,7 +26,9 @@ from core.events import (
 from core.jit import CORE_DIGEST
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy_words import Anonymous, Placement
+from core.timeline.marks import parts_of_share
 from core.workload.recipe import Recipe
+from core.workload.text import TraceError
 from sweep.study.model import Study, Workload
 from sweep.study.space import baseline_spaces_of, spaces_of
 from sweep.study.workloads import (
@@ -104,6 +106,7 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
         path = source.path.parent / workload.trace
         loaded.append(_load_trace(study, source, i, path, name))
         warnings += _changes_of_machine(path, loaded[-1])
+        warnings += [f"{path.name}: {warning}" for warning in _import_warnings(loaded[-1])]
     mistakes = [
         *_check_anonymous(study, source, [workload.events for workload in loaded]),
         *_check_worlds(study, loaded),
@@ -111,7 +114,8 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
     if mistakes:
         raise source.error(mistakes)
     tables, page_sizes, data_pages, loaded_names, replicates, digests = zip(*loaded, strict=True)
-    workloads = Workloads(tables, page_sizes, data_pages)
+    parts = parts_of_share(study.warm_up)
+    workloads = Workloads(tables, page_sizes, data_pages, parts)
     names, numbers = list(loaded_names), list(replicates)
     return Inputs(workloads, names, numbers, list(digests), warnings, code_digest)
 
@@ -121,7 +125,7 @@ def _told_at(source: Source, place: Place) -> Iterator[None]:
     """Tell a mistake in an event table at a place of the study."""
     try:
         yield
-    except EventsError as error:
+    except (EventsError, TraceError) as error:
         raise source.error([Mistake(place, str(error))]) from None
 
 
@@ -152,9 +156,14 @@ def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
     """Yield how the machine under a trace differs from the one of its capture."""
     size, pages = trace.events.page_size, trace.events.data_pages
     if trace.page_size != size:
-        yield f"{path}: captured with {size}-byte pages, not {trace.page_size}"
+        yield f"{path.name}: captured with {size}-byte pages, not {trace.page_size}"
     if trace.data_pages != pages:
-        yield f"{path}: captured with {pages} data pages, replayed with {trace.data_pages}"
+        yield f"{path.name}: captured with {pages} data pages, replayed with {trace.data_pages}"
+
+
+def _import_warnings(trace: _LoadedWorkload) -> list[str]:
+    """Return what the import of a trace found to differ from what its kernel had counted."""
+    return trace.events.import_warnings() if isinstance(trace.events, Events) else []
 
 
 def _load_recipes(

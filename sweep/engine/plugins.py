@@ -73,6 +73,28 @@ def load_plugins(source: Source) -> Plugins:
     return plugins
 
 
+def modules_beside(source: Source) -> dict[str, list[Path]]:
+    """Return the files of each user's module that a study names, unless it is installed elsewhere.
+
+    Nothing is imported. Of a package, all its files count, since one of them may use another.
+
+    Returns
+    -------
+    dict of str to list of Path
+        By the name of the module or package; of one that is not beside the study, no file.
+    """
+    folder = source.path.resolve().parent
+    tops = {word.partition(":")[0].partition(".")[0] for (_, word), _ in _plugins_in(source.data)}
+    files: dict[str, list[Path]] = {}
+    for top in sorted(tops):
+        module, package = folder / f"{top}.py", folder / top
+        if (package / "__init__.py").is_file():
+            files[top] = sorted(package.rglob("*.py"))
+        else:
+            files[top] = [module] if module.is_file() else []
+    return files
+
+
 def _plugins_in(data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], Place]]:
     """Yield (policy field, word) of a user's own in a study's data, and where each stands."""
     for space in (*spaces_of(data), *baseline_spaces_of(data)):

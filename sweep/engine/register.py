@@ -139,11 +139,12 @@ def register(
         "events_digests": inputs.digests,
         "core_digest": inputs.code_digest,
         "git_revision": _git_revision(path.parent),
-        "versions": json.dumps(_versions()),
+        "versions": json.dumps(versions_now()),
         "host": socket.gethostname(),
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "model_version": MODEL_VERSION,
         "goals": [goal._asdict() for goal in goals_of(study)],
+        "warnings": inputs.warnings,
     }
     if rows and kept_as is None:
         # A finished study keeps the versions that it was run with.
@@ -185,13 +186,18 @@ def _differences_from(
     row: Row, study: Study, inputs: Inputs, simulators: list[str]
 ) -> Iterator[str]:
     """Yield how a study differs from its row, and its simulator from those of earlier trials."""
-    yield from _differences("", json.loads(row["identity"]), study.identity())
+    yield from changes_of(row, study)
     if list(row["events_digests"]) != inputs.digests:
         yield "a workload holds other events"
     # Trials of different simulators cannot be compared.
     now = inputs.code_digest
     if any(digest != now for digest in simulators):
         yield f"the simulator (source digest): was {', '.join(simulators)}, is {now}"
+
+
+def changes_of(row: Row, study: Study) -> Iterator[str]:
+    """Yield how a study differs from the one of a row of `studies`, measured costs included."""
+    yield from _differences("", json.loads(row["identity"]), study.identity())
 
 
 def _differences(place: str, before: Any, now: Any) -> Iterator[str]:
@@ -211,7 +217,7 @@ def _as_json(value: Any) -> str:
     return "absent" if value is _ABSENT else json.dumps(value)
 
 
-def _versions() -> dict[str, str]:
+def versions_now() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide what a study gives."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.costs import Costs, pack_costs
+from core.costs import COST_FIELDS, Costs, pack_costs
 from core.evaluator import Batch, Candidate, Evaluator
 from core.outcomes import Columns, measure, saved_by_cost
 from core.policy import DECISIONS, POLICY_FIELDS, Policy, read_alone, reads
@@ -47,7 +47,7 @@ def row_of_world(study: Study, world: World) -> Row:
     }
     defaults = {name: getattr(Policy, name) for name in POLICY_WORLD}
     named = dict.fromkeys(WORKLOAD_FIELDS) | values | dict(world.workload) | defaults | world.policy
-    size = {"tag_block_size": world.tag_block_size}
+    size = {"tag_block_size": world.tag_block_size, "warm_up": study.warm_up}
     return {name: _plain(value) for name, value in named.items()} | size | vars(world.costs)
 
 
@@ -104,22 +104,24 @@ def _rows_of_batch(batch: Batch) -> list[Evaluated]:
     if len(batch.runs) > 1:
         alone = [_rows(measure(run, batch.costs)) for run in batch.runs]
     more = [_run_rows(run, batch.costs) for run in batch.runs]
-    by_cost = _by_cost_rows(batch)
+    by_cost = [_by_cost_rows(run) for run in batch.runs]
     return [
         Evaluated(
-            together[lane] | by_cost[lane],
-            [rows[lane] | others[lane] for rows, others in zip(alone, more, strict=True)],
+            together[lane] | _sum_by_cost([rows[lane] for rows in by_cost]),
+            [
+                rows[lane] | savings[lane] | others[lane]
+                for rows, savings, others in zip(alone, by_cost, more, strict=True)
+            ],
         )
         for lane in range(len(batch.places))
     ]
 
 
-def _by_cost_rows(batch: Batch) -> list[Row]:
+def _by_cost_rows(run: Outcomes) -> list[Row]:
     """Return how often each cost is in what lanes save; costs that are not in it are left out."""
-    savings = saved_by_cost(batch.runs)
     lists = {
         saving: {cost: times.tolist() for cost, times in by_cost.items()}
-        for saving, by_cost in savings.items()
+        for saving, by_cost in saved_by_cost([run]).items()
     }
     return [
         {
@@ -128,8 +130,17 @@ def _by_cost_rows(batch: Batch) -> list[Row]:
             }
             for saving, by_cost in lists.items()
         }
-        for lane in range(len(batch.places))
+        for lane in range(run.group_of.size)
     ]
+
+
+def _sum_by_cost(rows: Sequence[Row]) -> Row:
+    """Return how often each cost is in what a lane saves on all workloads together."""
+    sums: Row = {}
+    for column in rows[0]:
+        times = {cost: sum(row[column].get(cost, 0) for row in rows) for cost in COST_FIELDS}
+        sums[column] = {cost: often for cost, often in times.items() if often}
+    return sums
 
 
 def _rows(columns: Columns) -> list[Row]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.jit import CORE_DIGEST
+from sweep.engine.dry_run import default_workers, dry_run
 from sweep.engine.executor import Executor, InProcess
+from sweep.engine.foreseen import check_foreseen, foreseen_warnings
 from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
@@ -16,7 +18,7 @@ from sweep.engine.plugins import Plugins, load_plugins
 from sweep.engine.ray_cluster import RayCluster
 from sweep.engine.register import StartAfresh, only_run, register
 from sweep.engine.search import check_sampler
-from sweep.results import Store
+from sweep.results import Row, Store
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
 
@@ -47,12 +49,15 @@ def ready_inputs(
     Raises
     ------
     SourceError
-        When a workload cannot be replayed as the study says.
+        When a workload cannot be replayed as the study says, or a metric can have no value.
     """
     inputs = load_inputs(study, source, code_digest)
     for warning in inputs.warnings:
         note(f"warning: {warning}")
     make_events(study, source, inputs)
+    check_foreseen(study, source, inputs)
+    for warning in foreseen_warnings(study, source):
+        note(f"warning: {warning}")
     return inputs
 
 
@@ -101,6 +106,21 @@ def run_to_database(
         except KeyboardInterrupt:
             note(f"interrupted: finished trials are kept in {database}; run it again to go on")
             raise
+
+
+def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], None]) -> Row:
+    """Return what a run would come to, from a sample that is replayed in this process.
+
+    Raises
+    ------
+    InputError
+        When the study, its workloads or its plug-ins cannot be used.
+    """
+    check_sampler(study)
+    plugins = load_plugins(source)
+    inputs = ready_inputs(study, source, note, plugins.code_digest())
+    in_process = where.executor == "in-process"
+    return dry_run(study, inputs, 1 if in_process else where.workers or default_workers())
 
 
 def _in_process(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:

@@ -47,11 +47,8 @@ def _importance_figure(results: StudyResults, subspace: int) -> Figure:
     # An earlier version did not tell apart what was asked.
     rows = [row for row in results.read(sql) if row["asked"]]
     rows = [row | {"asked": json.loads(row["asked"])} for row in rows]
-    title = (
-        f"Among {subspace_labels(study)[subspace]}"
-        if len(study.subspaces) > 1
-        else "Of each parameter"
-    )
+    among = subspace_labels(study)[subspace] if len(study.subspaces) > 1 else ""
+    title = f"Among {among}" if among else "Of each parameter"
     if len(rows) < MIN_TRIALS_OF_IMPORTANCE:
         return Figure(title, "", sql)
     within = study.within(study.subspaces[subspace])
@@ -84,4 +81,5 @@ def _importance_figure(results: StudyResults, subspace: int) -> Figure:
         f"Where the sampler settled early, little is left to decide.{none}",
         sql,
         [plot(data, x, y, height_px, barmode="group")],
+        of=among,
     )

@@ -41,7 +41,7 @@ def page(results: StudyResults, sections: list[Section]) -> str:
         answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences),
         policies=_table(policies_table(results), hover_texts(_named(results.study))),
         policies_caption=html.escape(policies_caption(results)),
-        policies_sql=_sql(f"{results.best_sql};\n\n{results.baselines_sql}"),
+        policies_sql=_sql(results.policies_sql),
         links="\n".join(links),
         sections=content,
         yaml=html.escape(results.study_row["yaml"]),
@@ -98,9 +98,20 @@ def _figure(figure: Figure, plots: dict[str, Any]) -> str:
     classes = "plots many" if len(boxes) > 1 else "plots"
     parts = "\n".join(boxes)
     return (
-        f"<figure>\n<h3>{title}</h3>\n<figcaption>{html.escape(figure.caption)}</figcaption>\n"
+        f'<figure id="{_figure_key(figure)}">\n<h3>{title}{_link(figure)}</h3>\n'
+        f"<figcaption>{html.escape(figure.caption)}</figcaption>\n"
         f'<div class="{classes}">\n{parts}\n</div>\n{_sql(figure.sql)}\n</figure>'
     )
+
+
+def _figure_key(figure: Figure) -> str:
+    """Return the id of a figure, which no section has, whatever its heading."""
+    return html.escape(f"figure-{figure.name}")
+
+
+def _link(figure: Figure) -> str:
+    """Return a figure's name, by which `sweep figure` writes it, as a link to it."""
+    return f'<a class="name" href="#{_figure_key(figure)}">{html.escape(figure.name)}</a>'
 
 
 def _sql(text: str) -> str:

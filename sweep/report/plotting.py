@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,20 +26,45 @@ BEYOND = "#b9d6ee"
 #: Invisible ticks, which keep the labels of an axis away from its bars.
 TICKS = {"ticks": "outside", "ticklen": 8, "tickcolor": "rgba(0,0,0,0)"}
 
+_LINE_BREAK, _ELEMENT = re.compile(r"<br ?/?>"), re.compile(r"</?[a-z][^<>]*>")
+
 
 @dataclass(frozen=True)
 class Figure:
-    """One or several plots that show the answer to one query; without plots it is left out."""
+    """One or several plots that show the answer to one query; without plots it is left out.
+
+    Parameters
+    ----------
+    title, caption
+        The words above it.
+    sql
+        The query.
+    plots
+        What is drawn.
+    of
+        What tells it from the other figures of its kind, such as a parameter; empty if its kind has
+        one figure.
+    name
+        The name by which a user asks for it, such as ``slice-headroom``; figures.py gives it.
+    """
 
     title: str
     caption: str
     sql: str
     plots: list[Plot] = field(default_factory=list)
+    of: str = ""
+    name: str = ""
 
 
 def escaped(text: str) -> str:
     """Return a text with HTML escaped, since plotly reads some HTML in its texts."""
     return html.escape(text, quote=False)
+
+
+def plain(text: str) -> str:
+    """Return a text of a plot as it is read: line breaks for ``<br>``, no ``<b>``, no escapes."""
+    lines = _LINE_BREAK.sub("\n", text)
+    return html.unescape(_ELEMENT.sub("", lines))
 
 
 def scaled(values: Sequence[float | None], scale: Scale) -> list[float | None]:

@@ -89,7 +89,7 @@ def _slice_figure(results: StudyResults, parameter: str, most: int) -> Figure:
         _slice_plot(results, rows, parameter, categories, place)
         for place in range(len(results.goals))
     ]
-    return Figure(parameter, caption, sql, plots if rows else [])
+    return Figure(parameter, caption, sql, plots if rows else [], of=parameter)
 
 
 def _slice_plot(

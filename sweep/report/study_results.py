@@ -109,7 +109,16 @@ class StudyResults:
     @cached_property
     def beyond(self) -> list[Row]:
         """The best trial of each policy that is a bound or other hardware, and never the answer."""
-        return self.read(beyond_sql(self.study).replace("$1", quoted(self.name)))
+        return self.read(self._beyond_sql)
+
+    @property
+    def _beyond_sql(self) -> str:
+        return beyond_sql(self.study).replace("$1", quoted(self.name))
+
+    @property
+    def policies_sql(self) -> str:
+        """The queries for the table of policies, one after the other."""
+        return f"{self.best_sql};\n\n{self._beyond_sql};\n\n{self.baselines_sql}"
 
     @property
     def chosen(self) -> Row | None:

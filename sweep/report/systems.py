@@ -89,6 +89,7 @@ def _systems_figure(results: StudyResults, place: int) -> Figure:
         f"a bound or other hardware), and the baselines (grey), best first.{left_out}",
         sql,
         [drawn] if shown else [],
+        of=goal.name,
     )
 
 

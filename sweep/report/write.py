@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
@@ -17,6 +19,7 @@ class FigureWritten(TypedDict):
     """A figure of a written report, and the query that it shows."""
 
     section: str
+    name: str
     title: str
     sql: str
 
@@ -48,29 +51,54 @@ def write_report(study: Study, name: str, database: Path, output: Path) -> Writt
     StoreError
         When no trial is complete, or the file cannot be written.
     """
-    # Checked before the database is read, which takes seconds for a long study.
-    if not output.parent.is_dir():
-        raise StoreError(f"there is no folder {output.parent}", file=output)
-    if output.is_dir():
-        raise StoreError("is a folder", file=output)
-    if output.resolve() == database.resolve():
-        raise StoreError("is the database", file=output)
-    with open_for_reading(database) as connection:
-        results = StudyResults(study, name, connection)
-        if not results.counts["complete"]:
-            raise StoreError(f"study {name} has no complete trial to report yet", file=database)
+    check_output(output, database)
+    with results_to_report(study, name, database) as results:
         sections = draw_sections(results)
         content = page(results, sections).encode()
-    _replace(output, content)
+    write_whole(output, content)
     figures: list[FigureWritten] = [
-        {"section": section.heading, "title": figure.title, "sql": figure.sql}
+        {
+            "section": section.heading,
+            "name": figure.name,
+            "title": figure.title,
+            "sql": figure.sql,
+        }
         for section in sections
         for figure in section.figures
     ]
     return {"path": str(output), "bytes": len(content), "figures": figures}
 
 
-def _replace(output: Path, content: bytes) -> None:
+def check_output(output: Path, database: Path) -> None:
+    """Raise `StoreError` if a file cannot be written, or is the database.
+
+    It is asked before the database is read, which takes seconds for a long study.
+    """
+    if not output.parent.is_dir():
+        raise StoreError(f"there is no folder {output.parent}", file=output)
+    if output.is_dir():
+        raise StoreError("is a folder", file=output)
+    if output.resolve() == database.resolve():
+        raise StoreError("is the database", file=output)
+
+
+@contextmanager
+def results_to_report(study: Study, name: str, database: Path) -> Iterator[StudyResults]:
+    """Open the results of a study, as long as the code inside runs.
+
+    Raises
+    ------
+    StoreError
+        When no trial is complete, or the database cannot be read.
+    """
+    with open_for_reading(database) as connection:
+        results = StudyResults(study, name, connection)
+        if not results.counts["complete"]:
+            raise StoreError(f"study {name} has no complete trial to report yet", file=database)
+        yield results
+
+
+def write_whole(output: Path, content: bytes) -> None:
     """Write a file under another name first, so that no half of it takes the name."""
     partial = output.with_name(f"{output.name}.{os.getpid()}.partial")
     with told_errors(output):

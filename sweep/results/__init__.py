@@ -4,15 +4,18 @@ A run writes through `Store`. `answer_query` reads for a user's SQL; `open_for_r
 `read_rows` read for this program's own.
 """
 
+from sweep.results.differences import Difference, Differences, Rows, find_differences
 from sweep.results.errors import StoreError, told_errors
 from sweep.results.file import spool_folder
-from sweep.results.query import Answer, answer_query
+from sweep.results.query import Answer, answer_query, as_answer
 from sweep.results.reading import copy_of, open_for_reading, read_rows, read_table
+from sweep.results.row_files import read_row_files, write_row_files
 from sweep.results.schema import (
     MODEL_VERSION,
     OUTCOME_COLUMNS,
     RUN_VALUES,
     SCENARIO_VALUES,
+    TABLES,
     Row,
 )
 from sweep.results.store import Store, name_aside
@@ -22,16 +25,24 @@ __all__ = [
     "OUTCOME_COLUMNS",
     "RUN_VALUES",
     "SCENARIO_VALUES",
+    "TABLES",
     "Answer",
+    "Difference",
+    "Differences",
     "Row",
+    "Rows",
     "Store",
     "StoreError",
     "answer_query",
+    "as_answer",
     "copy_of",
+    "find_differences",
     "name_aside",
     "open_for_reading",
+    "read_row_files",
     "read_rows",
     "read_table",
     "spool_folder",
     "told_errors",
+    "write_row_files",
 ]

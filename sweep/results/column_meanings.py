@@ -20,6 +20,10 @@ _PLACE = {
 }
 _CORE_DIGEST = "digest of the simulator's source, and of the systems and evictions of a user's own"
 _PART = "in each of the 64 equal parts of the time (ns)"
+_BY_COST = {
+    "time_saved_by_cost": "how many times each cost is in time_saved_ns, which is their sum",
+    "wait_saved_by_cost": "how many times each cost is in wait_saved_ns, which is their sum",
+}
 _MOMENT = "at the end of each of the 64 equal parts of the time"
 
 #: The meaning of each column that no declaration tells, by table.
@@ -38,12 +42,14 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "host": "the machine that the study was run on last",
         "created_at": "when the study was first run (UTC)",
         "model_version": "version of docs/model.md that the outcomes are of; NULL: the first",
+        "warnings": "what was told of the study's traces when it was run",
         "goals": "what trials are ranked by, in order: an objective over the scenarios each",
     },
     "scenarios": {
         "study": _PLACE["study"],
         "scenario": _PLACE["scenario"],
         "place": "the scenario's place in the study, from 0",
+        "warm_up": "share of a workload's time that is replayed first and counts in no outcome",
     },
     "trials": {
         **_PLACE,
@@ -62,13 +68,10 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "host": "the machine that replayed it",
         "finished_at": "when it was finished (UTC)",
     },
-    "outcomes": {
-        **_PLACE,
-        "time_saved_by_cost": "how many times each cost is in time_saved_ns, which is their sum",
-        "wait_saved_by_cost": "how many times each cost is in wait_saved_ns, which is their sum",
-    },
+    "outcomes": {**_PLACE, **_BY_COST},
     "runs": {
         **_PLACE,
+        **_BY_COST,
         "events_digest": "digest of the events that were replayed",
         "page_size": "bytes of a page",
         "reservation_samples": "allocations that reserved tag blocks, counted by what they had to "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from core.system import SYSTEMS
 from sweep.results.schema import OUTCOME_COLUMNS, WORLD_COLUMNS
 from sweep.study.worlds import AS_GIVEN
 
@@ -25,24 +26,19 @@ def fill_in(connection: duckdb.DuckDBPyConnection) -> None:
     """
     earlier = connection.execute("SELECT study, identity FROM studies WHERE goals IS NULL")
     for study, identity in earlier.fetchall():
-        objectives = json.loads(identity)["objectives"]
         goals = [
             {"name": each["metric"], "over": "worst", "scenario": None}
             | {name: each[name] for name in ("metric", "direction")}
-            for each in objectives
+            for each in json.loads(identity)["objectives"]
         ]
         connection.execute("UPDATE studies SET goals = ? WHERE study = ?", [goals, study])
-        _fill_scenario(connection, study)
-    for study, goals in connection.execute(
-        "SELECT DISTINCT study, goals FROM studies SEMI JOIN "
-        "(SELECT * FROM trials WHERE objectives IS NULL AND state = 'complete') USING (study)"
-    ).fetchall():
-        values = ", ".join(f'"{goal["metric"]}"::DOUBLE' for goal in goals)
-        connection.execute(
-            f"UPDATE trials SET objectives = [{values}] "
-            "WHERE study = ? AND objectives IS NULL AND state = 'complete'",
-            [study],
-        )
+    _fill_scenarios(connection)
+    _fill_objectives(connection)
+    beyond = [name for name in SYSTEMS if SYSTEMS[name].beyond]
+    connection.execute(
+        "UPDATE trials SET attainable = NOT list_contains(?, system) WHERE attainable IS NULL",
+        [beyond],
+    )
     outcomes = ", ".join(f'"{name}"' for name in OUTCOME_COLUMNS)
     connection.execute(
         f"INSERT INTO outcomes BY NAME SELECT study, role, number, '{AS_GIVEN}' AS scenario, "
@@ -51,20 +47,37 @@ def fill_in(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _fill_scenario(connection: duckdb.DuckDBPyConnection, study: str) -> None:
-    """Enter the world of a study whose trials had costs and parameters of their own.
+def _fill_objectives(connection: duckdb.DuckDBPyConnection) -> None:
+    """Enter the values of goals, which were columns of their own, in one statement for all."""
+    values = ""
+    for study, goals in connection.execute("SELECT study, goals FROM studies").fetchall():
+        metrics = [goal["metric"] for goal in goals]
+        if all(metric in OUTCOME_COLUMNS for metric in metrics):
+            listed = ", ".join(f"{metric}::DOUBLE" for metric in metrics)
+            values += f" WHEN {_quoted(study)} THEN [{listed}]"
+    if values:
+        connection.execute(
+            f"UPDATE trials SET objectives = CASE study{values} END "
+            "WHERE objectives IS NULL AND stored IS NOT NULL"
+        )
 
-    What all of them agree on is entered; what was searched is NULL.
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _fill_scenarios(connection: duckdb.DuckDBPyConnection) -> None:
+    """Enter the worlds of studies whose trials had costs and parameters of their own.
+
+    What all trials of a study agree on is entered; what was searched is NULL.
     """
     present = {row[0] for row in connection.execute("DESCRIBE trials").fetchall()}
-    names = [name for name in WORLD_COLUMNS if name in present]
     values = "".join(
-        f', CASE WHEN count(DISTINCT "{name}") = 1 THEN any_value("{name}") END AS "{name}"'
-        for name in names
+        f', CASE WHEN min("{name}") = max("{name}") THEN min("{name}") END AS "{name}"'
+        for name in WORLD_COLUMNS
+        if name in present
     )
     connection.execute(
-        f"INSERT OR IGNORE INTO scenarios BY NAME "
-        f"SELECT study, '{AS_GIVEN}' AS scenario, 0 AS place{values} "
-        "FROM trials WHERE study = ? GROUP BY study",
-        [study],
+        f"INSERT INTO scenarios BY NAME SELECT study, '{AS_GIVEN}' AS scenario, 0 AS place{values} "
+        "FROM trials ANTI JOIN scenarios USING (study) GROUP BY study"
     )

@@ -14,6 +14,7 @@ from sweep.results.reading import open_for_reading
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 #: What keeps SQL from other files. Read-only and without external access alone, DuckDB 2.0 let
 #: ``COPY t TO 'results.duckdb'`` destroy the database.
@@ -60,14 +61,19 @@ def answer_query(path: Path, sql: str, patience_s: float = 3.0) -> Answer:
             kinds = [statement.type for statement in statements]
             if kinds == [duckdb.StatementType.SELECT]:
                 confine(connection)
-                table = connection.sql(statements[0]).to_arrow_table()
-                columns = [list(map(_plain, column.to_pylist())) for column in table.columns]
+                answer = as_answer(connection.sql(statements[0]).to_arrow_table())
         except duckdb.Error as error:
             raise StoreError(f"query: {_explain(error)}") from None
         except (OverflowError, ValueError) as error:
             raise StoreError(f"query: a value has no form in Python: {first_line(error)}") from None
     if kinds != [duckdb.StatementType.SELECT]:
         raise StoreError("query: one SELECT is answered, nothing else")
+    return answer
+
+
+def as_answer(table: pa.Table) -> Answer:
+    """Return a table in the types that a user is answered in."""
+    columns = [list(map(_plain, column.to_pylist())) for column in table.columns]
     return Answer(_distinct(table.column_names), list(zip(*columns, strict=True)))
 
 

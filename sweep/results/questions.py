@@ -122,9 +122,11 @@ def next_questions(study: Study) -> list[str]:
         f"median(objectives[1]) as median from {trials} group by all order by best {order}",
     ]
     if study.scenarios:
+        # Both tables have every outcome.
+        value = f"outcomes.{goal.metric}"
         questions.append(
-            f"select scenario, {name}, {best}(outcomes.{goal.metric}) as best from outcomes "
-            f"join trials using (study, role, number) where study = '{study.study}' "
-            f"and role = 'trial' group by all order by scenario, best {order}"
+            f"select scenario, {name}, {best}({value}) as best from outcomes join trials "
+            f"using (study, role, number) where study = '{study.study}' and role = 'trial' "
+            f"group by all order by scenario, best {order}"
         )
     return questions

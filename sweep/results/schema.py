@@ -73,11 +73,13 @@ STUDY_COLUMNS: dict[str, str] = {
     "created_at": "TIMESTAMP",
     "model_version": "BIGINT",
     "goals": GOALS,
+    "warnings": "VARCHAR[]",
 }
 SCENARIO_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "scenario": "VARCHAR NOT NULL",
     "place": "BIGINT",
+    "warm_up": "DOUBLE",
     **WORLD_COLUMNS,
 }
 TRIAL_COLUMNS: dict[str, str] = {
@@ -100,8 +102,9 @@ TRIAL_COLUMNS: dict[str, str] = {
     "host": "VARCHAR",
     "finished_at": "TIMESTAMP",
 }
-#: How often each cost is in what is saved.
+#: How often each cost is in what is saved, which is the sum of each times its number.
 BY_COST = "MAP(VARCHAR, BIGINT)"
+SAVED_BY_COST: dict[str, str] = {"time_saved_by_cost": BY_COST, "wait_saved_by_cost": BY_COST}
 SCENARIO = f"VARCHAR NOT NULL DEFAULT '{AS_GIVEN}'"
 OUTCOMES_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
@@ -109,8 +112,7 @@ OUTCOMES_COLUMNS: dict[str, str] = {
     "number": "BIGINT NOT NULL",
     "scenario": SCENARIO,
     **OUTCOME_COLUMNS,
-    "time_saved_by_cost": BY_COST,
-    "wait_saved_by_cost": BY_COST,
+    **SAVED_BY_COST,
 }
 #: Reservations of one kind in a run, counted: what they needed and had to drop.
 SAMPLES = _list_of(
@@ -133,6 +135,7 @@ RUN_COLUMNS: dict[str, str] = {
     "events_digest": "VARCHAR",
     "page_size": "BIGINT",
     **OUTCOME_COLUMNS,
+    **SAVED_BY_COST,
     "reservation_samples": SAMPLES,
     **dict.fromkeys(SERIES, "BIGINT[]"),
     # Of each of the equal parts that the series divides the time into.

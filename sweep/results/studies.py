@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweep.results.errors import StoreError
 from sweep.results.reading import read_rows
+from sweep.results.schema import Row
 from sweep.study.model import Study
 from sweep.study.read import parse_study
 
@@ -18,6 +19,21 @@ def study_names(connection: Connection) -> list[str]:
     """Return the names of all studies of a database."""
     rows = read_rows(connection, "SELECT study FROM studies ORDER BY study")
     return [row["study"] for row in rows]
+
+
+def study_row(connection: Connection, name: str, database: Path) -> Row:
+    """Return the row of `studies` of a study of a database; parameters are those of `read_study`.
+
+    Raises
+    ------
+    StoreError
+        When it holds no study of that name; the message tells which it holds.
+    """
+    rows = read_rows(connection, "SELECT * FROM studies WHERE study = ?", [name])
+    if not rows:
+        names = ", ".join(study_names(connection)) or "no study"
+        raise StoreError(f"no study {name}; it holds {names}", file=database)
+    return rows[0]
 
 
 def read_study(connection: Connection, name: str, database: Path) -> Study:
@@ -37,8 +53,5 @@ def read_study(connection: Connection, name: str, database: Path) -> Study:
     StoreError
         When it holds no study of that name; the message tells which it holds.
     """
-    rows = read_rows(connection, "SELECT yaml FROM studies WHERE study = ?", [name])
-    if not rows:
-        names = ", ".join(study_names(connection)) or "no study"
-        raise StoreError(f"no study {name}; it holds {names}", file=database)
-    return parse_study(rows[0]["yaml"], Path(f"{database}:{name}"))
+    row = study_row(connection, name, database)
+    return parse_study(row["yaml"], Path(f"{database}:{name}"))

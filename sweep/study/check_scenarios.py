@@ -18,7 +18,7 @@ from sweep.study.worlds import (
     POLICY_WORLD,
     PRESET,
     WORLD_FIELDS,
-    cost_values_in,
+    costs_in,
     scenario_count,
     scenarios_of,
     varied_in,
@@ -208,9 +208,10 @@ def count_goals(data: Section) -> int:
 def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
     """Yield the first world whose reads in parallel are slower than the first read."""
     varied = varied_in(data)
-    for name, given in scenarios_of(study.scenarios):
-        values = cost_values_in(study, given)
-        first, parallel = values["read_random_ns"], values["read_parallel_ns"]
+    for scenario, given in scenarios_of(study.scenarios):
+        values = {name: world_value(name, given[name]) for name in given}
+        world = costs_in(study, values)
+        first, parallel = world["read_random_ns"], world["read_parallel_ns"]
         if parallel <= first:
             continue
         costs = data.get("costs")
@@ -220,7 +221,7 @@ def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
         place: Place = ("costs", said[0]) if said else ("costs",)
         if moved or (PRESET in varied and not said):
             place = ("scenarios",)
-        several = f" in the scenario {name}" if study.scenarios else ""
+        several = f" in the scenario {scenario}" if study.scenarios else ""
         yield Mistake(
             place,
             f"read_parallel_ns is {parallel}{several}, above read_random_ns {first}; a command in "

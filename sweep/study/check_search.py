@@ -12,6 +12,7 @@ from math import isfinite, prod
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
+from sweep.study.check_metrics import check_metrics
 from sweep.study.check_policy import check_policies
 from sweep.study.check_scenarios import check_scenarios, count_goals
 from sweep.study.check_workload import check_workloads
@@ -51,6 +52,7 @@ def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> It
     yield from check_policies(data)
     yield from _check_constraints(data)
     yield from _check_objectives(data)
+    yield from check_metrics(data)
     yield from check_workloads(data, sizes, folder)
 
 

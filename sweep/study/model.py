@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from core.cost_presets import COST_PRESETS, DEFAULT_PRESET
-from core.costs import DECLARED_COSTS, Costs
+from core.costs import DECLARED_COSTS
 from core.declaration import Declaration
 from core.frontend.run import SETTINGS
 from core.policy import DECLARED, Policy
@@ -26,6 +26,7 @@ from sweep.study.values import (
     Size,
     TagBlockSize,
     Text,
+    WarmUp,
     Whole,
     type_of,
 )
@@ -242,8 +243,8 @@ class Study(_Model):
     """how many trials are asked for at once, before any of their outcomes is told"""
     replicates: Annotated[Whole, Field(ge=1, le=1000)] = 1
     """how many seeds each random workload is run with"""
-    warm_up: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    """share of the time, in 64ths, that is not counted"""
+    warm_up: WarmUp = 0.0
+    """share of a workload's time, in 64ths, that is replayed first and counts in no outcome"""
 
     @property
     def subspaces(self) -> list[Subspace]:
@@ -280,15 +281,10 @@ class Study(_Model):
         content = self.model_dump(mode="json", exclude_unset=True)
         return {key: content[key] for key in content if key not in ("question", "n_trials")}
 
-    def cost_values(self) -> dict[str, int]:
-        """Return the study's costs by name, which may contradict each other."""
+    def costs_by_name(self) -> dict[str, int]:
+        """Return the study's costs; it is not checked that they do not contradict each other."""
         given = self.costs.model_dump(exclude={"preset", "measured"}, exclude_none=True)
-        values: dict[str, int] = vars(COST_PRESETS[self.costs.preset or DEFAULT_PRESET]) | given
-        return values
-
-    def cost_table(self) -> Costs:
-        """Return the study's costs."""
-        return Costs(**self.cost_values())
+        return {**vars(COST_PRESETS[self.costs.preset or DEFAULT_PRESET]), **given}
 
 
 #: What each section of a study holds; the study itself stands under "", a parameter under its type.

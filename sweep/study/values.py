@@ -21,6 +21,7 @@ from core.declaration import Declaration
 from core.outcomes import UNITS
 from core.policy import PRESETS
 from core.registry import PLUGIN_PATTERN, Registry
+from core.timeline.marks import parts_of_share
 from core.workload.synthetic import GENERATORS
 from sweep.study.wording import suggest
 
@@ -49,6 +50,11 @@ def _page_size(value: int) -> int:
     if value < 4096 or value & (value - 1):
         raise ValueError(f"{value} is not a power of two of at least 4KiB")
     return value
+
+
+def _warm_up(share: float) -> float:
+    parts_of_share(share)
+    return share
 
 
 def size_in_bytes(value: int | str | float, least: int = 1) -> int:
@@ -127,6 +133,7 @@ SizeOrZero = Annotated[
 ]
 PageSize = Annotated[Size, AfterValidator(_page_size)]
 TagBlockSize = Annotated[Size, Field(le=2**30)]
+WarmUp = Annotated[Number, Field(ge=0, lt=1), AfterValidator(_warm_up)]
 Metric = Annotated[
     str, known_word("metric", UNITS), WithJsonSchema({"type": "string", "enum": list(UNITS)})
 ]

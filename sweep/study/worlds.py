@@ -162,24 +162,17 @@ def _world(study: Study, name: str, given: Section) -> World:
         name,
         _fixed_world(study) | {field: values[field] for field in POLICY_WORLD if field in values},
         values.get("tag_block_size", size),
-        Costs(**cost_values_in(study, values)),
+        Costs(**costs_in(study, values)),
         tuple((field, values[field]) for field in made),
     )
 
 
-def cost_values_in(study: Study, given: Section) -> dict[str, int]:
-    """Return the costs of a scenario by name, which may contradict each other.
-
-    Parameters
-    ----------
-    study
-        The study.
-    given
-        What the scenario says.
-    """
-    preset = given.get(PRESET)
-    costs = vars(COST_PRESETS[preset]) if preset else study.cost_values()
-    return costs | {field: given[field] for field in COST_FIELDS if field in given}
+def costs_in(study: Study, values: Section) -> dict[str, int]:
+    """Return the costs of a study where a scenario gives some `values`; they may contradict."""
+    costs = study.costs_by_name()
+    if PRESET in values:
+        costs = dict(vars(COST_PRESETS[values[PRESET]]))
+    return costs | {name: values[name] for name in COST_FIELDS if name in values}
 
 
 def _fixed_world(study: Study) -> dict[str, Any]:

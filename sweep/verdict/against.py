@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sweep.results import Row
-from sweep.results.wording import MINUS, label_of, percent
+from sweep.results.wording import MINUS, percent, plain_name
 from sweep.verdict.facts import POSTED, Facts, Finding, listed
 from sweep.verdict.intervals import Interval, Units
 from sweep.verdict.pairs import over_workloads, pairs_of, saved_pairs_of
 
 #: What is saved, and of what.
 WAIT, TIME = "wait_saved_ns", "time_saved_ns"
+#: Outcomes that are savings, of the wait (0) or of the disk time (1): a carve-out has 0.
+SAVINGS = {WAIT: 0, "wait_saved_ratio": 0, TIME: 1, "time_saved_ratio": 1}
 
 
 class Saved(NamedTuple):
@@ -68,6 +70,15 @@ def _against_nothing(facts: Facts, saved: list[Saved]) -> Finding:
             if trials > 1 else "It does not beat the carve-out of today"
         )  # fmt: skip
         text = f"{lead}: {_what(facts, saved, 'the best')} Leave tag storage alone."
+        return Finding("carve_out", text, numbers | {"beats": False})
+    asked = facts.goals[0]
+    if asked.metric in SAVINGS and best[SAVINGS[asked.metric]] <= 0:
+        trials = facts.counts["complete"]
+        text = (
+            f"By {plain_name(asked.metric)}, which is asked for, none of {trials:,} policies beats "
+            f"the carve-out of today, which has 0: {_what(facts, saved, 'the best')} "
+            "Leave tag storage alone."
+        )
         return Finding("carve_out", text, numbers | {"beats": False})
     waits, times = [each.means[0] for each in saved], [each.means[1] for each in saved]
     wins = [each for each in saved if min(each.means) > 0]
@@ -196,8 +207,7 @@ def _against_posted(facts: Facts) -> Finding:
         return Finding(POSTED, f"The best is {POSTED} itself, the posted design.", {"ran": True})
     alone, more = saved_by(facts, posted), saved_by(facts, chosen, posted)
     numbers = {"ran": True} | _numbers(more)
-    name = label_of(facts.study, posted)
-    own = _what(facts, alone, f"{name} itself")
+    own = _what(facts, alone, f"{POSTED} itself")
     words = [_compared(each) for each in more]
     if len(more) == 1:
         return Finding(POSTED, f"Against the posted design it {words[0]}; {own}", numbers)

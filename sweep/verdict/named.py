@@ -153,10 +153,18 @@ def find_policy(database: Database, reference: Reference) -> Named:
     if name in tried:
         quoted = name.replace("'", "''")
         return _best(database, stored, f"system = '{quoted}'", name)
-    words = [*labels, *subspace_labels(study), *tried, *study_names(database.connection)]
+    raise InputError(_unknown(database, stored, name, [*labels, *tried]), file=database.path)
+
+
+def _unknown(database: Database, stored: StoredStudy, name: str, policies: list[str]) -> str:
+    """Return what is told of a name that no policy of a study has."""
     exists = name in PRESETS or name in SYSTEMS.places
-    what = f"study {reference.study} has not tried {name}" if exists else f"no policy {name}"
-    raise InputError(what + suggest(name, dict.fromkeys(words)), file=database.path)
+    what = f"study {stored.name} has not tried {name}" if exists else f"no policy {name}"
+    hint = suggest(name, [*policies, *study_names(database.connection)])
+    if not exists and hint.startswith(", did you mean"):
+        return what + hint
+    # Names have commas: gcma, eviction sieve.
+    return f"{what}; it has trials, and {'; '.join(dict.fromkeys(policies))}"
 
 
 def _systems(database: Database, study: str) -> list[str]:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.costs import COST_FIELDS
-from core.outcomes import UNITS
+from core.outcome_declarations import DECLARED_OUTCOMES, Combined
+from core.timeline.marks import parts_of_share
 from sweep.results import OUTCOME_COLUMNS, Row, read_rows
 from sweep.study.model import Study
 from sweep.study.workloads import is_random, titles
@@ -86,14 +87,11 @@ _ALL_MISSED_SQL = {
     "all_missed_wait_ns": "wait_ns + wait_saved_ns",
     "all_missed_read_ns": "read_ns + cpu_ns + time_saved_ns",
 }
-#: Whole numbers that do not add up over workloads.
-_LARGEST = ("peak_reserved", "metadata_bytes")
 
 
 def adds_up(metric: str) -> bool:
     """Return whether a metric over several workloads is the sum of what it is on each."""
-    unit = UNITS[metric]
-    return unit != "ratio" and "reservation_" not in metric and metric not in _LARGEST
+    return DECLARED_OUTCOMES[metric].combined is Combined.ADDED
 
 
 def has_parts(metric: str) -> bool:
@@ -121,7 +119,7 @@ def pairs_of(
         The policies. They may be of two studies: then they are paired where the scenarios have
         equal values, whatever their names; the scenario has the name that `a` gives it.
     metric
-        An outcome of `core.outcomes.UNITS`.
+        An outcome.
 
     Returns
     -------
@@ -201,7 +199,7 @@ def _random_workloads(study: Study) -> set[str]:
 
 
 #: What a world is beside the events of its workloads, which have a digest.
-_WORLD = (*POLICY_WORLD, *MACHINE_WORLD, *COST_FIELDS)
+_WORLD = ("warm_up", *POLICY_WORLD, *MACHINE_WORLD, *COST_FIELDS)
 
 
 def _world_of(run: Row, by_name: bool) -> tuple[Any, ...]:
@@ -292,10 +290,13 @@ def _have_parts(pair: tuple[Row, Row]) -> bool:
 
 
 def _parts(run: Row, metric: str) -> NDArray[np.float64]:
-    """Return the metric in each part of a run's time; of a share, the part of the whole share."""
-    time = _TIMES[metric]
+    """Return the metric in each part of a run's time; of a share, the part of the whole share.
+
+    The parts of a warm-up, which count in no outcome, are left out.
+    """
+    time, warm_up_parts = _TIMES[metric], parts_of_share(run["warm_up"] or 0.0)
     of: dict[str, Any] = {
-        name: np.array(run[f"series_{name}"], dtype=np.float64)
+        name: np.array(run[f"series_{name}"], dtype=np.float64)[warm_up_parts:]
         for name in (time.added, *time.taken, time.all_missed)
     }
     parts: NDArray[np.float64] = of[time.added] - sum(of[name] for name in time.taken)

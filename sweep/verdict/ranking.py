@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sweep.results import OUTCOME_COLUMNS, Row
-from sweep.results.wording import label_of, percent, plain_goal, plain_name, readable
+from sweep.results.wording import percent, plain_goal, plain_name, readable
 from sweep.verdict.facts import Facts, Finding, listed
 from sweep.verdict.intervals import Interval
 from sweep.verdict.pairs import adds_up, over_scenarios, over_workloads, pairs_of, time_shared_by
@@ -141,15 +141,15 @@ def _unsure(facts: Facts, chosen: Row) -> Iterator[Finding]:
     if not alike:
         return
     numbers = [row["number"] for row, _ in alike]
-    most = max(max(abs(each.low or 0), abs(each.high or 0)) for _, each in alike)
     trials = f"Trial {numbers[0]} cannot be" if len(numbers) == 1 else (
         f"Trials {listed([str(number) for number in numbers])} cannot be"
     )  # fmt: skip
     text = (
-        f"{trials} told from it by {plain_name(metric)}: each differs by "
-        f"{readable(metric, most)} at most (95 %)."
+        f"{trials} told from it by {plain_name(metric)}: the 95 % interval of the difference "
+        f"{'holds' if len(numbers) == 1 else 'of each holds'} 0."
     )
-    yield Finding("noise", text, {"trials": numbers, "at_most": most})
+    intervals = [(each.low, each.high) for _, each in alike]
+    yield Finding("noise", text, {"trials": numbers, "intervals": intervals})
 
 
 def in_scenarios(facts: Facts) -> Iterator[Finding]:
@@ -219,7 +219,7 @@ def bounds(facts: Facts) -> Iterator[Finding]:
     share = chosen["share_of_ideal"] if chosen else None
     if share is not None:
         text = f"It restores {percent(share)} of the pages that a clairvoyant cleancache would."
-        yield Finding("ideal", text, {"share_of_ideal": share})
+        yield Finding("clairvoyant", text, {"share_of_ideal": share})
     rows = facts.beyond + [row for row in facts.baselines if row["attainable"] is False]
     for row in rows[:NEIGHBOURS]:
         yield _bound(facts, row)
@@ -229,11 +229,10 @@ def _bound(facts: Facts, row: Row) -> Finding:
     from core.system import SYSTEMS
 
     values = _values_of_bound(facts, row)
-    why = SYSTEMS[row["system"]].beyond if row["system"] in SYSTEMS else "no answer"
-    named = facts.named(row) if row["role"] == "trial" else label_of(facts.study, row)
-    return Finding(
-        "beyond", f"No answer, for {why}: {named} with {values}.", {"system": row["system"]}
-    )
+    why = SYSTEMS[row["system"]].beyond if row["system"] in SYSTEMS else "of other hardware"
+    named = facts.named(row)
+    text = f"{named[:1].upper()}{named[1:]} has {values}; but it is no answer: {why}."
+    return Finding("beyond", text, {"system": row["system"]})
 
 
 def _values_of_bound(facts: Facts, row: Row) -> str:

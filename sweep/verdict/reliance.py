@@ -161,6 +161,13 @@ def guesses(facts: Facts) -> Iterator[Finding]:
         yield Finding("guesses", text, dict(said))
 
 
+def warnings(facts: Facts) -> Iterator[Finding]:
+    """Yield what was told of the study's traces when it was run."""
+    (row,) = facts.read("SELECT warnings FROM studies WHERE study = $1")
+    for warning in row["warnings"] or ():
+        yield Finding("warning", f"Mind: {warning}", {})
+
+
 def _offers_mapped(facts: Facts) -> bool:
     sql = "SELECT count(*) AS policies FROM trials WHERE study = $1 AND offer = 'mapped'"
     return bool(facts.read(sql)[0]["policies"])

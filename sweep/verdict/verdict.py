@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from sweep.study.model import Study
 from sweep.verdict.against import against
+from sweep.verdict.effects import effects
 from sweep.verdict.facts import Facts, Finding
 from sweep.verdict.on_costs import on_costs
 from sweep.verdict.ranking import best, bounds, in_scenarios, ties
-from sweep.verdict.reliance import budget, constants, failures, guesses, spread, version
+from sweep.verdict.reliance import budget, constants, failures, guesses, spread, version, warnings
 
 if TYPE_CHECKING:
     from sweep.results.reading import Connection
 
 #: What is said of a study, in this order.
 PARTS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    *(version, best, against, ties, in_scenarios, constants, bounds),
-    *(spread, on_costs, guesses, failures, budget),
+    *(version, best, against, ties, in_scenarios, effects, constants, bounds),
+    *(spread, on_costs, guesses, warnings, failures, budget),
 )
 
 

@@ -56,7 +56,7 @@ class VersionsCompared(NamedTuple):
         )
         said = [f"{paired}, in {self.runs:,} runs (simulator {' and '.join(self.simulators)})."]
         if any(self.unpaired):
-            said.append(f"Only in {a}: {self.unpaired[0]:,} policies; only in {b}: "
+            said.append(f"Policies only in {a}: {self.unpaired[0]:,}; only in {b}: "
                         f"{self.unpaired[1]:,}.")  # fmt: skip
         if self.other_events:
             said.append(f"In {self.other_events:,} of the runs the events differ too.")

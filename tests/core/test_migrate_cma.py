@@ -11,12 +11,12 @@ from access_rows import Row, as_accesses, crowded_rows, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_migrate_cma import Oracle
-from streams import compiled
+from streams import compiled, lane_columns
 
 from core.accesses import ANONYMOUS, GIVE, MAP, READ, TAKE, UNMAP, WRITE, Accesses
 from core.backend import view_of
 from core.costs import Costs
-from core.events import ALLOC, ATOMIC, STORE, TAGGED
+from core.events import ALLOC, ATOMIC, RESTORE, STORE, TAGGED, Events
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.lane import MISSED, RESTORED
@@ -27,7 +27,7 @@ from core.random_bits import bits_of
 from core.replayed import Replayed, outcomes_of_groups, series_of
 from core.system import SYSTEMS
 from core.system.larger_memory import own_timeline
-from core.timeline.prepare import prepare
+from core.timeline.prepare import Timeline, prepare
 from core.workload.synthetic import parameters_of, synthesise
 
 PAGES = 32_768
@@ -58,7 +58,7 @@ def test_no_tagged_page_lies_in_tag_storage(launches: Accesses) -> None:
 def test_slots_in_use_are_never_more_than_there_are(launches: Accesses) -> None:
     fronted = run(launches)
     assert len(fronted.series) == 64
-    held = fronted.series @ [1, MACHINE.tag_block_pages]
+    held = fronted.series[:, :2] @ [1, MACHINE.tag_block_pages]
     assert 0 < held.max() <= MACHINE.slots
     span_ns = int(launches.time_ns[-1] - launches.time_ns[0])
     assert fronted.counts["span_ns"] == span_ns
@@ -163,7 +163,7 @@ def test_migration_is_paid_and_counted_against_the_memory_without_it(launches: A
     assert cheap - dear == 1000 * fronted.counts["migrated_pages"]
     assert columns["migrations"].tolist() == [fronted.counts["migrated_pages"]] * 2
     assert columns["metadata_bytes"].tolist() == [1024 * 64] * 2
-    tallies = counted.totals[0]
+    tallies = run_of_both.totals[0]
     assert tallies[RESTORED] + tallies[MISSED] == base.restore_pages
     assert columns["share_of_ideal"].tolist() == [tallies[RESTORED] / 100] * 2
     series = series_of(run_of_both)
@@ -205,7 +205,7 @@ def test_an_empty_trace_has_nothing_to_hold() -> None:
     accesses = Accesses(*none, *(4096, 1024, 1000, 8, 16, "empty"))
     fronted = run_frontend(accesses, FrontEnd(), TagMemory(32, 1))
     assert fronted.events.op.size == 0
-    assert fronted.series.tolist() == [[0, 0]] * 64
+    assert fronted.series.tolist() == [[0, 0, 0, 0]] * 64
     assert fronted.samples.shape == (0, 5)
 
 
@@ -233,10 +233,11 @@ def test_guests_take_their_blocks_at_once_or_by_and_by(launches: Accesses) -> No
     drops=st.booleans(),
     pinned_ratio=st.sampled_from([0.0, 0.0, 0.3]),
     adversary=st.sampled_from([0, 0, 3]),
+    warm_up_parts=st.integers(0, 63),
 )
 def test_tag_memory_equals_the_reference(
     seed: int, reclaim: Reclaim, block: int, free_pages: int, first: bool, drops: bool,
-    pinned_ratio: float, adversary: int,
+    pinned_ratio: float, adversary: int, warm_up_parts: int,
 ) -> None:  # fmt: skip
     data_pages = 1024
     rows = crowded_rows(np.random.default_rng(seed), 600)
@@ -285,3 +286,54 @@ def test_tag_memory_equals_the_reference(
     assert {name: fronted.counts[name] for name in oracle.n} == oracle.n
     assert [tuple(sample) for sample in fronted.samples.tolist()] == oracle.samples
     assert [tuple(change) for change in fronted.reserved.tolist()] == oracle.reserved_at
+    machine = Machine(4096, data_pages, 4096 * block)
+    plain = run_frontend(accesses, FrontEnd(reclaim)).events
+    base = prepare(plain, machine, warm_up_parts=warm_up_parts)
+    columns_after = outcomes_after(machine, base, fronted)
+    # Counters are divided over the time of the plain table, what is held over that of accesses.
+    part = warm_up_parts if warm_up_parts else -64
+    counted_ns = base.start_ns + base.span_ns * part // 64
+    held_ns = int(times[0]) + fronted.counts["span_ns"] * part // 64
+    after = oracle.after(counted_ns, held_ns)
+    for name, counted in (("reservations", "reservations"), ("releases", "releases"),
+                          ("peak_reserved", "peak_reserved"), ("recalled", "dropped_pages"),
+                          ("migrations", "migrated_pages"), ("failed_pinned", "failed_pinned"),
+                          ("failed_atomic", "failed_atomic")):  # fmt: skip
+        assert columns_after[name] == after[counted], name
+    left_ns = fronted.counts["span_ns"] - max(0, fronted.counts["span_ns"] * part // 64)
+    for share, ns in (("cached", after["used_ns"]), ("reserved", after["reserved_ns"] * block)):
+        assert columns_after[f"{share}_share"] == pytest.approx(ns / (machine.slots * left_ns))
+    reads = [
+        sum(1 << order for ns, op, order in rows_of(of) if op == RESTORE and ns > counted_ns)
+        for of in (plain, fronted.events)
+    ]
+    assert columns_after["restored"] == reads[0] - reads[1]
+    assert columns_after["missed"] == reads[1]
+    waits = [sample_ns(sample, block) for sample in oracle.samples if sample[0] > counted_ns]
+    assert columns_after["reservation_max_ns"] == max(waits, default=None)
+    mean = sum(waits) / len(waits) if waits else None
+    assert columns_after["reservation_mean_ns"] == (mean if mean is None else pytest.approx(mean))
+
+
+def rows_of(events: Events) -> list[tuple[int, int, int]]:
+    """Return the time, the op and the order of each row."""
+    columns = (events.time_ns.tolist(), events.op.tolist(), events.order.tolist())
+    return list(zip(*columns, strict=True))
+
+
+def outcomes_after(machine: Machine, base: Timeline, fronted: Fronted) -> dict[str, Any]:
+    """Return the outcomes of a larger memory after the warm-up of `base`."""
+    own, policies = own_timeline(fronted, machine, base), pack([Policy(system="migrate_cma")])
+    timeline, counted = SYSTEMS["migrate_cma"].count(own, base, fronted, policies)
+    lane = Replayed("migrate_cma", policies, counted, 0, timeline, machine)
+    return lane_columns(outcomes_of_groups([(np.arange(1), lane)], 1), Costs(), 0)
+
+
+def sample_ns(sample: tuple[int, int, int, int, int], block: int) -> int:
+    """Return what a sample of blocks, dropped and migrated pages takes."""
+    _, _, blocks, dropped, migrated = sample
+    costs = Costs()
+    lines = blocks * block * 4096 // 64
+    taken = costs.reserve_base_ns + lines * costs.cache_line_ns + dropped * costs.slot_drop_ns
+    base_ns = costs.migrate_base_ns if migrated else 0
+    return int(taken + migrated * costs.migrate_page_ns + base_ns)

@@ -53,9 +53,10 @@ def test_a_region_of_a_hypervisor_equals_the_reference(data: st.DataObject) -> N
     fields = {name: getattr(drawn, name) for name in reads("tmem") if hasattr(drawn, name)}
     ratio = data.draw(st.sampled_from([0.01, 0.05, 0.3]))
     policy = Policy(**(fields | {"system": "tmem", "tmem_ratio": ratio}))
-    outcomes = replay(as_events(stream, machine), machine, policy)
+    warm_up = data.draw(st.integers(0, 63))
+    outcomes = replay(as_events(stream, machine), machine, policy, warm_up=warm_up / 64)
     region = max(1, int(ratio * machine.data_pages))
-    expected = by_reference(stream, machine, policy, Costs(), region)
+    expected = by_reference(stream, machine, policy, Costs(), region, warm_up)
     outcome_of = lane_columns(outcomes, Costs(), 0)
     for name in ("stored", "skipped", "stale", "restored", "missed", "reclaimed", "recalled",
                  "overwritten", "invalidated", "lookups", "bypassed", "read_commands",

@@ -47,7 +47,7 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
         compression_ratio=data.draw(st.sampled_from([1.0, 1.5, 3.0, 8.0])),
         seed=data.draw(st.integers(0, 3)),
     )
-    events = as_events(stream, machine)
+    events, warm_up = as_events(stream, machine), data.draw(st.integers(0, 63))
     timeline = prepare_view(events, machine, view_of(policy, machine))
     sizes = compressed_sizes(timeline.page_keys, policy.compression_ratio, policy.seed).tolist()
     pages = [(int(key >> np.uint64(32)), int(key & np.uint64(0xFFFFFFFF)))
@@ -66,8 +66,9 @@ def test_compressed_pages_equal_the_reference(data: st.DataObject) -> None:
         lookup=policy.lookup.value,
         requests=stream.requests,
         mapped=stream.mapped,
+        warm_up=warm_up,
     )
-    outcomes = replay(events, machine, policy)
+    outcomes = replay(events, machine, policy, warm_up=warm_up / 64)
     counts = tallies_of(outcomes)
     assert {name: counts[name] for name in expected} == expected
     columns = lane_columns(outcomes, Costs(), 0)

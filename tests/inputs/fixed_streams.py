@@ -107,6 +107,7 @@ def _fixed(examples: int) -> Callable[[Callable[[], None]], Callable[[], None]]:
 
 
 def _counts_of(outcomes: Outcomes, lane: int) -> list[list[int]]:
-    counted = outcomes.lane(lane).counted
-    marks = (counted.tallies[0].sum(axis=0), counted.totals[0], counted.samples[0])
+    lane_of = outcomes.lane(lane)
+    counted = lane_of.counted
+    marks = (counted.tallies[0].sum(axis=0), lane_of.totals[0], counted.samples[0])
     return [values.tolist() for values in marks]

@@ -257,6 +257,7 @@ def by_reference(
     policy: Policy,
     table: Costs,
     region: int = 0,
+    warm_up_parts: int = 0,
 ) -> reference.Result:
     return reference.replay(
         stream,
@@ -285,4 +286,5 @@ def by_reference(
             **{cost.name: getattr(table, cost.name) for cost in fields(reference.Costs)}
         ),
         **(stream.about if isinstance(stream, Stream) else {}),
+        warm_up=warm_up_parts,
     )

@@ -13,6 +13,7 @@ from core.accesses import Accesses
 from core.backend import replay, view_of
 from core.events import Events
 from core.frontend.run import FrontEnd, run_frontend
+from core.lane import SERIES_POINTS
 from core.machine import Machine
 from core.policy import Policy, as_read, pack
 from core.replayed import Outcomes, Replayed, outcomes_of_groups
@@ -33,12 +34,12 @@ class Case(NamedTuple):
     accesses_seed: int
 
 
-def run(case: Case, policies: Sequence[Policy]) -> Outcomes:
-    """Return what policies of one system count, a lane each."""
+def run(case: Case, policies: Sequence[Policy], warm_up_parts: int = 0) -> Outcomes:
+    """Return what policies of one system count after a warm-up, a lane each."""
     (word,) = {policy.system for policy in policies}
     if SYSTEMS[word].replay is not None:
-        return replay(case.events, case.machine, policies)
-    accesses, base = without_tag_memory(case.accesses_seed)
+        return replay(case.events, case.machine, policies, warm_up=warm_up_parts / SERIES_POINTS)
+    accesses, base = without_tag_memory(case.accesses_seed, warm_up_parts)
     parts = []
     for lane, policy in enumerate(policies):
         memory = view_of(policy, ROWS_MACHINE).tag_memory
@@ -54,8 +55,9 @@ def run(case: Case, policies: Sequence[Policy]) -> Outcomes:
 
 
 @cache
-def without_tag_memory(seed: int) -> tuple[Accesses, Timeline]:
-    """Return accesses, and how they run where tag storage holds nothing."""
+def without_tag_memory(seed: int, warm_up_parts: int = 0) -> tuple[Accesses, Timeline]:
+    """Return accesses, and how they run where tag storage holds nothing, with a warm-up."""
     rows = crowded_rows(np.random.default_rng(seed), 200)
     accesses = as_accesses(rows, free_pages=1024, low=8, high=16)
-    return accesses, prepare(run_frontend(accesses, FrontEnd()).events, ROWS_MACHINE)
+    events = run_frontend(accesses, FrontEnd()).events
+    return accesses, prepare(events, ROWS_MACHINE, warm_up_parts=warm_up_parts)

@@ -234,4 +234,4 @@ def test_the_command_tells_what_it_wrote(folder: Path) -> None:
     told = json.loads(out)
     assert told["path"] == "told.html"
     assert told["bytes"] == (folder / "told.html").stat().st_size
-    assert {"section", "title", "sql"} == told["figures"][0].keys()
+    assert {"section", "name", "title", "sql"} == told["figures"][0].keys()

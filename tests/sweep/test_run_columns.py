@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import small_study
 
+from core.costs import COST_FIELDS
 from core.event_files import read_events, write_events
 from core.events import NO_PHASE, PHASE
 from core.times import PARTS
@@ -44,6 +45,26 @@ def test_the_parts_of_a_run_add_up_to_the_whole(database: Path) -> None:
         database, f"SELECT {', '.join(f'max(list_max(series_{name}))' for name in PARTS)} FROM runs"
     ).rows
     assert all(value > 0 for value in nonzero)
+
+
+@pytest.mark.parametrize("table", ["runs", "outcomes"])
+@pytest.mark.parametrize("saving", ["time", "wait"])
+def test_what_is_saved_is_the_sum_of_each_cost_times_how_often_it_is_in_it(
+    database: Path, table: str, saving: str
+) -> None:
+    costs = ", ".join(f"'{name}': {name}" for name in COST_FIELDS)
+    summed = (
+        f"list_sum(list_transform(map_entries({saving}_saved_by_cost), "
+        f"lambda of: of.value * (MAP {{{costs}}})[of.key]))"
+    )
+    sql = (
+        f"SELECT coalesce({summed}, 0), {saving}_saved_ns FROM {table} "
+        "JOIN scenarios USING (study, scenario)"
+    )
+    rows = answer_query(database, sql).rows
+    assert len(rows) == 18
+    assert len({saved_ns for _, saved_ns in rows}) > 2
+    assert [summed for summed, _ in rows] == [saved_ns for _, saved_ns in rows]
 
 
 def test_phases_come_back_in_order_and_add_up_to_the_whole_if_one_follows_another(

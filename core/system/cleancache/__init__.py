@@ -7,11 +7,17 @@ from core.costs import Int64
 from core.machine import Machine
 from core.policy import Policy
 from core.policy_words import HeadroomMode, Placement
-from core.system.cleancache.replay import loops_of, replay_cache
+from core.system.cleancache.replay import (
+    CACHE_TALLIES,
+    CACHE_UNMOVED,
+    loops_of,
+    replay_cache,
+)
 from core.system.contract import (
     Contradiction,
     CostTable,
     System,
+    Unmoved,
     Work,
     copies_ns,
     lookups_and_drops_ns,
@@ -53,5 +59,7 @@ CLEANCACHE = System(
             "headroom_first fills the first blocks: a dynamic headroom has none of its own",
         ),
     ),
+    counts=CACHE_TALLIES,
+    unmoved=(*CACHE_UNMOVED, Unmoved("waited_reclaimed", (("slot_reclaim", "background"),))),
     loops=loops_of,
 )

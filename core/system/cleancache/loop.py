@@ -17,8 +17,10 @@ from core.events import INVALIDATE, INVALIDATE_INODE, RESTORE, STORE
 from core.eviction.queue import Eviction
 from core.jit import kernel, loop, wide
 from core.lane import (
+    CACHED,
     COLLATERAL,
     NOWHERE,
+    PEAK_CACHED,
     RECALLED,
     RECLAIMED,
     SAMPLED,
@@ -101,6 +103,8 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
                     )
             for tally in range(counted.tallies.shape[2]):
                 counted.tallies[lane, mark, tally] = state.register[tally]
+            if mark + 1 == steps.warm_up_marks:
+                _end_warm_up(state, counted, lane)
 
     @loop
     @named
@@ -116,6 +120,14 @@ def lanes_over(name: str, eviction: Eviction, form: Form) -> Loop:
             replay_lane(steps, block_pages, read_options(options, lane), state, counted, lane)
 
     return replay_lanes
+
+
+@kernel
+def _end_warm_up(state: State, counted: Counted, lane: int) -> None:
+    """Forget the samples of latency so far, and the most pages that were cached."""
+    for place in range(counted.samples.shape[1]):
+        counted.samples[lane, place] = 0
+    state.register[PEAK_CACHED] = state.register[CACHED]
 
 
 def _file_event_over(made_for: Specialised, leaving: Leaving) -> Loop:

@@ -13,8 +13,33 @@ from core.policy_words import HeadroomMode, Placement
 from core.system.cleancache.entries import entry_of
 from core.system.cleancache.forms import EXCLUSIVE, INCLUSIVE, Form, Options
 from core.system.cleancache.placement import make_places
-from core.system.contract import Choices, Counted, ReplayLoop, count_missed, nothing_counted
+from core.system.contract import (
+    ALL_TALLIES,
+    COMPRESSION_TALLIES,
+    FAILURE_TALLIES,
+    MIGRATION_TALLIES,
+    Choices,
+    Counted,
+    ReplayLoop,
+    Unmoved,
+    count_missed,
+    nothing_counted,
+)
 from core.timeline.prepare import Timeline
+
+#: What a cache of whole pages may count: it moves none, and no reservation fails.
+CACHE_TALLIES = ALL_TALLIES - MIGRATION_TALLIES - COMPRESSION_TALLIES - FAILURE_TALLIES
+#: What all its policies of some values have in common.
+CACHE_UNMOVED = (
+    Unmoved("stale", (("admission", "all"),)),
+    Unmoved("bypassed", (("lookup", "each"),)),
+    Unmoved("lookups", (("lookup", "each"), ("large_folios", "cut"))),
+    Unmoved("collateral", (("drop", "page"),)),
+    Unmoved("collateral", (("folio_order", 0),)),
+    Unmoved("collateral", (("large_folios", "refuse"),)),
+    Unmoved("reclaimed", (("eviction", "none"),)),
+    Unmoved("waited_reclaimed", (("eviction", "none"),)),
+)
 
 
 def replay_cache(timeline: Timeline, policies: Policies) -> tuple[Timeline, Counted]:

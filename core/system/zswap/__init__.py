@@ -5,8 +5,11 @@ from core.machine import Machine
 from core.policy import Policy
 from core.policy_words import Anonymous
 from core.system.contract import (
+    ALL_TALLIES,
+    MIGRATION_TALLIES,
     CostTable,
     System,
+    Unmoved,
     Work,
     copies_ns,
     lookups_and_drops_ns,
@@ -15,6 +18,9 @@ from core.system.contract import (
 from core.system.zswap.replay import replay_zswap
 from core.system.zswap.slots import PARTS
 from core.timeline.view import View, tagged_view
+
+#: What is counted of a swap device alone.
+_SWAP_TALLIES = ("written", "sampled_written", "failed_atomic")
 
 
 def _view(policy: Policy, machine: Machine) -> View:
@@ -54,5 +60,11 @@ ZSWAP = System(
     replay=replay_zswap,
     pays=_pays,
     waits=_waits,
+    counts=ALL_TALLIES - MIGRATION_TALLIES - {"collateral", "failed_pinned", "withheld_page_ns"},
+    unmoved=(
+        Unmoved("stale", (("admission", "all"),)),
+        Unmoved("bypassed", (("lookup", "each"),)),
+        *(Unmoved(tally, (("anonymous", "none"),)) for tally in _SWAP_TALLIES),
+    ),
     draws=None,
 )

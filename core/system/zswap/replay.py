@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from core.events import INVALIDATE_INODE, RESTORE, STORE
 from core.jit import entry, kernel, wide
 from core.lane import (
+    CACHED,
     FAILED_ATOMIC,
+    PEAK_CACHED,
     RECALLED,
     RECLAIMED,
     REGISTERS,
@@ -91,8 +93,9 @@ def replay_zswap(timeline: Timeline, policies: Policies) -> tuple[Timeline, Coun
     if timeline.has_swap:
         return _replay_with_swap(timeline, policies)
     counted = nothing_counted(timeline, policies.size)
+    first = int(timeline.counted_in_warm_up(timeline.samples))
     for lane, samples in enumerate(_replay_lanes(timeline, policies, counted)):
-        bins = timeline.sample_bins + samples[:, _DROPPED]
+        bins = (timeline.sample_bins + samples[:, _DROPPED])[first:]
         counted.samples[lane] = np.bincount(bins, minlength=timeline.bins)
     count_missed(timeline, counted)
     return timeline, counted
@@ -105,12 +108,15 @@ def _replay_with_swap(timeline: Timeline, policies: Policies) -> tuple[Timeline,
     would have to write in atomic context is none: its allocation fails.
     """
     counted = nothing_counted(timeline, policies.size)
-    of_sample = np.searchsorted(timeline.classes[:, 2], timeline.sample_bins, side="right") - 1
+    first_sample = int(timeline.counted_in_warm_up(timeline.samples))
+    first_bins = timeline.sample_bins[first_sample:]
+    of_sample = np.searchsorted(timeline.classes[:, 2], first_bins, side="right") - 1
     is_atomic = timeline.classes[of_sample, 0] == 1
     # Of each lane the samples that differ, (class, written, dropped), as one number, and how many.
     most = int(timeline.classes[:, 3].max(initial=1))
     lanes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for samples in _replay_lanes(timeline, policies, counted):
+    for samples_of_all in _replay_lanes(timeline, policies, counted):
+        samples = samples_of_all[first_sample:]
         failed = is_atomic & (samples[:, _WRITTEN] > 0)
         keys = (of_sample * most + samples[:, _WRITTEN]) * most + samples[:, _DROPPED]
         lanes.append(np.unique(keys[~failed], return_counts=True))
@@ -273,6 +279,8 @@ def _replay(
         while point < points.size and points[point] == mark:
             series[point] = register[SLOTS_USED]
             point += 1
+        if mark + 1 == steps.warm_up_marks:
+            register[PEAK_CACHED] = register[CACHED]
 
 
 @kernel

@@ -18,6 +18,7 @@ from core.accesses import Accesses, check_accesses
 from core.events import ALLOC, FREE, PHASE, Events, make_events
 from core.workload.ftrace import frames, lines
 from core.workload.ftrace.accesses import AccessState
+from core.workload.ftrace.checks import check_import
 from core.workload.ftrace.guesses import guesses
 from core.workload.ftrace.memory import UNKNOWN_FRAMES, Memory, memory_seen
 from core.workload.ftrace.page_flags import PageFlags
@@ -110,8 +111,7 @@ def import_ftrace(
     if memory is None:
         has_frames = numbers[frames.HIGH_FRAME] > 0
         low, high = int(numbers[frames.LOW_FRAME]), int(numbers[frames.HIGH_FRAME])
-        memory = memory_seen(low, high, 4096)
-        memory = memory if has_frames else Memory(0, 32, 4096)
+        memory = memory_seen(low, high, 4096) if has_frames else Memory(0, 32, 4096)
         warnings.append(
             f"{names}: nothing beside it tells the memory: taken as {memory.frames} frames from "
             f"{memory.first_frame:#x} on, of 4096 bytes, which is where its frames lie"
@@ -130,16 +130,18 @@ def import_ftrace(
         workingset_inferred_ratio=finished.inferred_stores / stores if stores else 0.0,
         left_out=_left_out(requests, numbers),
         cache_counters=given.cache_counters,
+        checks=check_import(numbers, given.kernel_counts, requests.seen[REFAULT] > 0),
         name=names,
     )
+    warnings += [f"{names}: {warning}" for warning in events.import_warnings()]
     shift = memory.first_frame - given.first_frame
     accesses = None
     if access_state is not None:
         told = (source, events.phases)
         accesses = access_table(access_state, access_rows, requests, memory, shift, *told)
         check_accesses(accesses, names)
-    counts = {name: int(numbers[place]) for name, place in _COUNTED.items()}
-    counts = {"lines": int(parser.counts[lines.LINES]), "rows": events.op.size, **counts}
+    counts = {"lines": int(parser.counts[lines.LINES]), "rows": events.op.size}
+    counts |= {name: int(numbers[place]) for name, place in _COUNTED.items()}
     counts |= {
         "requests": requests.requests,
         "phases": int((events.op == PHASE).sum()),

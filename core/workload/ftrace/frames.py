@@ -17,7 +17,9 @@ STRUCT_PAGE_BYTES = 64
 NO_FRAME = 1 << 52
 # Elements of `numbers`: first the state of the import, then its counts. VMEMMAP is the address of
 # the array of ``struct page``, or 0 while it is not known. CHUNK_ROWS counts the rows of the chunk
-# of the trace that is read, and ROWS those of the chunks before it.
+# of the trace that is read, and ROWS those of the chunks before it. TAGGED_SAMPLED and
+# GROUPS_SAMPLED add up what the samples of a trace say, TAGGED_AT_SAMPLES and GROUPS_AT_SAMPLES
+# what TAGGED_NOW and GROUPS_NOW are at each of them.
 (
     VMEMMAP,
     LAST_TIME_NS,
@@ -41,10 +43,13 @@ NO_FRAME = 1 << 52
     METADATA_RETURNED,
     WRITE_INSERTIONS,
     WRITE_PAGES,
+    WRITE_RETURNED,
     WRITE_REFAULTS,
     INODES_GONE,
     STORES,
     FLAGGED_STORES,
+    ALLOCATED_PAGES,
+    FREED_PAGES,
     TAGGED_ALLOCATIONS,
     MOVED_TAGGED,
     FREED_TAGGED,
@@ -59,11 +64,17 @@ NO_FRAME = 1 << 52
     MISALIGNED,
     SAMPLES,
     EQUAL_SAMPLES,
+    TAGGED_SAMPLED,
+    GROUPS_SAMPLED,
+    TAGGED_AT_SAMPLES,
+    GROUPS_AT_SAMPLES,
+    RESERVED_GROUPS,
+    RELEASED_GROUPS,
     LOW_FRAME,
     HIGH_FRAME,
     FAILED,
     NUMBERS,
-) = range(44)
+) = range(53)
 
 # A frame's state.
 _UNSEEN, _USED, _TAGGED, _FREED = range(4)
@@ -117,6 +128,7 @@ def _tag(state: FrameState, frame: int) -> None:
     groups[frame >> GROUP_SHIFT] += 1
     if groups[frame >> GROUP_SHIFT] == 1:
         numbers[GROUPS_NOW] += 1
+        numbers[RESERVED_GROUPS] += 1
 
 
 @kernel
@@ -126,6 +138,7 @@ def _untag(state: FrameState, frame: int) -> None:
     groups[frame >> GROUP_SHIFT] -= 1
     if groups[frame >> GROUP_SHIFT] == 0:
         numbers[GROUPS_NOW] -= 1
+        numbers[RELEASED_GROUPS] += 1
 
 
 @kernel

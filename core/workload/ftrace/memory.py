@@ -9,6 +9,7 @@ from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
 
+from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES, kernel_counts
 from core.workload.ftrace.page_flags import PageFlags, page_flags_of
 from core.workload.text import TraceError
 
@@ -18,7 +19,7 @@ _CACHE_COUNTERS = "cc.after"
 #: the page's size, and two of the kernel's version.
 _FILES = (
     *("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname"),
-    _CACHE_COUNTERS,
+    *(*VMSTAT_FILES, *CACHE_FILES),
 )
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
 #: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
@@ -39,6 +40,8 @@ class Memory(NamedTuple):
     page_flags: PageFlags | None = None  # None: not known
     # What a cleancache that is built into the kernel counted, by name; empty where there is none.
     cache_counters: tuple[tuple[str, int], ...] = ()
+    # What the kernel counted while it was recorded, by the name of a check (checks.py).
+    kernel_counts: tuple[tuple[str, int], ...] = ()
 
     def watermarks(self) -> tuple[int, int]:
         """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
@@ -74,7 +77,9 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
     try:
         with tarfile.open(name) as archive:
             for member in archive:
-                base = os.path.basename(member.name).removesuffix(".before")
+                base = os.path.basename(member.name)
+                if base not in _FILES:
+                    base = base.removesuffix(".before")
                 if base in _FILES and member.isfile():
                     file = archive.extractfile(member)
                     if file is not None:
@@ -104,6 +109,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
         *(first, max(end for _, end in ranges) - first, size, free, low, high),
         page_flags=page_flags_of(texts.get("page_flags", ""), kernel),
         cache_counters=tuple((name, int(count)) for name, count in counters),
+        kernel_counts=kernel_counts(texts),
     )
 
 

@@ -42,6 +42,7 @@ from core.workload.ftrace.frames import (
     WRITE_INSERTIONS,
     WRITE_PAGES,
     WRITE_REFAULTS,
+    WRITE_RETURNED,
     FrameState,
     put,
 )
@@ -150,6 +151,7 @@ def insert(
     elif is_ & IS_WRITE:
         numbers[WRITE_INSERTIONS] += 1
         numbers[WRITE_PAGES] += pages
+        numbers[WRITE_RETURNED] += returned
     else:
         put(state, RESTORE, page >> 32, page & _INDEX, order, 0, WANTED if is_ & IS_WANTED else 0)
         state.rows[numbers[CHUNK_ROWS] - 1, 7] = request

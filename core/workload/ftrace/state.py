@@ -23,14 +23,18 @@ from core.events import PHASE
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 from core.workload.ftrace.frames import (
+    ALLOCATED_PAGES,
     CHUNK_ROWS,
     CLOCK_STEPS,
     COLUMNS,
     EQUAL_SAMPLES,
     FAILED,
     FIRST_STEP_LINE,
+    FREED_PAGES,
     GROUP_SHIFT,
+    GROUPS_AT_SAMPLES,
     GROUPS_NOW,
+    GROUPS_SAMPLED,
     HIGH_FRAME,
     JITTERS,
     LARGEST_STEP_NS,
@@ -44,7 +48,9 @@ from core.workload.ftrace.frames import (
     OUTSIDE,
     ROWS,
     SAMPLES,
+    TAGGED_AT_SAMPLES,
     TAGGED_NOW,
+    TAGGED_SAMPLED,
     VMEMMAP,
     FrameState,
     allocate,
@@ -204,6 +210,7 @@ def _allocate_or_free(
     end = wide(field[FRAME]) + (1 << order)
     numbers[LOW_FRAME] = min(numbers[LOW_FRAME], wide(field[FRAME]))
     numbers[HIGH_FRAME] = max(numbers[HIGH_FRAME], end)
+    numbers[FREED_PAGES if kind == PAGE_FREE else ALLOCATED_PAGES] += 1 << order
     if frame < 0 or frame > state.frames.size - (1 << order):
         numbers[OUTSIDE] += 1
     elif kind == PAGE_FREE:
@@ -213,6 +220,18 @@ def _allocate_or_free(
         task[CLEARED] = 0
         flags = flags_of(frame, order, max(0, wide(field[FLAGS])), pointer, first_frame, numbers)
         allocate(state, frame, order, flags)
+
+
+@kernel
+def _sample(tagged: int, groups: int, numbers: NDArray[np.int64]) -> None:
+    """Take in a sample of the live tagged pages, and of the groups of frames that have one."""
+    numbers[SAMPLES] += 1
+    numbers[TAGGED_SAMPLED] += tagged
+    numbers[GROUPS_SAMPLED] += groups
+    numbers[TAGGED_AT_SAMPLES] += numbers[TAGGED_NOW]
+    numbers[GROUPS_AT_SAMPLES] += numbers[GROUPS_NOW]
+    if tagged == numbers[TAGGED_NOW] and groups == numbers[GROUPS_NOW]:
+        numbers[EQUAL_SAMPLES] += 1
 
 
 @entry
@@ -284,7 +303,5 @@ def _advance(
             frame = frame_of(wide(field[POINTER]), first_frame, numbers)
             copy_tags(state, source, frame)
         elif kind == MARK and field[SAMPLED_PAGES] != ABSENT and field[SAMPLED_GROUPS] != ABSENT:
-            numbers[SAMPLES] += 1
-            if field[SAMPLED_PAGES] == numbers[TAGGED_NOW]:
-                numbers[EQUAL_SAMPLES] += field[SAMPLED_GROUPS] == numbers[GROUPS_NOW]
+            _sample(wide(field[SAMPLED_PAGES]), wide(field[SAMPLED_GROUPS]), numbers)
     return learnt

@@ -1,0 +1,65 @@
+"""Points: the distinct policies of what a study searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from core.policy import POLICY_FIELDS, PRESETS, Policy, reads
+from core.system.contract import Choices
+from sweep.study.model import Categorical, FixedPolicy, Parameter, Subspace
+
+
+def value_count(parameter: Parameter) -> int | None:
+    """Return how many values a parameter has; None of a range of fractions without a step."""
+    if isinstance(parameter, Categorical):
+        return len(parameter.choices)
+    if parameter.step is None:
+        return 1 if parameter.low == parameter.high else None
+    return int((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
+
+
+def choices_of(policy: FixedPolicy, searched: Mapping[str, Parameter]) -> Choices:
+    """Return the values that each policy field may have; of a range, its two ends.
+
+    Parameters
+    ----------
+    policy
+        What is held fixed.
+    searched
+        What is searched beside it.
+    """
+    base = vars(PRESETS[policy.preset]) if policy.preset else {}
+    said = policy.model_dump(exclude_unset=True)
+    choices: dict[str, list[Any]] = {}
+    for name in POLICY_FIELDS:
+        parameter = searched.get(name)
+        if parameter is None:
+            choices[name] = [said.get(name, base.get(name, getattr(Policy, name)))]
+        elif isinstance(parameter, Categorical):
+            choices[name] = list(parameter.choices)
+        else:
+            choices[name] = [parameter.low, parameter.high]
+    return choices
+
+
+def points_by_system(subspace: Subspace) -> dict[str, int | None]:
+    """Return how many distinct policies of each system a subspace has.
+
+    Two policies are one if they differ in what their system does not read. None is without end.
+    """
+    points: dict[str, int | None] = {}
+    for system in choices_of(subspace.policy, subspace.parameters)["system"]:
+        read = reads(system)
+        counts = [value_count(of) for name, of in subspace.parameters.items() if name in read]
+        known = [count for count in counts if count is not None]
+        points[system] = prod(known) if len(known) == len(counts) else None
+    return points
+
+
+def distinct_points(subspace: Subspace) -> int | None:
+    """Return how many distinct policies a subspace has; None of one without end."""
+    counts = list(points_by_system(subspace).values())
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
