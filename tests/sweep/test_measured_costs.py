@@ -12,6 +12,7 @@ from commands import say
 from study_mistakes import STUDIES, TRACE, changed, mistakes
 
 from core.cost_presets import COST_PRESETS
+from core.costs import Costs
 from sweep.study.model import Study
 from sweep.study.read import parse_study, validate_source
 from sweep.study.worlds import worlds_of
@@ -29,6 +30,12 @@ def study_in(folder: Path, costs: str, measured: str) -> Study:
     (folder / "phone.yaml").write_text(measured)
     text = with_costs(costs).replace(TRACE, str(STUDIES / TRACE))
     return validate_source(parse_source(folder / "s.yaml", text))
+
+
+def costs_of(study: Study) -> Costs:
+    """Return the costs of a study without scenarios."""
+    (world,) = worlds_of(study)
+    return world.costs
 
 
 @pytest.mark.parametrize(
@@ -74,15 +81,15 @@ def test_wrong_values_are_told_once(costs: str) -> None:
 def test_what_is_nearer_counts_the_study_then_the_file_then_the_preset(tmp_path: Path) -> None:
     measured = "costs: {preset: nvme_server, read_random_ns: 91000, copy_in_ns: 400}"
     study = study_in(tmp_path, "{measured: phone.yaml, copy_in_ns: 300}", measured)
-    table = study.cost_table()
+    table = costs_of(study)
     assert (table.read_random_ns, table.copy_in_ns) == (91_000, 300)
     assert table.copy_out_ns == COST_PRESETS["nvme_server"].copy_out_ns
     varied = study.model_copy(update={"scenarios": {"read_random_ns": [50_000, 91_000]}})
     assert [world.costs.read_random_ns for world in worlds_of(varied)] == [50_000, 91_000]
     assert [world.costs.copy_in_ns for world in worlds_of(varied)] == [300, 300]
     other = study_in(tmp_path, "{measured: phone.yaml, preset: ufs_phone}", measured)
-    assert other.cost_table().copy_out_ns == COST_PRESETS["ufs_phone"].copy_out_ns
-    assert other.cost_table().read_random_ns == 91_000
+    assert costs_of(other).copy_out_ns == COST_PRESETS["ufs_phone"].copy_out_ns
+    assert costs_of(other).read_random_ns == 91_000
 
 
 def test_a_study_keeps_the_measured_costs_and_the_name_of_their_file(tmp_path: Path) -> None:
@@ -147,7 +154,7 @@ def test_costs_are_measured_from_a_trace_and_used_by_a_study(tmp_path: Path) -> 
     assert (code, said["device"], said["emulated"], said["depth"]) == (0, "8:0", None, 6)
     study = study_in(tmp_path, "{measured: phone.yaml}", printed)
     for name, true_ns in PHONE._asdict().items():
-        assert getattr(study.cost_table(), name) == said["costs"][name]["cost_ns"]
+        assert getattr(costs_of(study), name) == said["costs"][name]["cost_ns"]
         assert said["costs"][name]["cost_ns"] == pytest.approx(true_ns, rel=0.1)
     path = small_study.write_study(tmp_path, n_trials=2)
     path.write_text(path.read_text() + "\ncosts: {measured: phone.yaml, copy_in_ns: 300}\n")
@@ -179,7 +186,7 @@ def test_what_lacks_samples_is_left_out_and_said(tmp_path: Path) -> None:
     (tmp_path / "fast.txt").write_bytes(slow.text())
     code, out, _ = say("trace", "costs", "fast.txt", cwd=tmp_path)
     assert (code, "as read_random_ns, which it cannot be above" in out) == (2, True)
-    assert study_in(tmp_path, "{measured: phone.yaml}", out).cost_table().read_random_ns < 10_000
+    assert costs_of(study_in(tmp_path, "{measured: phone.yaml}", out)).read_random_ns < 10_000
 
 
 def test_a_trace_that_tells_no_cost_is_one_error(tmp_path: Path) -> None:
