@@ -20,7 +20,7 @@ test: $(STAMP) lint
 # the newest Python that Numba supports, where the machine has one; `make VENV=.venv-newest
 # PYTHON=python3.13 test` runs everything there.
 test-newest: $(STAMP)
-	$(BIN)/python -m pytest tests/core/test_scenarios.py tests/conformance/test_executors.py tests/sweep/test_cli.py
+	$(BIN)/python -m pytest tests/core/test_kernel_tests.py tests/conformance/test_executors.py tests/sweep/test_cli.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_mistakes import GOOD, STUDIES, TRACE, changed, mistakes
 
-from sweep.study.worlds import MAX_SCENARIOS, WORLD_FIELDS
+from sweep.study.goals import goals_of
+from sweep.study.read import validate_source
+from sweep.study.worlds import MAX_SCENARIOS, WORLD_FIELDS, worlds_of
+from sweep.study.yaml_source import parse_source
 
 ORDER = "folio_order: {type: int, low: 0, high: 3}"
 FORMS = (
@@ -302,7 +305,14 @@ def test_scenarios_that_are_anything_are_read_or_refused(
                 entry["name"] = str(number)
     text = on_zipf("") if synthetic else GOOD
     lines = f"{text}scenarios: {json.dumps(scenarios)}\n".splitlines()
-    for mistake in mistakes("\n".join(lines), STUDIES / "s.yaml"):
+    path, told = STUDIES / "s.yaml", mistakes("\n".join(lines))
+    if not told:
+        study = validate_source(parse_source(path, "\n".join(lines)))
+        names = [world.name for world in worlds_of(study)]
+        assert len(names) == len(set(names)) <= MAX_SCENARIOS
+        assert len(goals_of(study)) == 1
+        return
+    for mistake in told:
         line, column = (int(number) for number in mistake.split(":")[:2])
         assert 1 <= line <= len(lines)
         assert 1 <= column <= len(lines[line - 1]) + 1

@@ -1,4 +1,4 @@
-"""The scenarios of the kernel's own cleancache tests, and cases worked by hand."""
+"""The cases of the kernel's own cleancache tests, and others worked by hand."""
 
 from __future__ import annotations
 
