@@ -104,25 +104,24 @@ class Evaluator:
         Candidates that differ in costs alone, or in what their systems do not read, are one lane.
         """
         grounds = [self._ground(candidate) for candidate in candidates]
-        lanes: dict[Ground, dict[Policy, list[int]]] = {}
+        lanes: dict[Ground, dict[tuple[Any, ...], list[int]]] = {}
         for place, (candidate, ground) in enumerate(zip(candidates, grounds, strict=True)):
             alike = lanes.setdefault(ground, {})
             alike.setdefault(read_alone(candidate.policy), []).append(place)
         for ground, alike in lanes.items():
-            policies, most = list(alike), self._lanes_at_once(ground)
-            for start in range(0, len(policies), most):
-                part = policies[start : start + most]
+            groups, most = list(alike.values()), self._lanes_at_once(ground)
+            for start in range(0, len(groups), most):
+                part = groups[start : start + most]
+                policies = pack([candidates[places[0]].policy for places in part])
                 runs = [
-                    self._replay(workload, ground, pack(part))
+                    self._replay(workload, ground, policies)
                     for workload in range(len(self.workloads.sources))
                 ]
-                asked = [
-                    (place, lane) for lane, policy in enumerate(part) for place in alike[policy]
-                ]
+                asked = [(place, lane) for lane, places in enumerate(part) for place in places]
                 for first in range(0, len(asked), most):
-                    places, of_lanes = zip(*asked[first : first + most], strict=True)
-                    costs = [candidates[place].costs for place in places]
-                    yield Batch(list(places), costs, [run.of(list(of_lanes)) for run in runs])
+                    here, of_lanes = zip(*asked[first : first + most], strict=True)
+                    costs = [candidates[place].costs for place in here]
+                    yield Batch(list(here), costs, [run.of(list(of_lanes)) for run in runs])
 
     def timeline_bytes(self) -> int:
         """Return the bytes of the timelines that are kept."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -345,8 +346,12 @@ def reads(system: str) -> frozenset[str]:
     traits = SYSTEMS.known(system)
     if traits is None:
         return frozenset(POLICY_FIELDS) - {"system"}
-    declared = {name for name in POLICY_FIELDS if system in DECLARED[name].read_by}
-    return frozenset(declared | set(traits.reads))
+    return _declared_for(system) | frozenset(traits.reads)
+
+
+@cache
+def _declared_for(system: str) -> frozenset[str]:
+    return frozenset(name for name in POLICY_FIELDS if system in DECLARED[name].read_by)
 
 
 def as_read(policies: Policies, system: str) -> Policies:
@@ -357,10 +362,13 @@ def as_read(policies: Policies, system: str) -> Policies:
     return seen
 
 
-def read_alone(policy: Policy) -> Policy:
-    """Return a policy with what its system does not read at its defaults."""
-    unread = set(POLICY_FIELDS) - reads(policy.system) - {"system"}
-    return replace(policy, **{name: getattr(Policy, name) for name in unread})
+def read_alone(policy: Policy) -> tuple[Any, ...]:
+    """Return the values of a policy in the order of its fields, with None for what is not read.
+
+    Policies that are equal in it are replayed alike.
+    """
+    read = reads(policy.system) | {"system"}
+    return tuple(getattr(policy, name) if name in read else None for name in POLICY_FIELDS)
 
 
 def code(word: StrEnum) -> int:

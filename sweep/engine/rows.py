@@ -14,7 +14,7 @@ import numpy as np
 from core.costs import COST_FIELDS, Costs, pack_costs
 from core.evaluator import Batch, Candidate, Evaluator
 from core.outcomes import Columns, measure, saved_by_cost
-from core.policy import DECISIONS, POLICY_FIELDS, Policy, read_alone, reads
+from core.policy import DECISIONS, Policy, read_alone, reads
 from core.replayed import Outcomes, Replayed, samples_of, series_of
 from core.timeline.prepare import Recorded
 from core.times import PhaseTimes, parts_of, phases_of, times_of
@@ -85,8 +85,7 @@ def policy_key(
 
 
 def _key_of(candidate: Candidate) -> list[Any]:
-    seen = read_alone(candidate.policy)
-    policy = {name: _plain(getattr(seen, name)) for name in POLICY_FIELDS}
+    policy = [_plain(value) for value in read_alone(candidate.policy)]
     return [policy, candidate.tag_block_size, vars(candidate.costs), candidate.workload]
 
 

@@ -52,8 +52,7 @@ def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]
             arrow = pa.table(
                 {
                     name: pa.array(
-                        [_arrow_value(row.get(name)) for row in added.values()],
-                        _arrow_type(type_name),
+                        _arrow_values(added.values(), name, type_name), _arrow_type(type_name)
                     )
                     for name, type_name in columns.items()
                 }
@@ -74,9 +73,10 @@ def insert(connection: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, Row]
     connection.execute("COMMIT")
 
 
-def _arrow_value(value: Any) -> Any:
-    """Return a value as Arrow takes it: a mapping as its items."""
-    return list(value.items()) if isinstance(value, dict) else value
+def _arrow_values(rows: Iterable[Row], name: str, type_name: str) -> list[Any]:
+    """Return a column of rows as Arrow takes it: a mapping as its items."""
+    values = [row.get(name) for row in rows]
+    return [value and list(value.items()) for value in values] if type_name == BY_COST else values
 
 
 def _arrow_type(type_name: str) -> Any:
