@@ -32,12 +32,17 @@ from system_runs import Case, run
 
 from core.backend import replay, view_of
 from core.costs import Costs, pack_costs
+from core.events import SCHEMA, make_events
 from core.lane import CACHED, SERIES_POINTS
 from core.machine import Machine
+from core.outcomes import measure
 from core.policy import Policy
 from core.replayed import series_of
 from core.system import SYSTEMS
+from core.system.cleancache.placement import make_places
+from core.system.cleancache.replay import places_of
 from core.timeline.marks import parts_of_share
+from core.timeline.view import prepare_view
 from core.times import parts_of, phases_of, times_of
 
 every_system = pytest.mark.parametrize("system", list(SYSTEMS))
@@ -317,3 +322,24 @@ def test_a_warm_up_is_of_the_time_that_a_region_swings_in_too() -> None:
     assert warm["reserved_share"] == pytest.approx(0.5 * 0.5 / 1.25)
     still = lane_columns(replay(events, machine, replace(policy, tmem_swing=0.0), 0.5), Costs(), 0)
     assert still["reserved_share"] == 0
+
+
+@pytest.mark.parametrize("placement", ["spread", "contiguous", "cold_block", "far"])
+def test_a_placement_has_room_for_the_blocks_released_in_a_warm_up(placement: str) -> None:
+    # Each release gives a block a new key, in the warm-up too: 400 of them, and 8 blocks.
+    machine, rows = Machine(4096, 32 * 8), 400
+    columns = {name: np.zeros(2 * rows, dtype=np.int64) for name in SCHEMA.names}
+    columns["time_ns"] = np.repeat(np.arange(rows), 2)
+    columns["op"] = np.tile([ALLOC, FREE], rows)
+    columns["flags"] = np.tile([TAGGED, 0], rows)
+    columns["pfn"] = np.repeat(np.arange(rows) % 8 * 32, 2)
+    columns = {name: columns[name].astype(SCHEMA.field(name).type.to_pandas_dtype())
+               for name in SCHEMA.names}  # fmt: skip
+    events = make_events(columns, page_size=4096, data_pages=machine.data_pages, source="")
+    policy = Policy(placement=placement)  # type: ignore[arg-type]
+    counted = [measure(replay(events, machine, [policy], warm_up=share)) for share in (0.0, 0.75)]
+    releases, after = (int(columns["releases"][0]) for columns in counted)
+    assert releases == rows
+    assert 0 < after < rows
+    timeline = prepare_view(events, machine, view_of(policy, machine), 48)
+    assert places_of(timeline).shape == make_places(8, rows).shape

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from core.costs import Int64
 from core.eviction import EVICTIONS
-from core.lane import CACHED, make_state
+from core.lane import CACHED, Places, make_state
 from core.policy import Policies, code, headroom_blocks
 from core.policy_words import HeadroomMode, Placement
 from core.system.cleancache.entries import entry_of
@@ -55,10 +55,9 @@ def replay_cache(timeline: Timeline, policies: Policies) -> tuple[Timeline, Coun
     counted = nothing_counted(timeline, policies.size)
     options = _options(timeline, policies)
     forms = _forms(timeline, options)
-    blocks = timeline.slots // timeline.block_pages
     for word, form in sorted(set(zip(policies["eviction"], forms, strict=True))):
         mine = np.flatnonzero((policies["eviction"] == word) & (forms == form))
-        places = make_places(blocks, timeline.occupancy.releases) if form == Form.PLACED else None
+        places = places_of(timeline) if form == Form.PLACED else None
         remembers_pages = EVICTIONS[word].remembers_pages
         part = nothing_counted(timeline, mine.size)
         entry_of(word, Form(form))(
@@ -72,6 +71,12 @@ def replay_cache(timeline: Timeline, policies: Policies) -> tuple[Timeline, Coun
     count_missed(timeline, counted)
     counted.series[:] = counted.tallies[:, timeline.marks.points, CACHED]
     return timeline, counted
+
+
+def places_of(timeline: Timeline) -> Places:
+    """Return room for the places of a timeline's blocks, released in a warm-up or after it."""
+    releases = int(timeline.occupancy.released.sum())
+    return make_places(timeline.slots // timeline.block_pages, releases)
 
 
 def _options(timeline: Timeline, policies: Policies) -> dict[str, Int64]:
