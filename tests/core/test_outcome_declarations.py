@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streams import as_events, costs, machines, policies, streams
 
@@ -62,7 +62,8 @@ def test_formulas_that_can_be_worked_out_are_some() -> None:
     assert {"hit_ratio", "refault_hit_ratio", "collateral_ratio", "read_ns"} <= set(ARITHMETIC)
 
 
-@settings(max_examples=25)
+# Workloads are replayed as they are drawn, by loops that may have to be compiled first.
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(two_workloads(), costs)
 def test_a_formula_gives_the_outcome(workloads: list[Outcomes], table: Costs) -> None:
     columns = measure(workloads, table)
@@ -77,7 +78,8 @@ def test_a_formula_gives_the_outcome(workloads: list[Outcomes], table: Costs) ->
             assert eval(formula, {}, values | vars(table)) == columns[name][0], name
 
 
-@settings(max_examples=25)
+# Workloads are replayed as they are drawn, by loops that may have to be compiled first.
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(two_workloads(), costs)
 def test_outcomes_of_workloads_are_combined_as_declared(
     workloads: list[Outcomes], table: Costs
