@@ -200,5 +200,5 @@ IDEAL = System(
     metadata=Metadata.NONE,
     counts=READ_TALLIES
     | {"stored", "skipped", "reclaimed", "cached", "peak_cached", "cached_page_ns"},
-    beyond="it knows the future, and is a bound",
+    beyond="it knows the future, and bounds what is kept uncompressed",
 )

@@ -27,5 +27,5 @@ MORE_MEMORY = System(
     metadata=Metadata.NONE,
     counts=READ_TALLIES | {"cached_page_ns"},
     needs_accesses=NEEDS_ACCESSES,
-    beyond="it is memory of other hardware, at no cost, and a bound",
+    beyond="it is ordinary memory of other hardware, at no cost",
 )

@@ -66,7 +66,7 @@ def answer_of(study: Study, name: str, database: Path, limit: int) -> Answered:
         return Answered(verdict_of(connection, study, name), best, beyond, baselines, counts[0])
 
 
-def show(study: Study, answered: Answered, as_json: bool) -> None:
+def show(study: Study, name: str, answered: Answered, as_json: bool) -> None:
     """Print an answer: the question, the verdict, the table, and what to ask next."""
     if as_json:
         print_json(answered.as_json)
@@ -92,10 +92,10 @@ def show(study: Study, answered: Answered, as_json: bool) -> None:
     if len(goals) == 1 and study.policies:
         kind = "best of each policy"
     bounds = ", then what is never the answer" if answered.beyond else ""
-    title = f"{study.study}: {goal} ({len(answered.best)} {kind}{bounds}, then baselines)"
+    title = f"{name}: {goal} ({len(answered.best)} {kind}{bounds}, then baselines)"
     print_table(rows, title)
     print("Ask next:")
-    for question in next_questions(study):
+    for question in next_questions(study, name):
         print(f'  sweep query "{question}"')
 
 

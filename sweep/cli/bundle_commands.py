@@ -138,7 +138,7 @@ def run_bundle_command(
         if as_json:
             print_json(answered.as_json | beside)
         else:
-            show(study, answered, as_json)
+            show(study, study.study, answered, as_json)
             model = None if same_model else another_version(unpacked.manifest.model_version)
             _print_found(str(bundle), unpacked.manifest.versions, found, digest, model)
             if known:

@@ -63,8 +63,8 @@ def run_command(
     """
     study = run_file(path, database, where, afresh)
     answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
-    show(study, answered, as_json)
-    return bool(answered.counts["failed"])
+    show(study, study.study, answered, as_json)
+    return bool(answered.counts["failed"] or answered.counts["failed_baselines"])
 
 
 def run_file(path: Path, database: Path, where: Where, afresh: StartAfresh) -> Study:
@@ -253,7 +253,7 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     """
     name = name_of(study)
     stored = stored_study(database, name)
-    show(stored, answer_of(stored, name, database, limit), as_json)
+    show(stored, name, answer_of(stored, name, database, limit), as_json)
 
 
 def report_command(study: str, database: Path, output: Path, as_json: bool) -> None:

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from sweep.report.study_results import BEST_SHOWN, StudyResults
-from sweep.report.systems import systems_sql
 from sweep.results import Row
 from sweep.results.questions import columns_shown, shown_of
-from sweep.results.wording import label_of, plain_goal, plain_name, readable, system_of
+from sweep.results.wording import label_of, plain_goal, plain_name, readable
 from sweep.verdict.verdict import verdict_of
 
-#: The most baselines, and the most systems, that the answer names; the figures show all.
+#: The most baselines that the answer names; the figures show all.
 MOST_NAMED = 8
 
 
 def answer_sentences(results: StudyResults) -> list[str]:
     """Return the sentences that answer the study's question."""
     verdict = verdict_of(results.connection, results.study, results.name)
-    return [*(finding.text for finding in verdict), *_systems(results), *_baselines(results)]
-
-
-def _systems(results: StudyResults) -> list[str]:
-    """Return what the best trial of each system has, where there are several."""
-    study = results.study
-    rows = [row for row in results.read(systems_sql(results, 0)) if row["role"] == "trial"]
-    if len(rows) < 2:
-        return []
-    parts = [
-        f"{system_of(study, row)} {_value(results, row, 0)} ({label_of(study, row)})"
-        for row in rows[:MOST_NAMED]
-    ]
-    more = f"; and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
-    return [f"Best {plain_goal(results.goals[0])} of each system: {'; '.join(parts)}{more}."]
+    return [*(finding.text for finding in verdict), *_baselines(results)]
 
 
 def _baselines(results: StudyResults) -> list[str]:

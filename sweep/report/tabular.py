@@ -107,7 +107,8 @@ def _is_quantity(text: str) -> bool:
 
 
 def _line(texts: Sequence[str]) -> str:
-    return " & ".join(map(latex_escaped, texts)) + r" \\"
+    # The braces: a row that begins with * or [ would be taken for an argument of the one before.
+    return "{}" + " & ".join(map(latex_escaped, texts)) + r" \\"
 
 
 def latex_escaped(text: str) -> str:

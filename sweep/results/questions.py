@@ -109,13 +109,21 @@ def of_another_version(version: int) -> str:
     )
 
 
-def next_questions(study: Study) -> list[str]:
-    """Return queries that a user may want to ask next of a study's results."""
+def next_questions(study: Study, stored: str) -> list[str]:
+    """Return queries that a user may want to ask next of a study's results.
+
+    Parameters
+    ----------
+    study
+        The study.
+    stored
+        Its name in the database, which differs from its own once it was set aside.
+    """
     goal = goals_of(study)[0]
     columns = ", ".join([*list(study.searched)[:4], "objectives"])
     order, best = ("desc", "max") if goal.direction == "maximize" else ("asc", "min")
     name = "system" if study.policies else next(iter(study.searched))
-    trials = f"trials where study = '{study.study}' and role = 'trial'"
+    trials = f"trials where study = '{stored}' and role = 'trial'"
     questions = [
         f"select distinct {columns} from {trials} order by objectives[1] {order} limit 10",
         f"select {name}, count(*) as trials, {best}(objectives[1]) as best, "
@@ -126,7 +134,7 @@ def next_questions(study: Study) -> list[str]:
         value = f"outcomes.{goal.metric}"
         questions.append(
             f"select scenario, {name}, {best}({value}) as best from outcomes join trials "
-            f"using (study, role, number) where study = '{study.study}' and role = 'trial' "
+            f"using (study, role, number) where study = '{stored}' and role = 'trial' "
             f"group by all order by scenario, best {order}"
         )
     return questions

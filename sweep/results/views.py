@@ -11,9 +11,10 @@ LEADERS = 100
 _STATUS = """\
 SELECT study, n_trials,
   count(*) FILTER (role = 'trial' AND state = 'complete') AS complete,
-  count(*) FILTER (state = 'fail') AS failed,
+  count(*) FILTER (role = 'trial' AND state = 'fail') AS failed,
   count(*) FILTER (role = 'trial' AND feasible) AS feasible,
   count(*) FILTER (role = 'baseline' AND state = 'complete') AS baselines,
+  count(*) FILTER (role = 'baseline' AND state = 'fail') AS failed_baselines,
   count(DISTINCT policy_key) FILTER (role = 'trial' AND state = 'complete') AS distinct_policies,
   max(finished_at) AS last_finished_at, any_value(question) AS question
 FROM studies LEFT JOIN trials USING (study)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import NamedTuple
 
 from sweep.results import Row
-from sweep.results.wording import MINUS, percent, plain_name
+from sweep.results.wording import MINUS, label_of, percent, plain_name
 from sweep.verdict.facts import POSTED, Facts, Finding, listed
 from sweep.verdict.intervals import Interval, Units
 from sweep.verdict.pairs import over_workloads, pairs_of, saved_pairs_of
@@ -15,6 +16,7 @@ from sweep.verdict.pairs import over_workloads, pairs_of, saved_pairs_of
 WAIT, TIME = "wait_saved_ns", "time_saved_ns"
 #: Outcomes that are savings, of the wait (0) or of the disk time (1): a carve-out has 0.
 SAVINGS = {WAIT: 0, "wait_saved_ratio": 0, TIME: 1, "time_saved_ratio": 1}
+NOTHING = "the carve-out of today"
 
 
 class Saved(NamedTuple):
@@ -28,9 +30,43 @@ class Saved(NamedTuple):
     time: Interval | None
 
     @property
-    def means(self) -> tuple[float, float]:
-        """The mean share of the wait, and of the disk time."""
-        return tuple(each.mean if each else 0.0 for each in (self.wait, self.time))  # type: ignore[return-value]
+    def both(self) -> tuple[Interval | None, Interval | None]:
+        """Of the wait, and of the disk time."""
+        return self.wait, self.time
+
+
+class Stands(StrEnum):
+    """How a policy stands against another in one scenario, as far as intervals tell."""
+
+    BEATS = "beats"
+    EQUALS = "equals"
+    LOSES = "loses to"
+    MIXED = "gains and loses against"
+    UNSURE = "cannot be told from"
+    AHEAD = "seems ahead of"
+    BEHIND = "seems behind"
+    UNKNOWN = "is not known against"
+
+
+def stands(saved: Saved) -> Stands:
+    """Return how a policy stands: by what is sure, or, of too few units, by what was seen."""
+    if saved.wait is None or saved.time is None:
+        return Stands.UNKNOWN
+    if any(each.low is None for each in (saved.wait, saved.time)):
+        means = {saved.wait.mean, saved.time.mean}
+        if min(means) == max(means) == 0:
+            return Stands.EQUALS
+        if min(means) >= 0:
+            return Stands.AHEAD
+        return Stands.BEHIND if max(means) <= 0 else Stands.MIXED
+    signs = {saved.wait.sign, saved.time.sign}
+    if 1 in signs and -1 in signs:
+        return Stands.MIXED
+    if signs == {0}:
+        return Stands.EQUALS
+    if None in signs and len(signs - {None, 0}) == 0:
+        return Stands.UNSURE
+    return Stands.BEATS if 1 in signs else Stands.LOSES
 
 
 def saved_by(facts: Facts, row: Row, than: Row | None = None) -> list[Saved]:
@@ -53,49 +89,27 @@ def against(facts: Facts) -> Iterator[Finding]:
     if facts.chosen is None:
         return
     saved = saved_by(facts, facts.chosen)
-    if not saved:
-        return
-    yield _against_nothing(facts, saved)
-    yield _against_posted(facts)
+    if saved:
+        yield _against_nothing(facts, facts.chosen, saved)
+        yield _against_posted(facts, facts.chosen)
 
 
-def _against_nothing(facts: Facts, saved: list[Saved]) -> Finding:
-    numbers = _numbers(saved)
-    assert facts.chosen is not None
-    best = _most_saved(facts)
-    if max(best) <= 0:
-        trials = facts.counts["complete"]
-        lead = (
-            f"No policy of {trials:,} beats the carve-out of today"
-            if trials > 1 else "It does not beat the carve-out of today"
-        )  # fmt: skip
-        text = f"{lead}: {_what(facts, saved, 'the best')} Leave tag storage alone."
-        return Finding("carve_out", text, numbers | {"beats": False})
-    asked = facts.goals[0]
-    if asked.metric in SAVINGS and best[SAVINGS[asked.metric]] <= 0:
-        trials = facts.counts["complete"]
-        text = (
-            f"By {plain_name(asked.metric)}, which is asked for, none of {trials:,} policies beats "
-            f"the carve-out of today, which has 0: {_what(facts, saved, 'the best')} "
-            "Leave tag storage alone."
-        )
-        return Finding("carve_out", text, numbers | {"beats": False})
-    waits, times = [each.means[0] for each in saved], [each.means[1] for each in saved]
-    wins = [each for each in saved if min(each.means) > 0]
-    if len(wins) == len(saved):
-        lead = "It beats the carve-out of today"
-    elif max(waits) <= 0 and max(times) <= 0:
-        lead = "It loses to the carve-out of today, which other trials beat"
-    elif len(saved) == 1:
-        lead = "Against the carve-out of today it gains and loses"
-    else:
-        lost = [each.scenario for each in saved if each not in wins]
-        lead = (
-            f"It beats the carve-out of today in {len(wins)} of {len(saved)} scenarios, "
-            f"not in {listed(lost)}"
-        )
-    text = f"{lead}: {_what(facts, saved, 'it')}"
-    return Finding("carve_out", text, numbers | {"beats": len(wins) == len(saved)})
+def _against_nothing(facts: Facts, chosen: Row, saved: list[Saved]) -> Finding:
+    most, asked, policies = _most_saved(facts), facts.goals[0], len(facts.ranked)
+    feasible = "feasible policies" if facts.study.constraints else "policies"
+    name = label_of(facts.study, chosen)
+    lead = ""
+    if max(most) <= 0 and policies > 1:
+        lead = f"None of {policies:,} {feasible} saves more than {NOTHING}. "
+    elif asked.metric in SAVINGS and most[SAVINGS[asked.metric]] <= 0:
+        of = f"none of {policies:,} {feasible} does" if policies > 1 else "the best does no"
+        metric = plain_name(asked.metric)
+        lead = f"By {metric}, which is asked for and is 0 of {NOTHING}, {of} better. "
+    judged = [stands(each) for each in saved]
+    alone = " Leave tag storage alone." if set(judged) <= {Stands.LOSES, Stands.EQUALS} else ""
+    beats = set(judged) <= {Stands.BEATS} and not lead
+    text = f"{lead}{_sentence(name, NOTHING, saved)}{alone}"
+    return Finding("carve_out", text, _numbers(saved) | {"beats": beats})
 
 
 def _most_saved(facts: Facts) -> tuple[float, float]:
@@ -108,95 +122,8 @@ def _most_saved(facts: Facts) -> tuple[float, float]:
     return row["wait"] or 0, row["time"] or 0
 
 
-def _what(facts: Facts, saved: list[Saved], subject: str) -> str:
-    """Return what a policy saves of the wait and of the disk time, in a sentence's rest."""
-    if len(saved) == 1:
-        (only,) = saved
-        wait, time = _share(only.wait), _share(only.time)
-        spares = _verb(only.wait, "spares tasks", "makes tasks wait longer, by")
-        pays = _verb(only.time, "the disk and the CPU", "costs the disk and the CPU")
-        doubt = _doubt(only.wait)
-        return (
-            f"{subject} {spares} {wait} of their wait for the disk{_bounds(only.wait)}, and "
-            f"{pays} {time} of the disk time{_bounds(only.time)}{doubt}."
-        )
-    return (
-        f"{subject} {_range(saved, 0, 'of the wait for the disk')}, and "
-        f"{_range(saved, 1, 'of the disk time')}{_sure_in(saved)}."
-    )
-
-
-def _sure_in(saved: list[Saved]) -> str:
-    """Return in how many scenarios the sign of the wait that is saved is sure."""
-    signs = [each.wait.sign for each in saved if each.wait and each.wait.low is not None]
-    if len(signs) < len(saved):
-        return ""
-    sure = sum(sign is not None for sign in signs)
-    return f"; the sign of the wait is sure (95 %) in {sure} of {len(saved)}"
-
-
-def _range(saved: list[Saved], place: int, of: str) -> str:
-    """Return the least and the most that is saved, and in which scenario."""
-    ranked = sorted(saved, key=lambda each: each.means[place])
-    least, most = ranked[0], ranked[-1]
-    if least.means[place] == most.means[place]:
-        return f"saves {signed(least.means[place])} {of} in every scenario"
-    return (
-        f"saves {signed(least.means[place])} ({least.scenario}) to {signed(most.means[place])} "
-        f"({most.scenario}) {of}"
-    )
-
-
-def _verb(interval: Interval | None, good: str, bad: str) -> str:
-    return bad if interval is not None and interval.mean < 0 else good
-
-
-def _share(interval: Interval | None) -> str:
-    return "an unknown share" if interval is None else percent(abs(interval.mean))
-
-
-def signed(share: float) -> str:
-    """Return a share as a percentage with its sign."""
-    return percent(share).replace("-", MINUS)
-
-
-def _bounds(interval: Interval | None) -> str:
-    """Return the interval of a share, without what it is over."""
-    if interval is None or interval.low is None or interval.high is None:
-        return ""
-    low, high = sorted((interval.low, interval.high), key=abs)
-    if interval.mean >= 0:
-        low, high = interval.low, interval.high
-    elif interval.high < 0:
-        low, high = -interval.high, -interval.low
-    else:
-        low, high = -interval.high, -interval.low
-    unsure = ": it may be none" if interval.sign is None else ""
-    return f" ({100 * low:.3g} to {100 * high:.3g} %{unsure})".replace("-", MINUS)
-
-
-def _doubt(interval: Interval | None) -> str:
-    """Return what an interval is over, or why there is none."""
-    if interval is None:
-        return ""
-    if interval.low is None:
-        if interval.kind is Units.PARTS:
-            return "; how sure that is cannot be said of so short a capture"
-        return f"; {_seeds(interval.units)} too few to say how sure that is (replicates: 5)"
-    if interval.kind is Units.REPLICATES:
-        return f"; 95 % intervals over {interval.units} seeds"
-    if interval.kind is Units.PARTS:
-        return "; 95 % intervals over the parts of the captures' time, within these captures only"
-    return "; 95 % intervals over seeds, and over the parts of captures within these captures only"
-
-
-def _seeds(units: int) -> str:
-    return "one seed is" if units == 1 else f"{units} seeds are"
-
-
-def _against_posted(facts: Facts) -> Finding:
-    chosen, posted = facts.chosen, facts.posted
-    assert chosen is not None
+def _against_posted(facts: Facts, chosen: Row) -> Finding:
+    posted = facts.posted
     if posted is None:
         text = (
             f"Whether it beats the posted design is not known: {POSTED} did not run "
@@ -205,36 +132,97 @@ def _against_posted(facts: Facts) -> Finding:
         return Finding(POSTED, text, {"ran": False})
     if facts.key(chosen) == facts.key(posted):
         return Finding(POSTED, f"The best is {POSTED} itself, the posted design.", {"ran": True})
-    alone, more = saved_by(facts, posted), saved_by(facts, chosen, posted)
-    numbers = {"ran": True} | _numbers(more)
-    own = _what(facts, alone, f"{POSTED} itself")
-    words = [_compared(each) for each in more]
-    if len(more) == 1:
-        return Finding(POSTED, f"Against the posted design it {words[0]}; {own}", numbers)
-    wins = [each for each in more if min(each.means) > 0]
-    lost = [each.scenario for each in more if each not in wins]
-    lead = f"It beats the posted design in {len(wins)} of {len(more)} scenarios"
-    lead += f", not in {listed(lost)}" if lost and wins else ""
+    more, alone = saved_by(facts, chosen, posted), saved_by(facts, posted)
+    name = label_of(facts.study, chosen)
     text = (
-        f"{lead}: against it, it {_range(more, 0, 'more of the wait')}, and "
-        f"{_range(more, 1, 'more of the disk time')}; {own}"
+        f"{_sentence(name, f'{POSTED} as posted', more)} "
+        f"{_sentence('the posted design', NOTHING, alone, doubt='')}"
     )
-    return Finding(POSTED, text, numbers)
+    beats = {stands(each) for each in more} == {Stands.BEATS}
+    return Finding(POSTED, text, {"ran": True, "beats": beats} | _numbers(more))
 
 
-def _compared(saved: Saved) -> str:
-    wait, time = saved.wait, saved.time
-    if wait is None or time is None:
-        return "cannot be compared"
-    if wait.mean == time.mean == 0:
-        return "saves the same"
-    parts = []
-    for each, of in ((wait, "of the wait"), (time, "of the disk time")):
-        unsure = each.low is not None and each.sign is None
-        more = "no more nor less that can be told, " if unsure else ""
-        word = "more" if each.mean >= 0 else "less"
-        parts.append(f"{more}{percent(abs(each.mean))} {word} {of}{_bounds(each)}")
-    return f"saves {parts[0]} and {parts[1]}"
+def _sentence(name: str, other: str, saved: list[Saved], doubt: str | None = None) -> str:
+    """Return how a policy stands against another, and by how much, in a sentence."""
+    doubt = _doubt(saved) if doubt is None else doubt
+    name = name[:1].upper() + name[1:]
+    if len(saved) == 1:
+        (only,) = saved
+        verb = stands(only)
+        if verb is Stands.UNKNOWN:
+            return f"How {name} stands against {other} is not known."
+        told = f"{name} {verb.value} {other}"
+        return f"{told}: it {_of_one(only.wait, 0)}, and {_of_one(only.time, 1)}{doubt}."
+    by_verb: dict[Stands, list[str]] = {}
+    for each in saved:
+        by_verb.setdefault(stands(each), []).append(each.scenario)
+    parts = [
+        f"{verb.value} {other if place == 0 else 'it'} in {len(names)} of {len(saved)} scenarios"
+        + (f" ({listed(names, 4)})" if len(names) < len(saved) else "")
+        for place, (verb, names) in enumerate(by_verb.items())
+    ]
+    return f"{name} {listed(parts)}: it {_over(saved, 0)}, and {_over(saved, 1)}{doubt}."
+
+
+#: What is said where more is saved than by the other policy, and where less is.
+_WORDS = (
+    ("makes tasks wait {} less for the disk", "makes tasks wait {} longer for the disk"),
+    ("takes {} less of disk and CPU time", "takes {} more of disk and CPU time"),
+)
+
+
+def _of_one(interval: Interval | None, place: int) -> str:
+    """Return what is saved in one scenario, with its interval in the same direction."""
+    if interval is None:
+        return "what it saves is not known"
+    sign = -1 if interval.mean < 0 else 1
+    words = _WORDS[place][0 if sign > 0 else 1].format(percent(abs(interval.mean)))
+    if interval.low is None or interval.high is None or interval.low == interval.high:
+        return words
+    low, high = sorted((sign * interval.low, sign * interval.high))
+    return f"{words} ({100 * low:.3g} to {100 * high:.3g} %)".replace("-", MINUS)
+
+
+def _over(saved: list[Saved], place: int) -> str:
+    """Return the least and the most that is saved, and in which scenarios."""
+    known = [(each.both[place], each.scenario) for each in saved]
+    ranked = sorted(
+        ((interval.mean, scenario) for interval, scenario in known if interval is not None)
+    )
+    if not ranked:
+        return "what it saves is not known"
+    (least, worst), (most, best) = ranked[0], ranked[-1]
+    less, more = (words.replace("{} ", "") for words in _WORDS[place])
+    if least == most:
+        words = (less if least >= 0 else more).split(" ")
+        return f"{' '.join(words)} by {percent(abs(least))} in every scenario"
+    if most <= 0:
+        return f"{more}, by {percent(-most)} ({best}) to {percent(-least)} ({worst})"
+    return f"{less}, by {signed(least)} ({worst}) to {signed(most)} ({best})"
+
+
+def signed(share: float) -> str:
+    """Return a share as a percentage with its sign."""
+    return percent(share).replace("-", MINUS)
+
+
+def _doubt(saved: list[Saved]) -> str:
+    """Return what intervals are over, or why there are none."""
+    intervals = [each for of in saved for each in of.both if each is not None]
+    few = [each for each in intervals if each.low is None]
+    if few and few[0].kind is Units.PARTS:
+        return "; of so short a capture it cannot be said how sure that is"
+    if few:
+        units = few[0].units
+        seeds = "one seed is" if units == 1 else f"{units} seeds are"
+        return f"; {seeds} too few to say how sure that is (replicates: 5)"
+    kinds = {each.kind for each in intervals}
+    if kinds == {Units.REPLICATES}:
+        return f"; 95 % intervals over {intervals[0].units} seeds"
+    within = "over the parts of the captures' time, within these captures only"
+    if kinds == {Units.PARTS}:
+        return f"; 95 % intervals {within}"
+    return f"; 95 % intervals over seeds, and {within}"
 
 
 def _numbers(saved: list[Saved]) -> dict[str, object]:
@@ -246,7 +234,11 @@ def _numbers(saved: list[Saved]) -> dict[str, object]:
 
     return {
         "scenarios": {
-            each.scenario: {"wait_saved_share": of(each.wait), "time_saved_share": of(each.time)}
+            each.scenario: {
+                "stands": stands(each).value,
+                "wait_saved_share": of(each.wait),
+                "time_saved_share": of(each.time),
+            }
             for each in saved
         }
     }

@@ -13,6 +13,7 @@ from sweep.results import Row
 from sweep.results.wording import plain_name, readable
 from sweep.study.goals import Goal, goals_of
 from sweep.study.model import Categorical, FloatRange, Parameter, Study
+from sweep.study.samplers import SAMPLERS
 from sweep.verdict.facts import Facts, Finding, listed
 
 #: A number of more values than this is shown in so many equal parts of its range.
@@ -20,6 +21,8 @@ FEW_VALUES, PARTS = 12, 8
 #: A parameter that moves the best by a smaller share than this of what the largest one moves it by
 #: does not decide.
 LITTLE = 0.02
+#: Where a sampler asked for fewer trials at a value, what was seen there says little of the value.
+FEWEST_TRIALS = 5
 
 
 class AtValue(NamedTuple):
@@ -36,46 +39,58 @@ def effects_sql(study: Study, goal: int = 0) -> str:
     best = "min" if goals_of(study)[goal].direction == "minimize" else "max"
     objective = f"objectives[{goal + 1}]"
     parts = []
-    for place, (name, parameter) in enumerate(study.searched.items()):
-        value, order = _grouped(name, parameter)
+    for place, name in enumerate(study.searched):
+        searching = [
+            number for number, space in enumerate(study.subspaces) if name in space.parameters
+        ]
+        domains = [study.subspaces[number].parameters[name] for number in searching]
+        value, order = _grouped(name, domains)
+        among = ", ".join(map(str, searching))
         parts.append(
             f"SELECT {place} AS place, '{name}' AS parameter, {order} AS part, "
             f"any_value({value}) AS value, {best}({objective}) AS best, "
             f"median({objective}) AS median, count(*) AS trials FROM usable "
-            f'WHERE "{name}" IS NOT NULL GROUP BY {order}'
+            f'WHERE "{name}" IS NOT NULL AND subspace IN ({among}) GROUP BY {order}'
         )
     return (
         "WITH usable AS (SELECT * FROM trials WHERE study = $1 AND role = 'trial' "
-        "AND state = 'complete' AND feasible AND attainable IS NOT FALSE)\n"
-        + "\nUNION ALL ".join(parts)
-        + "\nORDER BY place, part"
+        "AND state = 'complete' AND feasible AND attainable IS NOT FALSE "
+        f"AND {objective} IS NOT NULL)\n" + "\nUNION ALL ".join(parts) + "\nORDER BY place, part"
     )
 
 
-def _grouped(name: str, parameter: Parameter) -> tuple[str, str]:
-    """Return the SQL of a value as it is shown, and of what is grouped and sorted by."""
+def _grouped(name: str, domains: list[Parameter]) -> tuple[str, str]:
+    """Return the SQL of a value as it is shown, and of what is grouped and sorted by.
+
+    Parameters
+    ----------
+    name
+        The parameter.
+    domains
+        What it may be in each of the policies that search it.
+    """
     column = f'"{name}"'
-    if isinstance(parameter, Categorical):
-        words = [choice for choice in parameter.choices if isinstance(choice, str)]
-        if len(words) == len(parameter.choices):
-            listed_words = ", ".join(f"'{word}'" for word in words)
-            return column, f"list_position([{listed_words}], {column})"
-        return f"{column}::VARCHAR", column
-    wide = isinstance(parameter, FloatRange) and parameter.step is None
-    wide = wide or (parameter.high - parameter.low) / (parameter.step or 1) >= FEW_VALUES
-    if not wide or parameter.high == parameter.low:
-        return f"{column}::VARCHAR", column
-    low, high = parameter.low, parameter.high
-    share = f"({column} - {low}) / {high - low}"
-    ends = f"{low} + {high - low} / {PARTS}.0 *"
-    if parameter.log:
-        share = f"ln({column} / {low}) / ln({high / low})"
-        ends = f"{low} * pow({high / low}, 1 / {PARTS}.0) **"
-    part = f"least({PARTS - 1}, floor({share} * {PARTS}))::BIGINT"
-    shown = (
-        f"format('{{:.3g}} to {{:.3g}}', ({ends} {part})::DOUBLE, ({ends} ({part} + 1))::DOUBLE)"
+    listed_values = [each.choices for each in domains if isinstance(each, Categorical)]
+    choices = [choice for values in listed_values for choice in values]
+    words = [choice for choice in choices if isinstance(choice, str)]
+    if words and len(words) == len(choices):
+        listed_words = ", ".join(f"'{word}'" for word in dict.fromkeys(words))
+        return column, f"list_position([{listed_words}], {column})"
+    ranges = [each for each in domains if not isinstance(each, Categorical)]
+    ends = [end for each in ranges for end in (each.low, each.high)]
+    low, high = min(ends, default=0), max(ends, default=0)
+    wide = any(isinstance(each, FloatRange) and each.step is None for each in ranges) or any(
+        (each.high - each.low) / (each.step or 1) >= FEW_VALUES for each in ranges
     )
-    return shown, part
+    if choices or not wide or high == low:
+        return f"{column}::VARCHAR", column
+    share, begin = f"({column} - {low}) / {high - low}", f"{low} + {high - low} / {PARTS}.0 *"
+    if all(each.log for each in ranges):
+        share = f"ln({column} / {low}) / ln({high / low})"
+        begin = f"{low} * pow({high / low}, 1 / {PARTS}.0) **"
+    part = f"least({PARTS - 1}, floor({share} * {PARTS}))::BIGINT"
+    shown = [f"({begin} {each})::DOUBLE" for each in (part, f"({part} + 1)")]
+    return f"format('{{:.3g}} to {{:.3g}}', {', '.join(shown)})", part
 
 
 def effects_in(rows: list[Row]) -> dict[str, list[AtValue]]:
@@ -92,14 +107,17 @@ def effects(facts: Facts) -> Iterator[Finding]:
     if facts.chosen is None or not facts.study.searched:
         return
     goal = facts.goals[0]
-    found = effects_in(facts.read(effects_sql(facts.study)))
+    grid = SAMPLERS[facts.study.sampler.name].enumerates
+    found = {
+        name: [each for each in values if grid or each.trials >= FEWEST_TRIALS]
+        for name, values in effects_in(facts.read(effects_sql(facts.study))).items()
+    }
     moved = {name: _moves(goal, values) for name, values in found.items() if len(values) > 1}
     most = max(moved.values(), default=0.0)
     if most == 0.0:
         if moved:
-            text = (
-                f"No parameter moves the best {plain_name(goal.metric)}: at each value it is seen."
-            )
+            metric = plain_name(goal.metric)
+            text = f"No parameter moves the best {metric}: every value of each reaches it."
             yield Finding("effects", text, {"moves": moved})
         return
     ranked = sorted(moved, key=lambda name: -moved[name])

@@ -12,6 +12,7 @@ from sweep.results.questions import baselines_sql, best_first, best_sql, beyond_
 from sweep.results.wording import label_of, readable, settings_of
 from sweep.study.goals import Goal, goals_of
 from sweep.study.model import FixedPolicy, Study
+from sweep.study.worlds import POLICY_WORLD
 from sweep.verdict.pairs import PolicyKey
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Facts:
         """Its feasible trials that may be the answer, the best by the first goal first."""
         return self.read(
             f"SELECT {_COLUMNS} FROM trials WHERE study = $1 AND role = 'trial' AND feasible "
-            f"AND state = 'complete' AND attainable IS NOT FALSE "
+            "AND state = 'complete' AND attainable IS NOT FALSE AND objectives[1] IS NOT NULL "
             f"ORDER BY {best_first(self.study)}, number"
         )
 
@@ -135,7 +136,9 @@ class Facts:
 
 
 def _is_posted(policy: FixedPolicy) -> bool:
-    return bool(policy.model_dump(exclude_unset=True) == {"preset": POSTED})
+    given = policy.model_dump(exclude_unset=True)
+    decided = {name: value for name, value in given.items() if name not in POLICY_WORLD}
+    return bool(decided == {"preset": POSTED})
 
 
 def listed(words: Sequence[str], most: int = 8) -> str:

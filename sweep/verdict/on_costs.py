@@ -7,17 +7,19 @@ which nothing is saved is worked out, and no replay is needed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from core.cost_presets import DEFAULT_PRESET, SOURCED_PRESETS
 from core.costs import COST_FIELDS
 from sweep.results import Row
 from sweep.results.wording import readable
 from sweep.study.worlds import PRESET, scenarios_of
-from sweep.verdict.facts import POSTED, Facts, Finding, listed
+from sweep.verdict.facts import POSTED, Facts, Finding
 
 #: What is saved, the column of how often each cost is in it, and what it is called.
 SAVINGS = (("wait", "of the wait"), ("time", "of the disk time"))
+#: Costs that are told of those that turn a sign.
+TOLD = 3
 
 
 class Swing(NamedTuple):
@@ -61,15 +63,17 @@ def swings(saved_by_cost: dict[str, int], world: Row, preset: str) -> list[Swing
     world
         The costs of the scenario.
     preset
-        The preset in whose ranges they lie; of one that lies outside, nothing is known.
+        The preset in whose ranges they lie; that of a cost beyond is widened to hold it.
     """
     saved_ns = sum(times * world[cost] for cost, times in saved_by_cost.items())
     found = []
     for cost in COST_FIELDS:
         times, value = saved_by_cost.get(cost, 0), world[cost]
-        least, most = SOURCED_PRESETS[preset].cost(cost).plausible_ns
-        if not times or not least <= value <= most:
+        ends = SOURCED_PRESETS[preset].cost(cost).plausible_ns
+        if not times:
             continue
+        # A cost that a study sets beyond the range may be anything from there to its far end.
+        least, most = min(ends[0], value), max(ends[1], value)
         at_least, at_most = (saved_ns + times * (end - value) for end in (least, most))
         turns = value - saved_ns / times
         between = least <= turns <= most and saved_ns != 0
@@ -80,21 +84,20 @@ def swings(saved_by_cost: dict[str, int], world: Row, preset: str) -> list[Swing
 def at_worst_ns(saved_by_cost: dict[str, int], world: Row, preset: str) -> int:
     """Return what is saved if every cost is at the end of its plausible range that is worse for it.
 
-    Worse is what brings a saving nearer to 0, and beyond. A cost outside its range stays as it is.
+    Worse is what brings a saving nearer to 0, and beyond.
     """
     saved_ns = sum(times * world[cost] for cost, times in saved_by_cost.items())
     worst = {cost: world[cost] for cost in COST_FIELDS}
-    for cost, times in saved_by_cost.items():
-        ends = SOURCED_PRESETS[preset].cost(cost).plausible_ns
-        if ends[0] <= world[cost] <= ends[1]:
-            worst[cost] = ends[0] if (times > 0) == (saved_ns > 0) else ends[1]
+    for swing in swings(saved_by_cost, world, preset):
+        towards_least = (saved_by_cost[swing.cost] > 0) == (saved_ns > 0)
+        worst[swing.cost] = swing.least_ns if towards_least else swing.most_ns
     # A command in parallel is no slower than the first.
     worst["read_parallel_ns"] = min(worst["read_parallel_ns"], worst["read_random_ns"])
     return sum(times * worst[cost] for cost, times in saved_by_cost.items())
 
 
 def on_costs(facts: Facts) -> Iterator[Finding]:
-    """Yield which costs would turn the verdict on the best trial, in the scenario nearest to it."""
+    """Yield which costs would turn the verdict on the best trial."""
     chosen = facts.chosen
     if chosen is None:
         return
@@ -104,59 +107,81 @@ def on_costs(facts: Facts) -> Iterator[Finding]:
         yield from _holds_while(facts, chosen, posted)
 
 
+class _Hangs(NamedTuple):
+    """What a saving hangs on in one scenario: what is saved, how it swings, and at the worst."""
+
+    scenario: str
+    saved_ns: int
+    swings: list[Swing]
+    at_worst_ns: int
+
+    @property
+    def turned(self) -> list[Swing]:
+        """The costs that turn its sign, the one that has to move least first."""
+        turned = [swing for swing in self.swings if swing.turns_ns is not None]
+        return sorted(turned, key=lambda swing: abs((swing.turns_ns or 0) / swing.value_ns - 1))
+
+
 def _holds_while(facts: Facts, row: Row, than: Row | None) -> Iterator[Finding]:
-    mine = _by_scenario(facts, row)
-    others = _by_scenario(facts, than) if than else {}
-    presets = presets_of(facts)
-    nothing: dict[str, Any] = {}
-    conditions, turned_at_once, numbers, known = [], [], {}, False
-    for saving, of in SAVINGS:
-        column = f"{saving}_saved_by_cost"
-        nearest: tuple[int, str, list[Swing], int] | None = None
-        for scenario, world in mine.items():
-            if world[column] is None:
-                continue
-            other = others.get(scenario, nothing).get(column) or {}
-            times = {cost: world[column].get(cost, 0) - other.get(cost, 0) for cost in COST_FIELDS}
-            saved = sum(count * world[cost] for cost, count in times.items())
-            preset = presets.get(scenario, DEFAULT_PRESET)
-            if nearest is None or abs(saved) < abs(nearest[0]):
-                worst = at_worst_ns(times, world, preset)
-                nearest = (saved, scenario, swings(times, world, preset), worst)
-        if nearest is None:
-            continue
-        known = True
-        saved_ns, scenario, found, worst_ns = nearest
-        if saved_ns * worst_ns < 0:
-            turned_at_once.append(of)
-        turned = [_condition(swing, saved_ns) for swing in found if swing.turns_ns is not None]
-        where = f" in {scenario}" if len(mine) > 1 else ""
-        if turned:
-            verb = "saves" if saved_ns > 0 else "loses"
-            conditions.append(f"it {verb} {of}{where} only while {listed(turned)}")
-        numbers[saving] = {
-            "saved_ns": saved_ns,
-            "all_at_their_worst_ns": worst_ns,
-            "swings": [swing._asdict() for swing in found],
-        }
-    if not known:
-        return
+    """Yield which costs turn the sign of what a policy saves, of the wait and of the disk time."""
     against = f"Against {POSTED}" if than else "Against the carve-out"
-    at_once = (
-        "all of them at the worse end at once would" if turned_at_once else "nor do all at once"
-    )
-    within = "no single cost turns the sign within the range in which it is plausible"
-    each = f"{'; '.join(conditions)} (each cost by itself, the others as given)"
-    text = f"{against}, {each if conditions else f'{within}; {at_once}'}."
-    yield Finding("costs", text, {"against": POSTED if than else None} | numbers)
+    conditions, numbers = [], {}
+    for saving, what in SAVINGS:
+        hangs = _hanging(facts, row, than, f"{saving}_saved_by_cost")
+        if not hangs:
+            continue
+        conditions.append(_condition(what, hangs))
+        numbers[saving] = {
+            each.scenario: {
+                "saved_ns": each.saved_ns,
+                "all_at_their_worst_ns": each.at_worst_ns,
+                "swings": [swing._asdict() for swing in each.swings],
+            }
+            for each in hangs
+        }
+    if conditions:
+        text = (
+            f"{against}, within the ranges in which costs are plausible, {'; '.join(conditions)}."
+        )
+        yield Finding("costs", text, {"against": POSTED if than else None} | numbers)
 
 
-def _condition(swing: Swing, saved_ns: int) -> str:
-    """Return between which costs the sign of a saving holds."""
-    assert swing.turns_ns is not None
-    sign = ">" if swing.turns_ns < swing.value_ns else "<"
-    turns, value = readable("_ns", round(swing.turns_ns)), readable("_ns", swing.value_ns)
-    return f"{swing.cost} {sign} {turns} (here {value})"
+def _hanging(facts: Facts, row: Row, than: Row | None, column: str) -> list[_Hangs]:
+    """Return what a saving hangs on in each scenario in which it is known."""
+    others = _by_scenario(facts, than) if than else None
+    presets = presets_of(facts)
+    hangs = []
+    for scenario, world in _by_scenario(facts, row).items():
+        other = {} if others is None else others.get(scenario, {}).get(column)
+        if world[column] is None or other is None:
+            continue
+        times = {cost: world[column].get(cost, 0) - other.get(cost, 0) for cost in COST_FIELDS}
+        saved = sum(count * world[cost] for cost, count in times.items())
+        preset = presets.get(scenario, DEFAULT_PRESET)
+        worst = at_worst_ns(times, world, preset)
+        hangs.append(_Hangs(scenario, saved, swings(times, world, preset), worst))
+    return hangs
+
+
+def _condition(what: str, hangs: list[_Hangs]) -> str:
+    """Return which single costs turn a sign, in the scenario where one has to move least."""
+    turned = [each for each in hangs if each.turned]
+    if not turned:
+        at_once = any(each.saved_ns * each.at_worst_ns < 0 for each in hangs)
+        rest = "all at the worse end at once would" if at_once else "nor do all of them at once"
+        return f"no single cost turns the sign {what}; {rest}"
+    first = min(turned, key=lambda each: abs((each.turned[0].turns_ns or 0)
+                                             / each.turned[0].value_ns - 1))  # fmt: skip
+    where = f" in the scenario {first.scenario}" if len(hangs) > 1 else ""
+    more = f", or {len(first.turned) - TOLD} more" if len(first.turned) > TOLD else ""
+    costs = " or ".join(map(_turning, first.turned[:TOLD]))
+    return f"the sign {what} turns{where} at {costs}{more}, each by itself"
+
+
+def _turning(swing: Swing) -> str:
+    """Return the cost at which nothing is saved: ``read_random_ns 61 µs (here 110 µs)``."""
+    turns, value = readable("_ns", round(swing.turns_ns or 0)), readable("_ns", swing.value_ns)
+    return f"{swing.cost} {turns} (here {value})"
 
 
 def _by_scenario(facts: Facts, row: Row) -> dict[str, Row]:

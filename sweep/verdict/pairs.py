@@ -48,6 +48,7 @@ class Paired(NamedTuple):
     differences: NDArray[np.float64]  # [unit] whose mean is a - b; none of a total
     interval: Interval | None
     all_missed_ns: float | None  # of a metric of time: what a carve-out waits, or reads
+    runs: int = 1  # of the workload in the scenario
 
     def effect(self, metric: str) -> Interval | None:
         """Return the difference as a share of what a carve-out waits or reads.
@@ -206,7 +207,9 @@ def _world_of(run: Row, by_name: bool) -> tuple[Any, ...]:
     """Return all that decides a run but for the policy; its scenario counts by name, if wanted."""
     scenario = run["scenario"] if by_name else None
     digest = run["events_digest"]
-    return (scenario, run["workload"], run["replicate"], digest, *(run[name] for name in _WORLD))
+    world = [run[name] for name in _WORLD]
+    world[0] = world[0] or 0.0  # A database of an earlier version knows no warm-up.
+    return (scenario, run["workload"], run["replicate"], digest, *world)
 
 
 def _matched(
@@ -266,7 +269,7 @@ def _paired(
         differences = (first - second) * first.size
     a, b = values.mean(axis=0).tolist()
     interval = interval_of(differences, kind)
-    return Paired(scenario, workload, a, b, differences, interval, all_missed_ns)
+    return Paired(scenario, workload, a, b, differences, interval, all_missed_ns, len(known))
 
 
 def _all_missed_ns(both: Sequence[tuple[Row, Row]]) -> float | None:
@@ -324,6 +327,7 @@ def over_scenarios(pairs: Sequence[Paired]) -> list[Paired]:
                 differences,
                 interval_of(differences, _kind_of(same[0])),
                 _mean([pair.all_missed_ns for pair in same]),
+                same[0].runs,
             )
         )
     return means
@@ -347,15 +351,16 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def over_workloads(pairs: Sequence[Paired], metric: str) -> Paired | None:
     """Return the total over the workloads of one scenario, which are fixed and not sampled.
 
+    It is that of all runs, as a trial's own outcome is: a workload of five seeds counts five times.
     It is None where the metric does not add up over workloads, or has no value on one of them. A
-    share of what a carve-out waits or reads is that of all workloads together.
+    share of what a carve-out waits or reads is that of all runs together.
     """
     if not pairs or not (adds_up(metric) or metric in _SHARES):
         return None
-    weights = [1.0] * len(pairs)
+    weights = [float(pair.runs) for pair in pairs]
     whole = None
     if metric in _TIMES:
-        missed = [pair.all_missed_ns or 0.0 for pair in pairs]
+        missed = [(pair.all_missed_ns or 0.0) * pair.runs for pair in pairs]
         whole = sum(missed)
         if metric in _SHARES:
             weights = [each / whole if whole else 0.0 for each in missed]

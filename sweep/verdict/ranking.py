@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sweep.results import OUTCOME_COLUMNS, Row
-from sweep.results.wording import percent, plain_goal, plain_name, readable
+from sweep.results.wording import label_of, percent, plain_goal, plain_name, readable
 from sweep.verdict.facts import Facts, Finding, listed
 from sweep.verdict.intervals import Interval
 from sweep.verdict.pairs import adds_up, over_scenarios, over_workloads, pairs_of, time_shared_by
 
-#: The trials next to the best that are tried for a difference from it.
-NEIGHBOURS = 8
+#: The policies next to the best that are tried for a difference from it, and bounds that are told.
+NEIGHBOURS, BOUNDS = 24, 8
 
 
 def best(facts: Facts) -> Iterator[Finding]:
@@ -20,13 +20,7 @@ def best(facts: Facts) -> Iterator[Finding]:
     complete, chosen = facts.counts["complete"], facts.chosen
     trials = f"{complete:,} complete {'trial' if complete == 1 else 'trials'}"
     if chosen is None:
-        bounds = ", ".join(constraint.metric for constraint in facts.study.constraints)
-        why = f"None of {trials} keeps every constraint (on {bounds})."
-        if not complete:
-            why = "No trial is complete."
-        elif facts.beyond and not facts.ranked:
-            why = "Every policy of the study is a bound or other hardware: none is an answer."
-        yield Finding("best", why, {"trial": None})
+        yield Finding("best", _none(facts, trials), {"trial": None})
         return
     numbers = {"trial": chosen["number"], "objectives": chosen["objectives"]}
     if len(facts.goals) == 1:
@@ -47,6 +41,24 @@ def best(facts: Facts) -> Iterator[Finding]:
     yield Finding("best", text, numbers | {"trade_offs": points})
     for place in range(1, len(facts.goals)):
         yield from _end(facts, place, chosen)
+
+
+def _none(facts: Facts, trials: str) -> str:
+    """Return why no trial is the best."""
+    if not facts.counts["complete"]:
+        return "No trial is complete."
+    nearest = facts.read(
+        "SELECT number, violations FROM trials WHERE study = $1 AND role = 'trial' "
+        "AND state = 'complete' AND attainable IS NOT FALSE "
+        "ORDER BY list_max(violations), number LIMIT 1"
+    )
+    if not nearest:
+        return "Every policy of the study is a bound or other hardware: none is an answer."
+    bounds = ", ".join(constraint.metric for constraint in facts.study.constraints)
+    number, beyond = nearest[0]["number"], nearest[0]["violations"] or []
+    worst = max((value for value in beyond if value is not None), default=None)
+    near = "" if worst is None else f"; nearest is trial {number}, {worst:.4g} beyond one of them"
+    return f"None of {trials} keeps every constraint (on {bounds}){near}."
 
 
 def _end(facts: Facts, place: int, chosen: Row) -> Iterator[Finding]:
@@ -76,7 +88,8 @@ def _most(facts: Facts, place: int) -> str:
 def _values(facts: Facts, row: Row) -> str:
     """Return the values of a trial's goals in words."""
     return ", ".join(
-        f"{plain_name(goal.metric)} {facts.valued(place, row['objectives'][place])}"
+        f"{plain_goal(goal) if goal.scenario else plain_name(goal.metric)} "
+        f"{facts.valued(place, row['objectives'][place])}"
         for place, goal in enumerate(facts.goals)
     )
 
@@ -101,6 +114,9 @@ def _tie(facts: Facts, numbers: list[int]) -> Finding:
         [numbers],
     )
     what = "every outcome" if counted["outcomes"] == 1 else "every goal"
+    rest = "Which of them is taken makes no difference here."
+    if counted["outcomes"] > 1:
+        rest = _ranges(facts, numbers)
     rows = facts.read(
         "SELECT * FROM trials WHERE study = $1 AND role = 'trial' AND list_contains($2, number) "
         "ORDER BY number",
@@ -115,9 +131,27 @@ def _tie(facts: Facts, numbers: list[int]) -> Finding:
     among = f": they differ in {listed(differ)}" if differ else ""
     text = (
         f"{len(numbers):,} policies tie for the best, equal in {what} (trials {shown}){among}. "
-        "Which of them is taken makes no difference here."
+        f"{rest}"
     )
     return Finding("tie", text, {"trials": numbers, "equal_in": what})
+
+
+def _ranges(facts: Facts, numbers: list[int]) -> str:
+    """Return how trials that are equal in every goal differ in what they save."""
+    (row,) = facts.read(
+        "SELECT min(wait_saved_ratio) AS wait, max(wait_saved_ratio) AS most_wait, "
+        "min(time_saved_ratio) AS time, max(time_saved_ratio) AS most_time FROM trials "
+        "WHERE study = $1 AND role = 'trial' AND list_contains($2, number)",
+        [numbers],
+    )
+    if row["wait"] == row["most_wait"] and row["time"] == row["most_time"]:
+        return "They save the same, and differ in other outcomes."
+    ranges = " and ".join(
+        f"{name}_saved_ratio {readable('wait_saved_ratio', row[name])} to "
+        f"{readable('wait_saved_ratio', row[f'most_{name}'])}"
+        for name in ("wait", "time")
+    )
+    return f"In other outcomes they differ: {ranges}."
 
 
 def _unsure(facts: Facts, chosen: Row) -> Iterator[Finding]:
@@ -125,7 +159,7 @@ def _unsure(facts: Facts, chosen: Row) -> Iterator[Finding]:
     metric = facts.goals[0].metric
     if not (adds_up(metric) or time_shared_by(metric)):
         return
-    seen = [chosen["objectives"]]
+    seen, tried = [chosen["objectives"]], 0
     alike: list[tuple[Row, Interval]] = []
     for row in facts.ranked:
         if row["objectives"] in seen:
@@ -136,20 +170,32 @@ def _unsure(facts: Facts, chosen: Row) -> Iterator[Finding]:
         pairs = pairs_of(facts.connection, facts.study, facts.key(chosen), facts.key(row), metric)
         total = over_workloads(over_scenarios(pairs), metric)
         interval = total.interval if total else None
+        tried += interval is not None and interval.low is not None
         if interval and interval.low is not None and interval.sign is None:
             alike.append((row, interval))
     if not alike:
         return
     numbers = [row["number"] for row, _ in alike]
-    trials = f"Trial {numbers[0]} cannot be" if len(numbers) == 1 else (
-        f"Trials {listed([str(number) for number in numbers])} cannot be"
-    )  # fmt: skip
+    yield _alike(facts, chosen, numbers, tried, metric, [each for _, each in alike])
+
+
+def _alike(
+    facts: Facts,
+    chosen: Row,
+    numbers: list[int],
+    tried: int,
+    metric: str,
+    intervals: list[Interval],
+) -> Finding:
+    shown = listed([str(number) for number in numbers], 6)
+    of = "" if len(facts.scenarios) < 2 else " in the mean over the scenarios"
     text = (
-        f"{trials} told from it by {plain_name(metric)}: the 95 % interval of the difference "
-        f"{'holds' if len(numbers) == 1 else 'of each holds'} 0."
+        f"Of the {tried} next best policies {len(numbers)} cannot be told from trial "
+        f"{chosen['number']} by {plain_name(metric)}{of} (trials {shown}): 0 lies in the 95 % "
+        "interval of the difference."
     )
-    intervals = [(each.low, each.high) for _, each in alike]
-    yield Finding("noise", text, {"trials": numbers, "intervals": intervals})
+    bounds = [(each.low, each.high) for each in intervals]
+    return Finding("noise", text, {"trials": numbers, "of": tried, "intervals": bounds})
 
 
 def in_scenarios(facts: Facts) -> Iterator[Finding]:
@@ -180,8 +226,8 @@ def in_scenarios(facts: Facts) -> Iterator[Finding]:
     name = facts.named(_row_of(facts, number))
     how = (
         f"{name} is the best in every scenario." if least == 0 else
-        f"{name} is never far from the best of a scenario: by {readable(goal.metric, least)} of "
-        f"{plain_name(goal.metric)} at most (least regret)."
+        f"{name} has the least regret: it is {readable(goal.metric, least)} of "
+        f"{plain_name(goal.metric)} from the best of a scenario at most."
     )  # fmt: skip
     yield Finding("regret", how[:1].upper() + how[1:], {"trial": number, "regret": least})
 
@@ -218,10 +264,14 @@ def bounds(facts: Facts) -> Iterator[Finding]:
     chosen = facts.chosen
     share = chosen["share_of_ideal"] if chosen else None
     if share is not None:
-        text = f"It restores {percent(share)} of the pages that a clairvoyant cleancache would."
+        label = label_of(facts.study, chosen) if chosen else ""
+        text = (
+            f"{label[:1].upper()}{label[1:]} restores {percent(share)} of the pages that a "
+            "clairvoyant cleancache would."
+        )
         yield Finding("clairvoyant", text, {"share_of_ideal": share})
     rows = facts.beyond + [row for row in facts.baselines if row["attainable"] is False]
-    for row in rows[:NEIGHBOURS]:
+    for row in rows[:BOUNDS]:
         yield _bound(facts, row)
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from sweep.results import MODEL_VERSION
 from sweep.results.questions import model_version_sql, of_another_version
-from sweep.results.wording import percent, plain_goal
+from sweep.results.wording import label_of, percent, plain_goal
 from sweep.verdict.against import WAIT, signed
 from sweep.verdict.facts import Facts, Finding, listed
 from sweep.verdict.pairs import Paired, over_scenarios, saved_pairs_of
@@ -27,10 +27,13 @@ def spread(facts: Facts) -> Iterator[Finding]:
     """Yield how far what the best trial saves differs over workloads, and over seeds."""
     if facts.chosen is None:
         return
+    label = label_of(facts.study, facts.chosen)
     pairs = saved_pairs_of(facts.connection, facts.study, facts.key(facts.chosen), WAIT)
+    over_all = over_scenarios(pairs)
+    names = _shortened([str(pair.workload) for pair in over_all])
     shares = {
-        _short(pair.workload): pair.interval.mean / pair.all_missed_ns
-        for pair in over_scenarios(pairs)
+        names[str(pair.workload)]: pair.interval.mean / pair.all_missed_ns
+        for pair in over_all
         if pair.interval is not None and pair.all_missed_ns
     }
     if len(shares) > 1:
@@ -38,16 +41,16 @@ def spread(facts: Facts) -> Iterator[Finding]:
         lost = [name for name, share in shares.items() if share < 0]
         loses = f"; it loses on {listed(lost)}" if lost else ""
         text = (
-            f"By workload it spares {signed(shares[least])} ({least}) to {signed(shares[most])} "
-            f"({most}) of the wait{loses}. The answer holds for the workloads named, which are no "
-            "sample of others."
+            f"By workload {label} spares {signed(shares[least])} ({least}) to "
+            f"{signed(shares[most])} ({most}) of the wait{loses}. The answer holds "
+            "for the workloads named, which are no sample of others."
         )
         yield Finding("spread", text, {"wait_saved_share": shares})
     elif shares:
         (name,) = shares
         text = f"The answer holds for {name} alone: no other workload was tried."
         yield Finding("spread", text, {"wait_saved_share": shares})
-    seeds = [range_ for pair in pairs if (range_ := _over_seeds(pair))]
+    seeds = [range_ for pair in over_all if (range_ := _over_seeds(pair))]
     if seeds:
         text = f"From seed to seed the wait spared goes {listed(seeds, 4)}."
         yield Finding("seeds", text, {"seeds": facts.study.replicates})
@@ -62,6 +65,13 @@ def _over_seeds(pair: Paired) -> str:
         return ""
     least, most = (units.min() / pair.all_missed_ns, units.max() / pair.all_missed_ns)
     return f"from {signed(least)} to {signed(most)} on {_short(pair.workload)}"
+
+
+def _shortened(workloads: list[str]) -> dict[str, str]:
+    """Return the names of workloads without folder and ending, where these differ."""
+    short = {workload: _short(workload) for workload in workloads}
+    unique = len(set(short.values())) == len(short)
+    return short if unique else {workload: workload for workload in workloads}
 
 
 def _short(workload: str | None) -> str:
@@ -79,7 +89,7 @@ def constants(facts: Facts) -> Iterator[Finding]:
             (value,) = values
             text = (
                 f"{plain_goal(goal)} was {facts.valued(place, value)} in all {len(rows):,} "
-                "feasible trials: it told no policies apart."
+                "trials that may be the answer: it told no policies apart."
             )
             yield Finding("constant", text, {"goal": goal.name, "value": value})
 
@@ -89,8 +99,8 @@ def failures(facts: Facts) -> Iterator[Finding]:
     if not facts.counts["failed"]:
         return
     rows = facts.read(
-        "SELECT reason, count(*) AS trials FROM trials WHERE study = $1 AND state = 'fail' "
-        "GROUP BY reason ORDER BY trials DESC, reason"
+        "SELECT reason, count(*) AS trials FROM trials WHERE study = $1 AND role = 'trial' "
+        "AND state = 'fail' GROUP BY reason ORDER BY trials DESC, reason"
     )
     parts = [f"{row['trials']:,}: {row['reason']}" for row in rows[:REASONS]]
     more = f"; and {len(rows) - REASONS} more reasons" if len(rows) > REASONS else ""

@@ -81,6 +81,10 @@ def verdict(
     if total.interval.sign == 0:
         return _sentence(prefix, f"{a} {verb.equal} {b}: a tie over {units}")
     effect = total.effect(metric)
+    if effect is None and total.interval.sign is not None:
+        low, high = (readable(metric, end) for end in (total.interval.low, total.interval.high))
+        larger = verb.larger if total.interval.sign > 0 else verb.smaller
+        return _sentence(prefix, f"{a} {larger} {b}, by {low} to {high} ({_SURE}, over {units})")
     if effect is None or total.interval.sign is None:
         bounds = f"{_range(effect)} {verb.whole}, " if effect else ""
         what = f"no difference in {verb.topic} can be told between {a} and {b}"

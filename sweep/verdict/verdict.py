@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweep.study.model import Study
 from sweep.verdict.against import against
+from sweep.verdict.contenders import baselines, policies
 from sweep.verdict.effects import effects
 from sweep.verdict.facts import Facts, Finding
 from sweep.verdict.on_costs import on_costs
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 #: What is said of a study, in this order.
 PARTS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    *(version, best, against, ties, in_scenarios, effects, constants, bounds),
-    *(spread, on_costs, guesses, warnings, failures, budget),
+    *(version, best, against, baselines, policies, ties, in_scenarios, effects, constants),
+    *(bounds, spread, on_costs, guesses, warnings, failures, budget),
 )
 
 

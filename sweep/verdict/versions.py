@@ -15,7 +15,10 @@ _PAIRED_SQL = """
 WITH policies AS (
   SELECT study, role, number, coalesce(subspace, 0) AS subspace,
     CASE role WHEN 'trial' THEN coalesce(asked, number::VARCHAR) ELSE number::VARCHAR END AS asked,
-    row_number() OVER (PARTITION BY study, role, subspace, asked ORDER BY number) AS time
+    row_number() OVER (
+      PARTITION BY study, role, subspace, CASE role WHEN 'trial' THEN asked ELSE number::VARCHAR END
+      ORDER BY number
+    ) AS time
   FROM trials WHERE state = 'complete' AND study IN ($1, $2)
 ), paired AS (
   SELECT a.role, a.number AS number_a, b.number AS number_b

@@ -20,7 +20,7 @@ def test_each_question_that_is_suggested_has_an_answer(
     path = small_study.write_study(tmp_path, n_trials=4, objectives=objectives)
     path.write_text(path.read_text() + scenarios)
     database = tmp_path / "results.duckdb"
-    questions = next_questions(small_study.run(path, database))
+    questions = next_questions(small_study.run(path, database), "small")
     assert any("scenario" in question for question in questions) == bool(scenarios)
     for question in questions:
         assert answer_query(database, question).rows
