@@ -107,8 +107,9 @@ def _is_quantity(text: str) -> bool:
 
 
 def _line(texts: Sequence[str]) -> str:
-    # The braces: a row that begins with * or [ would be taken for an argument of the one before.
-    return "{}" + " & ".join(map(latex_escaped, texts)) + r" \\"
+    line = " & ".join(map(latex_escaped, texts)) + r" \\"
+    # A row that begins so would be taken for an argument of the one before.
+    return "{}" + line if line.lstrip().startswith(("*", "[")) else line
 
 
 def latex_escaped(text: str) -> str:

@@ -150,3 +150,11 @@ def test_a_column_of_a_latex_table_has_one_unit() -> None:
     ]
     assert list(latex_rows(rows)[0])[1:3] == ["wait (ms)", "stored (pages)"]
     assert r"\begin{tabular}{lrrlr}" in latex_bytes(latex_rows(rows), "").decode()
+
+
+@pytest.mark.parametrize("text", ["*", "[2cm]", " [2cm]"])
+def test_a_row_of_a_table_is_no_argument_of_the_row_before(text: str) -> None:
+    lines = latex_bytes([{"first": text, "second": "1"}, {"first": "plain", "second": text}], "")
+    rows = [line for line in lines.decode().splitlines() if line.endswith("\\\\")]
+    assert rows[1].startswith("{}")
+    assert not rows[2].startswith("{}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.cost_presets import SOURCED_PRESETS
 from core.costs import COST_FIELDS, Costs
+from sweep.cli.answer import answer_of, show
+from sweep.study.read import parse_study
 from sweep.verdict.on_costs import swings
 from tests.inputs.judged_studies import Given, findings_of, store_study
 
@@ -341,3 +344,18 @@ def test_costs_of_the_default_are_plausible_in_their_preset() -> None:
         swing.cost for swing in swings(dict.fromkeys(COST_FIELDS, 1), vars(Costs()), "ufs_phone")
     }
     assert swung == set(COST_FIELDS)
+
+
+def test_a_name_with_brackets_is_shown_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "r.duckdb"
+    text = TEXT.replace("maximize}", "maximize, over: each}")
+    text += 'scenarios: [{name: "a[/b]"}, {name: "[red]x", read_random_ns: 440000}]\n'
+    trial = Given({"eviction": "lru", "headroom": 0.0}, {"a[/b]": 0.1, "[red]x": 0.2})
+    name = store_study(path, text, [trial])
+    study = parse_study(text, path)
+    show(study, name, answer_of(study, name, path, 5), as_json=False)
+    shown = capsys.readouterr().out
+    assert "wait_saved_ratio in a[/b]" in shown
+    assert "wait_saved_ratio in [red]x" in shown

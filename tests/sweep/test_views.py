@@ -174,9 +174,12 @@ def test_the_status_counts_what_is_done(path: Path) -> None:
     store.add("trials", trial(0) | {"role": "baseline"})
     store.add("trials", trial(1) | {"role": "baseline", "state": "fail"})
     store.flush()
-    columns = "study, n_trials, complete, failed, feasible, baselines, distinct_policies"
+    columns = (
+        "study, n_trials, complete, failed, feasible, baselines, failed_baselines, "
+        "distinct_policies"
+    )
     assert answer_query(path, f"SELECT {columns} FROM study_status").rows == [
-        ("nothing", 7, 0, 0, 0, 0, 0), ("s", 9, 3, 2, 2, 1, 2),
+        ("nothing", 7, 0, 0, 0, 0, 0, 0), ("s", 9, 3, 1, 2, 1, 1, 2),
     ]  # fmt: skip
 
 
