@@ -9,7 +9,6 @@ from sweep.report.sql import columns, quoted
 from sweep.report.study_results import StudyResults
 from sweep.results import Row
 from sweep.results.wording import Scale, readable, scale_of
-from sweep.verdict.facts import Facts
 from sweep.verdict.on_costs import SAVINGS, presets_of, swings
 
 #: Costs that are drawn: those that move the saving most.
@@ -36,7 +35,7 @@ def draw_swings(results: StudyResults) -> list[Figure]:
         return []
     sql = swings_sql(results)
     rows = results.read(sql)
-    presets = presets_of(Facts(results.connection, results.study, results.name))
+    presets = presets_of(results.study)
     plots = [
         _tornado(row, saving, f"{of} in {row['scenario']}" if len(rows) > 1 else of, presets)
         for row in rows

@@ -19,10 +19,10 @@ from sweep.study.worlds import (
     PRESET,
     WORLD_FIELDS,
     costs_in,
+    field_value,
     scenario_count,
     scenarios_of,
     varied_in,
-    world_value,
 )
 from sweep.study.yaml_source import Mistake, Place, Section
 
@@ -52,7 +52,7 @@ def check_form(data: Section) -> Iterator[Mistake]:
                               _no_world(name), about_key=True)  # fmt: skip
                 break
             try:
-                known = world_value(name, value)
+                known = field_value(name, value)
             except ValueError as error:
                 yield Mistake(place, str(error))
                 continue
@@ -209,7 +209,7 @@ def check_costs(study: Study, data: Section) -> Iterator[Mistake]:
     """Yield the first world whose reads in parallel are slower than the first read."""
     varied = varied_in(data)
     for scenario, given in scenarios_of(study.scenarios):
-        values = {name: world_value(name, given[name]) for name in given}
+        values = {name: field_value(name, given[name]) for name in given}
         world = costs_in(study, values)
         first, parallel = world["read_random_ns"], world["read_parallel_ns"]
         if parallel <= first:

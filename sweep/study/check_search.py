@@ -21,12 +21,11 @@ from sweep.study.searchable import (
     SEARCHABLE,
     SEARCHABLE_FRACTIONS,
     SEARCHABLE_WORDS,
-    searched_value,
 )
 from sweep.study.space import Space, spaces_of
 from sweep.study.values import MAX_TRIALS
 from sweep.study.wording import suggest
-from sweep.study.worlds import WORLD_FIELDS
+from sweep.study.worlds import WORLD_FIELDS, field_value
 from sweep.study.yaml_source import Mistake, Place, Section
 
 
@@ -100,7 +99,7 @@ def _check_choices(place: Place, name: str, choices: list[Any]) -> Iterator[Mist
         if not isinstance(choice, str) and not _is_number(choice, "float"):
             continue
         try:
-            value = searched_value(name, choice)
+            value = field_value(name, choice)
         except ValueError as error:
             yield Mistake((*place, i), str(error))
             continue
@@ -123,7 +122,7 @@ def _check_range(place: Place, name: str, raw: Section) -> Iterator[Mistake]:
     for key, end in (("low", low), ("high", high)):
         if _is_number(end, number_type):
             try:
-                searched_value(name, end)
+                field_value(name, end)
             except ValueError as error:
                 yield Mistake((*place, key), str(error))
     if not (_is_number(low, number_type) and _is_number(high, number_type)):

@@ -76,8 +76,8 @@ class World(NamedTuple):
     workload: Values
 
 
-def world_value(name: str, raw: Any) -> Any:
-    """Return `raw` as a value of a field of `WORLD_FIELDS`, in the simulator's units.
+def field_value(name: str, raw: Any) -> Any:
+    """Return `raw` as a value of a decision or a world, in the simulator's units.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def worlds_of(study: Study) -> list[World]:
 
 
 def _world(study: Study, name: str, given: Section) -> World:
-    values = {field: world_value(field, given[field]) for field in given}
+    values = {field: field_value(field, given[field]) for field in given}
     size = study.machine.tag_block_size or DEFAULT_TAG_BLOCK_BYTES
     made = [field for field in values if field in (*WORKLOAD_FIELDS, "page_size", "data_memory")]
     return World(

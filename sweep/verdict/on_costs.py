@@ -13,6 +13,7 @@ from core.cost_presets import DEFAULT_PRESET, SOURCED_PRESETS
 from core.costs import COST_FIELDS
 from sweep.results import Row
 from sweep.results.wording import readable
+from sweep.study.model import Study
 from sweep.study.worlds import PRESET, scenarios_of
 from sweep.verdict.facts import POSTED, Facts, Finding
 
@@ -149,7 +150,7 @@ def _holds_while(facts: Facts, row: Row, than: Row | None) -> Iterator[Finding]:
 def _hanging(facts: Facts, row: Row, than: Row | None, column: str) -> list[_Hangs]:
     """Return what a saving hangs on in each scenario in which it is known."""
     others = _by_scenario(facts, than) if than else None
-    presets = presets_of(facts)
+    presets = presets_of(facts.study)
     hangs = []
     for scenario, world in _by_scenario(facts, row).items():
         other = {} if others is None else others.get(scenario, {}).get(column)
@@ -197,7 +198,7 @@ def _by_scenario(facts: Facts, row: Row) -> dict[str, Row]:
     return {each["scenario"]: each for each in rows}
 
 
-def presets_of(facts: Facts) -> dict[str, str]:
+def presets_of(study: Study) -> dict[str, str]:
     """Return the preset of costs in each scenario."""
-    own = facts.study.costs.preset or DEFAULT_PRESET
-    return {name: given.get(PRESET, own) for name, given in scenarios_of(facts.study.scenarios)}
+    own = study.costs.preset or DEFAULT_PRESET
+    return {name: given.get(PRESET, own) for name, given in scenarios_of(study.scenarios)}
