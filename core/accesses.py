@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from core.event_files import write_table
+from core.event_files import read_losses, write_table
 from core.events import NO_PHASE, EventsError
+from core.import_losses import Loss
 from core.machine import MAX_ORDER
 
 # What a recorded kernel was seen to do:
@@ -85,7 +86,7 @@ class Accesses(NamedTuple):
     free when the trace began: the frames of `free_ranges` (first, end), or the last frames of
     memory if `free_ranges` is empty. `data_pages` is 0 for a trace that was recorded on no machine.
     `requests` says whether rows of read tell read requests; `phases` are the names that rows of
-    phase number.
+    phase number; `losses` are what its source lacked, or what had to be guessed of it.
     """
 
     time_ns: NDArray[np.int64]
@@ -104,6 +105,7 @@ class Accesses(NamedTuple):
     free_ranges: tuple[tuple[int, int], ...] = ()
     requests: bool = False
     phases: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
@@ -153,6 +155,7 @@ def _is_outside(accesses: Accesses) -> NDArray[np.bool_]:
 def write_accesses(path: str | os.PathLike[str], accesses: Accesses) -> None:
     """Write an access trace as Parquet; the file appears whole or not at all."""
     about = {name: getattr(accesses, name) for name in Accesses._fields if name not in SCHEMA.names}
+    about["losses"] = [loss._asdict() for loss in accesses.losses]
     metadata = {"version": METADATA_VERSION, **about}
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.table([pa.array(column) for column in accesses.columns.values()], schema=schema)
@@ -201,6 +204,7 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
         about.pop("version")
         about["free_ranges"] = tuple((first, end) for first, end in about["free_ranges"])
         about["phases"] = tuple(map(str, about.get("phases", ())))
+        about["losses"] = read_losses(name, about.get("losses", []))
         columns = {
             field.name: table.column(field.name).cast(field.type).to_numpy() for field in SCHEMA
         }

@@ -13,6 +13,7 @@ import pyarrow.parquet as parquet
 
 from core.events import SCHEMA, VERSION, Events, EventsError, check_events, make_events
 from core.import_checks import ImportCheck
+from core.import_losses import Loss
 
 METADATA_KEY = b"mm_events"
 # Columns whose values differ little from those of the row before: to keep the differences takes
@@ -138,6 +139,7 @@ def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
         if not isinstance(by_name, dict) or not all(type(n) is int for n in by_name.values()):
             raise EventsError(f"metadata mm_events: {key} is no count by name", file=name)
     checks = _checks(name, values.get("checks", []))
+    losses = read_losses(name, values.get("losses", []))
     is_ratio = isinstance(inferred, int | float) and 0 <= inferred <= 1
     return about | {
         "requests": values.get("requests") is True,
@@ -146,6 +148,7 @@ def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
         "workingset_inferred_ratio": float(inferred) if is_ratio else float("nan"),
         **{key: tuple(by_name.items()) for key, by_name in counts.items()},
         "checks": checks,
+        "losses": losses,
     }
 
 
@@ -159,6 +162,24 @@ def _checks(name: str, written: Any) -> tuple[ImportCheck, ...]:
             what = "metadata mm_events: checks are no list of name, theirs and ours"
             raise EventsError(what, file=name)
     return checks
+
+
+def read_losses(name: str, written: Any) -> tuple[Loss, ...]:
+    """Return the losses in the metadata of the file `name`.
+
+    Raises
+    ------
+    EventsError
+        When they are no list of name, count and place.
+    """
+    try:
+        losses = tuple(Loss(**loss) for loss in written)
+    except TypeError:
+        losses = (Loss("", None),)  # type: ignore[arg-type]
+    for loss in losses:
+        if [type(value) for value in loss] != [str, int, str]:
+            raise EventsError("metadata: losses are no list of name, count and where", file=name)
+    return losses
 
 
 def write_events(path: str | os.PathLike[str], events: Events) -> None:
@@ -180,6 +201,7 @@ def write_events(path: str | os.PathLike[str], events: Events) -> None:
             "left_out": dict(events.left_out),
             "cache_counters": dict(events.cache_counters),
             "checks": [check._asdict() for check in events.checks],
+            "losses": [loss._asdict() for loss in events.losses],
         }
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.table([pa.array(column) for column in events.columns.values()], schema=schema)

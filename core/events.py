@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.import_checks import ImportCheck
+from core.import_losses import Loss
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 
@@ -61,6 +62,7 @@ class Events(NamedTuple):
     name: those of metadata and those that writes made, and how many of each were refaults.
     `cache_counters` are what a cleancache of the traced kernel counted itself, by its own names.
     `checks` are counts of the import beside the traced kernel's own; none where nothing is known.
+    `losses` are what the source lacked, or what had to be guessed of it.
     """
 
     time_ns: NDArray[np.int64]
@@ -81,6 +83,7 @@ class Events(NamedTuple):
     left_out: tuple[tuple[str, int], ...] = ()
     cache_counters: tuple[tuple[str, int], ...] = ()
     checks: tuple[ImportCheck, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -88,8 +91,9 @@ class Events(NamedTuple):
         return {name: getattr(self, name) for name in self._fields if name not in SCHEMA.names}
 
     def import_warnings(self) -> list[str]:
-        """Return a sentence for each check that is further off than is allowed."""
-        return [check.warning for check in self.checks if check.is_beyond]
+        """Return a sentence for each loss, and for each check that is off by more than allowed."""
+        checks = [check.warning for check in self.checks if check.is_beyond]
+        return [*(loss.warning for loss in self.losses), *checks]
 
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
@@ -111,6 +115,7 @@ def make_events(
     left_out: tuple[tuple[str, int], ...] = (),
     cache_counters: tuple[tuple[str, int], ...] = (),
     checks: tuple[ImportCheck, ...] = (),
+    losses: tuple[Loss, ...] = (),
     name: str = "events",
     check: bool = True,
 ) -> Events:
@@ -126,8 +131,10 @@ def make_events(
         Pages of data memory, in which all frames lie.
     source
         Where the table comes from, in words.
-    requests, phases, mapped, workingset_inferred_ratio, version, left_out, cache_counters, checks
+    requests, phases, mapped, workingset_inferred_ratio, version, left_out, cache_counters
         What the table holds: see `Events`.
+    checks, losses
+        What is known of how true it is: see `Events`.
     name
         The file that an error names.
     check
@@ -162,6 +169,7 @@ def make_events(
         left_out=left_out,
         cache_counters=cache_counters,
         checks=checks,
+        losses=losses,
     )
     if check:
         check_events(events, data_pages, name)

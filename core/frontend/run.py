@@ -346,6 +346,7 @@ def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]
         page_size=accesses.page_size,
         data_pages=accesses.data_pages,
         source=accesses.source,
+        losses=accesses.losses,
         requests=requests,
         phases=accesses.phases,
         workingset_inferred_ratio=0.0,

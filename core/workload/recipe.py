@@ -24,6 +24,7 @@ from core.accesses import Accesses
 from core.events import SCHEMA, Events, EventsError
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
+from core.import_losses import Loss
 from core.jit import CORE_DIGEST, KEPT_FOLDER
 from core.workload.synthetic import synthesise
 from core.workload.tenant import on_machine, with_tenant
@@ -199,6 +200,7 @@ def _kept(path: Path) -> Fronted:
     described = json.loads(table.schema.metadata[b"fronted"])
     columns = {name: table.column(name).combine_chunks().to_numpy() for name in SCHEMA.names}
     about = {name: _as_made(value) for name, value in described["events"].items()}
+    about["losses"] = tuple(Loss(*loss) for loss in about["losses"])
     lists = {
         name: np.array(described[name], dtype=np.int64).reshape(-1, columns_of)
         for name, columns_of in _LISTS.items()

@@ -169,6 +169,7 @@ def survey_accesses(accesses: Accesses) -> dict[str, Any]:
         "files": int(np.unique(accesses.inode[of_files]).size),
         "requested_pages": int((1 << order.astype(np.int64)).sum()),
         "distinct_pages": int(folio_pages(keys, order).size),
+        "import_warnings": [loss.warning for loss in accesses.losses],
     }
 
 

@@ -19,8 +19,8 @@ from core.workload.ftrace.emulation import emulation_shown
 from core.workload.ftrace.memory import meta_beside, read_memory
 from core.workload.ftrace.read_costs import Estimate, Lack, ReadCosts, estimate_read_costs
 from core.workload.text import TraceError
+from sweep.cli.import_command import check_output, check_parts, progress_bar
 from sweep.cli.terminal import note, print_json
-from sweep.cli.trace_commands import check_output, check_parts, progress_bar
 
 _RECORD = "sweep trace record makes the script that turns these events on"
 _FIRST, _PARALLEL = "read_random_ns", "read_parallel_ns"

@@ -89,8 +89,8 @@ def trace_import(
     """Import a trace: of a kernel as a table of mm events, requests as an access trace."""
     if memory_start is not None and memory is None:
         raise typer.BadParameter("needs --memory", param_hint="--memory-start")
-    from sweep.cli.request_commands import RequestOptions, find_format, import_requests, misfits
-    from sweep.cli.trace_commands import import_command
+    from sweep.cli.import_command import import_command
+    from sweep.cli.import_requests import RequestOptions, find_format, import_requests, misfits
 
     options = RequestOptions(columns, time_unit, page_size, plain, ignore_size, memory)
     trace_format = find_format(files, format_name)
@@ -164,7 +164,7 @@ def trace_synthesise(
     as_json: AsJson = False,
 ) -> int:
     """Write the access trace of a synthetic workload (docs/workloads.md has their parameters)."""
-    from sweep.cli.request_commands import synthesise_command
+    from sweep.cli.trace_commands import synthesise_command
 
     synthesise_command(name, output, memory, seed, changed or (), as_json)
     return DONE
@@ -179,7 +179,7 @@ def trace_info(
     as_json: AsJson = False,
 ) -> int:
     """Show what a table holds: events, files, refaults, tagged pages; or accesses and pages."""
-    from sweep.cli.request_commands import info_command
+    from sweep.cli.info_command import info_command
 
     info_command(file, as_json)
     return DONE

@@ -101,7 +101,9 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
     names = titles([workload.given_fields for workload in study.workload])
     for i, (workload, name) in enumerate(zip(study.workload, names, strict=True)):
         if workload.trace is None:
-            loaded += _load_recipes(study, source, i, workload, name)
+            replicates_of_it = list(_load_recipes(study, source, i, workload, name))
+            warnings += [f"{name}: {warning}" for warning in _import_warnings(replicates_of_it[0])]
+            loaded += replicates_of_it
             continue
         path = source.path.parent / workload.trace
         loaded.append(_load_trace(study, source, i, path, name))
@@ -162,8 +164,11 @@ def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
 
 
 def _import_warnings(trace: _LoadedWorkload) -> list[str]:
-    """Return what the import of a trace found to differ from what its kernel had counted."""
-    return trace.events.import_warnings() if isinstance(trace.events, Events) else []
+    """Return what its import found a trace to lack, or to differ from what its kernel counted."""
+    if isinstance(trace.events, Events):
+        return trace.events.import_warnings()
+    accesses = trace.events.accesses
+    return [loss.warning for loss in accesses.losses] if accesses is not None else []
 
 
 def _load_recipes(

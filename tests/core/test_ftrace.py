@@ -214,10 +214,11 @@ def test_garbage_lost_events_and_clock_steps_are_told_and_survived(tmp_path: Pat
     assert imported.unused == {"sched_switch": 1}
     said = "\n".join(imported.warnings)
     for what in (
-        "1 lines are no events, the first is line 3",
+        "1 lines are no events (the first is line 3)",
         "12 events were lost",
-        "1 times the clock stepped back, by 30 s at most, first in line 6",
-        "1 events lack a field, the first in line 7",
+        "1 times the clock stepped back by more than 1 ms: time goes on there (by 30 s at most, "
+        "the first in line 6)",
+        "1 events lack a field, and are left out (the first is line 7)",
         "1 folios lie at no multiple",
     ):
         assert what in said

@@ -1,6 +1,6 @@
-"""A capture of a real kernel, ftrace text, as an mm event table.
+"""A capture of a real kernel as an mm event table.
 
-Chunks of text become records (lines.py), and records become rows (state.py), which are put together
+Chunks of it become records (reader.py), and records become rows (state.py), which are put together
 at the end (tables.py). A row takes 31 bytes of memory until then, and the text is not kept: 2 GB of
 text need less than 1 GB of memory.
 """
@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 
 from core.accesses import Accesses, check_accesses
 from core.events import ALLOC, FREE, PHASE, Events, make_events
-from core.workload.ftrace import frames, lines
+from core.import_losses import Loss, losses_of
+from core.workload.ftrace import frames
 from core.workload.ftrace.accesses import AccessState
 from core.workload.ftrace.checks import check_import
 from core.workload.ftrace.guesses import guesses
 from core.workload.ftrace.memory import UNKNOWN_FRAMES, Memory, memory_seen
 from core.workload.ftrace.page_flags import PageFlags
-from core.workload.ftrace.phases import Phases
+from core.workload.ftrace.reader import RecordReader, TextReader
 from core.workload.ftrace.requests import RequestState
 from core.workload.ftrace.state import KernelState
 from core.workload.ftrace.tables import EventRows, access_table
 from core.workload.ftrace.words import REFAULT
-from core.workload.text import Progress, TraceError, read_chunks
+from core.workload.text import Progress, TraceError
 
 #: The counts of an import by name: their places in the numbers of `KernelState`.
 _COUNTED = {
@@ -71,13 +72,36 @@ def import_ftrace(
     Parameters
     ----------
     paths
-        The parts in the order of time, each plain, gzip or zstd.
+        The parts in the order of time, each plain or compressed.
+    progress
+        Called with the bytes read so far of all files together, and with their size.
+    memory, source, with_accesses
+        As of `import_records`.
+
+    Raises
+    ------
+    TraceError
+        When a file cannot be read, or holds no event of page cache or page allocator.
+    """
+    return import_records(TextReader(paths, progress), memory, source, with_accesses)
+
+
+def import_records(
+    reader: RecordReader,
+    memory: Memory | None = None,
+    source: str = "",
+    with_accesses: bool = False,
+) -> Imported:
+    """Return the mm events in a capture.
+
+    Parameters
+    ----------
+    reader
+        What reads it.
     memory
         The traced machine's memory; by default 4 KiB pages around the frames that the trace names.
     source
         Where the table comes from, in words.
-    progress
-        Called with the bytes read so far of all files together, and with their size.
     with_accesses
         Whether to make an access trace too, for the front end.
 
@@ -88,25 +112,22 @@ def import_ftrace(
     """
     given = memory or Memory(0, UNKNOWN_FRAMES, 4096)
     machine = (given.first_frame, given.frames, given.page_size)
-    parser, phases = lines.LineParser(), Phases()
     requests = RequestState(*machine)
     kernel = KernelState(*machine, given.page_flags or PageFlags())
     access_state = AccessState(*machine) if with_accesses else None
     event_rows, access_rows = EventRows(), []
-    for _, text in read_chunks(paths, progress):
-        records = parser.parse(text)
-        phases.mark(records, text)
+    for records in reader.records():
         insertions = requests.advance(records)
         event_rows.add(*kernel.advance(records, insertions))
         if access_state is not None:
             access_rows.append(access_state.advance(records, insertions))
-    names = ", ".join(os.fspath(path) for path in paths)
-    numbers = kernel.numbers
+    names, numbers = reader.names, kernel.numbers
     if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] == 0:
-        raise TraceError(_nothing(parser), file=names)
+        raise TraceError(reader.why_nothing(), file=names)
     finished = event_rows.finish(requests)
     columns = finished.columns
-    warnings = _warnings(names, parser, numbers)
+    losses = (*reader.losses(), *_losses(numbers))
+    warnings = _warnings(names, numbers)
     warnings += guesses(names, requests, numbers, finished, given.page_flags)
     if memory is None:
         has_frames = numbers[frames.HIGH_FRAME] > 0
@@ -125,12 +146,13 @@ def import_ftrace(
         data_pages=memory.frames,
         source=source,
         requests=requests.tells_requests,
-        phases=tuple(phases.names),
+        phases=tuple(reader.phases.names),
         mapped=0 < stores == numbers[frames.FLAGGED_STORES],
         workingset_inferred_ratio=finished.inferred_stores / stores if stores else 0.0,
         left_out=_left_out(requests, numbers),
         cache_counters=given.cache_counters,
         checks=check_import(numbers, given.kernel_counts, requests.seen[REFAULT] > 0),
+        losses=losses,
         name=names,
     )
     warnings += [f"{names}: {warning}" for warning in events.import_warnings()]
@@ -139,8 +161,9 @@ def import_ftrace(
     if access_state is not None:
         told = (source, events.phases)
         accesses = access_table(access_state, access_rows, requests, memory, shift, *told)
+        accesses = accesses._replace(losses=losses)
         check_accesses(accesses, names)
-    counts = {"lines": int(parser.counts[lines.LINES]), "rows": events.op.size}
+    counts = reader.counts() | {"rows": events.op.size}
     counts |= {name: int(numbers[place]) for name, place in _COUNTED.items()}
     counts |= {
         "requests": requests.requests,
@@ -148,7 +171,7 @@ def import_ftrace(
         "inferred_workingset_stores": finished.inferred_stores,
         **dict(events.left_out),
     }
-    return Imported(events, accesses, counts, parser.others, warnings)
+    return Imported(events, accesses, counts, reader.unused(), warnings)
 
 
 def _left_out(requests: RequestState, numbers: NDArray[np.int64]) -> tuple[tuple[str, int], ...]:
@@ -171,49 +194,34 @@ def _left_out(requests: RequestState, numbers: NDArray[np.int64]) -> tuple[tuple
     return tuple((name, int(numbers[place])) for name, place in places.items())
 
 
-def _nothing(parser: lines.LineParser) -> str:
-    """Return why a trace without a row cannot be imported."""
-    if parser.others:
-        names = ", ".join(list(parser.others)[:5])
-        return (
-            f"no event of the page cache or of tagged pages in it, only {names}: "
-            "sweep trace record sets up those that are needed"
-        )
-    return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"
+def _losses(numbers: NDArray[np.int64]) -> tuple[Loss, ...]:
+    """Return what the events of a trace lack to be those of one kernel."""
+    largest_s = numbers[frames.LARGEST_STEP_NS] / 1e9
+    return losses_of(
+        {
+            "clock_steps": (
+                numbers[frames.CLOCK_STEPS],
+                f"by {largest_s:.3g} s at most, the first in line "
+                f"{numbers[frames.FIRST_STEP_LINE]}",
+            ),
+            "misaligned_folios": (numbers[frames.MISALIGNED], ""),
+            "frames_outside": (numbers[frames.OUTSIDE], ""),
+            "missed_frees": (numbers[frames.MISSED_FREES], ""),
+            "copies_before_base": (numbers[frames.NO_BASE], ""),
+        }
+    )
 
 
-def _warnings(names: str, parser: lines.LineParser, numbers: NDArray[np.int64]) -> list[str]:
-    """Return what is wrong with a trace: how often, and where first."""
-    counts = parser.counts
+def _warnings(names: str, numbers: NDArray[np.int64]) -> list[str]:
+    """Return what else a user should know of a trace: how often."""
     warnings = [
-        (
-            counts[lines.GARBAGE],
-            f"lines are no events, the first is line {counts[lines.FIRST_GARBAGE]}",
-        ),
-        (
-            counts[lines.INCOMPLETE],
-            f"events lack a field, the first in line {counts[lines.FIRST_INCOMPLETE]}",
-        ),
-        (counts[lines.LOST_EVENTS], "events were lost while recording: counts are too low by them"),
-        (
-            numbers[frames.CLOCK_STEPS],
-            f"times the clock stepped back, by {numbers[frames.LARGEST_STEP_NS] / 1e9:.3g} s at "
-            f"most, first in line {numbers[frames.FIRST_STEP_LINE]}: time goes on from there",
-        ),
         (
             numbers[frames.JITTERS],
             "events are up to 1 ms older than the one before: put at its time",
         ),
-        (numbers[frames.MISALIGNED], "folios lie at no multiple of their size: left out"),
         (numbers[frames.UNMATCHED_REFAULTS], "refaults are of no insertion (anonymous pages)"),
         (numbers[frames.UNKNOWN_FREED], "frames were freed that were allocated before the trace"),
-        (numbers[frames.MISSED_FREES], "tagged frames were allocated anew and their free not seen"),
-        (numbers[frames.OUTSIDE], "events are of frames outside the memory: left out"),
         (numbers[frames.FAILED], "allocations failed"),
-        (
-            numbers[frames.NO_BASE],
-            "page copies came before the first tagged allocation: taken as untagged",
-        ),
         (
             numbers[frames.SAMPLES] - numbers[frames.EQUAL_SAMPLES],
             "samples of /proc/kpageflags count other tagged pages than the events",

@@ -1,4 +1,4 @@
-"""The trace commands for traces of requests, and for access traces."""
+"""The command that imports a trace of requests, and which format a file is of."""
 
 from __future__ import annotations
 
@@ -7,24 +7,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
-
-from core.accesses import METADATA_KEY, read_accesses, write_accesses
+from core.accesses import write_accesses
 from core.event_files import write_events
 from core.workload import formats
 from core.workload.requests.collector import ImportedRequests
 from core.workload.requests.csv_text import TIME_DIGITS, parse_columns
 from core.workload.requests.requests import accesses_of, plain_events
-from core.workload.survey import survey_accesses
-from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
 from core.workload.text import TraceError
-from sweep.cli import trace_commands as trace
+from sweep.cli.import_command import check_output, check_parts, progress_bar
 from sweep.cli.terminal import note, print_json
 from sweep.study.values import size_in_bytes
 from sweep.study.wording import suggest
-
-_PAGE_SIZE = 4096
 
 
 class RequestOptions(NamedTuple):
@@ -131,12 +124,12 @@ def import_requests(
     TraceError
         When the trace cannot be imported, or an option has no usable value.
     """
-    trace.check_parts(paths)
-    trace.check_output(output, *paths)
+    check_parts(paths)
+    check_output(output, *paths)
     page_size, data_pages = _machine(options)
     arguments = _arguments(options)
     start = monotonic()
-    with trace.progress_bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("importing", total=None)
         imported: ImportedRequests = trace_format.load_importer()(
             paths,
@@ -221,77 +214,3 @@ def _say_import(
         f"{output}: {format_name}, {seconds:.1f} s, {rate:.2g} M requests/s; "
         "sweep trace info shows what it holds"
     )
-
-
-def synthesise_command(
-    name: str, output: Path, memory: str, seed: int, changed: Sequence[str], as_json: bool
-) -> None:
-    """Write the access trace of a synthetic workload, and say what is in it.
-
-    Parameters
-    ----------
-    name
-        A generator, such as ``app_launch``.
-    output
-        Where the access trace goes.
-    memory
-        The machine's memory, such as ``512MiB``.
-    seed
-        Seed of what is random in it.
-    changed
-        Parameters of the generator, such as ``launches=400``; the others have their defaults.
-    as_json
-        Whether what is in it is printed as JSON.
-
-    Raises
-    ------
-    TraceError
-        When there is no such generator or parameter, or a value does not fit.
-    """
-    trace.check_output(output)
-    if name not in GENERATORS:
-        raise TraceError(f"unknown workload {name}{suggest(name, list(GENERATORS))}")
-    defaults = parameters_of(name)
-    known = {key: PARAMETERS[key] for key in defaults}
-    parameters = defaults | trace.changed_values(known, changed, f"{name} has no parameter")
-    try:
-        size = size_in_bytes(memory)
-    except ValueError as error:
-        raise TraceError(f"--memory: {error}") from None
-    if size % _PAGE_SIZE or not 1 <= size // _PAGE_SIZE < 2**31:
-        raise TraceError(f"--memory: {size} bytes are not whole pages of {_PAGE_SIZE} bytes")
-    write_accesses(output, synthesise(name, parameters, seed, size // _PAGE_SIZE, _PAGE_SIZE))
-    info_command(output, as_json)
-
-
-def info_command(path: Path, as_json: bool) -> None:
-    """Show what an access trace or a table of mm events holds."""
-    if not _is_accesses(path):
-        trace.info_command(path, as_json)
-        return
-    figures = survey_accesses(read_accesses(path))
-    if as_json:
-        print_json(figures)
-        return
-    print(f"{path}: {figures['source']}")
-    print(f"  an access trace: {figures['rows']:,} rows over {figures['span_s']:,} s")
-    used = ", ".join(f"{name} {count:,}" for name, count in figures["accesses"].items() if count)
-    print(f"  accesses: {used}")
-    print(
-        f"  pages of {figures['page_size']} bytes: {figures['requested_pages']:,} asked for, "
-        f"{figures['distinct_pages']:,} distinct in {figures['files']:,} files"
-    )
-    if not figures["data_pages"]:
-        print("  machine: none; sweep trace reclaim needs --memory")
-        return
-    memory_mib = figures["data_pages"] * figures["page_size"] / 2**20
-    free_mib = figures["free_pages"] * figures["page_size"] / 2**20
-    print(f"  machine: {memory_mib:,.0f} MiB of memory, {free_mib:,.0f} free when it began")
-
-
-def _is_accesses(path: Path) -> bool:
-    try:
-        return METADATA_KEY in (parquet.read_schema(path).metadata or {})
-    except (OSError, pa.ArrowException):
-        # Reading the file as a table of mm events then says what is wrong with it.
-        return False

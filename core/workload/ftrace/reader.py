@@ -1,0 +1,111 @@
+"""What reads a capture: a source of records, chunk by chunk, with all that is known of it.
+
+`TextReader` reads the text of ftrace. A reader of another form makes the same records, and
+`core.workload.ftrace.capture` makes the same tables of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from core.import_losses import Loss, losses_of
+from core.workload.ftrace import lines
+from core.workload.ftrace.lines import LineParser, Records
+from core.workload.ftrace.phases import Phases
+from core.workload.text import Progress, read_chunks
+
+
+class RecordReader(Protocol):
+    """A source of records: a capture in some form."""
+
+    #: The files that it reads, in words, for messages.
+    names: str
+    #: The phases of the workload; complete when all records have been read.
+    phases: Phases
+
+    def records(self) -> Iterator[Records]:
+        """Yield the records of one chunk after the other, in the order of time.
+
+        A `Records` can be changed by who gets it. Its marks of phases are NEW_PHASE already.
+
+        Raises
+        ------
+        TraceError
+            When a file cannot be read.
+        """
+
+    def counts(self) -> dict[str, int]:
+        """Return what was read, by name, such as ``lines``."""
+
+    def unused(self) -> dict[str, int]:
+        """Return how many events an import does not use, by name."""
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Return what was lost, or had to be guessed, in what was read."""
+
+    def why_nothing(self) -> str:
+        """Return why there is no event in it that an import uses."""
+
+
+class TextReader:
+    """The text of ftrace, in one file or in several parts, as records.
+
+    Parameters
+    ----------
+    paths
+        The parts in the order of time, plain or compressed.
+    progress
+        Called with the bytes read so far of all files together, and with their size.
+    """
+
+    def __init__(
+        self, paths: Sequence[str | os.PathLike[str]], progress: Progress | None = None
+    ) -> None:
+        self.names = ", ".join(os.fspath(path) for path in paths)
+        self.phases = Phases()
+        self._paths, self._progress = paths, progress
+        self._parser = LineParser()
+
+    def records(self) -> Iterator[Records]:
+        """Yield the records of one chunk of text after the other."""
+        for _, text in read_chunks(self._paths, self._progress):
+            records = self._parser.parse(text)
+            self.phases.mark(records, text)
+            yield records
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of lines."""
+        return {"lines": int(self._parser.counts[lines.LINES])}
+
+    def unused(self) -> dict[str, int]:
+        """Return how many events an import does not use, by name."""
+        return self._parser.others
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Return what was lost in the text, and what of it is not understood."""
+        counts = self._parser.counts
+        return losses_of(
+            {
+                "lost_events": (counts[lines.LOST_EVENTS], ""),
+                "garbage_lines": (
+                    counts[lines.GARBAGE],
+                    f"the first is line {counts[lines.FIRST_GARBAGE]}",
+                ),
+                "incomplete_events": (
+                    counts[lines.INCOMPLETE],
+                    f"the first is line {counts[lines.FIRST_INCOMPLETE]}",
+                ),
+            }
+        )
+
+    def why_nothing(self) -> str:
+        """Return why the text has no event that an import uses."""
+        if self.unused():
+            names = ", ".join(list(self.unused())[:5])
+            return (
+                f"no event of the page cache or of tagged pages in it, only {names}: "
+                "sweep trace record sets up those that are needed"
+            )
+        return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"

@@ -1,0 +1,160 @@
+"""The command that imports a capture of a kernel, and what every import needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core.accesses import write_accesses
+from core.event_files import write_events
+from core.workload.formats import Format
+from core.workload.ftrace.capture import Imported
+from core.workload.ftrace.memory import Memory, meta_beside, read_memory
+from core.workload.text import TraceError
+from sweep.cli.terminal import check_lines, note, print_json
+from sweep.study.values import size_in_bytes
+
+
+def import_command(
+    paths: Sequence[Path],
+    output: Path,
+    trace_format: Format,
+    meta: Path | None,
+    memory: str | None,
+    memory_start: str | None,
+    source: str | None,
+    accesses: Path | None,
+    as_json: bool,
+) -> None:
+    """Import a capture of a kernel, write its mm events, and say what was in it.
+
+    Parameters
+    ----------
+    paths
+        The parts of the trace, in the order of time.
+    output, accesses
+        Where the mm events go, and, if it is wanted, the access trace.
+    trace_format
+        The format of the parts.
+    meta
+        The archive of the recording; by default the one beside the first part, if it is there.
+    memory, memory_start
+        The size of the traced machine's memory and its first address, in place of the archive's.
+    source
+        What the table says of where it comes from; by default the names of the parts.
+    as_json
+        Whether what was in the trace is printed as JSON.
+
+    Raises
+    ------
+    TraceError
+        When the trace cannot be imported.
+    """
+    check_parts(paths)
+    read = [*paths, meta or meta_beside(paths[0])]
+    check_output(output, *read)
+    if accesses is not None:
+        check_output(accesses, *read)
+        if accesses.resolve() == output.resolve():
+            raise TraceError("--accesses: is where the mm events go (-o)", file=accesses)
+    machine = _memory(paths, meta, memory, memory_start)
+    about = source or ", ".join(path.name for path in paths)
+    start = monotonic()
+    with progress_bar() as bar:
+        task = bar.add_task("importing", total=None)
+        imported: Imported = trace_format.load_importer()(
+            paths,
+            machine,
+            about,
+            lambda done, size: bar.update(task, completed=done, total=size),
+            accesses is not None,
+        )
+    seconds = monotonic() - start
+    write_events(output, imported.events)
+    if accesses is not None and imported.accesses is not None:
+        write_accesses(accesses, imported.accesses)
+    checks = [check.row for check in imported.events.checks]
+    for line in check_lines(checks):
+        note(line)
+    for warning in imported.warnings:
+        note(f"warning: {warning}")
+    if as_json:
+        print_json(
+            {"output": str(output), "counts": imported.counts, "unused": imported.unused}
+            | {"warnings": imported.warnings, "checks": checks}
+        )
+        return
+    for name, count in imported.counts.items():
+        print(f"{count:>14,}  {name}")
+    if imported.unused:
+        unused = ", ".join(f"{name} {count:,}" for name, count in imported.unused.items())
+        print(f"not used: {unused}")
+    rate = imported.counts["lines"] / seconds / 1e6
+    print(f"{output}: {seconds:.1f} s, {rate:.2g} M lines/s; sweep trace info shows what it holds")
+
+
+def check_output(output: Path, *read: Path | None) -> None:
+    """Refuse to write where nothing can be, or over a file that the command reads.
+
+    Parameters
+    ----------
+    output
+        What is to be written.
+    read
+        The files that are read; None stands for one that there is not.
+
+    Raises
+    ------
+    TraceError
+        When it is a folder, when there is no folder for it, or when it is one of the files read.
+    """
+    if not output.parent.is_dir():
+        raise TraceError(f"there is no folder {output.parent}", file=output)
+    if output.is_dir():
+        raise TraceError("is a folder; give the name of a file in it", file=output)
+    for path in read:
+        if path is not None and path.exists() and output.exists() and output.samefile(path):
+            raise TraceError(
+                "is read by this command, which would overwrite it; give another name", file=output
+            )
+
+
+def check_parts(paths: Sequence[Path]) -> None:
+    """Raise `TraceError` when a file is given as two parts of a trace: it would count twice."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise TraceError("is given twice, and would count twice; give it once", file=path)
+        seen.add(path.resolve())
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar of the bytes read, which is on stderr while the import runs."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _memory(
+    paths: Sequence[Path], meta: Path | None, memory: str | None, memory_start: str | None
+) -> Memory | None:
+    """Return the traced machine's memory, as typed or by the archive beside the trace, if any."""
+    if memory is not None:
+        try:
+            size, start = size_in_bytes(memory), int(memory_start or "0", 0)
+        except ValueError as error:
+            raise TraceError(f"--memory / --memory-start: {error}") from None
+        if size % 4096 or start % 4096 or start < 0:
+            raise TraceError("--memory / --memory-start: not whole pages of 4096 bytes")
+        return Memory(start // 4096, size // 4096, 4096)
+    archive = meta or meta_beside(paths[0])
+    return read_memory(archive) if archive else None
