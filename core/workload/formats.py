@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core.workload.requests.oracle_general import RECORD
-from core.workload.text import read_pieces
+from core.workload.requests.oracle_general import looks_like_oracle_general
+from core.workload.text import read_beginning
 
 
 class Beginning(NamedTuple):
@@ -64,13 +64,8 @@ def first_line_is(pattern: bytes) -> Callable[[Beginning], bool]:
 
 
 def _is_oracle_general(beginning: Beginning) -> bool:
-    if "oraclegeneral" in beginning.path.name.lower():
-        return True
-    if b"\0" not in beginning.content:
-        return False
-    # The size of compressed data is not known before its end, so that any size may be right.
-    is_compressed = beginning.path.suffix in (".zst", ".gz")
-    return is_compressed or beginning.path.stat().st_size % RECORD.itemsize == 0
+    named = "oraclegeneral" in beginning.path.name.lower()
+    return named or looks_like_oracle_general(beginning.content)
 
 
 #: Options of every format of requests.
@@ -127,9 +122,10 @@ def detect(path: str | os.PathLike[str]) -> Format:
     Raises
     ------
     TraceError
-        When the file is missing, empty, or damaged where it begins.
+        When the file is missing, empty, damaged where it begins, or of a known binary form that no
+        importer reads.
     """
-    content = next((piece for _, piece in read_pieces([path])), b"")
+    content = read_beginning(path)
     lines = () if b"\0" in content else content.splitlines()
     first_line = next((line for line in lines if line.strip()), b"")
     beginning = Beginning(Path(path), content, first_line)

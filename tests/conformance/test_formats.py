@@ -104,8 +104,8 @@ def test_an_example_is_recognised_as_its_own_kind_and_as_no_other(
         (b"  a,b-12 [001] d..1. 1.000001: mm_page_free: page=0 pfn=1 order=0\n", "ftrace"),
         (b"\n\nts,path name,len (b)\n", "csv"),
         (b"1,2,3\n", "ftrace"),
-        (b"\0" * 48, "oracle_general"),
-        (b"\0" * 47, "ftrace"),
+        (files.oracle_general(files.whole_files(2)), "oracle_general"),
+        (b"\0" * 48, "ftrace"),
     ],
 )
 def test_a_format_is_recognised_by_the_content(tmp_path: Path, content: bytes, name: str) -> None:

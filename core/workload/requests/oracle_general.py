@@ -8,10 +8,31 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.workload.requests.collector import Collector, ImportedRequests
+from core.workload.signatures import refuse_known
 from core.workload.text import Progress, TraceError, read_pieces
 
 #: One request. `next`, the place of the next request for the same object, is not used.
 RECORD = np.dtype([("time_s", "<u4"), ("object", "<u8"), ("bytes", "<u4"), ("next", "<i8")])
+
+#: A request that is the last for its object says so with one of these; else it numbers a request.
+_NEVER = (-1, 2**63 - 1)
+_MOST_REQUESTS = 2**40
+
+
+def looks_like_oracle_general(content: bytes) -> bool:
+    """Return whether bytes are records in which time goes on, and every number may be one."""
+    count = len(content) // RECORD.itemsize
+    if not count or b"\0" not in content:
+        return False
+    records = np.frombuffer(content, dtype=RECORD, count=count)
+    following = records["next"]
+    is_known = np.isin(following, _NEVER) | ((following >= 0) & (following < _MOST_REQUESTS))
+    return bool(
+        is_known.all()
+        and (np.diff(records["time_s"].astype(np.int64)) >= 0).all()
+        and (records["bytes"] < 2**31).all()
+        and (records["object"] != 0).any()
+    )
 
 
 def import_oracle_general(
@@ -56,6 +77,8 @@ def import_oracle_general(
                 raise TraceError("holds no record", file=name)
             record = 0
             continue
+        if not record and not rest:
+            refuse_known(name, piece)
         whole = rest + piece
         end = len(whole) // RECORD.itemsize * RECORD.itemsize
         rest = whole[end:]
