@@ -26,7 +26,7 @@ SENTENCES = {
         "{count} reclaims have no end: each is taken to end where its task does something else"
     ),
     "unknown_tasks": "{count} events are of tasks that the trace does not tell apart",
-    "guessed_page_size": "{count} places of folios in files are all that tells the size of a page",
+    "guessed_page_size": "the size of a page is a guess by {count} folios, for nothing tells it",
     "guessed_memory": (
         "{count} frames of memory are a guess: nothing beside the trace tells the memory"
     ),

@@ -32,9 +32,9 @@ def joined(parts: Sequence[Records]) -> Records:
     if len(parts) == 1:
         return parts[0]
     if not parts:
-        kinds = (np.uint8, np.int64, np.int64, np.bool_, np.int64)
-        none: list[Any] = [np.empty(0, dtype=kind) for kind in kinds]
-        return Records(*none, np.empty((0, FIELDS), dtype=np.int64))
+        number, yes = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+        fields = np.empty((0, FIELDS), dtype=np.int64)
+        return Records(np.empty(0, dtype=np.uint8), number, number, yes, number, fields, yes)
     columns: list[Any] = [
         None if any(column is None for column in column_parts) else np.concatenate(column_parts)
         for column_parts in zip(*parts, strict=True)

@@ -239,7 +239,7 @@ def _advance(
         field = fields[record]
         frame = wide(field[FRAME]) - first_frame
         if kind == PAGE_ALLOC:
-            end = frame + (1 << wide(field[ORDER]))
+            end = min(frame, frames.size) + (1 << wide(field[ORDER]))
             gfp = max(0, wide(field[FLAGS]))
             bits = _SEEN
             bits |= _WRITTEN if gfp & GFP_WRITE else 0

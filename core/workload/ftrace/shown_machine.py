@@ -81,7 +81,7 @@ def _page_size_shown(records: Records) -> tuple[int, tuple[Loss, ...]]:
     places = places[places > 0]
     if not places.size:
         count = int(of_files.sum())
-        what = "taken as 4096 bytes: no place in a file tells it, and nothing beside the trace"
+        what = "taken as 4096 bytes: they lie at the beginning of their files"
         return PAGE_SIZES[0], ((Loss("guessed_page_size", count, what),) if count else ())
     granule = int(np.bitwise_or.reduce(places))
     granule &= -granule
@@ -92,7 +92,7 @@ def _page_size_shown(records: Records) -> tuple[int, tuple[Loss, ...]]:
         return PAGE_SIZES[0], ()
     is_told = places.size >= _TELLING_PLACES
     size = largest if is_told else PAGE_SIZES[0]
-    what = f"taken as {size} bytes: all are multiples of {granule}" + (
+    what = f"taken as {size} bytes: they lie at multiples of {granule}" + (
         "" if is_told else ", but they are too few to tell it"
     )
     return size, (Loss("guessed_page_size", int(places.size), what),)

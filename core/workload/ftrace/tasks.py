@@ -46,11 +46,11 @@ from core.workload.ftrace.words import (
 PRELUDE_RECORDS = 1 << 17
 #: Who deletes a folio: nobody of reclaim; a kswapd; a task that waits for it.
 NOBODY, KSWAPD, WAITING_TASK = range(3)
-# Columns of `tasks`: the reclaims that are open; whether the one inside another has ended, so that
-# the other one may have ended unseen; whether something else ended a reclaim; whether the task was
-# ever in reclaim; its last deletion that is taken for truncation until something tells otherwise,
-# in the chunk of that number; how many of these there are; whether it is a kswapd, is none, and has
-# a name; and whether it is in the list of tasks that deleted or reclaimed.
+# Columns of `tasks`: the reclaims that are open; whether one inside another has ended, after which
+# nothing but the end of the other one tells that it went on; whether something else ended a
+# reclaim; whether the task was ever in reclaim; its last deletion that is taken for truncation until
+# something tells otherwise, in the chunk of that number; how many of these there are; whether it is
+# a kswapd, is none, and has a name; and whether it is in the list of those that delete or reclaim.
 _OPEN, _INNER_ENDED, _CUT_SHORT, _RECLAIMED, _LAST, _CHUNK = range(6)
 _TRUNCATIONS, _IS_KSWAPD, _IS_OTHER, _NAMED, _LISTED, _COLUMNS = range(6, 12)
 # Elements of `numbers`; the last counts the tasks in the list.
@@ -180,19 +180,15 @@ def _end(
     by: NDArray[np.uint8],
 ) -> None:
     """Take in the end of a task's reclaim."""
-    if task[_OPEN] == 0:
-        if task[_CUT_SHORT]:
-            numbers[_LOST_ENDS] -= 1
-        elif task[_RECLAIMED]:
-            numbers[_LOST_BEGINS] += 1
-        _mark_reclaim(task, chunk, previous, by)
-        task[_CUT_SHORT] = 0
-        return
-    if task[_INNER_ENDED]:
-        _mark_reclaim(task, chunk, previous, by)
-    task[_OPEN] -= 1
+    if task[_OPEN] == 0 and task[_CUT_SHORT]:
+        numbers[_LOST_ENDS] -= 1
+    elif task[_OPEN] == 0 and task[_RECLAIMED]:
+        numbers[_LOST_BEGINS] += 1
+    task[_OPEN] = max(0, wide(task[_OPEN]) - 1)
     task[_INNER_ENDED] = wide(task[_OPEN] > 0)
-    task[_LAST] = -1
+    task[_CUT_SHORT] = 0
+    if task[_OPEN] == 0:
+        _mark_reclaim(task, chunk, previous, by)
 
 
 @entry
@@ -240,13 +236,17 @@ def _advance(
                 _end(task, chunk, numbers, previous, by)
                 task[_RECLAIMED] = 1
             task[_IS_OTHER] = 1
+        elif kind == RECLAIM_BEGIN:
+            if is_known and task[_OPEN] == 0:
+                task[_LAST] = -1
+            if is_known:
+                task[_OPEN] += 1
+                task[_INNER_ENDED], task[_CUT_SHORT], task[_RECLAIMED] = 0, 0, 1
+            task[_IS_OTHER] = 1
         else:
-            # A begin, or something else that no task does within reclaim.
-            if task[_OPEN] > 0 and (kind != RECLAIM_BEGIN or task[_INNER_ENDED]):
+            # Something that no task does within reclaim.
+            if task[_OPEN] > 0:
                 numbers[_LOST_ENDS] += 1
                 task[_OPEN], task[_INNER_ENDED], task[_CUT_SHORT] = 0, 0, 1
             task[_LAST] = -1
             task[_IS_OTHER] = 1
-            if kind == RECLAIM_BEGIN and is_known:
-                task[_OPEN] += 1
-                task[_RECLAIMED], task[_CUT_SHORT] = 1, 0
