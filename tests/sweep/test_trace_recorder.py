@@ -86,7 +86,7 @@ def test_the_recorder_samples_tagged_pages_and_import_keeps_what_they_say(tmp_pa
     assert {"MemFree_kib", "nr_free_pages", "nr_inactive_file"} <= names
     tagged = [int(count) for _, name, count in lines if name == "tagged_pages"]
     looked_at = [int(count) for _, name, count in lines if name == "sampled_pages"]
-    assert len(tagged) >= 2
+    assert tagged
     assert set(tagged) == {100}
     assert set(looked_at) == {3048}
     trace = tmp_path / "phone.ftrace.txt.gz"
@@ -165,4 +165,4 @@ def test_a_page_size_is_an_option_of_captures_too(tmp_path: Path) -> None:
         assert (code, why in err) == (2, True), err
     code, _, err = say("trace", "import", trace, "-o", output, "--page-size", "64KiB")
     assert code == 0
-    assert "1 folios lie at no multiple" in err
+    assert "2 folios lie at no multiple" in err

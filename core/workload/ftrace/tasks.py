@@ -48,9 +48,9 @@ PRELUDE_RECORDS = 1 << 17
 NOBODY, KSWAPD, WAITING_TASK = range(3)
 # Columns of `tasks`: the reclaims that are open; whether one inside another has ended, after which
 # nothing but the end of the other one tells that it went on; whether something else ended a
-# reclaim; whether the task was ever in reclaim; its last deletion that is taken for truncation until
-# something tells otherwise, in the chunk of that number; how many of these there are; whether it is
-# a kswapd, is none, and has a name; and whether it is in the list of those that delete or reclaim.
+# reclaim; whether the task was ever in reclaim; its last deletion that is truncation until something
+# tells otherwise, in the chunk of that number; how many of these there are; whether it is a kswapd,
+# is none, and has a name; and whether it is in the list of those that delete or reclaim.
 _OPEN, _INNER_ENDED, _CUT_SHORT, _RECLAIMED, _LAST, _CHUNK = range(6)
 _TRUNCATIONS, _IS_KSWAPD, _IS_OTHER, _NAMED, _LISTED, _COLUMNS = range(6, 12)
 # Elements of `numbers`; the last counts the tasks in the list.
