@@ -124,6 +124,14 @@ def _told(figures: dict[str, Any]) -> list[str]:
             f"{left_out.get('metadata_refaults', 0):,} of metadata + "
             f"{left_out.get('write_refaults', 0):,} of writes"
         )
+    sampled = figures["sampled"]
+    if sampled:
+        told = ", ".join(f"{name} {number:,}" for name, number in sampled.items())
+        lines.append(f"samples of the recording: {told}")
+    if sampled.get("sampled_pages"):
+        share = sampled.get("tagged_pages_mean", 0) / sampled["sampled_pages"]
+        most = sampled.get("tagged_pages_peak", 0) / sampled["sampled_pages"]
+        lines.append(f"tagged by these samples: {share:.2%} of the pages, {most:.2%} at most")
     if figures["phases"]:
         shown = list(figures["phases"].items())[:_PHASES_SHOWN]
         more = len(figures["phases"]) - len(shown)

@@ -8,6 +8,7 @@ other_lines.py makes this form of them, or counts what they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +78,23 @@ class Records(NamedTuple):
     kswapd: NDArray[np.bool_]  # [record] whether the task has the name of a kswapd
     line: NDArray[np.int64]  # [record] of the file, from 1
     fields: NDArray[np.int64]  # [record, FIELDS]
-    named: NDArray[np.bool_] | None = None  # [record] whether the task's name is known; None: all
+    named: NDArray[np.bool_]  # [record] whether the task's name is known
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """Return records in one, the second part behind the first and so on."""
+    if not parts:
+        number, yes = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+        fields = np.empty((0, FIELDS), dtype=np.int64)
+        return Records(np.empty(0, dtype=np.uint8), number, number, yes, number, fields, yes)
+    if len(parts) == 1:
+        return parts[0]
+    return Records(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def some_of(records: Records, which: slice | NDArray[np.int64]) -> Records:
+    """Return some of the records."""
+    return Records(*(column[which] for column in records))  # type: ignore[arg-type]
 
 
 class LineParser:
@@ -151,14 +168,16 @@ class LineParser:
             signs,
             self._page_shift,
             *(EVENT_TABLE, KEY_TABLE, COLUMN_TABLE, FLAG_TABLE, NEEDED_TABLE),
-            *(kind, time_ns, pid, kswapd, line, fields, named),
+            *records,
             *(self.counts, self._hashes, self._numbers, places, odd),
         )
-        records = Records(*(column[:count] for column in records if column is not None))
-        return records, odd[: int(self.counts[ODD_LINES])], places
+        return some_of(records, slice(count)), odd[: int(self.counts[ODD_LINES])], places
 
-    def losses(self) -> tuple[Loss, ...]:
-        """Return what was lost in the text, and what of it is not understood."""
+    def losses(self, place: Callable[[int], str]) -> tuple[Loss, ...]:
+        """Return what was lost in the text, and what of it is not understood.
+
+        `place` says in words where a line is, counted through all that was read.
+        """
         counts = self.counts
         without_order = counts[WITHOUT_ORDER]
         if without_order == counts[FOLIO_EVENTS]:
@@ -166,14 +185,14 @@ class LineParser:
         own = {
             "incomplete_events": (
                 counts[INCOMPLETE],
-                f"the first is line {counts[FIRST_INCOMPLETE]}",
+                f"the first is {place(int(counts[FIRST_INCOMPLETE]))}",
             ),
             "missing_orders": (without_order, ""),
             "late_times": (counts[LATE_TIMES], ""),
             "unknown_tasks": (self._unknown_tasks, ""),
         }
         return (
-            *self.other_lines.losses(),
+            *self.other_lines.losses(place),
             *losses_of({name: (int(count), where) for name, (count, where) in own.items()}),
             *self._gfp.losses(self._tells_tags),
         )

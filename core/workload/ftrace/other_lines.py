@@ -8,6 +8,7 @@ what is left is counted by what is wrong with it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,13 +221,16 @@ class OtherLines:
         else:
             self._note_unused(re.split(rb"[\s(:]", rest)[0].decode(errors="replace") or "?")
 
-    def losses(self) -> tuple[Loss, ...]:
-        """Return what was lost, and what is not understood, among the odd lines."""
+    def losses(self, place: Callable[[int], str]) -> tuple[Loss, ...]:
+        """Return what was lost, and what is not understood, among the odd lines.
+
+        `place` says in words where a line is.
+        """
         counts = dict(self.counts)
         if self._buffers and len(self._buffers) < self._processors:
             counts["missing_buffers"] = self._processors - len(self._buffers)
         where = {
-            name: f"the first is line {line}"
+            name: f"the first is {place(line)}"
             for name, line in self._first.items()
             if name != "lost_events"
         }
