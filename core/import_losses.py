@@ -65,7 +65,9 @@ SENTENCES = {
     "lost_reclaim_ends": (
         "{count} reclaims have no end: each is taken to end where its task does something else"
     ),
-    "unnumbered_tasks": "{count} events are of tasks with pids that no kernel has: taken as one task",
+    "unnumbered_tasks": (
+        "{count} events are of tasks with pids that no kernel has: taken as one task"
+    ),
     "guessed_page_size": "the size of a page is a guess by {count} folios, for nothing tells it",
     "guessed_memory": (
         "{count} frames of memory are a guess: nothing beside the trace tells the memory"
