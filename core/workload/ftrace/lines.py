@@ -168,7 +168,13 @@ class LineParser:
             signs,
             self._page_shift,
             *(EVENT_TABLE, KEY_TABLE, COLUMN_TABLE, FLAG_TABLE, NEEDED_TABLE),
-            *(kind, time_ns, pid, kswapd, line, fields, named),
+            kind,
+            time_ns,
+            pid,
+            kswapd,
+            line,
+            fields,
+            named,
             *(self.counts, self._hashes, self._numbers, places, odd),
         )
         return some_of(records, slice(count)), odd[: int(self.counts[ODD_LINES])], places
