@@ -94,6 +94,7 @@ def test_a_kswapd_that_is_told_late_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_of_traces, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(text_of_traces, "_HEAD_BYTES", 100)
     monkeypatch.setattr(capture, "PRELUDE_RECORDS", 2)
     lines = [gone(0, "<...>-97"), gone(1, "<...>-97"), BEGINS, ENDS, f"<...>-97 | {WAKE}"]
     imported = read(tmp_path, [*lines, gone(2, "<...>-97")])
