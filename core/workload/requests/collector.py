@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from core.import_losses import Loss
 from core.jit import entry, wide
 from core.workload.requests.requests import MOST_PAGES, Requests
 from core.workload.text import TraceError
@@ -37,6 +38,7 @@ class ImportedRequests(NamedTuple):
     counts: dict[str, int]  # what was imported, by name
     unused: dict[str, int]  # lines that ask for no page, by kind
     warnings: list[str]  # what the user should know
+    losses: tuple[Loss, ...] = ()  # what the trace lacks or had to be guessed
 
 
 class Collector:
