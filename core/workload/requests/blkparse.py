@@ -27,14 +27,14 @@ from core.workload.text import Progress
 
 #: The unit of blkparse's offsets and sizes, whatever the device's own sectors are.
 SECTOR_BYTES = 512
-#: A line of blkparse, ``8,0 3 11 0.009507758 697 Q WS 223490 + 8 [proc]``; a flush has no sector,
-#: and a packet command has bytes and the command in brackets.
+#: A line of blkparse, ``8,0 3 11 0.009507758 697 Q WS 223490 + 8 [proc]``; a flush has no sector.
 BLKPARSE = (
     r"^\s*(?P<file>\d{1,7},\d{1,7})\s+\d+\s+\d+\s+(?P<seconds>\d{1,9})\.(?P<fraction>\d{9})\s+\d+"
-    r"\s+(?P<action>[A-Za-z]+)\s+(?P<rwbs>[A-Z]+)\b"
-    r"(?:\s+(?P<offset>\d+)(?:\s+\+\s+(?P<size>\d+)"
-    r"(?:\s+<-\s+\((?P<remapped>\d+,\d+)\))?|\s+(?P<packet>\()[0-9a-f]{2} )?)?"
+    r"\s+(?P<action>[A-Za-z]+)\s+(?P<rwbs>[A-Z]+)(?:\s+(?P<offset>\d+)\s+\+\s+(?P<size>\d+))?"
 )
+# Sought only in the lines of remapped requests (A), and in those without sectors.
+_REMAPPED = re.compile(rb"<- *\((\d+,\d+)\)")
+_PACKET = re.compile(rb"\d+,\d+\s.*\s[A-Z]+\s+(?:\d+ )?\([0-9a-f]{2} ")
 _FIRST_LINE = re.compile(
     rb"^[ \t]*\d+,\d+[ \t]+\d+[ \t]+\d+[ \t]+\d+\.\d{9}[ \t]+\d+[ \t]+[A-Za-z]{1,2}[ \t]+[A-Z]+\b"
     rb"|^Input file \S+ added[ \t\r]*$",
@@ -43,7 +43,7 @@ _FIRST_LINE = re.compile(
 #: The actions of which one is used, the best first, each with the loss of using it.
 _ACTIONS = {"Q": "", "D": "requests_are_issues", "C": "requests_are_completions"}
 _OTHERS = {"Q": "queued", "D": "issued", "C": "completed"}
-_AROUND = "lines around the requests"
+_AROUND, _NO_SECTORS = "lines around the requests", "requests of no sectors"
 # What blkparse and blktrace print before and after the lines of requests.
 _SUMMARY = (
     r"^\s*(?:Input file .* added|CPU *\d+ \(.*\):|Total(?: \(.*\))?:.*|Throughput \(R/W\): .*"
@@ -98,11 +98,11 @@ def import_blkparse(
     collectors = {action: Collector(page_size, ignore_size) for action in _ACTIONS}
     there: Counter[str] = Counter()  # the lines of each action, and those that ask for pages
     asking: Counter[str] = Counter()
-    remapped: Counter[str] = Counter()  # by the device that requests were remapped from
-    devices: set[str] = set()
+    remapped: Counter[bytes] = Counter()  # by the device that requests were remapped from
+    devices: set[bytes] = set()
     lost_events = [0, 0]  # as blkparse sums up, and as blktrace says
     for matches in read_matches(paths, lambda name, text: Beginning(BLKPARSE, text, 1), progress):
-        action, kinds = matches.fields["action"], _kinds(matches.fields)
+        action, kinds = matches.fields["action"], _kinds(matches)
         for name in _ACTIONS:
             rows = places(pc.and_(pc.equal(action, name), pc.equal(kinds, "")))
             asking[name] += rows.size
@@ -113,9 +113,9 @@ def import_blkparse(
             collectors = {"Q": collectors["Q"]}
         foreign = _foreign(matches)
         unused.add(matches, _labels(action, kinds), foreign)
-        sources = matches.fields["remapped"]
-        remapped.update(sources.filter(pc.not_equal(sources, "")).to_pylist())
-        devices.update(pc.unique(matches.fields["file"]).cast(pa.string()).to_pylist())
+        for at in matches.rows[places(pc.equal(action, "A"))].tolist():
+            remapped.update(_REMAPPED.findall(matches.line(at))[:1])
+        devices.update(pc.unique(matches.fields["file"]).to_pylist())
         around = np.setdiff1d(matches.others, foreign).tolist()
         unused.counts[_AROUND] += len(around)
         for at in around:
@@ -137,7 +137,7 @@ def import_blkparse(
         {
             _ACTIONS[used]: (asking[used] if _ACTIONS[used] else 0, others),
             "lost_events": (max(lost_events), ""),
-            "stacked_devices": (twice, ", ".join(sorted(devices & remapped.keys()))),
+            "stacked_devices": (twice, b", ".join(sorted(devices & remapped.keys())).decode()),
             "garbage_lines": unused.of_another_form,
         }
     )
@@ -146,31 +146,56 @@ def import_blkparse(
     )
 
 
-def _kinds(fields: dict[str, pa.Array]) -> pa.StringArray:
+def _kinds(matches: Matches) -> pa.StringArray:
     """Return why each line asks for no page, whatever its action; empty where it asks for some."""
-    rwbs, offset, size = (fields[key] for key in ("rwbs", "offset", "size"))
-    kinds = pc.if_else(pc.match_substring_regex(size, "[1-9]"), "", "requests of no sectors")
-    is_flush = pc.and_(pc.not_equal(kinds, ""), pc.match_substring(rwbs, "F"))
-    kinds = pc.if_else(is_flush, "flushes", kinds)
-    kinds = pc.if_else(pc.equal(fields["packet"], ""), kinds, "packet commands")
-    one_way = pc.match_substring_regex(rwbs, "[RW]")
-    kinds = pc.if_else(pc.or_(one_way, is_flush), kinds, "neither reads nor writes")
-    # A zone append (ZA) writes; the other commands for zones move no data.
-    is_append = pc.match_substring(rwbs, "ZA")
-    kinds = pc.if_else(pc.match_substring(rwbs, "Z"), "commands for zones", kinds)
-    kinds = pc.if_else(pc.and_(is_append, pc.match_substring_regex(size, "[1-9]")), "", kinds)
-    kinds = pc.if_else(pc.match_substring(rwbs, "D"), "discards", kinds)
-    lengths = (pc.utf8_length(offset), pc.utf8_length(size))
-    is_far = pc.or_(pc.greater(lengths[0], 15), pc.greater(lengths[1], 9))
+    fields = matches.fields
+    offset, size = fields["offset"], fields["size"]
+    words = fields["rwbs"].dictionary_encode()
+    meanings = [_meaning(word) for word in words.dictionary.to_pylist()]
+    has_data = pc.and_(pc.not_equal(size, ""), pc.not_equal(size, "0"))
+    kinds = pc.if_else(
+        has_data,
+        pa.array([with_data for with_data, _ in meanings], pa.string()).take(words.indices),
+        pa.array([without for _, without in meanings], pa.string()).take(words.indices),
+    )
+    bare = places(pc.equal(kinds, _NO_SECTORS))
+    packets = [at for at in bare.tolist() if _PACKET.match(matches.line(int(matches.rows[at])))]
+    kinds = _replace(kinds, np.array(packets, dtype=np.int64), ["packet commands"] * len(packets))
+    is_far = pc.or_(pc.greater(pc.binary_length(offset), 15), pc.greater(pc.binary_length(size), 9))
     return pc.if_else(is_far, OTHER_FORM, kinds)
 
 
+def _meaning(rwbs: str) -> tuple[str, str]:
+    """Return why a request asks for no page, with sectors and without, by the word for its way."""
+    if "D" in rwbs:
+        return "discards", "discards"
+    if "Z" in rwbs:  # a zone append (ZA) writes; the other commands for zones move no data
+        commands = "commands for zones"
+        return ("" if "ZA" in rwbs else commands), commands
+    moves = "R" in rwbs or "W" in rwbs
+    neither = "neither reads nor writes"
+    return ("" if moves else neither), (
+        "flushes" if "F" in rwbs else _NO_SECTORS if moves else neither
+    )
+
+
 def _labels(action: pa.StringArray, kinds: pa.StringArray) -> pa.StringArray:
-    """Return what each line is counted as: of an action that may be used, with its kind."""
-    plain = pc.is_in(kinds, value_set=pa.array(["", OTHER_FORM]))
-    labels = pc.if_else(plain, kinds, pc.binary_join_element_wise(action, kinds, "\t"))
+    """Return what each line is counted as: its kind, of which action, or only its action."""
     is_request = pc.is_in(action, value_set=pa.array(list(_ACTIONS)))
-    return pc.if_else(is_request, labels, pc.binary_join_element_wise("action", action, " "))
+    plain = pc.is_in(kinds, value_set=pa.array(["", OTHER_FORM]))
+    told = places(pc.and_(is_request, pc.invert(plain)))
+    names, whys = action.take(pa.array(told)), kinds.take(pa.array(told))
+    joined = pc.binary_join_element_wise(names, whys, "\t").to_pylist()
+    return _replace(pc.if_else(is_request, kinds, action), told, joined)
+
+
+def _replace(words: pa.StringArray, at: NDArray[np.int64], new: list[str]) -> pa.StringArray:
+    """Return words with some replaced by new ones."""
+    if not at.size:
+        return words
+    chosen = np.zeros(len(words), dtype=np.bool_)
+    chosen[at] = True
+    return pc.replace_with_mask(words, pa.array(chosen), pa.array(new, pa.string()))
 
 
 def _counts(labels: Counter[str], asking: Counter[str], used: str) -> dict[str, int]:
@@ -178,14 +203,14 @@ def _counts(labels: Counter[str], asking: Counter[str], used: str) -> dict[str, 
     counts: Counter[str] = Counter()
     for label, count in labels.items():
         action, tab, kind = label.partition("\t")
-        if not tab:
-            counts[label] += count
+        if tab:
+            counts[kind if action == used else f"action {action}"] += count
         else:
-            counts[kind if used == action else f"action {action}"] += count
+            counts[label if label in (OTHER_FORM, _AROUND) else f"action {label}"] += count
     for action in _ACTIONS:
-        if action != used and asking[action]:
+        if action != used:
             counts[f"action {action}"] += asking[action]
-    return {kind: count for kind, count in counts.items() if count}
+    return dict(+counts)
 
 
 def _add(collector: Collector, keys: TextKeys, matches: Matches, rows: NDArray[np.int64]) -> None:

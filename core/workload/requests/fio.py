@@ -31,15 +31,20 @@ _ACTIONS = (
     *_MOVES, "add", "open", "close", "unlink", "wait", "sync", "datasync", "sync_file_range",
     "syncfs", "trim",
 )  # fmt: skip
-# A file's name is all that stands before the action, and may have spaces.
-_FIO_LINE = (
-    rf"(?P<file>\S(?:.*\S)?)\s+(?P<action>{'|'.join(_ACTIONS)})"
-    r"(?:\s+(?P<offset>\d{1,18})(?:\s+(?P<size>\d{1,18}))?)?\s*$"
+# The name of a file is all that stands before the action: it may have spaces, which few have.
+_NAME, _NAME_WITH_SPACES = r"\S+", r"\S(?:.*\S)?"
+_TIMES = {2: r"^\s*", 3: r"^\s*(?P<time>\d{1,15})\s+"}
+_ACTION = (
+    rf"\s+(?P<action>{'|'.join(_ACTIONS)})(?:\s+(?P<offset>\d{{1,18}})"
+    r"(?:\s+(?P<size>\d{1,18}))?)?\s*$"
 )
 #: No log waits for longer: 100 years.
 MOST_WAIT_US = 100 * 366 * 86_400 * 1_000_000
-#: A line of fio's log, by version; a line of version 3 begins with its time.
-FIO = {2: rf"^\s*{_FIO_LINE}", 3: rf"^\s*(?P<time>\d{{1,15}})\s+{_FIO_LINE}"}
+
+
+def _pattern(version: int, name: str) -> str:
+    """Return the pattern of a line of a version; a line of version 3 begins with its time."""
+    return f"{_TIMES[version]}(?P<file>{name}){_ACTION}"
 
 
 def import_fio(
@@ -94,13 +99,14 @@ def _begin(name: str, text: bytes) -> Beginning:
     line, _, rest = text.partition(b"\n")
     header = FIO_HEADER.fullmatch(line)
     version = int(header.group(1)) if header is not None else 0
-    if version not in FIO:
+    if version not in _TIMES:
         shown = line[:80].decode(errors="replace")
         what = f"{shown!r} is not 'fio version 2 iolog' (or 3)"
         if re.fullmatch(rb"\s*[01]\s*,\s*\d+\s*,\s*\d+\s*", line):
             what += ": version 1 (rw, offset, length) has neither times nor files"
         raise TraceError(what, file=name, line=1)
-    return Beginning(FIO[version], rest, 2)
+    slow = _pattern(version, _NAME_WITH_SPACES)
+    return Beginning(_pattern(version, _NAME), rest, 2, slow)
 
 
 def _kinds(fields: dict[str, pa.Array]) -> pa.StringArray:

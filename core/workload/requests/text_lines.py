@@ -24,11 +24,24 @@ _SHOWN_CHARACTERS = 80
 
 
 class Beginning(NamedTuple):
-    """How the lines of a file are read: the pattern, and where the text of its lines begins."""
+    """How the lines of a file are read, and where the text of its lines begins.
+
+    Parameters
+    ----------
+    pattern
+        A regular expression of a line, with named groups; fast.
+    text
+        The file's first chunk from its first line on.
+    first_line
+        The number of that line, from 1.
+    slow_pattern
+        One with the same groups for the lines that do not match `pattern`; none if empty.
+    """
 
     pattern: str
     text: bytes
     first_line: int
+    slow_pattern: str = ""
 
 
 class Matches(NamedTuple):
@@ -74,36 +87,48 @@ def read_matches(
     TraceError
         When a file cannot be read.
     """
-    current, pattern, first_line = "", "", 1
+    current, how, first_line = "", Beginning("", b"", 1), 1
     for name, whole in read_chunks(paths, progress):
         text = whole
         if name != current:
-            current = name
-            pattern, text, first_line = begin(name, whole)
-        signs = np.frombuffer(text, dtype=np.uint8)
-        ends = np.flatnonzero(signs == ord("\n")).astype(np.int64) + 1
+            current, how = name, begin(name, whole)
+            text, first_line = how.text, how.first_line
+        ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")) + 1
         offsets = np.concatenate([[0], ends]).astype(np.int32)
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
         lines = pa.Array.from_buffers(pa.binary(), ends.size, buffers)
-        found = pc.extract_regex(lines, pattern)
-        valid = found.is_valid()
-        matching = valid.to_numpy(zero_copy_only=False)
-        found = found.filter(valid)
+        found, rows, others = _match(lines, np.arange(ends.size), how.pattern)
+        if how.slow_pattern and others.size:
+            more, more_rows, others = _match(lines, others, how.slow_pattern)
+            rows = np.concatenate([rows, more_rows])
+            order = np.argsort(rows)
+            found, rows = pa.concat_arrays([found, more]).take(pa.array(order)), rows[order]
         fields = dict(zip(found.type.names, found.flatten(), strict=True))
         yield Matches(
             name,
             text,
             first_line,
             ends,
-            np.flatnonzero(matching),
+            rows,
             # A file's name may be in any encoding; the patterns of the other fields match ASCII.
             {
                 key: column if key == "file" else column.cast(pa.string())
                 for key, column in fields.items()
             },
-            _not_blank(lines, np.flatnonzero(~matching)),
+            others,
         )
         first_line += ends.size
+
+
+def _match(
+    lines: pa.BinaryArray, rows: NDArray[np.int64], pattern: str
+) -> tuple[pa.StructArray, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the groups of the lines at `rows` that match, which these are, and the others."""
+    chosen = lines if rows.size == len(lines) else lines.take(pa.array(rows))
+    found = pc.extract_regex(chosen, pattern)
+    valid = found.is_valid()
+    matching = valid.to_numpy(zero_copy_only=False)
+    return found.filter(valid), rows[matching], _not_blank(lines, rows[~matching])
 
 
 def _not_blank(lines: pa.BinaryArray, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -135,7 +160,7 @@ class _Line(NamedTuple):
     @property
     def place(self) -> str:
         """Where it is, as a loss says it."""
-        return f"the first is {self.file}:{self.number}: {self.text!r}"
+        return f"the first is {os.path.basename(self.file)}:{self.number}: {self.text!r}"
 
 
 class UnusedLines:
