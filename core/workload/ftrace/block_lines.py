@@ -1,7 +1,7 @@
 """Requests of block devices in ftrace text: the lines of `block_rq_issue` and `block_rq_complete`.
 
 All forms that `lines.py` names are read; kernels from 6.13 on print the priority too, between the
-sectors and the task.
+sectors and the task. With ``options/fields``, and in raw reports, the fields have names.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ SECTOR_BYTES = 512
 # Searched for by its constant beginning; what stands before it on the line is looked at afterwards.
 _EVENT = re.compile(
     rb"block_rq_(?P<what>issue|complete):[ \t]+"
-    rb"(?:(?P<major>\d{1,9}),(?P<minor>\d{1,9}) (?P<kind>[A-Z]+) (?:\d+ )?\([^)\n]*\) "
-    rb"(?P<sector>\d{1,20}) \+ (?P<sectors>\d{1,9})\b)?"
+    rb"(?:(?P<major>\d{1,9}),(?P<minor>\d{1,9})[ \t]+(?P<kind>[A-Z]+)[ \t]+(?:\d+[ \t]+)?"
+    rb"\([^)\n]*\)[ \t]+(?P<sector>\d{1,20})[ \t]+\+[ \t]+(?P<sectors>\d{1,9})\b"
+    rb"|(?P<named>[^\n]*\bnr_sector=[^\n]*))?"
 )
-_TIME = re.compile(rb"(\d{1,9})\.(\d{9}|\d{6}):\s+(?:block:)?$")
+_TIME = re.compile(rb"(?<![\d.])(\d{1,10})\.(\d{9}|\d{6}):\s+(?:block:)?$")
+# A field with a name: in the form ``dev=0x800000 (8388608)`` the number is there twice.
+_FIELD = re.compile(rb"\b(dev|sector|nr_sector|rwbs)=(ARRAY\[[^]]*\]|0x[0-9a-f]+|\d+|[A-Z]+\b)")
 #: The sector of a request without any, such as a flush.
 _NO_SECTOR = -1
 # A device's number has 12 bits of major and 20 of minor; a sector is below this (the kernel's
@@ -120,23 +123,47 @@ def _line_of(text: bytes, match: re.Match[bytes]) -> _Line | None:
     """Return what a line says; None if a part is missing, or too large for what it stands for."""
     start = text.rfind(b"\n", 0, match.start()) + 1
     time = _TIME.search(text, start, match.start())
-    if time is None or match["kind"] is None:
+    request = _request_of(match)
+    if time is None or request is None:
         return None
     fraction = time[2].ljust(9, b"0")
-    major, minor = int(match["major"]), int(match["minor"])
-    sector, sectors = int(match["sector"]), int(match["sectors"])
+    device, kind, sector, sectors = request
     # A flush is issued at sector 0 and completed at the last of 64 bits.
     sector = sector if sectors else _NO_SECTOR
-    if major >= _MAJORS or minor >= _MINORS or sector >= _SECTORS:
+    if sector >= _SECTORS:
         return None
     return _Line(
         int(time[1]) * 1_000_000_000 + int(fraction),
         match["what"] == b"issue",
-        major << 20 | minor,
+        device,
         sector,
         sectors,
-        b"R" in match["kind"],
+        b"R" in kind,
     )
+
+
+def _request_of(match: re.Match[bytes]) -> tuple[int, bytes, int, int] | None:
+    """Return (device, kind, sector, sectors) of a line; None where it does not say them."""
+    if match["kind"] is not None:
+        major, minor = int(match["major"]), int(match["minor"])
+        if major >= _MAJORS or minor >= _MINORS:
+            return None
+        return major << 20 | minor, match["kind"], int(match["sector"]), int(match["sectors"])
+    fields = dict(_FIELD.findall(match["named"] or b""))
+    kind = fields.pop(b"rwbs", b"")
+    if kind.startswith(b"ARRAY"):  # of letters by their numbers in hexadecimal, which a 0 ends
+        letters = [int(word, 16) for word in re.findall(rb"\b[0-9a-f]{1,2}\b", kind)]
+        kind = bytes(letters).partition(b"\0")[0]
+    if len(fields) < 3 or not kind.isalpha():
+        return None
+    try:
+        device, sector, sectors = (
+            int(fields[name], 16 if fields[name].startswith(b"0x") else 10)
+            for name in (b"dev", b"sector", b"nr_sector")
+        )
+    except ValueError:
+        return None
+    return (device, kind, sector, sectors) if device < _MAJORS << 20 else None
 
 
 def _paired(lines: list[_Line]) -> BlockRequests:
