@@ -44,6 +44,22 @@ FORMS: dict[str, Callable[[str, int, str], str]] = {
     "perf": lambda event, ns, rest: (
         f"cat  1203 [002] {ns // 10**9}.{ns % 10**9 // 1000:06d}: block:{event}: {rest}"
     ),
+    "time difference": lambda event, ns, rest: (
+        f"cat-1203  [002]  {ns // 10**9}.{ns % 10**9 // 1000:06d}: (+17) {event}: {rest}"
+    ),
+    "tgid": lambda event, ns, rest: (
+        f"  <...>-1203  (-----) [002] d..1. {ns // 10**9}.{ns % 10**9:09d}: {event}: {rest}"
+    ),
+    "quoted": lambda event, ns, rest: (
+        f"> >   cat-1203  [002] d..1. {ns // 10**9}.{ns % 10**9:09d}: {event}: {rest}"
+    ),
+    "latency": lambda event, ns, rest: f"     cat-1203     2d..1. {ns // 1000}us : {event}: {rest}",
+    "oops": lambda event, ns, rest: (
+        f"[  99.123456]   cat-1203     2d..1. {ns // 1000}us : {event}: {rest}"
+    ),
+    "perf without a CPU": lambda event, ns, rest: (
+        f"cat  1203/1204 {ns // 10**9}.{ns % 10**9:09d}:      block:{event}: {rest}"
+    ),
     "fields": lambda event, ns, rest: (
         f"  <...>-1203  [002] d..1. {ns // 10**9}.{ns % 10**9:09d}: {event}: {named_fields(rest)}"
     ),

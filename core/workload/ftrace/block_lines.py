@@ -1,7 +1,8 @@
 """Requests of block devices in ftrace text: the lines of `block_rq_issue` and `block_rq_complete`.
 
-All forms that `lines.py` names are read; kernels from 6.13 on print the priority too, between the
-sectors and the task. With ``options/fields``, and in raw reports, the fields have names.
+All forms of a line that an import of events reads are read; kernels from 6.13 on print the priority
+too, between the sectors and the task. With ``options/fields``, and in raw reports, the fields have
+names.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.workload.ftrace.other_heads import other_head, undecorated
 from core.workload.text import Progress, TraceError, read_chunks
 
 SECTOR_BYTES = 512
@@ -24,7 +26,7 @@ _EVENT = re.compile(
     rb"\([^)\n]*\)[ \t]+(?P<sector>\d{1,20})[ \t]+\+[ \t]+(?P<sectors>\d{1,9})\b"
     rb"|(?P<named>[^\n]*\bnr_sector=[^\n]*))?"
 )
-_TIME = re.compile(rb"(?<![\d.])(\d{1,10})\.(\d{9}|\d{6}):\s+(?:block:)?$")
+_TIME = re.compile(rb"(?<![\d.])(\d{1,10})\.(\d{9}|\d{6}):\s+(?:\(\+[\d.]*\)\s+)?(?:block:)?$")
 # A field with a name: in the form ``dev=0x800000 (8388608)`` the number is there twice.
 _FIELD = re.compile(rb"\b(dev|sector|nr_sector|rwbs)=(ARRAY\[[^]]*\]|0x[0-9a-f]+|\d+|[A-Z]+\b)")
 #: The sector of a request without any, such as a flush.
@@ -123,6 +125,13 @@ def _line_of(text: bytes, match: re.Match[bytes]) -> _Line | None:
     """Return what a line says; None if a part is missing, or too large for what it stands for."""
     start = text.rfind(b"\n", 0, match.start()) + 1
     time = _TIME.search(text, start, match.start())
+    if time is None:
+        # Its columns are others: the parser of events writes it anew in the usual ones.
+        line = other_head(undecorated(text[start : text.find(b"\n", match.end())])).line
+        again = _EVENT.search(line)
+        if again is None:
+            return None
+        match, time = again, _TIME.search(line, 0, again.start())
     request = _request_of(match)
     if time is None or request is None:
         return None
