@@ -36,3 +36,7 @@ class InputError(ValueError):
         place = [str(part) for part in (file, line, column) if part is not None]
         hint = f", did you mean {meant}?" if meant else ""
         super().__init__(f"{':'.join(place)}: {what}{hint}" if place else f"{what}{hint}")
+
+
+class TraceError(InputError):
+    """A trace that cannot be imported: which file and line, and why."""

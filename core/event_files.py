@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -209,19 +210,33 @@ def write_events(path: str | os.PathLike[str], events: Events) -> None:
 
 
 def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
-    """Write a table as Parquet; the file appears whole or not at all."""
+    """Write a table as Parquet; the file appears whole or not at all.
+
+    Raises
+    ------
+    EventsError
+        When it cannot be written, as where there is no space or no folder for it.
+    """
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
     steps = {name: "DELTA_BINARY_PACKED" for name in table.schema.names if name in _STEPPED}
     try:
-        parquet.write_table(
-            table,
-            partial,
-            compression="zstd",
-            use_dictionary=[name for name in table.schema.names if name not in steps],
-            column_encoding=steps or None,
-        )
+        if target.exists() and not target.is_file():
+            # To put a file in place of a device would break the machine.
+            raise EventsError("cannot be written: no file, but a folder or device", file=target)
+        with open(partial, "wb") as file:
+            parquet.write_table(
+                table,
+                file,
+                compression="zstd",
+                use_dictionary=[name for name in table.schema.names if name not in steps],
+                column_encoding=steps or None,
+            )
         partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            why = error.strerror or error
+            raise EventsError(f"cannot be written: {why}", file=target) from None
         raise

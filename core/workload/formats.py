@@ -16,7 +16,7 @@ from core.workload.requests.blkparse import is_blkparse
 from core.workload.requests.lcs import is_lcs
 from core.workload.requests.oracle_general import oracle_format
 from core.workload.requests.vscsi import vscsi_version
-from core.workload.text import read_pieces
+from core.workload.text import read_beginning
 
 
 class Beginning(NamedTuple):
@@ -149,9 +149,10 @@ def detect(path: str | os.PathLike[str]) -> Format:
     Raises
     ------
     TraceError
-        When the file is missing, empty, or damaged where it begins.
+        When the file is missing, empty, damaged where it begins, or of a known binary form that no
+        importer reads.
     """
-    content = next((piece for _, piece in read_pieces([path])), b"")
+    content = read_beginning(path)
     lines = () if b"\0" in content else content.splitlines()
     first_line = next((line for line in lines if line.strip()), b"")
     beginning = Beginning(Path(path), content, first_line)

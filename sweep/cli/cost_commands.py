@@ -19,7 +19,7 @@ from core.workload.ftrace.emulation import emulation_shown
 from core.workload.ftrace.memory import meta_beside, read_memory
 from core.workload.ftrace.read_costs import Estimate, Lack, ReadCosts, estimate_read_costs
 from core.workload.text import TraceError
-from sweep.cli.import_command import check_output, check_parts, progress_bar
+from sweep.cli.import_command import check_output, check_parts, progress_bar, write_text
 from sweep.cli.terminal import note, print_json
 
 _RECORD = "sweep trace record makes the script that turns these events on"
@@ -83,7 +83,7 @@ def costs_command(
     about = f"{', '.join(path.name for path in paths)}, device {device_name(number)}"
     text = _as_yaml(found, about, emulated)
     if output is not None:
-        output.write_text(text, encoding="utf-8")
+        write_text(output, text)
     if as_json:
         print_json(
             {"device": device_name(number), "page_size": page_size, "emulated": emulated}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -110,17 +111,40 @@ def check_output(output: Path, *read: Path | None) -> None:
     Raises
     ------
     TraceError
-        When it is a folder, when there is no folder for it, or when it is one of the files read.
+        When it is a folder or a device, when there is no folder for it or one that cannot be
+        written, or when it is one of the files read.
     """
     if not output.parent.is_dir():
         raise TraceError(f"there is no folder {output.parent}", file=output)
     if output.is_dir():
         raise TraceError("is a folder; give the name of a file in it", file=output)
+    if output.exists() and not output.is_file():
+        raise TraceError("is a device or a pipe; give the name of a file", file=output)
+    if not os.access(output.parent, os.W_OK):
+        raise TraceError(f"the folder {output.parent} cannot be written", file=output)
     for path in read:
         if path is not None and path.exists() and output.exists() and output.samefile(path):
             raise TraceError(
                 "is read by this command, which would overwrite it; give another name", file=output
             )
+
+
+def write_text(output: Path, text: str) -> None:
+    """Write a file of text that appears whole or not at all.
+
+    Raises
+    ------
+    TraceError
+        When it cannot be written.
+    """
+    partial = output.with_name(f"{output.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(output)
+    except OSError as error:
+        raise TraceError(f"cannot be written: {error.strerror}", file=output) from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def check_parts(paths: Sequence[Path]) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.options import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED, AsJson, Written
+from sweep.cli.streams import give_up_stdout, print_in_any_encoding
 from sweep.cli.trace import trace
 
 app = typer.Typer(
@@ -332,8 +333,10 @@ def main() -> None:
     SystemExit
         With 0 (done), 1 (a trial failed, or differs), 2 (wrong input) or 130 (interrupted).
     """
+    print_in_any_encoding()
     try:
         code = app(standalone_mode=False)
+        _flush()
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
@@ -346,6 +349,17 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else DONE)
 
 
+def _flush() -> None:
+    """Write what was printed; where that fails, nothing more can be said on stdout."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        give_up_stdout()
+        raise
+
+
 def _tell(error: Exception) -> None:
     """Print an error that a user can put right; raise any other, which is one of this program."""
     from core.errors import InputError
@@ -355,5 +369,15 @@ def _tell(error: Exception) -> None:
         show()
     elif isinstance(error, InputError):
         print(error, file=sys.stderr)
+    elif isinstance(error, OSError) and error.strerror:
+        # A file system that is full or read-only, or a name that it does not take.
+        print(f"{error.filename or 'stdout'}: {error.strerror}", file=sys.stderr)
+    elif isinstance(error, UnicodeEncodeError) and _is_of_a_name(error):
+        print(f"{error.object}: a name that is not UTF-8; rename the file", file=sys.stderr)
     else:
         raise error
+
+
+def _is_of_a_name(error: UnicodeEncodeError) -> bool:
+    """Return whether text could not be encoded because it holds bytes of a name as they are."""
+    return all("\udc80" <= sign <= "\udcff" for sign in error.object[error.start : error.end])

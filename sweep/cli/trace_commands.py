@@ -17,7 +17,7 @@ from core.workload.repair import repair
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
 from core.workload.tenant import on_machine
 from core.workload.text import TraceError
-from sweep.cli.import_command import check_output
+from sweep.cli.import_command import check_output, write_text
 from sweep.cli.info_command import info_command
 from sweep.cli.terminal import note, print_json
 from sweep.study.values import SIZE_FIELDS, size_in_bytes
@@ -205,6 +205,6 @@ def record_command(output: Path | None) -> None:
         sys.stdout.write(script)
         return
     check_output(output)
-    output.write_text(script, encoding="utf-8")
+    write_text(output, script)
     os.chmod(output, 0o755)
     note(f"{output}: copy it to the device and run it there as root: sh {output.name} -h")

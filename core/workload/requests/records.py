@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.workload.requests.collector import ErrorAt
+from core.workload.signatures import refuse_known
 from core.workload.text import Progress, TraceError, read_pieces
 
 #: How libCacheSim numbers operations; those that read, and those that write.
@@ -75,6 +76,7 @@ def read_records(
     for name, piece in read_pieces(paths, progress):
         rest += piece
         if header is None and (len(rest) >= header_bytes or not piece):
+            refuse_known(name, rest)
             header = begin(name, rest)
             rest = rest[header.size_bytes :]
         if header is not None:
