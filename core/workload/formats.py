@@ -13,9 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core.workload.requests.delimited_formats import DELIMITED, DelimitedFormat
+from core.workload.requests.columns import DelimitedFormat
+from core.workload.requests.delimited_formats import DELIMITED
 from core.workload.requests.oracle_general import RECORD
-from core.workload.requests.recognition import recognise
+from core.workload.requests.recognition import SAMPLE_BYTES, recognise
 from core.workload.text import read_pieces
 
 
@@ -110,7 +111,7 @@ def _delimited(form: DelimitedFormat) -> Format:
     return Format(
         form.name,
         "core.workload.requests.delimited:import_delimited",
-        lambda beginning: recognise(beginning.path.name, beginning.content) is form,
+        lambda beginning: recognise(beginning.path.name, beginning.content[:SAMPLE_BYTES]) is form,
         (*REQUEST_OPTIONS, *options),
         about=About(form.title, form.meaning, form.recognised, form.example),
         form=form,

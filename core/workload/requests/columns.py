@@ -42,8 +42,8 @@ USUAL_NAMES = {
 #: The words for reads and writes that need no option; capitals do not matter.
 READS = frozenset(
     (
-        "read", "r", "rd", "ra", "rs", "rm", "ram", "rsm", "ras", "get", "gets", "get_lease", "mget",
-        "load", "ld", "l", "fetch", "lookup", "diskread", "pread", "rest.get.object",
+        "read", "r", "rd", "ra", "rs", "rm", "ram", "rsm", "ras", "get", "gets", "get_lease",
+        "mget", "load", "ld", "l", "fetch", "lookup", "diskread", "pread", "rest.get.object",
     )
 )  # fmt: skip
 WRITES = frozenset(
@@ -83,7 +83,7 @@ class DelimitedFormat(NamedTuple):
     delimiter
         What separates its columns; a space stands for any number of spaces and tabs.
     offset_unit, size_unit
-        Bytes of a unit of offsets and sizes; 0 stands for a page.
+        Bytes of a unit of offsets and sizes.
     reads, writes
         Its words for reads and writes; where both are empty, the usual ones.
     more_columns

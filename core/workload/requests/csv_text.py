@@ -129,6 +129,10 @@ def without_other_lines(
 
 def parse(chunk: Chunk) -> Chunk:
     """Return a chunk with the columns that are needed, as text."""
+    if b"\r" in chunk.text and chunk.text.count(b"\r") != chunk.text.count(b"\r\n"):
+        before = chunk.text[: re.search(rb"\r(?!\n)", chunk.text).start()]  # type: ignore[union-attr]
+        line = chunk.line + before.count(b"\n")
+        raise TraceError("a carriage return within the line", file=chunk.name, line=line)
     wanted = sorted({place for places in chunk.layout.places.values() for place in places})
     try:
         table = _read_table(chunk, chunk.text, wanted)

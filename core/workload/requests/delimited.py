@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from core.import_losses import losses_of
 from core.workload.requests.collector import Collector, ImportedRequests, TextKeys
-from core.workload.requests.csv_text import Chunk, parse, without_other_lines
 from core.workload.requests.columns import STEP_NS, TIME_DIGITS, DelimitedFormat
+from core.workload.requests.csv_text import Chunk, parse, without_other_lines
 from core.workload.requests.delimited_formats import BY_NAME, CSV
 from core.workload.requests.layout import SECTORS, Layout, Options, layout_of, words_of
 from core.workload.requests.time_units import (
@@ -69,14 +69,14 @@ def import_delimited(
     TraceError
         When a file cannot be read, a column is missing, or a value does not fit its column.
     """
-    reading = _Reading(form, options, Collector(page_size, ignore_size), page_size)
+    reading = _Reading(form, options, Collector(page_size, ignore_size))
     current, line, lines = "", 1, 0
     layout: Layout | None = None
     for name, text in read_chunks(paths, progress):
         lines += text.count(b"\n")
         if name != current:
             current, line = name, 1
-            layout, begin = layout_of(name, text, form, options, layout, page_size)
+            layout, begin = layout_of(name, text, form, options, layout)
             line += text.count(b"\n", 0, begin)
             text = text[begin:]
         if layout is not None and text.strip():
@@ -120,11 +120,9 @@ def import_msr(paths: Sequence[str | os.PathLike[str]], page_size: int = 4096) -
 class _Reading:
     """What is known while the chunks of a trace are read."""
 
-    def __init__(
-        self, form: DelimitedFormat, options: Options, collector: Collector, page_size: int
-    ) -> None:
+    def __init__(self, form: DelimitedFormat, options: Options, collector: Collector) -> None:
         self._form, self._options = form, options
-        self._collector, self._page_size = collector, page_size
+        self._collector = collector
         self._keys = TextKeys()
         self._words = words_of(form, options)
         self._skipped: Counter[str] = Counter()

@@ -276,11 +276,11 @@ DELIMITED: tuple[DelimitedFormat, ...] = (
         columns=("block",),
         places={"offset": ("block",)},
         time_unit="-",
-        meaning="a number a line, a block of one page in one file, which is read; lines of `*` "
+        meaning="a number a line, a block of 4096 bytes in one file, which is read; lines of `*` "
         "mark ends of parts; no times; --offset-unit for other blocks",
         example="*\n0\n1\n0\n*\n7\n",
         line=r"\d+|\*",
-        offset_unit=0,
+        offset_unit=4096,
         source="Caffeine's simulator, format lirs",
     ),
     DelimitedFormat(

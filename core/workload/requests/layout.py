@@ -106,7 +106,6 @@ def layout_of(
     form: DelimitedFormat,
     options: Options,
     before: Layout | None,
-    page_size: int,
 ) -> tuple[Layout, int]:
     """Return a file's layout, and where in its text the rows begin.
 
@@ -118,8 +117,6 @@ def layout_of(
         The format, and what the user says of it.
     before
         The layout of the part before: a part without a header has the same.
-    page_size
-        Bytes of a page.
 
     Raises
     ------
@@ -135,7 +132,7 @@ def layout_of(
     cells = _header_of(name, line, sample, form, options)
     units = (
         options.time_unit or form.time_unit,
-        options.offset_unit or form.offset_unit or page_size,
+        options.offset_unit or form.offset_unit,
         options.size_unit or form.size_unit,
     )
     if cells is None:
@@ -145,8 +142,6 @@ def layout_of(
         return Layout(header, places, sample.delimiter, b"", *units), 0
     is_line = sample.has_header or not commented_header(sample)
     end = text.find(b"\n", begin) + 1 if is_line else 0
-    if len(sample.rows) > is_line and len(sample.rows[is_line]) == len(cells) + 1 > 2:
-        cells = ["", *cells]  # R writes no name for the column of row numbers
     header, left_out = tuple(cells), ""
     if form is CSV:
         places, left_out = _places(name, line, header, options.columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -95,21 +96,27 @@ def _cells(line: str, delimiter: str) -> list[str]:
 def _delimiter_of(lines: list[str]) -> str:
     """Return what separates columns: what does in every line, or else in most."""
     even: dict[str, int] = {}
-    mostly: list[str] = []
+    mostly: dict[str, int] = {}
     for delimiter in DELIMITERS:
-        counts = [len(_cells(line, delimiter)) for line in lines]
-        if not counts or counts[0] < 2:
-            continue
+        counts = Counter(len(_cells(line, delimiter)) for line in lines)
         if delimiter == " " and (even or mostly):
             continue  # names and dates have spaces
-        same = counts.count(counts[0])
-        if same == len(counts):
-            even[delimiter] = counts[0]
-        elif 2 * same >= len(counts):
-            mostly.append(delimiter)
-    if even:
-        return max(even, key=lambda delimiter: even[delimiter])
-    return mostly[0] if mostly else ""
+        for width, count in counts.most_common(1):
+            if width > 1 and count == len(lines):
+                even[delimiter] = width
+            elif width > 1 and 2 * count >= len(lines):
+                mostly[delimiter] = width
+    found = even or mostly
+    if found:
+        return max(found, key=lambda delimiter: found[delimiter])
+    # A header that names a time makes a table, however uneven its rows are.
+    heads = (
+        delimiter
+        for delimiter in ",\t;|"
+        for line in lines[:1]
+        if "time" in usual_columns(_cells(line, delimiter))
+    )
+    return next(heads, "")
 
 
 def header_names(cells: Iterable[str]) -> list[str]:
@@ -127,6 +134,7 @@ def fits_header(row: DelimitedFormat, cells: Iterable[str]) -> bool:
     )
 
 
+@lru_cache(maxsize=4)
 def recognise(path: str, content: bytes) -> DelimitedFormat | None:
     """Return the format of text in columns, or None where it is none.
 
@@ -137,11 +145,11 @@ def recognise(path: str, content: bytes) -> DelimitedFormat | None:
     path
         Of the file: its ending decides between two formats that look alike.
     content
-        How it begins.
+        How it begins: at most `SAMPLE_BYTES`.
     """
     if b"\0" in content:
         return None
-    sample = sample_of(content[:SAMPLE_BYTES])
+    sample = sample_of(content)
     if not sample.lines or any(_OTHER_TEXT.match(line) for line in sample.lines[:9]):
         return None
     for cells in (sample.rows[0], _commented(sample)):
@@ -150,11 +158,8 @@ def recognise(path: str, content: bytes) -> DelimitedFormat | None:
             # The one with the most columns that tell it: others have some of the same.
             return max(named, key=lambda row: len(row.told_by))
     for row in DELIMITED:
-        fitting = sum(map(row.matches, sample.lines)) if row.matches(sample.lines[0]) else 0
-        # A line that does not fit is then told by its number; in a single column any line would do.
-        if fitting == len(sample.lines) or (
-            len(row.columns) > 3 and 2 * fitting > len(sample.lines)
-        ):
+        # A line that does not fit is told by its number when it is imported.
+        if row.line and 2 * sum(map(row.matches, sample.lines)) > len(sample.lines):
             if row.name in ("libcachesim_txt", "lirs"):
                 return _block_or_object(path, sample)
             if row.name != "arc" or _counts_up(sample):
@@ -232,8 +237,9 @@ def commented_header(sample: Sample) -> list[str]:
 
 def _counts_up(sample: Sample) -> bool:
     """Return whether the last column counts requests, as ARC's does."""
-    numbers = [int(row[-1]) for row in sample.rows if row[-1].isdigit()]
-    return all(after == before + 1 for before, after in pairwise(numbers))
+    numbers = [int(row[-1]) for row in sample.rows if row and row[-1].isdecimal()]
+    # Files that were put one after the other begin at 0 again.
+    return all(after in (before + 1, 0) for before, after in pairwise(numbers))
 
 
 def _block_or_object(path: str, sample: Sample) -> DelimitedFormat:
@@ -249,7 +255,7 @@ def _is_table(sample: Sample) -> bool:
         return False
     if sample.has_header or commented_header(sample):
         if sample.delimiter != " ":
-            return len(sample.rows) == 1 or any(map(is_number, sample.rows[1]))
+            return len(sample.rows) == 1 or any(map(is_number, sum(sample.rows[1:4], ())))
         found = usual_columns(sample.rows[0] if sample.has_header else commented_header(sample))
         return "time" in found and ("file" in found or "offset" in found)
     if sample.delimiter == " " and len({len(row) for row in sample.rows}) > 1:
