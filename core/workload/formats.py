@@ -13,10 +13,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core.workload.requests.blkparse import is_blkparse
 from core.workload.requests.columns import DelimitedFormat
 from core.workload.requests.delimited_formats import DELIMITED
-from core.workload.requests.oracle_general import RECORD
+from core.workload.requests.lcs import is_lcs
+from core.workload.requests.oracle_general import oracle_format
 from core.workload.requests.recognition import SAMPLE_BYTES, recognise
+from core.workload.requests.vscsi import vscsi_version
 from core.workload.text import read_pieces
 
 
@@ -82,14 +85,9 @@ def first_line_is(pattern: bytes) -> Callable[[Beginning], bool]:
     return lambda beginning: compiled.match(beginning.first_line) is not None
 
 
-def _is_oracle_general(beginning: Beginning) -> bool:
-    if "oraclegeneral" in beginning.path.name.lower():
-        return True
-    if b"\0" not in beginning.content:
-        return False
-    # The size of compressed data is not known before its end, so that any size may be right.
-    is_compressed = beginning.path.suffix in (".zst", ".gz")
-    return is_compressed or beginning.path.stat().st_size % RECORD.itemsize == 0
+def _is_oracle(name: str) -> Callable[[Beginning], bool]:
+    """Return a test of whether a file is of libCacheSim's oracle format of this name."""
+    return lambda beginning: oracle_format(beginning.path.name, beginning.content) == name
 
 
 #: Options of every format of requests.
@@ -130,20 +128,44 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "oracle_general",
         "core.workload.requests.oracle_general:import_oracle_general",
-        _is_oracle_general,
+        _is_oracle("oracle_general"),
+        REQUEST_OPTIONS,
+    ),
+    Format(
+        "oracle_general_op_ns",
+        "core.workload.requests.oracle_general:import_oracle_general_op_ns",
+        _is_oracle("oracle_general_op_ns"),
+        REQUEST_OPTIONS,
+    ),
+    Format(
+        "oracle_sys_twr_ns",
+        "core.workload.requests.oracle_general:import_oracle_sys_twr_ns",
+        _is_oracle("oracle_sys_twr_ns"),
+        REQUEST_OPTIONS,
+    ),
+    Format(
+        "lcs",
+        "core.workload.requests.lcs:import_lcs",
+        lambda beginning: is_lcs(beginning.content),
+        REQUEST_OPTIONS,
+    ),
+    Format(
+        "vscsi",
+        "core.workload.requests.vscsi:import_vscsi",
+        lambda beginning: vscsi_version(beginning.content) > 0,
         REQUEST_OPTIONS,
     ),
     *map(_delimited, DELIMITED),
     Format(
         "fio",
-        "core.workload.requests.fio_and_blkparse:import_fio",
-        first_line_is(rb"fio version \d+ iolog"),
+        "core.workload.requests.fio:import_fio",
+        first_line_is(rb"(\xef\xbb\xbf)?\s*fio version \d+ iolog"),
         REQUEST_OPTIONS,
     ),
     Format(
         "blktrace",
-        "core.workload.requests.fio_and_blkparse:import_blkparse",
-        first_line_is(rb"\s*\d+,\d+\s+\d+\s+\d+\s+\d+\.\d+\s+\d+\s+[A-Z]+\s"),
+        "core.workload.requests.blkparse:import_blkparse",
+        lambda beginning: is_blkparse(beginning.content),
         REQUEST_OPTIONS,
     ),
 )

@@ -16,10 +16,11 @@ from core.backend import replay
 from core.lane import MISSED
 from core.machine import Machine
 from core.policy import Policy
+from core.workload.requests.blkparse import import_blkparse
 from core.workload.requests.collector import FileNumbers, TextKeys
 from core.workload.requests.csv_text import import_csv, import_msr, parse_columns
 from core.workload.requests.decimal_text import NEGATIVE, NO_NUMBER, TOO_LARGE, parse_decimals
-from core.workload.requests.fio_and_blkparse import import_blkparse, import_fio
+from core.workload.requests.fio import import_fio
 from core.workload.requests.oracle_general import import_oracle_general
 from core.workload.requests.requests import Requests, accesses_of, plain_events
 from core.workload.text import TraceError
@@ -245,7 +246,7 @@ def test_lines_of_blkparse_that_ask_for_no_page_are_counted(tmp_path: Path) -> N
     imported = import_blkparse([write(tmp_path / "t", lines)])
     assert imported.unused == {
         "action C": 1, "discards": 1, "flushes": 2, "neither reads nor writes": 1,
-        "lines of another form": 1,
+        "lines around the requests": 1,
     }  # fmt: skip
     requests = imported.requests
     assert requests.time_ns.tolist() == [0, 500]
