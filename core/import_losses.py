@@ -60,6 +60,14 @@ SENTENCES = {
     "copies_before_base": (
         "{count} page copies came before the first tagged allocation: taken as untagged"
     ),
+    "guessed_time_unit": "the unit of times is guessed from how large they are",
+    "doubtful_time_unit": "times are taken as seconds, which no one says",
+    "doubtful_offset_unit": "offsets are taken as bytes, which is doubtful",
+    "doubtful_size_unit": "sizes are taken as bytes, which is doubtful",
+    "guessed_format": "the format is guessed: another one looks the same",
+    "skipped_operations": "{count} requests neither read nor write, and are left out",
+    "columns_left_out": "columns that may say more are not used",
+    "no_times": "{count} requests have no times: put at even steps",
     "requests_are_issues": (
         "no request is there as it was queued (Q): the {count} issued to the device (D) are taken, "
         "in which merged requests count once"
