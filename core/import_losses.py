@@ -79,7 +79,7 @@ SENTENCES = {
     "stacked_devices": (
         "{count} requests were passed on from a device that is in the trace too: both count"
     ),
-    "requests_without_time": "{count} requests have no time: all are at 0, in their order",
+    "requests_without_time": "{count} requests have no time",
     "operations_not_named": "{count} requests name no operation: taken as reads",
     "missing_requests": "{count} requests are missing of those that the file's header counts",
 }

@@ -160,6 +160,15 @@ def test_requests_that_count_for_two_devices_are_told(tmp_path: Path) -> None:
     assert (loss.name, loss.count, loss.where) == ("stacked_devices", 1, "253,0")
 
 
+def test_lines_of_blkparse_that_a_mail_quotes_are_read(tmp_path: Path) -> None:
+    text = PREAMBLE + line("Q", "RA 8 + 8 [a b]") + SUMMARY
+    path = write(tmp_path / "t", "".join(f"> {quoted}\n" for quoted in text.splitlines()))
+    assert detect(path).name == "blktrace"
+    imported = import_blkparse([path])
+    assert imported.counts["requests"] == 1
+    assert losses(imported) == {"lost_events": 1204}
+
+
 def test_another_form_of_blkparse_is_refused_with_its_own(tmp_path: Path) -> None:
     said = refused(import_blkparse, write(tmp_path / "t", "0.000000 Q 8 + 8 R\n" * 3))
     assert said.startswith("t:1: '0.000000 Q 8 + 8 R': no line is a read or a write that blkparse")
@@ -184,6 +193,14 @@ def test_a_name_in_a_log_of_fio_is_all_before_the_action(tmp_path: Path) -> None
     assert again.requests.inode.tolist() == list(range(len(names)))
     assert losses(again) == {"requests_without_time": 5}
     assert not losses(imported)
+
+
+def test_a_log_of_fio_without_times_says_so(tmp_path: Path) -> None:
+    lines = "".join(f"0 /a read {at * 4096} 4096\n" for at in range(3))
+    path = write(tmp_path / "t", "fio version 3 iolog\n" + lines)
+    assert losses(import_fio([path])) == {"requests_without_time": 3}
+    path = write(tmp_path / "t", "fio version 3 iolog\n" + lines + "9 /a read 0 1\n")
+    assert not losses(import_fio([path]))
 
 
 def test_a_name_in_a_log_of_fio_may_be_of_any_encoding(tmp_path: Path) -> None:

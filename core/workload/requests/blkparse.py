@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from core.import_losses import losses_of
 from core.workload.requests.collector import Collector, ImportedRequests, TextKeys
 from core.workload.requests.text_lines import (
     OTHER_FORM,
@@ -27,17 +26,18 @@ from core.workload.text import Progress
 
 #: The unit of blkparse's offsets and sizes, whatever the device's own sectors are.
 SECTOR_BYTES = 512
-#: A line of blkparse, ``8,0 3 11 0.009507758 697 Q WS 223490 + 8 [proc]``; a flush has no sector.
+#: A line of blkparse, ``8,0 3 11 0.009507758 697 Q WS 223490 + 8 [proc]``, be it quoted in a mail;
+#: a flush has no sector.
 BLKPARSE = (
-    r"^\s*(?P<file>\d{1,7},\d{1,7})\s+\d+\s+\d+\s+(?P<seconds>\d{1,9})\.(?P<fraction>\d{9})\s+\d+"
+    r"^[\s>|]*(?P<file>\d{1,7},\d{1,7})\s+\d+\s+\d+\s+(?P<seconds>\d{1,9})\.(?P<fraction>\d{9})\s+\d+"
     r"\s+(?P<action>[A-Za-z]+)\s+(?P<rwbs>[A-Z]+)(?:\s+(?P<offset>\d+)\s+\+\s+(?P<size>\d+))?"
 )
 # Sought only in the lines of remapped requests (A), and in those without sectors.
 _REMAPPED = re.compile(rb"<- *\((\d+,\d+)\)")
 _PACKET = re.compile(rb"\d+,\d+\s.*\s[A-Z]+\s+(?:\d+ )?\([0-9a-f]{2} ")
 _FIRST_LINE = re.compile(
-    rb"^[ \t]*\d+,\d+[ \t]+\d+[ \t]+\d+[ \t]+\d+\.\d{9}[ \t]+\d+[ \t]+[A-Za-z]{1,2}[ \t]+[A-Z]+\b"
-    rb"|^Input file \S+ added[ \t\r]*$",
+    rb"^[ \t>|]*\d+,\d+[ \t]+\d+[ \t]+\d+[ \t]+\d+\.\d{9}[ \t]+\d+[ \t]+[A-Za-z]{1,2}[ \t]+[A-Z]+\b"
+    rb"|^[ \t>|]*Input file \S+ added[ \t\r]*$",
     re.MULTILINE,
 )
 #: The actions of which one is used, the best first, each with the loss of using it.
@@ -46,10 +46,10 @@ _OTHERS = {"Q": "queued", "D": "issued", "C": "completed"}
 _AROUND, _NO_SECTORS = "lines around the requests", "requests of no sectors"
 # What blkparse and blktrace print before and after the lines of requests.
 _SUMMARY = (
-    r"^\s*(?:Input file .* added|CPU *\d+ \(.*\):|Total(?: \(.*\))?:.*|Throughput \(R/W\): .*"
+    r"^[\s>|]*(?:Input file .* added|CPU *\d+ \(.*\):|Total(?: \(.*\))?:.*|Throughput \(R/W\): .*"
     r"|Events \(.*\): .*|Skips: .*|=== .* ===|CPU +\d+: .*|You have [\d,]+ dropped events.*"
     r"|Consider using a larger buffer .*|[^:]+ \(\d+(?:, \.\.\.)?\)"
-    r"|(?:PC )?(?:Reads?|Writes?) [A-Z][a-z]+:.*|Read depth:.*|(?:IO|Timer) unplugs:.*)\s*$"
+    r"|(?:PC )?(?:Reads?|Writes?) [A-Z][a-z]+:.*|Read depth:.*|(?:IO|Timer) unplugs:.*|)\s*$"
 )
 # The sequence numbers that are missing, as blkparse sums up, and what blktrace dropped.
 _SKIPPED = re.compile(rb"Skips: [\d,']+ forward \( *([\d,']+)")
@@ -130,10 +130,10 @@ def import_blkparse(
             f"'8,0 3 11 0.009507758 697 Q WS 223490 + 8 [cat]'{' (' if seen else ''}{seen}"
             f"{')' if seen else ''}"
         )
-    imported = collectors[used].finish(source)
     others = ", ".join(f"{what} ({name}): {asking[name]:,}" for name, what in _OTHERS.items())
     twice = sum(count for device, count in remapped.items() if device in devices)
-    losses = losses_of(
+    collector = collectors[used]
+    collector.losses.update(
         {
             _ACTIONS[used]: (asking[used] if _ACTIONS[used] else 0, others),
             "lost_events": (max(lost_events), ""),
@@ -141,9 +141,8 @@ def import_blkparse(
             "garbage_lines": unused.of_another_form,
         }
     )
-    return imported._replace(
-        counts={"lines": unused.lines} | imported.counts, unused=counts, losses=losses
-    )
+    imported = collector.finish(source)
+    return imported._replace(counts={"lines": unused.lines} | imported.counts, unused=counts)
 
 
 def _kinds(matches: Matches) -> pa.StringArray:

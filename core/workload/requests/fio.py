@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from core.import_losses import losses_of
 from core.workload.requests.collector import Collector, ImportedRequests, TextKeys
 from core.workload.requests.text_lines import (
     OTHER_FORM,
@@ -64,7 +63,7 @@ def import_fio(
     """
     unused, keys = UnusedLines(), TextKeys()
     collector = Collector(page_size, ignore_size)
-    current, waited_us, has_times = "", 0, False
+    current, waited_us, has_times, requests = "", 0, False, 0
     for matches in read_matches(paths, _begin, progress):
         if matches.name != current:
             current, waited_us = matches.name, 0
@@ -72,7 +71,7 @@ def import_fio(
         kinds = _kinds(fields)
         if "time" in fields:
             time_us = whole(fields["time"])
-            has_times = True
+            has_times |= bool(time_us.any())
         else:
             waits_us = _waits_us(fields)
             has_times |= bool(waits_us.any())
@@ -82,16 +81,16 @@ def import_fio(
             kinds = pc.if_else(pc.equal(fields["action"], "wait"), None, kinds)
         unused.add(matches, kinds, matches.others)
         rows = places(pc.equal(kinds, ""))
+        requests += rows.size
         _add(collector, keys, matches, rows, time_us[rows])
     if not collector.has_requests:
         raise unused.error("no line is a read or a write of a fio log")
+    without_time = 0 if has_times or requests == 1 else requests
+    collector.losses["requests_without_time"] = (without_time, "all are at 0, in their order")
+    collector.losses["garbage_lines"] = unused.of_another_form
     imported = collector.finish(source)
-    without_time = 0 if has_times else int(imported.requests.time_ns.size)
-    losses = losses_of(
-        {"requests_without_time": (without_time, ""), "garbage_lines": unused.of_another_form}
-    )
     counts = {"lines": unused.lines} | imported.counts
-    return imported._replace(counts=counts, unused=dict(+unused.counts), losses=losses)
+    return imported._replace(counts=counts, unused=dict(+unused.counts))
 
 
 def _begin(name: str, text: bytes) -> Beginning:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.import_losses import losses_of
 from core.workload.requests.collector import Collector, ImportedRequests
 from core.workload.requests.oracle_general import RECORD, finish
 from core.workload.requests.records import Header, Operations, Record, read_records
@@ -97,11 +96,9 @@ def import_lcs(
             writes,
             records.error_at(chosen),
         )
-    imported = finish(collector, operations, source, name)
     missing = sum(max(count - has, 0) for count, has in zip(told, read, strict=True))
-    return imported._replace(
-        losses=(*imported.losses, *losses_of({"missing_requests": (missing, "")}))
-    )
+    collector.losses["missing_requests"] = (missing, "")
+    return finish(collector, operations, source, name)
 
 
 def _header(name: str, content: bytes) -> tuple[Header, int, int]:

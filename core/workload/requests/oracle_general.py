@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.import_losses import losses_of
 from core.workload.requests.collector import Collector, ImportedRequests
 from core.workload.requests.records import OPERATIONS, Header, Operations, Record, read_records
 from core.workload.text import Progress, TraceError
@@ -192,8 +191,8 @@ def finish(
         seen = ", ".join(f"{name} {count:,}" for name, count in operations.unused.items())
         raise TraceError(f"no request reads or writes ({seen})", file=name)
     collector.unused.update(operations.unused)
-    losses = losses_of({"operations_not_named": (operations.not_named, "")})
-    return collector.finish(source)._replace(losses=losses)
+    collector.losses["operations_not_named"] = (operations.not_named, "")
+    return collector.finish(source)
 
 
 def _object_bytes(rows: NDArray[np.void]) -> NDArray[np.int64]:

@@ -114,7 +114,10 @@ def import_vscsi(
         # The difference of 64-bit numbers wraps around as that of their signed forms does.
         since_us = (rows["time_us"] - np.uint64(begin_us)).view(np.int64)
         for bad, what in (
-            (np.abs(since_us) > _LONGEST_US, "is more than 100 years from the first request"),
+            (
+                (since_us > _LONGEST_US) | (since_us < -_LONGEST_US),
+                "is more than 100 years from the first request",
+            ),
             (rows["block"] >= _FURTHEST_BLOCK, "lies beyond the end of any disk"),
         ):
             if bad.any():
