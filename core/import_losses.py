@@ -27,7 +27,6 @@ SENTENCES = {
     "guessed_format": "the format is guessed: another one looks the same",
     "skipped_operations": "{count} requests neither read nor write, and are left out",
     "columns_left_out": "columns that may say more are not used",
-    "no_times": "{count} requests have no times: put at even steps",
     "requests_are_issues": (
         "no request is there as it was queued (Q): the {count} issued to the device (D) are taken, "
         "in which merged requests count once"
@@ -39,7 +38,7 @@ SENTENCES = {
     "stacked_devices": (
         "{count} requests were passed on from a device that is in the trace too: both count"
     ),
-    "requests_without_time": "{count} requests have no time: all are at 0, in their order",
+    "requests_without_time": "{count} requests have no time",
     "operations_not_named": "{count} requests name no operation: taken as reads",
     "missing_requests": "{count} requests are missing of those that the file's header counts",
 }

@@ -83,7 +83,10 @@ def import_fio(
     imported = collector.finish(source)
     without_time = 0 if has_times else int(imported.requests.time_ns.size)
     losses = losses_of(
-        {"requests_without_time": (without_time, ""), "garbage_lines": unused.of_another_form}
+        {
+            "requests_without_time": (without_time, "all are at 0, in their order"),
+            "garbage_lines": unused.of_another_form,
+        }
     )
     counts = {"lines": unused.lines} | imported.counts
     return imported._replace(counts=counts, unused=dict(+unused.counts), losses=losses)
