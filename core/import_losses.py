@@ -67,7 +67,6 @@ SENTENCES = {
     "guessed_format": "the format is guessed: another one looks the same",
     "skipped_operations": "{count} requests neither read nor write, and are left out",
     "columns_left_out": "columns that may say more are not used",
-    "no_times": "{count} requests have no times: put at even steps",
     "requests_are_issues": (
         "no request is there as it was queued (Q): the {count} issued to the device (D) are taken, "
         "in which merged requests count once"

@@ -187,6 +187,8 @@ def detect(path: str | os.PathLike[str]) -> Format:
     first_line = next((line for line in lines if line.strip()), b"")
     beginning = Beginning(Path(path), content, first_line)
     any_file, *formats = FORMATS
+    # What is told by a mark goes before tables, which are told by what most lines look like.
+    formats.sort(key=lambda row: row.form is not None)
     return next((row for row in formats if row.is_recognised(beginning)), any_file)
 
 
@@ -214,6 +216,26 @@ _ABOUT = {
         "time in s (4 bytes), an object, which is a file (8), its size in bytes (4), the next "
         "request for it (8), which is not used; little endian; all are reads",
         "binary, a multiple of 24 bytes, or oraclegeneral in the file's name",
+    ),
+    "oracle_general_op_ns": About(
+        "libCacheSim's oracleGeneralOpNS: oracleGeneral with an op and a namespace",
+        "as of oracle_general, with an op for reads and writes",
+        "oracleGeneralOpNS in the file's name",
+    ),
+    "oracle_sys_twr_ns": About(
+        "libCacheSim's oracleSysTwrNS: Twitter's traces with the next request of an object",
+        "time in s, an object, which is a file of its key's and its value's size, and an op",
+        "oracleSysTwrNS in the file's name",
+    ),
+    "lcs": About(
+        "libCacheSim's lcs, every version",
+        "time in s; an object is a file of its size in bytes; an op from version 2 on",
+        "the magic number that it begins with",
+    ),
+    "vscsi": About(
+        "VMware's vSCSI traces (CloudPhysics), versions 1 and 2",
+        "time in us; the disk is one file; blocks of 512 bytes; size in bytes",
+        "the versions that its records name",
     ),
     "fio": About(
         "fio's iolog, version 2 or 3",

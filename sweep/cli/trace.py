@@ -21,6 +21,54 @@ Meta = Annotated[
     typer.Option(metavar="FILE", help="The recording's archive, if it is not beside it."),
 ]
 
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="time=NAME,..",
+        help="A table's columns of time, file, offset, size, op and count, by the header's "
+        "names or by numbers from 1: time=1,offset=3.",
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="comma|tab|semicolon|bar|space", help="Of a table; told from the content."
+    ),
+]
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="s|ms|us|ns|100ns",
+        help="Of a table's times; if unsaid, told from a first time that is a date, else s.",
+    ),
+]
+OffsetUnit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Of a table's offsets: 512 for sectors; 1 if unsaid."),
+]
+SizeUnit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Of a table's sizes: 512 for sectors; 1 if unsaid."),
+]
+Reads = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WORD,..", help="Ops of a table that read, such as R,0; usual words are known."
+    ),
+]
+Writes = Annotated[
+    str | None,
+    typer.Option(metavar="WORD,..", help="Ops that write; other ops are skipped and counted."),
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="By default told from the content; sweep trace formats lists them.",
+    ),
+]
+
 
 @trace.command("record")
 def trace_record(output: WrittenThere = None) -> int:
@@ -55,53 +103,14 @@ def trace_import(
         Path | None,
         typer.Option(metavar="FILE", help="Write an access trace too, for trace reclaim."),
     ] = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="By default told from the content; sweep trace formats lists them.",
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="time=NAME,..",
-            help="A table's columns of time, file, offset, size, op and count, by the header's "
-            "names or by numbers from 1: time=1,offset=3.",
-        ),
-    ] = None,
-    delimiter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="comma|tab|semicolon|bar|space", help="Of a table; told from the content."
-        ),
-    ] = None,
-    time_unit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="s|ms|us|ns|100ns",
-            help="Of a table's times; if unsaid, told from a first time that is a date, else s.",
-        ),
-    ] = None,
-    offset_unit: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Of a table's offsets: 512 for sectors; 1 if unsaid."),
-    ] = None,
-    size_unit: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Of a table's sizes: 512 for sectors; 1 if unsaid."),
-    ] = None,
-    reads: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WORD,..", help="Ops of a table that read, such as R,0; usual words are known."
-        ),
-    ] = None,
-    writes: Annotated[
-        str | None,
-        typer.Option(metavar="WORD,..", help="Ops that write; other ops are skipped and counted."),
-    ] = None,
+    format_name: FormatName = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    time_unit: TimeUnit = None,
+    offset_unit: OffsetUnit = None,
+    size_unit: SizeUnit = None,
+    reads: Reads = None,
+    writes: Writes = None,
     page_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Pages of requests; 4KiB if unsaid.")
     ] = None,

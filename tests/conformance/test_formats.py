@@ -103,7 +103,7 @@ def test_an_example_is_recognised_as_its_own_kind_and_as_no_other(
         (b"cpus=4\n", "ftrace"),
         (b"  a,b-12 [001] d..1. 1.000001: mm_page_free: page=0 pfn=1 order=0\n", "ftrace"),
         (b"\n\nts,path name,len (b)\n", "csv"),
-        (b"1,2,3\n", "ftrace"),
+        (b"1,2,3\n", "csv"),
         (b"\1\0\0\0" + b"\1" * 12 + b"\xff" * 8, "oracle_general"),
         (b"\1\0\0\0" + b"\1" * 12 + b"\xff" * 7, "ftrace"),
         (b"\0" * 48, "ftrace"),

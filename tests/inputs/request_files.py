@@ -16,6 +16,7 @@ from request_records import (
     oracle_sys_twr_ns,
     vscsi,
 )
+from request_tables import TABLES
 
 
 class Request(NamedTuple):
@@ -31,15 +32,6 @@ def csv(requests: Sequence[Request]) -> bytes:
     for time_s, file, offset, size, write in requests:
         lines.append(f"{time_s}.0,/data/{file},{offset},{size},{'write' if write else 'R'}")
     return "\n".join(lines).encode()
-
-
-def msr(requests: Sequence[Request]) -> bytes:
-    begin = 128_166_372_003_061_629
-    lines = []
-    for time_s, file, offset, size, write in requests:
-        kind = "Write" if write else "Read"
-        lines.append(f"{begin + time_s * 10**7},usr,{file},{kind},{offset},{size},41\n")
-    return "".join(lines).encode()
 
 
 def fio_2(requests: Sequence[Request]) -> bytes:
@@ -82,7 +74,7 @@ class Writer(NamedTuple):
     format: str  # a name of `core.workload.formats.FORMATS`
     suffix: str  # how the name of a file ends
     content: Callable[[Sequence[Request]], bytes]
-    only: tuple[str, ...] = ()  # "objects" without offsets, "reads", "one file"
+    only: tuple[str, ...] = ()  # "objects", "reads", .. as below
 
     def can_say(self, requests: Sequence[Request]) -> bool:
         """Whether the form has the words for all of the requests."""
@@ -90,6 +82,9 @@ class Writer(NamedTuple):
             "objects": not any(request.offset for request in requests),
             "reads": not any(request.write for request in requests),
             "one file": len({request.file for request in requests}) == 1,
+            "one time": len(requests) == 1,
+            "pages": all(request.size <= 4096 for request in requests)
+            and not any(request.offset % 4096 for request in requests),
         }
         return all(said[limit] for limit in self.only)
 
@@ -100,7 +95,7 @@ WRITERS: dict[str, Writer] = {
         "oracle_general", ".oracleGeneral", oracle_general, ("objects", "reads")
     ),
     "csv": Writer("csv", ".csv", csv),
-    "msr": Writer("msr", ".csv", msr),
+    **{form: Writer(*told) for form, told in TABLES.items()},
     "fio_2": Writer("fio", ".iolog", fio_2),
     "fio_3": Writer("fio", ".iolog", fio_3),
     "blktrace": Writer("blktrace", ".txt", blkparse("QGIDC")),

@@ -16,7 +16,7 @@ STEP_NS = 1_000_000
 #: What a header may call a plain column: for suggestions, which the user has to confirm.
 USUAL_NAMES = {
     "time": (
-        "time", "timestamp", "ts", "t", "clock", "clock_time", "op_time", "datetime", "date",
+        "time", "timestamp", "ts", "t", "clock_time", "op_time", "datetime", "date",
         "arrival", "arrival_time", "issue_time", "start", "start_time", "epoch", "sec", "seconds",
     ),
     "file": (

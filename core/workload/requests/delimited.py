@@ -207,7 +207,8 @@ class _Reading:
         """Note what is hardly as it was taken to be."""
         losses, places = self._collector.losses, layout.places
         if self._unit == "-":
-            losses["no_times"] = (imported.counts["requests"], f"{STEP_NS // 1000:,} us apart")
+            where = f"put {STEP_NS // 10**6} ms apart"
+            losses["requests_without_time"] = (imported.counts["requests"], where)
         unsaid = not layout.time_unit and not self._dates
         if unsaid and self._unit == "s" and span_ns > LONGEST_SPAN_NS:
             losses["doubtful_time_unit"] = (

@@ -148,7 +148,7 @@ def layout_of(
         units = (units[0] or _unit_in_name(header[places["time"][0]]), *units[1:])
     else:
         places = _named_places(form, header)
-        if "file" not in places and "offset" not in places:
+        if not fits_header(form, header):
             held, wanted = ", ".join(header), ", ".join(form.told_by)
             raise TraceError(
                 f"columns {held} are not those of {form.name}: {wanted}", file=name, line=line
@@ -176,6 +176,8 @@ def _header_of(
 ) -> list[str] | None:
     """Return the names in a file's header, or None where it has none."""
     above = commented_header(sample)
+    if b"\r" in sample.lines[0]:
+        raise TraceError("a carriage return within the line", file=name, line=line)
     try:
         first = split_line(sample.lines[0].decode(errors="replace"), sample.delimiter)
     except csv.Error as error:
