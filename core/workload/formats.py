@@ -215,20 +215,20 @@ _ABOUT = {
         "libCacheSim's oracleGeneral: 24 bytes a request",
         "time in s (4 bytes), an object, which is a file (8), its size in bytes (4), the next "
         "request for it (8), which is not used; little endian; all are reads",
-        "binary, a multiple of 24 bytes, or oraclegeneral in the file's name",
+        "binary records in which time goes on, or oracleGeneral in the file's name",
     ),
     "oracle_general_op_ns": About(
         "libCacheSim's oracleGeneralOpNS: oracleGeneral with an op and a namespace",
         "as of oracle_general, with an op for reads and writes",
-        "oracleGeneralOpNS in the file's name",
+        "binary records in which time goes on, or oracleGeneralOpNS in the file's name",
     ),
     "oracle_sys_twr_ns": About(
         "libCacheSim's oracleSysTwrNS: Twitter's traces with the next request of an object",
         "time in s, an object, which is a file of its key's and its value's size, and an op",
-        "oracleSysTwrNS in the file's name",
+        "binary records in which time goes on, or oracleSysTwrNS in the file's name",
     ),
     "lcs": About(
-        "libCacheSim's lcs, every version",
+        "libCacheSim's lcs, versions 1 to 8",
         "time in s; an object is a file of its size in bytes; an op from version 2 on",
         "the magic number that it begins with",
     ),
@@ -239,14 +239,16 @@ _ABOUT = {
     ),
     "fio": About(
         "fio's iolog, version 2 or 3",
-        "a file, read or write, offset and size in bytes; times as fio writes them",
+        "a file (its name may have spaces), read or write, offset and size in bytes; times in us, "
+        "in version 2 from its wait lines",
         "a first line `fio version 2 iolog`",
         "fio version 2 iolog\n/dev/sda add\n/dev/sda open\n/dev/sda read 4096 8192\n",
     ),
     "blktrace": About(
         "what blkparse prints of a block trace",
-        "a device is a file; queued (Q) reads and writes; sectors of 512 bytes; time in s",
-        "lines of device, CPU, number, time, process, action and RWBS",
+        "a device is a file; queued (Q) reads and writes, without these the issued (D), else the "
+        "completed (C) ones; sectors of 512 bytes; time in s",
+        "a line of device, CPU, number, time, process, action and RWBS, or `Input file .. added`",
         "  8,0    3        1     0.000000000   697  Q   R 223490 + 8 [kjournald]\n",
     ),
 }

@@ -157,7 +157,9 @@ def test_lines_without_a_time_in_seconds_are_refused_by_file_and_row(tmp_path: P
     path.write_bytes(
         b"# tracer: nop\n cat-1 [000] d..1. 123456: block_rq_issue: 8,0 R 4096 () 8 + 8 [c]\n"
     )
-    with pytest.raises(TraceError, match=r"counter\.txt:2: .*12\.345678: block_rq_issue"):
+    with pytest.raises(
+        TraceError, match=r"counter\.txt:2: .*12\.345678: block_rq_issue.* trace_clock"
+    ):
         read_block_requests([path])
 
 

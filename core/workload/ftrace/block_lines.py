@@ -94,7 +94,7 @@ def read_block_requests(
     """
     lines: list[_Line] = []
     unreadable = 0
-    first_unreadable: tuple[str, int] | None = None
+    first_unreadable: tuple[str, int, bytes] | None = None
     file, lines_before = "", 0
     for name, text in read_chunks(paths, progress):
         if name != file:
@@ -106,14 +106,17 @@ def read_block_requests(
                 continue
             unreadable += 1
             if first_unreadable is None:
-                first_unreadable = (name, lines_before + text.count(b"\n", 0, match.start()) + 1)
+                row = lines_before + text.count(b"\n", 0, match.start()) + 1
+                first_unreadable = (name, row, _whole_line(text, match))
         lines_before += text.count(b"\n")
     if first_unreadable is not None and not lines:
-        file, row = first_unreadable
+        file, row, first = first_unreadable
         what = (
             f"this line and {unreadable - 1} more of block events have another form than "
             "`12.345678: block_rq_issue: 254,0 R 4096 () 40208 + 8 [cat]`"
         )
+        if other_head(undecorated(first)).why == "counted_times":
+            what += ": its time is a count, as of the clock x86-tsc; set trace_clock to mono"
         raise TraceError(what, file=file, line=row)
     lines.sort(key=lambda line: line.time_ns)
     requests = _paired(lines)
@@ -127,7 +130,7 @@ def _line_of(text: bytes, match: re.Match[bytes]) -> _Line | None:
     time = _TIME.search(text, start, match.start())
     if time is None:
         # Its columns are others: the parser of events writes it anew in the usual ones.
-        line = other_head(undecorated(text[start : text.find(b"\n", match.end())])).line
+        line = other_head(undecorated(_whole_line(text, match))).line
         again = _EVENT.search(line)
         if again is None:
             return None
@@ -149,6 +152,10 @@ def _line_of(text: bytes, match: re.Match[bytes]) -> _Line | None:
         sectors,
         b"R" in kind,
     )
+
+
+def _whole_line(text: bytes, match: re.Match[bytes]) -> bytes:
+    return text[text.rfind(b"\n", 0, match.start()) + 1 : text.find(b"\n", match.end())]
 
 
 def _request_of(match: re.Match[bytes]) -> tuple[int, bytes, int, int] | None:
