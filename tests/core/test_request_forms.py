@@ -260,7 +260,7 @@ def test_a_record_that_is_cut_off_is_told_by_its_number(tmp_path: Path, form: st
 
 
 @pytest.mark.parametrize(
-    "form", ["lcs_1", "lcs_2", "lcs_3", "vscsi_1", "vscsi_2", "oracle_general"]
+    "form", [*(f"lcs_{version}" for version in range(1, 9)), "vscsi_1", "vscsi_2", "oracle_general"]
 )
 def test_libcachesim_reads_the_same_requests(tmp_path: Path, form: str) -> None:
     peer = pytest.importorskip("libcachesim")

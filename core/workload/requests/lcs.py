@@ -16,7 +16,7 @@ from core.workload.text import Progress, TraceError
 #: The header begins and ends with it.
 MAGIC = 0x123456789ABCDEF0
 HEADER_BYTES = 8192
-# Traces of 2023 and 2024 have a shorter header, with the same beginning.
+# Early traces have a shorter header, with the same beginning.
 _HEADERS_BYTES = (1024, HEADER_BYTES)
 # The magic, the version of the records, the version of the statistics, and how many requests.
 _BEGINNING = struct.Struct("<QQqq")
