@@ -122,6 +122,27 @@ SENTENCES = {
     "copies_before_base": (
         "{count} page copies came before the first tagged allocation: taken as untagged"
     ),
+    "guessed_time_unit": "the unit of times is guessed from how large they are",
+    "doubtful_time_unit": "times are taken as seconds, which no one says",
+    "doubtful_offset_unit": "offsets are taken as bytes, which is doubtful",
+    "doubtful_size_unit": "sizes are taken as bytes, which is doubtful",
+    "guessed_format": "the format is guessed: another one looks the same",
+    "skipped_operations": "{count} requests neither read nor write, and are left out",
+    "columns_left_out": "columns that may say more are not used",
+    "requests_are_issues": (
+        "no request is there as it was queued (Q): the {count} issued to the device (D) are taken, "
+        "in which merged requests count once"
+    ),
+    "requests_are_completions": (
+        "no request is there as it was queued (Q) or issued (D): the {count} completed (C) are "
+        "taken, at the time when they ended, and merged ones count once"
+    ),
+    "stacked_devices": (
+        "{count} requests were passed on from a device that is in the trace too: both count"
+    ),
+    "requests_without_time": "{count} requests have no time",
+    "operations_not_named": "{count} requests name no operation: taken as reads",
+    "missing_requests": "{count} requests are missing of those that the file's header counts",
 }
 
 

@@ -8,12 +8,28 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core.workload.requests.oracle_general import looks_like_oracle_general
+from core.workload.requests.blkparse import is_blkparse
+from core.workload.requests.columns import DelimitedFormat
+from core.workload.requests.delimited_formats import DELIMITED
+from core.workload.requests.lcs import is_lcs
+from core.workload.requests.oracle_general import oracle_format
+from core.workload.requests.recognition import SAMPLE_BYTES, recognise
+from core.workload.requests.vscsi import vscsi_version
 from core.workload.text import read_beginning
+
+
+class About(NamedTuple):
+    """What a format is: for people who have a file and wonder whether it is read."""
+
+    title: str
+    columns: str  # what they hold, and in which units
+    recognised: str  # how a file of it is told
+    example: str = ""  # its first lines, of a format that is text
 
 
 class Beginning(NamedTuple):
@@ -42,6 +58,10 @@ class Format(NamedTuple):
         left out.
     of_requests
         Whether the traces hold requests for bytes of files; if not, they are captures of a kernel.
+    about
+        What it is, for people.
+    form
+        What its columns hold, if it is text in columns; its importer is called with it.
     """
 
     name: str
@@ -49,12 +69,14 @@ class Format(NamedTuple):
     is_recognised: Callable[[Beginning], bool]
     options: tuple[str, ...]
     of_requests: bool = True
+    about: About | None = None
+    form: DelimitedFormat | None = None
 
     def load_importer(self) -> Callable[..., Any]:
         """Return the function that imports a trace of this format."""
         module, _, function = self.importer.partition(":")
         importer: Callable[..., Any] = getattr(import_module(module), function)
-        return importer
+        return importer if self.form is None else partial(importer, form=self.form)
 
 
 def first_line_is(pattern: bytes) -> Callable[[Beginning], bool]:
@@ -63,13 +85,36 @@ def first_line_is(pattern: bytes) -> Callable[[Beginning], bool]:
     return lambda beginning: compiled.match(beginning.first_line) is not None
 
 
-def _is_oracle_general(beginning: Beginning) -> bool:
-    named = "oraclegeneral" in beginning.path.name.lower()
-    return named or looks_like_oracle_general(beginning.content)
+def _is_oracle(name: str) -> Callable[[Beginning], bool]:
+    """Return a test of whether a file is of libCacheSim's oracle format of this name."""
+    return lambda beginning: oracle_format(beginning.path.name, beginning.content) == name
 
 
 #: Options of every format of requests.
 REQUEST_OPTIONS = ("--page-size", "--plain", "--ignore-size")
+#: Options of a table whose columns the user has to name.
+COLUMN_OPTIONS = (
+    "--columns", "--delimiter", "--time-unit", "--offset-unit", "--size-unit", "--reads",
+    "--writes",
+)  # fmt: skip
+
+
+def _delimited(form: DelimitedFormat) -> Format:
+    """Return the row of a format that is text in columns."""
+    options = ["--offset-unit", "--size-unit"]
+    if form.name == "csv":
+        options = list(COLUMN_OPTIONS)
+    elif not form.time_unit:
+        options.append("--time-unit")
+    return Format(
+        form.name,
+        "core.workload.requests.delimited:import_delimited",
+        lambda beginning: recognise(beginning.path.name, beginning.content[:SAMPLE_BYTES]) is form,
+        (*REQUEST_OPTIONS, *options),
+        about=About(form.title, form.meaning, form.recognised, form.example),
+        form=form,
+    )
+
 
 #: Every format. A file that is not recognised as any other is taken to be of the first.
 FORMATS: tuple[Format, ...] = (
@@ -83,32 +128,44 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "oracle_general",
         "core.workload.requests.oracle_general:import_oracle_general",
-        _is_oracle_general,
+        _is_oracle("oracle_general"),
         REQUEST_OPTIONS,
     ),
     Format(
-        "csv",
-        "core.workload.requests.csv_text:import_csv",
-        # A header is a list of names without the signs that the text of an event has.
-        first_line_is(rb'(\xef\xbb\xbf)?["A-Za-z_][^:=\[,]*(,[^:=\[,]+)+$'),
-        (*REQUEST_OPTIONS, "--columns", "--time-unit"),
-    ),
-    Format(
-        "msr",
-        "core.workload.requests.csv_text:import_msr",
-        first_line_is(rb"(?i)\d+,[^,]*,\d+,(read|write),\d+,\d+,\d+\s*$"),
+        "oracle_general_op_ns",
+        "core.workload.requests.oracle_general:import_oracle_general_op_ns",
+        _is_oracle("oracle_general_op_ns"),
         REQUEST_OPTIONS,
     ),
+    Format(
+        "oracle_sys_twr_ns",
+        "core.workload.requests.oracle_general:import_oracle_sys_twr_ns",
+        _is_oracle("oracle_sys_twr_ns"),
+        REQUEST_OPTIONS,
+    ),
+    Format(
+        "lcs",
+        "core.workload.requests.lcs:import_lcs",
+        lambda beginning: is_lcs(beginning.content),
+        REQUEST_OPTIONS,
+    ),
+    Format(
+        "vscsi",
+        "core.workload.requests.vscsi:import_vscsi",
+        lambda beginning: vscsi_version(beginning.content) > 0,
+        REQUEST_OPTIONS,
+    ),
+    *map(_delimited, DELIMITED),
     Format(
         "fio",
-        "core.workload.requests.fio_and_blkparse:import_fio",
-        first_line_is(rb"fio version \d+ iolog"),
+        "core.workload.requests.fio:import_fio",
+        first_line_is(rb"(\xef\xbb\xbf)?\s*fio version \d+ iolog"),
         REQUEST_OPTIONS,
     ),
     Format(
         "blktrace",
-        "core.workload.requests.fio_and_blkparse:import_blkparse",
-        first_line_is(rb"\s*\d+,\d+\s+\d+\s+\d+\s+\d+\.\d+\s+\d+\s+[A-Z]+\s"),
+        "core.workload.requests.blkparse:import_blkparse",
+        lambda beginning: is_blkparse(beginning.content),
         REQUEST_OPTIONS,
     ),
 )
@@ -130,4 +187,68 @@ def detect(path: str | os.PathLike[str]) -> Format:
     first_line = next((line for line in lines if line.strip()), b"")
     beginning = Beginning(Path(path), content, first_line)
     any_file, *formats = FORMATS
+    # What is told by a mark goes before tables, which are told by what most lines look like.
+    formats.sort(key=lambda row: row.form is not None)
     return next((row for row in formats if row.is_recognised(beginning)), any_file)
+
+
+def about(row: Format) -> About:
+    """Return what a format is, for people."""
+    if row.about is not None:
+        return row.about
+    if row.name in _ABOUT:
+        return _ABOUT[row.name]
+    return About(row.name, "as its importer says", "how it begins")
+
+
+#: What those formats are that are no text in columns.
+_ABOUT = {
+    "ftrace": About(
+        "the text of a kernel's trace: tracefs, trace-cmd report, perf script, systrace",
+        "events of the page cache and the page allocator, one a line; times in s",
+        "anything that no other format fits",
+        "# tracer: nop\n"
+        " cat-81 [001] d..2. 7.104938: mm_filemap_add_to_page_cache: dev 254:0 ino 2f pfn=0x4a1 "
+        "ofs=4096 order=0\n",
+    ),
+    "oracle_general": About(
+        "libCacheSim's oracleGeneral: 24 bytes a request",
+        "time in s (4 bytes), an object, which is a file (8), its size in bytes (4), the next "
+        "request for it (8), which is not used; little endian; all are reads",
+        "binary records in which time goes on, or oracleGeneral in the file's name",
+    ),
+    "oracle_general_op_ns": About(
+        "libCacheSim's oracleGeneralOpNS: oracleGeneral with an op and a namespace",
+        "as of oracle_general, with an op for reads and writes",
+        "binary records in which time goes on, or oracleGeneralOpNS in the file's name",
+    ),
+    "oracle_sys_twr_ns": About(
+        "libCacheSim's oracleSysTwrNS: Twitter's traces with the next request of an object",
+        "time in s, an object, which is a file of its key's and its value's size, and an op",
+        "binary records in which time goes on, or oracleSysTwrNS in the file's name",
+    ),
+    "lcs": About(
+        "libCacheSim's lcs, versions 1 to 8",
+        "time in s; an object is a file of its size in bytes; an op from version 2 on",
+        "the magic number that it begins with",
+    ),
+    "vscsi": About(
+        "VMware's vSCSI traces (CloudPhysics), versions 1 and 2",
+        "time in us; the disk is one file; blocks of 512 bytes; size in bytes",
+        "the versions that its records name",
+    ),
+    "fio": About(
+        "fio's iolog, version 2 or 3",
+        "a file (its name may have spaces), read or write, offset and size in bytes; times in us, "
+        "in version 2 from its wait lines",
+        "a first line `fio version 2 iolog`",
+        "fio version 2 iolog\n/dev/sda add\n/dev/sda open\n/dev/sda read 4096 8192\n",
+    ),
+    "blktrace": About(
+        "what blkparse prints of a block trace",
+        "a device is a file; queued (Q) reads and writes, without these the issued (D), else the "
+        "completed (C) ones; sectors of 512 bytes; time in s",
+        "a line of device, CPU, number, time, process, action and RWBS, or `Input file .. added`",
+        "  8,0    3        1     0.000000000   697  Q   R 223490 + 8 [kjournald]\n",
+    ),
+}

@@ -9,9 +9,16 @@ from typing import Any, NamedTuple
 
 from core.accesses import write_accesses
 from core.event_files import write_events
+from core.import_losses import Loss
 from core.workload import formats
+from core.workload.formats import about
 from core.workload.requests.collector import ImportedRequests
-from core.workload.requests.csv_text import TIME_DIGITS, parse_columns
+from core.workload.requests.layout import (
+    Options,
+    parse_columns,
+    parse_delimiter,
+    parse_time_unit,
+)
 from core.workload.requests.requests import accesses_of, plain_events
 from core.workload.text import TraceError
 from sweep.cli.import_command import check_output, check_parts, progress_bar
@@ -24,24 +31,34 @@ class RequestOptions(NamedTuple):
     """The options of an import of requests, as typed."""
 
     columns: str | None
+    delimiter: str | None
     time_unit: str | None
+    offset_unit: str | None
+    size_unit: str | None
+    reads: str | None
+    writes: str | None
     page_size: str | None
     plain: bool
     ignore_size: bool
     memory: str | None
 
 
-def find_format(paths: Sequence[Path], name: str | None) -> formats.Format:
+def find_format(paths: Sequence[Path], name: str | None, options: RequestOptions) -> formats.Format:
     """Return the format called `name`, or, without a name, that of the first part's content.
+
+    A table whose columns the user names is read as these say, whatever format it fits.
 
     Raises
     ------
     TraceError
         When there is no format of this name, or the first part cannot be read.
     """
-    if name is None:
-        return formats.detect(paths[0])
     rows = {row.name: row for row in formats.FORMATS}
+    if name is None:
+        found = formats.detect(paths[0])
+        says = (options.columns, options.delimiter, options.reads, options.writes)
+        is_table = found.form is not None or not found.of_requests
+        return rows["csv"] if is_table and any(word is not None for word in says) else found
     if name not in rows:
         raise TraceError(f"--format: unknown format {name}{suggest(name, rows)}")
     return rows[name]
@@ -70,7 +87,12 @@ def misfits(
         "--memory-start": memory_start,
         "--accesses": accesses,
         "--columns": options.columns,
+        "--delimiter": options.delimiter,
         "--time-unit": options.time_unit,
+        "--offset-unit": options.offset_unit,
+        "--size-unit": options.size_unit,
+        "--reads": options.reads,
+        "--writes": options.writes,
         "--page-size": options.page_size,
         "--plain": options.plain or None,
         "--ignore-size": options.ignore_size or None,
@@ -100,6 +122,7 @@ def import_requests(
     paths: Sequence[Path],
     output: Path,
     trace_format: formats.Format,
+    is_told: bool,
     options: RequestOptions,
     source: str | None,
     as_json: bool,
@@ -114,6 +137,8 @@ def import_requests(
         Where the access trace goes, or with ``--plain`` the mm events.
     trace_format, options
         The format of the parts, and the options that were typed; they fit each other.
+    is_told
+        Whether the user said the format; if not, how the content was read is said.
     source
         What the output says of where it comes from; by default the names of the parts.
     as_json
@@ -127,7 +152,7 @@ def import_requests(
     check_parts(paths)
     check_output(output, *paths)
     page_size, data_pages = _machine(options)
-    arguments = _arguments(options)
+    arguments = _arguments(trace_format, options)
     start = monotonic()
     with progress_bar() as bar:
         task = bar.add_task("importing", total=None)
@@ -140,28 +165,74 @@ def import_requests(
             **arguments,
         )
     seconds = monotonic() - start
+    form = trace_format.form
+    if form is not None and form.looks_like and not is_told:
+        where = f"it may be {form.looks_like}; --format decides"
+        imported = imported._replace(losses=(*imported.losses, Loss("guessed_format", 1, where)))
     if options.plain:
-        events = plain_events(imported.requests, page_size, data_pages)
+        events = plain_events(imported.requests, page_size, data_pages, imported.losses)
         write_events(output, events)
         rows = int(events.op.size)
     else:
-        accesses = accesses_of(imported.requests, page_size)
+        accesses = accesses_of(imported.requests, page_size, imported.losses)
         write_accesses(output, accesses)
         rows = int(accesses.op.size)
-    _say_import(output, trace_format.name, imported, rows, seconds, as_json)
+    read_as = _read_as(trace_format, imported, is_told)
+    if read_as:
+        note(read_as)
+    _say_import(output, trace_format.name, imported, rows, seconds, read_as, as_json)
 
 
-def _arguments(options: RequestOptions) -> dict[str, Any]:
+def _read_as(trace_format: formats.Format, imported: ImportedRequests, is_told: bool) -> str:
+    """Return how the content was understood; empty where there is nothing to say."""
+    if is_told and not imported.read_as:
+        return ""
+    what = about(trace_format).title
+    title = f": {what}" if trace_format.name != "csv" else ""
+    detail = f": {imported.read_as}" if imported.read_as else ""
+    overrule = "" if is_told else "; --format to overrule"
+    return f"read as {trace_format.name}{title}{detail}{overrule}"
+
+
+def _arguments(trace_format: formats.Format, options: RequestOptions) -> dict[str, Any]:
     """Return the importer's arguments for those options that only some formats take."""
-    arguments: dict[str, Any] = {}
-    if options.time_unit is not None:
-        if options.time_unit not in TIME_DIGITS:
-            units = ", ".join(TIME_DIGITS)
-            raise TraceError(f"--time-unit: {options.time_unit} is none of {units}")
-        arguments["time_unit"] = options.time_unit
-    if options.columns is not None:
-        arguments["columns"] = parse_columns(options.columns)
-    return arguments
+    time_unit = parse_time_unit(options.time_unit) if options.time_unit is not None else ""
+    if trace_format.form is None:
+        return {"time_unit": time_unit} if time_unit else {}
+    columns = Options(
+        columns=parse_columns(options.columns) if options.columns is not None else {},
+        time_unit=time_unit,
+        delimiter=parse_delimiter(options.delimiter) if options.delimiter is not None else "",
+        offset_unit=_unit("--offset-unit", options.offset_unit),
+        size_unit=_unit("--size-unit", options.size_unit),
+        reads=_words("--reads", options.reads),
+        writes=_words("--writes", options.writes),
+    )
+    both = {word.lower() for word in columns.reads} & {word.lower() for word in columns.writes}
+    if both:
+        raise TraceError(f"--reads, --writes: {', '.join(sorted(both))} is in both")
+    return {"options": columns}
+
+
+def _unit(option: str, text: str | None) -> int:
+    """Return the bytes of a unit; 0 where none is typed."""
+    if text is None:
+        return 0
+    try:
+        size = size_in_bytes(text)
+    except ValueError as error:
+        raise TraceError(f"{option}: {error}") from None
+    if not 1 <= size <= 1 << 30:
+        raise TraceError(f"{option}: {text} is not from 1 byte to 1 GiB")
+    return size
+
+
+def _words(option: str, text: str | None) -> tuple[str, ...]:
+    """Return the words in text such as ``R,0,GET``."""
+    words = tuple(word.strip() for word in (text or "").split(","))
+    if text is not None and not all(words):
+        raise TraceError(f"{option}: {text!r} is not of the form WORD,WORD,..")
+    return words if text is not None else ()
 
 
 def _machine(options: RequestOptions) -> tuple[int, int]:
@@ -191,16 +262,19 @@ def _say_import(
     imported: ImportedRequests,
     rows: int,
     seconds: float,
+    read_as: str,
     as_json: bool,
 ) -> None:
     counts = imported.counts | {"rows": rows}
-    span_s = round(int(imported.requests.time_ns[-1]) / 1e9, 3)
-    for warning in imported.warnings:
+    span_s = round(int(imported.requests.time_ns[-1]) / 1e9, 9)
+    warnings = [*(loss.warning for loss in imported.losses), *imported.warnings]
+    for warning in warnings:
         note(f"warning: {warning}")
     if as_json:
         print_json(
             {"output": str(output), "format": format_name, "counts": counts, "span_s": span_s}
-            | {"unused": imported.unused, "warnings": imported.warnings}
+            | {"unused": imported.unused, "warnings": warnings, "read_as": read_as}
+            | {"losses": [loss._asdict() for loss in imported.losses]}
         )
         return
     for name, count in counts.items():

@@ -21,6 +21,54 @@ Meta = Annotated[
     typer.Option(metavar="FILE", help="The recording's archive, if it is not beside it."),
 ]
 
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="time=NAME,..",
+        help="A table's columns of time, file, offset, size, op and count, by the header's "
+        "names or by numbers from 1: time=1,offset=3.",
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="comma|tab|semicolon|bar|space", help="Of a table; told from the content."
+    ),
+]
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="s|ms|us|ns|100ns",
+        help="Of a table's times; if unsaid, told from a first time that is a date, else s.",
+    ),
+]
+OffsetUnit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Of a table's offsets: 512 for sectors; 1 if unsaid."),
+]
+SizeUnit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Of a table's sizes: 512 for sectors; 1 if unsaid."),
+]
+Reads = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WORD,..", help="Ops of a table that read, such as R,0; usual words are known."
+    ),
+]
+Writes = Annotated[
+    str | None,
+    typer.Option(metavar="WORD,..", help="Ops that write; other ops are skipped and counted."),
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="By default told from the content; sweep trace formats lists them.",
+    ),
+]
+
 
 @trace.command("record")
 def trace_record(output: WrittenThere = None) -> int:
@@ -55,23 +103,14 @@ def trace_import(
         Path | None,
         typer.Option(metavar="FILE", help="Write an access trace too, for trace reclaim."),
     ] = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="ftrace|oracle_general|csv|msr|fio|blktrace",
-            help="By default found out from the content.",
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="time=NAME,..", help="A CSV header's names of time, file, offset, size, op."
-        ),
-    ] = None,
-    time_unit: Annotated[
-        str | None, typer.Option(metavar="s|ms|us|ns|100ns", help="Of a CSV's times; s if unsaid.")
-    ] = None,
+    format_name: FormatName = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    time_unit: TimeUnit = None,
+    offset_unit: OffsetUnit = None,
+    size_unit: SizeUnit = None,
+    reads: Reads = None,
+    writes: Writes = None,
     page_size: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Of a page: 4KiB for requests, what a capture tells."),
@@ -93,17 +132,35 @@ def trace_import(
     from sweep.cli.import_command import import_command
     from sweep.cli.import_requests import RequestOptions, find_format, import_requests, misfits
 
-    options = RequestOptions(columns, time_unit, page_size, plain, ignore_size, memory)
-    trace_format = find_format(files, format_name)
+    options = RequestOptions(
+        columns, delimiter, time_unit, offset_unit, size_unit, reads, writes, page_size, plain,
+        ignore_size, memory,
+    )  # fmt: skip
+    trace_format = find_format(files, format_name, options)
     for option, why in misfits(trace_format, options, meta, memory_start, accesses):
         raise typer.BadParameter(why, param_hint=option)
     if trace_format.of_requests:
-        import_requests(files, output, trace_format, options, source, as_json)
+        is_told = format_name is not None
+        import_requests(files, output, trace_format, is_told, options, source, as_json)
     else:
         import_command(
             *(files, output, trace_format, meta, memory, memory_start, page_size),
             *(source, accesses, as_json),
         )
+    return DONE
+
+
+@trace.command("formats")
+def trace_formats(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One format, with its first lines.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """List the formats that are read: what each is, how it is told, the units of its columns."""
+    from sweep.cli.formats_command import formats_command
+
+    formats_command(name, as_json)
     return DONE
 
 

@@ -103,8 +103,9 @@ def test_an_example_is_recognised_as_its_own_kind_and_as_no_other(
         (b"cpus=4\n", "ftrace"),
         (b"  a,b-12 [001] d..1. 1.000001: mm_page_free: page=0 pfn=1 order=0\n", "ftrace"),
         (b"\n\nts,path name,len (b)\n", "csv"),
-        (b"1,2,3\n", "ftrace"),
-        (files.oracle_general(files.whole_files(2)), "oracle_general"),
+        (b"1,2,3\n", "csv"),
+        (b"\1\0\0\0" + b"\1" * 12 + b"\xff" * 8, "oracle_general"),
+        (b"\1\0\0\0" + b"\1" * 12 + b"\xff" * 7, "ftrace"),
         (b"\0" * 48, "ftrace"),
     ],
 )
@@ -211,18 +212,19 @@ def test_the_command_refuses_a_damaged_file_in_one_line(
 
 
 @st.composite
-def requests_in_sectors(draw: st.DrawFn) -> tuple[list[files.Request], bool]:
-    """Return requests in sectors; whether each is a read of a whole object."""
+def requests_in_sectors(draw: st.DrawFn) -> list[files.Request]:
+    """Return requests in sectors; of some traces each is a read of a whole object."""
     objects = draw(st.booleans())
+    file = draw(st.sampled_from([st.just(0), st.integers(0, 4)]))
     size = st.integers(1, 40_000).map(lambda sectors: sectors * 512)
     offset = st.just(0) if objects else st.integers(0, 2**31).map(lambda sectors: sectors * 512)
     write = st.just(False) if objects else st.booleans()
-    steps = st.tuples(st.integers(0, 3), st.integers(0, 4), offset, size, write)
+    steps = st.tuples(st.integers(0, 3), file, offset, size, write)
     requests, time_s = [], draw(st.integers(0, 9000))
     for step, *rest in draw(st.lists(steps, min_size=1, max_size=20)):
         time_s += step
         requests.append(files.Request(time_s, *rest))
-    return requests, objects
+    return requests
 
 
 @settings(max_examples=30)
@@ -232,13 +234,12 @@ def requests_in_sectors(draw: st.DrawFn) -> tuple[list[files.Request], bool]:
     st.sampled_from([4096, 16384]),
 )
 def test_every_format_of_the_same_requests_gives_the_same_accesses(
-    trace: tuple[list[files.Request], bool], how: str, page_size: int
+    requests: list[files.Request], how: str, page_size: int
 ) -> None:
-    requests, objects = trace
     accesses: dict[str, Accesses] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for form in files.WRITERS:
-            if form == "oracle_general" and not objects:
+        for form, writer in files.WRITERS.items():
+            if not writer.can_say(requests):
                 continue
             path = files.write(Path(folder), form, requests, how)
             what = detect(path).load_importer()([path], page_size=page_size, source="same")

@@ -117,6 +117,32 @@ def test_a_request_counts_if_it_was_issued_and_completed_whole(tmp_path: Path) -
     assert device_name(8 << 20 | 17) == "8:17"
 
 
+def test_times_since_1970_are_told_apart(tmp_path: Path) -> None:
+    device = Device(PHONE, 1)
+    device.request(1_999_999_999 * 10**9, 2_000_000_000 * 10**9, 1, "R", 64)
+    found = requests_in(tmp_path, device.text())
+    assert found.issued_ns.tolist() == [1_999_999_999 * 10**9]
+    assert found.completed_ns.tolist() == [2_000_000_000 * 10**9]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        f"dev={2**32} sector=8 nr_sector=8 bytes=4096 rwbs=R",
+        "dev=8388608 nr_sector=8 bytes=4096 rwbs=R",
+        "dev=8388608 sector=8 nr_sector=8 bytes=4096 rwbs=ARRAY[]",
+        "dev=8388608 sector=W nr_sector=8 bytes=4096 rwbs=R",
+    ],
+)
+def test_named_fields_that_lack_one_are_unreadable(fields: str, tmp_path: Path) -> None:
+    device = Device(PHONE, 1)
+    device.request(3, 7, 2, "RM", 64)
+    path = tmp_path / "trace.txt"
+    path.write_bytes(device.text() + f" cat-1 [000] 1.000000: block_rq_issue: {fields}\n".encode())
+    trace = read_block_requests([path])
+    assert (trace.lines, trace.unreadable_lines, trace.unpaired_lines) == (3, 1, 0)
+
+
 def test_a_flush_is_in_flight_until_it_is_completed_at_the_last_sector(tmp_path: Path) -> None:
     device = Device(PHONE, 1)
     device.events.append((1, "block_rq_issue", "8,0 FF 0 () 0 + 0 [kworker/0:1H]"))
@@ -131,7 +157,9 @@ def test_lines_without_a_time_in_seconds_are_refused_by_file_and_row(tmp_path: P
     path.write_bytes(
         b"# tracer: nop\n cat-1 [000] d..1. 123456: block_rq_issue: 8,0 R 4096 () 8 + 8 [c]\n"
     )
-    with pytest.raises(TraceError, match=r"counter\.txt:2: .*12\.345678: block_rq_issue"):
+    with pytest.raises(
+        TraceError, match=r"counter\.txt:2: .*12\.345678: block_rq_issue.* trace_clock"
+    ):
         read_block_requests([path])
 
 

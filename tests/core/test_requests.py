@@ -16,10 +16,12 @@ from core.backend import replay
 from core.lane import MISSED
 from core.machine import Machine
 from core.policy import Policy
+from core.workload.requests.blkparse import import_blkparse
 from core.workload.requests.collector import FileNumbers, TextKeys
-from core.workload.requests.csv_text import import_csv, import_msr, parse_columns
 from core.workload.requests.decimal_text import NEGATIVE, NO_NUMBER, TOO_LARGE, parse_decimals
-from core.workload.requests.fio_and_blkparse import import_blkparse, import_fio
+from core.workload.requests.delimited import import_csv, import_msr
+from core.workload.requests.fio import import_fio
+from core.workload.requests.layout import parse_columns
 from core.workload.requests.oracle_general import import_oracle_general
 from core.workload.requests.requests import Requests, accesses_of, plain_events
 from core.workload.text import TraceError
@@ -135,17 +137,20 @@ def refused(run: object, path: Path, **options: object) -> str:
         ("time,file,size\n1,a,4\n2,a,-4\n", "t:3: column size: '-4' is negative"),
         ("time,file,size\n1,a,4.5\n", "t:2: column size: '4.5' is no whole number"),
         ("time,file,offset\n1,a,\n", "t:2: column offset: '' is no number"),
-        ("time,file,op\n1,a,Read\n1,a,trim\n", "t:3: column op: 'trim' is none of read, r"),
+        (
+            "time,file,op\n1,a,trim\n1,a,T\n",
+            "t:2: no op is a word for a read or a write: trim 1, T 1",
+        ),
         ("time,file\n1,a\n2\n", "t:3: 1 columns, not 2: '2'"),
         ("\ntime,name\n1,a\n", "t:2: no column file (for file) in time, name"),
         ("Time,file\n1,a\n", "did you mean --columns time=Time?"),
         ("time,file,time\n1,a,1\n", "t:1: there are 2 columns time"),
         ("time,file\n", "t: holds no request"),
         ("\n\n", "t: holds no header"),
-        ("time,file\rsize\n1,a\n", "t:1: no header: new-line character seen in unquoted field"),
+        ("time,file\rsize\n1,a\n", "t:1: a carriage return within the line"),
         ('time,file\n1,a\n\n2,"b\n3,c\n4,"d"\n', "t:4: a quote is not closed in its line"),
         ("time,file\n1,a\n9999999999999,a\n", "t:3: column time: '9999999999999' is more than 292"),
-        ("time,file,offset\n1,a,17592186040320\n", "t:2: 4096 bytes at 17592186040320 reach"),
+        ("time,file,offset\n1,a,17592186040320\n", "t:2: 1 bytes at 17592186040320 reach"),
         ("time,file,size\n1,a,9223372036854775807\n", "reach beyond 4294967295 pages"),
     ],
 )
@@ -170,9 +175,9 @@ def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
     assert imported.requests.inode.tolist() == [0, 0, 1]
     assert imported.requests.pages.tolist() == [1, 2, 1]
     assert [warning.split(" requests")[0] for warning in imported.warnings] == ["1", "1"]
-    assert "did you mean --columns size=len" not in refused(import_csv, path)
+    assert refused(import_csv, path).endswith("did you mean --columns time=ts,file=path,size=len?")
     said = refused(import_csv, path, columns={"time": "tss", "file": "path"})
-    assert said.endswith("did you mean --columns time=ts?")
+    assert said.endswith("did you mean --columns time=ts,file=path,size=len?")
     for text, said in (
         ("time", "not of the form"),
         ("tme=a", "did you mean time?"),
@@ -186,7 +191,9 @@ def test_an_optional_column_that_is_nearly_there_is_warned_of(tmp_path: Path) ->
     path = write(tmp_path / "t", "time,file,Size\n1,a,8192\n")
     imported = import_csv([path])
     assert imported.requests.pages.tolist() == [1]
-    assert "did you mean --columns size=Size?" in imported.warnings[0]
+    (loss,) = imported.losses
+    assert loss.name == "columns_left_out"
+    assert "did you mean --columns size=Size?" in loss.where
 
 
 def test_lines_are_counted_over_chunks_and_parts(
@@ -245,7 +252,7 @@ def test_lines_of_blkparse_that_ask_for_no_page_are_counted(tmp_path: Path) -> N
     imported = import_blkparse([write(tmp_path / "t", lines)])
     assert imported.unused == {
         "action C": 1, "discards": 1, "flushes": 2, "neither reads nor writes": 1,
-        "lines of another form": 1,
+        "lines around the requests": 1,
     }  # fmt: skip
     requests = imported.requests
     assert requests.time_ns.tolist() == [0, 500]

@@ -8,6 +8,31 @@ from typing import NamedTuple
 import numpy as np
 
 SECTORS = 8  # of a page
+
+
+def named_fields(rest: str, raw: bool = False) -> str:
+    """Return the fields of an event with their names, as options/fields or a raw report has them.
+
+    Parameters
+    ----------
+    rest
+        The fields as the kernel prints them by default.
+    raw
+        Whether they are those of ``trace-cmd report -R``.
+    """
+    device, kind, *_ = rest.split()
+    major, minor = device.split(",")
+    sector, sectors = (int(word) for word in rest.partition(") ")[2].split()[:3:2])
+    number = int(major) << 20 | int(minor)
+    if raw:
+        letters = ", ".join(f"{letter:02x}" for letter in kind.encode().ljust(8, b"\0"))
+        return f"dev={number} sector={sector} nr_sector={sectors} bytes=0 rwbs=ARRAY[{letters}]"
+    return (
+        f"dev={number:#x} ({number}) sector={sector:#x} ({sector}) "
+        f"nr_sector={sectors:#x} ({sectors}) bytes=0x0 (0) rwbs={kind} comm=cat cmd="
+    )
+
+
 #: What stands around an event of a device, by where the text is from.
 FORMS: dict[str, Callable[[str, int, str], str]] = {
     "tracefs": lambda event, ns, rest: (
@@ -18,6 +43,28 @@ FORMS: dict[str, Callable[[str, int, str], str]] = {
     ),
     "perf": lambda event, ns, rest: (
         f"cat  1203 [002] {ns // 10**9}.{ns % 10**9 // 1000:06d}: block:{event}: {rest}"
+    ),
+    "time difference": lambda event, ns, rest: (
+        f"cat-1203  [002]  {ns // 10**9}.{ns % 10**9 // 1000:06d}: (+17) {event}: {rest}"
+    ),
+    "tgid": lambda event, ns, rest: (
+        f"  <...>-1203  (-----) [002] d..1. {ns // 10**9}.{ns % 10**9:09d}: {event}: {rest}"
+    ),
+    "quoted": lambda event, ns, rest: (
+        f"> >   cat-1203  [002] d..1. {ns // 10**9}.{ns % 10**9:09d}: {event}: {rest}"
+    ),
+    "latency": lambda event, ns, rest: f"     cat-1203     2d..1. {ns // 1000}us : {event}: {rest}",
+    "oops": lambda event, ns, rest: (
+        f"[  99.123456]   cat-1203     2d..1. {ns // 1000}us : {event}: {rest}"
+    ),
+    "perf without a CPU": lambda event, ns, rest: (
+        f"cat  1203/1204 {ns // 10**9}.{ns % 10**9:09d}:      block:{event}: {rest}"
+    ),
+    "fields": lambda event, ns, rest: (
+        f"  <...>-1203  [002] d..1. {ns // 10**9}.{ns % 10**9:09d}: {event}: {named_fields(rest)}"
+    ),
+    "raw": lambda event, ns, rest: (
+        f" cat-1203  [002] {ns // 10**9}.{ns % 10**9:09d}: {event}:   {named_fields(rest, True)}"
     ),
 }
 

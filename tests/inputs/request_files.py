@@ -8,10 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
-
-from core.workload.requests.oracle_general import RECORD
+from request_records import (
+    lcs,
+    oracle_general,
+    oracle_general_op_ns,
+    oracle_sys_twr_ns,
+    vscsi,
+)
+from request_tables import TABLES
 
 
 class Request(NamedTuple):
@@ -22,25 +27,11 @@ class Request(NamedTuple):
     write: bool
 
 
-def oracle_general(requests: Sequence[Request]) -> bytes:
-    rows = [(request.time_s, request.file, request.size, -1) for request in requests]
-    return np.array(rows, dtype=RECORD).tobytes()
-
-
 def csv(requests: Sequence[Request]) -> bytes:
     lines = ["time,file,offset,size,op"]
     for time_s, file, offset, size, write in requests:
         lines.append(f"{time_s}.0,/data/{file},{offset},{size},{'write' if write else 'R'}")
     return "\n".join(lines).encode()
-
-
-def msr(requests: Sequence[Request]) -> bytes:
-    begin = 128_166_372_003_061_629
-    lines = []
-    for time_s, file, offset, size, write in requests:
-        kind = "Write" if write else "Read"
-        lines.append(f"{begin + time_s * 10**7},usr,{file},{kind},{offset},{size},41\n")
-    return "".join(lines).encode()
 
 
 def fio_2(requests: Sequence[Request]) -> bytes:
@@ -62,12 +53,17 @@ def fio_3(requests: Sequence[Request]) -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
-def blkparse(requests: Sequence[Request]) -> bytes:
-    lines = []
+def blkparse(actions: str) -> Callable[[Sequence[Request]], bytes]:
+    """Return what writes requests as blkparse prints them, with a line for each action."""
+    return lambda requests: _blkparse(requests, actions)
+
+
+def _blkparse(requests: Sequence[Request], actions: str) -> bytes:
+    lines = ["Input file sda.blktrace.0 added\n", "Input file sda.blktrace.1 added\n"]
     for number, (time_s, file, offset, size, write) in enumerate(requests):
         begin = f"  8,{file}    3 {number + 1:>8} {time_s:>5}.000000000   697 "
         where = f"{offset // 512} + {size // 512}"
-        for action in "QGIDC":
+        for action in actions:
             lines.append(f"{begin} {action}  {'WS' if write else 'RA'} {where} [a b]\n")
     return "".join([*lines, "CPU0 (8,0):\n", "\n", " Reads Queued: 1, 4KiB\n"]).encode()
 
@@ -78,16 +74,47 @@ class Writer(NamedTuple):
     format: str  # a name of `core.workload.formats.FORMATS`
     suffix: str  # how the name of a file ends
     content: Callable[[Sequence[Request]], bytes]
+    only: tuple[str, ...] = ()  # "objects", "reads", .. as below
+
+    def can_say(self, requests: Sequence[Request]) -> bool:
+        """Whether the form has the words for all of the requests."""
+        said = {
+            "objects": not any(request.offset for request in requests),
+            "reads": not any(request.write for request in requests),
+            "one file": len({request.file for request in requests}) == 1,
+            "one time": len(requests) == 1,
+            "pages": all(request.size <= 4096 for request in requests)
+            and not any(request.offset % 4096 for request in requests),
+        }
+        return all(said[limit] for limit in self.only)
 
 
 #: The forms of all formats of requests; of fio there are two versions.
 WRITERS: dict[str, Writer] = {
-    "oracle_general": Writer("oracle_general", ".oracleGeneral", oracle_general),
+    "oracle_general": Writer(
+        "oracle_general", ".oracleGeneral", oracle_general, ("objects", "reads")
+    ),
     "csv": Writer("csv", ".csv", csv),
-    "msr": Writer("msr", ".csv", msr),
+    **{form: Writer(*told) for form, told in TABLES.items()},
     "fio_2": Writer("fio", ".iolog", fio_2),
     "fio_3": Writer("fio", ".iolog", fio_3),
-    "blktrace": Writer("blktrace", ".txt", blkparse),
+    "blktrace": Writer("blktrace", ".txt", blkparse("QGIDC")),
+    "blktrace_issued": Writer("blktrace", ".txt", blkparse("DC")),
+    "blktrace_completed": Writer("blktrace", ".txt", blkparse("C")),
+    "oracle_general_op_ns": Writer(
+        "oracle_general_op_ns", ".oracleGeneralOpNS", oracle_general_op_ns, ("objects",)
+    ),
+    "oracle_sys_twr_ns": Writer(
+        "oracle_sys_twr_ns", ".oracleSysTwrNS", oracle_sys_twr_ns, ("objects",)
+    ),
+    "lcs_1": Writer("lcs", ".lcs", lcs(1), ("objects", "reads")),
+    **{
+        f"lcs_{version}": Writer("lcs", ".lcs", lcs(version), ("objects",))
+        for version in range(2, 9)
+    },
+    "lcs_early": Writer("lcs", ".lcs", lcs(2, 1024), ("objects",)),
+    "vscsi_1": Writer("vscsi", ".vscsi", vscsi(1), ("one file",)),
+    "vscsi_2": Writer("vscsi", ".vscsi", vscsi(2), ("one file",)),
 }
 
 

@@ -112,7 +112,7 @@ def test_options_that_do_not_fit_the_format_are_refused(
         (path, ["--accesses", "x"], "is of ftrace"),
         (path, ["--plain"], "needs --memory"),
         (path, ["--memory", "1GiB"], "needs --plain"),
-        (path, ["--format", "cvs"], "did you mean csv?"),
+        (path, ["--format", "csvv"], "did you mean csv?"),
         (path, ["--format", "msr", "--time-unit", "s"], "is of csv"),
         (path, ["--columns", "time=ts,file=path", "--time-unit", "sec"], "is none of s, ms"),
         (path, ["--page-size", "5000"], "not a power of two"),
@@ -161,7 +161,10 @@ def test_a_format_is_added_by_a_file_and_a_row(
         assert np.unique(read_accesses(out).time_ns).tolist() == [0, step_ns, 2 * step_ns]
     for words, told in (
         (["--columns", "time=a"], "is of csv, and the format is toy"),
-        (["--format", "msr", "--time-unit", "s"], "is of csv, toy, and the format is msr"),
+        (
+            ["--format", "msr", "--time-unit", "s"],
+            "is of csv, libcachesim_csv, toy, and the format is msr",
+        ),
         (["--format", "ftrace", "--plain"], "is of requests"),
         (["--format", "tyo"], "did you mean toy?"),
     ):

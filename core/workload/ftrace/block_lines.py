@@ -1,7 +1,8 @@
 """Requests of block devices in ftrace text: the lines of `block_rq_issue` and `block_rq_complete`.
 
-All forms that `lines.py` names are read; kernels from 6.13 on print the priority too, between the
-sectors and the task.
+All forms of a line that an import of events reads are read; kernels from 6.13 on print the priority
+too, between the sectors and the task. With ``options/fields``, and in raw reports, the fields have
+names.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.workload.ftrace.other_heads import other_head, undecorated
 from core.workload.text import Progress, TraceError, read_chunks
 
 SECTOR_BYTES = 512
 # Searched for by its constant beginning; what stands before it on the line is looked at afterwards.
 _EVENT = re.compile(
     rb"block_rq_(?P<what>issue|complete):[ \t]+"
-    rb"(?:(?P<major>\d{1,9}),(?P<minor>\d{1,9}) (?P<kind>[A-Z]+) (?:\d+ )?\([^)\n]*\) "
-    rb"(?P<sector>\d{1,20}) \+ (?P<sectors>\d{1,9})\b)?"
+    rb"(?:(?P<major>\d{1,9}),(?P<minor>\d{1,9})[ \t]+(?P<kind>[A-Z]+)[ \t]+(?:\d+[ \t]+)?"
+    rb"\([^)\n]*\)[ \t]+(?P<sector>\d{1,20})[ \t]+\+[ \t]+(?P<sectors>\d{1,9})\b"
+    rb"|(?P<named>[^\n]*\bnr_sector=[^\n]*))?"
 )
-_TIME = re.compile(rb"(\d{1,9})\.(\d{9}|\d{6}):\s+(?:block:)?$")
+_TIME = re.compile(rb"(?<![\d.])(\d{1,10})\.(\d{9}|\d{6}):\s+(?:\(\+[\d.]*\)\s+)?(?:block:)?$")
+# A field with a name: in the form ``dev=0x800000 (8388608)`` the number is there twice.
+_FIELD = re.compile(rb"\b(dev|sector|nr_sector|rwbs)=(ARRAY\[[^]]*\]|0x[0-9a-f]+|\d+|[A-Z]+\b)")
 #: The sector of a request without any, such as a flush.
 _NO_SECTOR = -1
 # A device's number has 12 bits of major and 20 of minor; a sector is below this (the kernel's
@@ -89,7 +94,7 @@ def read_block_requests(
     """
     lines: list[_Line] = []
     unreadable = 0
-    first_unreadable: tuple[str, int] | None = None
+    first_unreadable: tuple[str, int, bytes] | None = None
     file, lines_before = "", 0
     for name, text in read_chunks(paths, progress):
         if name != file:
@@ -101,14 +106,17 @@ def read_block_requests(
                 continue
             unreadable += 1
             if first_unreadable is None:
-                first_unreadable = (name, lines_before + text.count(b"\n", 0, match.start()) + 1)
+                row = lines_before + text.count(b"\n", 0, match.start()) + 1
+                first_unreadable = (name, row, _whole_line(text, match))
         lines_before += text.count(b"\n")
     if first_unreadable is not None and not lines:
-        file, row = first_unreadable
+        file, row, first = first_unreadable
         what = (
             f"this line and {unreadable - 1} more of block events have another form than "
             "`12.345678: block_rq_issue: 254,0 R 4096 () 40208 + 8 [cat]`"
         )
+        if other_head(undecorated(first)).why == "counted_times":
+            what += ": its time is a count, as of the clock x86-tsc; set trace_clock to mono"
         raise TraceError(what, file=file, line=row)
     lines.sort(key=lambda line: line.time_ns)
     requests = _paired(lines)
@@ -120,23 +128,58 @@ def _line_of(text: bytes, match: re.Match[bytes]) -> _Line | None:
     """Return what a line says; None if a part is missing, or too large for what it stands for."""
     start = text.rfind(b"\n", 0, match.start()) + 1
     time = _TIME.search(text, start, match.start())
-    if time is None or match["kind"] is None:
+    if time is None:
+        # Its columns are others: the parser of events writes it anew in the usual ones.
+        line = other_head(undecorated(_whole_line(text, match))).line
+        again = _EVENT.search(line)
+        if again is None:
+            return None
+        match, time = again, _TIME.search(line, 0, again.start())
+    request = _request_of(match)
+    if time is None or request is None:
         return None
     fraction = time[2].ljust(9, b"0")
-    major, minor = int(match["major"]), int(match["minor"])
-    sector, sectors = int(match["sector"]), int(match["sectors"])
+    device, kind, sector, sectors = request
     # A flush is issued at sector 0 and completed at the last of 64 bits.
     sector = sector if sectors else _NO_SECTOR
-    if major >= _MAJORS or minor >= _MINORS or sector >= _SECTORS:
+    if sector >= _SECTORS:
         return None
     return _Line(
         int(time[1]) * 1_000_000_000 + int(fraction),
         match["what"] == b"issue",
-        major << 20 | minor,
+        device,
         sector,
         sectors,
-        b"R" in match["kind"],
+        b"R" in kind,
     )
+
+
+def _whole_line(text: bytes, match: re.Match[bytes]) -> bytes:
+    return text[text.rfind(b"\n", 0, match.start()) + 1 : text.find(b"\n", match.end())]
+
+
+def _request_of(match: re.Match[bytes]) -> tuple[int, bytes, int, int] | None:
+    """Return (device, kind, sector, sectors) of a line; None where it does not say them."""
+    if match["kind"] is not None:
+        major, minor = int(match["major"]), int(match["minor"])
+        if major >= _MAJORS or minor >= _MINORS:
+            return None
+        return major << 20 | minor, match["kind"], int(match["sector"]), int(match["sectors"])
+    fields = dict(_FIELD.findall(match["named"] or b""))
+    kind = fields.pop(b"rwbs", b"")
+    if kind.startswith(b"ARRAY"):  # of letters by their numbers in hexadecimal, which a 0 ends
+        letters = [int(word, 16) for word in re.findall(rb"\b[0-9a-f]{1,2}\b", kind)]
+        kind = bytes(letters).partition(b"\0")[0]
+    if len(fields) < 3 or not kind.isalpha():
+        return None
+    try:
+        device, sector, sectors = (
+            int(fields[name], 16 if fields[name].startswith(b"0x") else 10)
+            for name in (b"dev", b"sector", b"nr_sector")
+        )
+    except ValueError:
+        return None
+    return (device, kind, sector, sectors) if device < _MAJORS << 20 else None
 
 
 def _paired(lines: list[_Line]) -> BlockRequests:

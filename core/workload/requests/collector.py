@@ -6,6 +6,7 @@ A `Collector` gathers requests piece by piece and turns their bytes into pages; 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from core.import_losses import Loss, losses_of
 from core.jit import entry, wide
 from core.workload.requests.requests import MOST_PAGES, Requests
 from core.workload.text import TraceError
@@ -23,6 +25,7 @@ from core.workload.text import TraceError
 MOST_FILES = 2**32 - 1
 #: A number in its usual form (7, not 07 or +7) that fits 64 bits with a sign.
 _PLAIN_NUMBER = r"^(0|[1-9][0-9]{0,17})$"
+_PLAIN_NUMBER_BYTES = re.compile(_PLAIN_NUMBER.encode())
 # Fibonacci hashing: the odd number nearest to 2**64 over the golden ratio.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -37,6 +40,8 @@ class ImportedRequests(NamedTuple):
     counts: dict[str, int]  # what was imported, by name
     unused: dict[str, int]  # lines that ask for no page, by kind
     warnings: list[str]  # what the user should know
+    losses: tuple[Loss, ...] = ()  # what is lost or guessed, which the tables keep
+    read_as: str = ""  # how the content was understood, in words
 
 
 class Collector:
@@ -53,6 +58,8 @@ class Collector:
     def __init__(self, page_size: int, ignore_size: bool) -> None:
         self.unused: Counter[str] = Counter()
         self.warnings: list[str] = []
+        #: What is lost or guessed: (how often, what helps to find it) by name.
+        self.losses: dict[str, tuple[int, str]] = {}
         self._page_size, self._ignore_size = page_size, ignore_size
         self._files = FileNumbers()
         self._empty = 0
@@ -132,7 +139,8 @@ class Collector:
             "requested_pages": int(requests.pages.sum(dtype=np.int64)),
             "writes": int(requests.writes.sum()),
         }
-        return ImportedRequests(requests, counts, dict(self.unused), self.warnings)
+        unused = {kind: count for kind, count in self.unused.items() if count}
+        return ImportedRequests(requests, counts, unused, self.warnings, losses_of(self.losses))
 
 
 class FileNumbers:
@@ -194,7 +202,7 @@ def _number(
 
 
 class TextKeys:
-    """Keys of files that are named by text: two names have one key if their text is equal."""
+    """Keys of files that are named by text: equal text, but for spaces around it, has one key."""
 
     def __init__(self) -> None:
         self._words: dict[bytes, int] = {}
@@ -209,6 +217,12 @@ class TextKeys:
         keys[numeric] = distinct.filter(plain).cast(pa.string()).cast(pa.int64()).to_numpy()
         words = distinct.filter(pc.invert(plain)).to_pylist()
         known = self._words
-        keys[~numeric] = [-1 - known.setdefault(word, len(known)) for word in words]
+        keys[~numeric] = [self._key(word.strip(), known) for word in words]
         key_of_name: NDArray[np.int64] = keys[encoded.indices.to_numpy()]
         return key_of_name
+
+    @staticmethod
+    def _key(word: bytes, known: dict[bytes, int]) -> int:
+        if _PLAIN_NUMBER_BYTES.match(word):
+            return int(word)  # a number between spaces
+        return -1 - known.setdefault(word, len(known))

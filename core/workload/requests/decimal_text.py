@@ -8,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from core.jit import entry, wide
+from core.jit import entry, kernel, wide
 
-_ZERO, _NINE, _DOT, _SPACE = (ord(sign) for sign in "09. ")
+_ZERO, _NINE, _DOT, _SPACE, _A, _F, _X = (ord(sign) for sign in "09. afx")
+#: The bit that a small letter has and its capital has not.
+_SMALL = 32
 #: Any number of so many digits fits 64 bits with a sign.
 _DIGITS = 18
+_HEXADECIMAL_DIGITS = 15
 
 # What can be wrong with a number.
 NO_NUMBER, NEGATIVE, TOO_LARGE = range(3)
@@ -26,7 +29,7 @@ def parse_decimals(
     Parameters
     ----------
     text
-        A number a row, such as ``12``, ``1.25`` or ``1.2e-05``.
+        A number a row, such as ``12``, ``1.25``, ``1.2e-05`` or ``0x1f``.
     digits
         Digits of the fraction that are kept; the others are cut off.
 
@@ -70,6 +73,26 @@ def _parse_odd(
     return None
 
 
+@kernel
+def _parse_hexadecimal(
+    signs: NDArray[np.uint8], at: int, end: int, whole: NDArray[np.int64], row: int
+) -> int:
+    """Parse at most 15 hexadecimal digits; return where they end, or -1 if there are none."""
+    first, value = at, 0
+    while at < end and at - first < _HEXADECIMAL_DIGITS:
+        sign = wide(signs[at])
+        if _ZERO <= sign <= _NINE:
+            digit = sign - _ZERO
+        elif _A <= sign | _SMALL <= _F:
+            digit = (sign | _SMALL) - _A + 10
+        else:
+            break
+        value = value * 16 + digit
+        at += 1
+    whole[row] = value
+    return at if at > first else -1
+
+
 @entry
 def _parse(
     signs: NDArray[np.uint8],
@@ -79,7 +102,10 @@ def _parse(
     part: NDArray[np.int64],
     odd: NDArray[np.bool_],
 ) -> None:
-    """Parse the numbers that are at most 18 digits, a dot, and digits; mark the others in `odd`."""
+    """Parse the numbers that are at most 18 digits, a dot, and digits, or hexadecimal.
+
+    The others are marked in `odd`.
+    """
     for row in range(whole.size):
         at, end = wide(ends[row]), wide(ends[row + 1])
         while at < end and wide(signs[at]) == _SPACE:
@@ -93,7 +119,10 @@ def _parse(
             at += 1
         odd[row] = at == first
         whole[row] = value
-        if at < end and wide(signs[at]) == _DOT:
+        if at < end and at - first == 1 and value == 0 and wide(signs[at]) | _SMALL == _X:
+            at = _parse_hexadecimal(signs, at + 1, end, whole, row)
+            odd[row] = at != end
+        elif at < end and wide(signs[at]) == _DOT:
             at += 1
             unit = 1
             for _ in range(digits):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.accesses import LOOKUP, WRITE, Accesses
 from core.events import JOIN, RESTORE, STORE, WANTED, Events, make_events
+from core.import_losses import Loss
 from core.jit import entry, kernel, wide
 from core.workload.text import TraceError
 
@@ -59,12 +60,13 @@ def split_runs(first: NDArray[Any], pages: NDArray[Any]) -> Runs:
     return Runs(counts, order, index, left)
 
 
-def accesses_of(requests: Requests, page_size: int) -> Accesses:
+def accesses_of(requests: Requests, page_size: int, losses: tuple[Loss, ...] = ()) -> Accesses:
     """Return an access trace that looks up (or writes) the pages of each request in turn.
 
     Each row is an aligned run of 2**order pages. A request has as few of these as there can be with
     orders up to 9. `handle` says how many pages of the request are left from the row on, since the
     kernel reads ahead for the request as a whole. `data_pages` is 0: the trace is of no machine.
+    `losses` are what the requests lack, or what was guessed of them.
 
     Raises
     ------
@@ -90,15 +92,18 @@ def accesses_of(requests: Requests, page_size: int) -> Accesses:
         low_pages=0,
         high_pages=0,
         source=requests.source,
+        losses=losses,
     )
 
 
-def plain_events(requests: Requests, page_size: int, data_pages: int) -> Events:
+def plain_events(
+    requests: Requests, page_size: int, data_pages: int, losses: tuple[Loss, ...] = ()
+) -> Events:
     """Return mm events with a restore and a store for each page of each request in turn.
 
     The restore and the store make a replay count in `missed` the misses of the textbook cache, in
     which reads and writes are alike. Each request of the trace is one read request that is waited
-    for. The machine has `data_pages` pages of `page_size` bytes.
+    for. The machine has `data_pages` pages of `page_size` bytes. `losses` are as of `accesses_of`.
 
     Raises
     ------
@@ -126,6 +131,7 @@ def plain_events(requests: Requests, page_size: int, data_pages: int) -> Events:
         data_pages=data_pages,
         source=requests.source,
         requests=True,
+        losses=losses,
     )
 
 
