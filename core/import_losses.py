@@ -17,6 +17,10 @@ SENTENCES = {
     "misaligned_folios": "{count} folios lie at no multiple of their size: left out",
     "frames_outside": "{count} events are of frames outside the memory: left out",
     "missed_frees": "{count} tagged frames were allocated anew and their free not seen",
+    "cut": "it is a part of a longer trace, of which {count} lines or rows were left out",
+    "carried_frames": (
+        "{count} frames were in use where it was cut: they are allocated at its first row"
+    ),
     "copies_before_base": (
         "{count} page copies came before the first tagged allocation: taken as untagged"
     ),

@@ -16,6 +16,9 @@ from core.workload.ftrace.lines import LineParser, Records
 from core.workload.ftrace.phases import Phases
 from core.workload.text import Progress, read_chunks
 
+#: Begins the last line of a trace that `core.workload.cut` has left lines out of.
+CUT_NOTE = b"# cut: "
+
 
 class RecordReader(Protocol):
     """A source of records: a capture in some form."""
@@ -67,10 +70,12 @@ class TextReader:
         self.phases = Phases()
         self._paths, self._progress = paths, progress
         self._parser = LineParser()
+        self._cuts: list[Loss] = []
 
     def records(self) -> Iterator[Records]:
         """Yield the records of one chunk of text after the other."""
         for _, text in read_chunks(self._paths, self._progress):
+            self._note_cut(text)
             records = self._parser.parse(text)
             self.phases.mark(records, text)
             yield records
@@ -86,7 +91,7 @@ class TextReader:
     def losses(self) -> tuple[Loss, ...]:
         """Return what was lost in the text, and what of it is not understood."""
         counts = self._parser.counts
-        return losses_of(
+        of_lines = losses_of(
             {
                 "lost_events": (counts[lines.LOST_EVENTS], ""),
                 "garbage_lines": (
@@ -99,6 +104,14 @@ class TextReader:
                 ),
             }
         )
+        return (*of_lines, *self._cuts)
+
+    def _note_cut(self, text: bytes) -> None:
+        """Take in what a cut says of itself, if its note ends these lines."""
+        _, is_there, note = text[text.rfind(b"\n", 0, -1) + 1 :].partition(CUT_NOTE)
+        if is_there and (left_out := note.split(b" ", 1)[0]).isdigit():
+            how = note.decode(errors="replace").partition("left out, ")[2].strip()
+            self._cuts.append(Loss("cut", int(left_out), how))
 
     def why_nothing(self) -> str:
         """Return why the text has no event that an import uses."""
