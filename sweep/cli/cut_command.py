@@ -67,8 +67,8 @@ def asked_of(
         raise TraceError("--task, --cgroup: give one of them")
     if task == "" or cgroup == "" or phase == "":
         raise TraceError("--task, --cgroup and --phase: give a name")
-    first, last = asked.begin or Moment(0), asked.end or Moment(0, is_stamp=True)
-    if first.is_stamp == last.is_stamp and first.ns >= last.ns:
+    first, last = asked.begin or Moment(0), asked.end
+    if last is not None and first.is_stamp == last.is_stamp and first.ns >= last.ns:
         raise TraceError(f"--to {end}: is not after --from {begin or 0}")
     return asked
 
