@@ -119,6 +119,10 @@ SENTENCES = {
         "{count} requests are guessed: neither mm_filemap_get_pages nor readahead:page_cache_ "
         "events nor block_rq_issue is in it"
     ),
+    "cut": "it is a part of a longer trace, of which {count} lines or rows were left out",
+    "carried_frames": (
+        "{count} frames were in use where it was cut: they are allocated at its first row"
+    ),
     "copies_before_base": (
         "{count} page copies came before the first tagged allocation: taken as untagged"
     ),

@@ -1,8 +1,8 @@
 """A recipe: all that makes a table of mm events which is not a capture's own.
 
-Accesses come from a generator or from an access trace, and run through the front end. A table is
-made once: it is kept on disk under the digest of its recipe, and all processes of the machine map
-the same pages of it.
+Accesses come from a generator or from an access trace, and run through the front end; or a tenant
+is laid over a capture's table. A table is made once: it is kept on disk under the digest of its
+recipe, and all processes of the machine map the same pages of it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.import_losses import Loss
 from core.jit import CORE_DIGEST, KEPT_FOLDER
+from core.workload.overlay import with_tenant_over
 from core.workload.synthetic import synthesise
 from core.workload.tenant import on_machine, with_tenant
 
@@ -59,6 +60,9 @@ class Recipe:
         Tag storage that is memory too, if there is any.
     every_frame
         Whether untagged allocations are in the table too.
+    trace, trace_digest
+        A table of mm events over which a tenant is laid, in place of accesses, and its digest. No
+        setting of a kernel and no size changes it.
     """
 
     name: str
@@ -72,6 +76,13 @@ class Recipe:
     accesses_digest: str = ""
     tag_memory: TagMemory | None = None
     every_frame: bool = False
+    trace: Events | None = None
+    trace_digest: str = ""
+
+    @property
+    def table(self) -> Events | Accesses | None:
+        """What it is made from, unless a generator makes that too."""
+        return self.accesses if self.trace is None else self.trace
 
     def changed(self, values: dict[str, Any]) -> Recipe:
         """Return the recipe with other values of its own parameters, settings and machine.
@@ -83,6 +94,8 @@ class Recipe:
             does not have is ignored.
         """
         parameters = tuple((name, values.get(name, old)) for name, old in self.parameters)
+        if self.trace is not None:
+            return replace(self, parameters=parameters)
         settings = {name: values[name] for name in vars(self.front_end) if name in values}
         if "reclaim" in settings:
             settings["reclaim"] = Reclaim(settings["reclaim"])
@@ -99,6 +112,12 @@ class Recipe:
 
     def digest(self) -> str:
         """Return the digest of the recipe, by which its table is kept."""
+        if self.trace is not None:
+            # Without a tenant, the table is the capture's own.
+            if not dict(self.parameters)["tagged_ratio"]:
+                return self.trace_digest
+            laid_over = [self.trace_digest, self.parameters, self.seed, self.data_pages]
+            return hashlib.sha256(json.dumps(laid_over).encode()).hexdigest()[:32]
         content = [
             *(self.generator, self.accesses_digest),
             *(self.parameters, self.seed, self.data_pages, self.page_size, vars(self.front_end)),
@@ -115,6 +134,9 @@ class Recipe:
             When the machine has too little memory.
         """
         parameters = dict(self.parameters)
+        if self.trace is not None:
+            laid_over = (parameters["tagged_ratio"], parameters["burstiness"], self.seed)
+            return Fronted(with_tenant_over(self.trace, *laid_over, self.data_pages, self.name), {})
         if self.accesses is None:
             assert self.generator is not None
             accesses = synthesise(
@@ -135,6 +157,8 @@ class Recipe:
 
     def events(self) -> Events:
         """Return the table that is kept on disk; make it first if it is not there."""
+        if self.trace is not None and not dict(self.parameters)["tagged_ratio"]:
+            return self.trace
         return self.fronted().events
 
     def fronted(self) -> Fronted:

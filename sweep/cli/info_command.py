@@ -20,7 +20,7 @@ _PHASES_SHOWN = 12
 
 def info_command(path: Path, as_json: bool) -> None:
     """Show what an access trace or a table of mm events holds."""
-    if not _is_accesses(path):
+    if not is_accesses(path):
         _events_info(path, as_json)
         return
     figures = survey_accesses(read_accesses(path))
@@ -45,7 +45,8 @@ def info_command(path: Path, as_json: bool) -> None:
     print(f"  machine: {memory_mib:,.0f} MiB of memory, {free_mib:,.0f} free when it began")
 
 
-def _is_accesses(path: Path) -> bool:
+def is_accesses(path: Path) -> bool:
+    """Return whether a file is an access trace."""
     try:
         return METADATA_KEY in (parquet.read_schema(path).metadata or {})
     except (OSError, pa.ArrowException):

@@ -184,6 +184,55 @@ def trace_costs(
     return DONE if costs_command(captures, output, meta, device, as_json) else BAD_INPUT
 
 
+@trace.command("cut")
+def trace_cut(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="The text of an ftrace, plain or compressed; a table of mm events; or an access "
+            "trace.",
+        ),
+    ],
+    output: Written,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="Since it begins, such as 10s; or a stamp, such as @133.5s.",
+        ),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Up to then; what is at it goes.")
+    ] = None,
+    phase: Annotated[
+        str | None, typer.Option(metavar="NAME", help="While this phase lasts.")
+    ] = None,
+    occurrence: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Which time that the phase occurs.")
+    ] = 1,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="PID|COMM", help="A task, and those that it starts (text alone)."),
+    ] = None,
+    cgroup: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The tasks of a cgroup (text alone).")
+    ] = None,
+    anonymise: Annotated[
+        bool, typer.Option("--anonymise", help="Drop names, and renumber files and tasks.")
+    ] = False,
+    meta: Meta = None,
+    as_json: AsJson = False,
+) -> int:
+    """Cut a part out of a trace, of its form, and make it tell of nobody, if that is wanted."""
+    from sweep.cli.cut_command import asked_of, cut_command
+
+    asked = asked_of(begin, end, phase, occurrence, task, cgroup, anonymise)
+    cut_command(file, output, asked, meta, as_json)
+    return DONE
+
+
 @trace.command("reclaim")
 def trace_reclaim(
     file: Annotated[Path, typer.Argument(metavar="ACCESSES", help="An access trace.")],

@@ -23,6 +23,7 @@ from core.events import (
     digest_events,
     has_anonymous,
 )
+from core.frontend.run import FrontEnd
 from core.jit import CORE_DIGEST
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy_words import Anonymous, Placement
@@ -31,8 +32,11 @@ from core.workload.recipe import Recipe
 from core.workload.text import TraceError
 from sweep.study.model import Study, Workload
 from sweep.study.space import baseline_spaces_of, spaces_of
+from sweep.study.values import SAMPLED
 from sweep.study.workloads import (
     DEFAULT_PAGE_SIZE,
+    TENANT,
+    has_tenant,
     is_random,
     own_parameters,
     settings,
@@ -106,9 +110,11 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
             loaded += replicates_of_it
             continue
         path = source.path.parent / workload.trace
-        loaded.append(_load_trace(study, source, i, path, name))
-        warnings += _changes_of_machine(path, loaded[-1])
-        warnings += [f"{path.name}: {warning}" for warning in _import_warnings(loaded[-1])]
+        trace = _load_trace(study, source, i, path, name)
+        loaded += _with_tenant(study, source, i, workload, trace, warnings)
+        warnings += _changes_of_machine(path, trace)
+        warnings += [f"{path.name}: {warning}" for warning in _import_warnings(trace)]
+        warnings += _without_tags(path, trace, loaded[-1])
     mistakes = [
         *_check_anonymous(study, source, [workload.events for workload in loaded]),
         *_check_worlds(study, loaded),
@@ -154,6 +160,67 @@ def _load_trace(study: Study, source: Source, i: int, path: Path, name: str) -> 
     return _LoadedWorkload(events, size, pages, name, 0, digest)
 
 
+def _with_tenant(
+    study: Study,
+    source: Source,
+    i: int,
+    workload: Workload,
+    trace: _LoadedWorkload,
+    warnings: list[str],
+) -> Iterator[_LoadedWorkload]:
+    """Yield a trace itself, or each replicate of the tenant that is laid over it."""
+    given = workload.given_fields
+    varied = varied_by(study)
+    if not has_tenant(given, varied):
+        yield trace
+        return
+    events = trace.events
+    assert isinstance(events, Events)
+    parameters = TENANT | own_parameters(given)
+    if parameters["tagged_ratio"] == SAMPLED:
+        place = ("workload", i, "tagged_ratio")
+        ratio = _sampled_ratio(source, place, events, str(workload.trace))
+        warnings.append(f"{trace.name}: tagged_ratio is {ratio:.4g}, as it was sampled at most")
+        parameters["tagged_ratio"] = ratio
+    for replicate in range(study.replicates if is_random(given, varied) else 1):
+        recipe = Recipe(
+            name=trace.name,
+            parameters=tuple(parameters.items()),
+            seed=workload.seed + replicate,
+            data_pages=trace.data_pages,
+            page_size=trace.page_size,
+            front_end=FrontEnd(),
+            trace=events,
+            trace_digest=trace.digest,
+        )
+        yield trace._replace(events=recipe, replicate=replicate, digest=recipe.digest())
+
+
+def _sampled_ratio(source: Source, place: Place, events: Events, name: str) -> float:
+    """Return the most pages that a recording's samples found tagged, over those they looked at."""
+    sampled = dict(getattr(events, "sampled", ()))
+    peak, pages = sampled.get("tagged_pages_peak"), sampled.get("sampled_pages", 0)
+    if peak is None or pages <= 0:
+        message = (
+            f"{SAMPLED}: nobody counted tagged pages while {name} was recorded; give a number such "
+            "as 0.1, or record it with samples of /proc/kpageflags (sweep trace record) and import "
+            "it with its archive beside it"
+        )
+        raise source.error([Mistake(place, message)])
+    return float(peak / pages)
+
+
+def _without_tags(path: Path, trace: _LoadedWorkload, last: _LoadedWorkload) -> Iterator[str]:
+    """Yield that nothing is ever tagged in a trace, if that is so and no tenant is over it."""
+    events = trace.events
+    assert isinstance(events, Events)
+    if last.events is events and not ((events.op == ALLOC) & (events.flags & TAGGED != 0)).any():
+        yield (
+            f"{path.name}: no page in it is ever tagged, so no tag block is ever reserved; "
+            "tagged_ratio lays a tenant over it that has tagged pages"
+        )
+
+
 def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
     """Yield how the machine under a trace differs from the one of its capture."""
     size, pages = trace.events.page_size, trace.events.data_pages
@@ -167,8 +234,8 @@ def _import_warnings(trace: _LoadedWorkload) -> list[str]:
     """Return what its import found a trace to lack, or to differ from what its kernel counted."""
     if isinstance(trace.events, Events):
         return trace.events.import_warnings()
-    accesses = trace.events.accesses
-    return [loss.warning for loss in accesses.losses] if accesses is not None else []
+    table = trace.events.table
+    return [loss.warning for loss in table.losses] if table is not None else []
 
 
 def _load_recipes(
@@ -241,7 +308,7 @@ def _check_anonymous(
     if "swap_size" in varied_by(study) or not _words_of(study, "anonymous") - {Anonymous.NONE}:
         return
     for table in tables:
-        if has_anonymous(table) if isinstance(table, Events) else table.front_end.swap_size:
+        if _has_swapped(table):
             return
     places = [
         space.place_of("anonymous")
@@ -250,6 +317,13 @@ def _check_anonymous(
     ]
     message = "anonymous would change nothing: no workload has pages that were swapped to a device"
     yield Mistake(places[0], message)
+
+
+def _has_swapped(table: Events | Recipe) -> bool:
+    """Return whether pages of a workload are swapped to a device."""
+    if isinstance(table, Recipe):
+        return has_anonymous(table.trace) if table.trace else table.front_end.swap_size > 0
+    return has_anonymous(table)
 
 
 def _check_worlds(study: Study, loaded: list[_LoadedWorkload]) -> Iterator[Mistake]:

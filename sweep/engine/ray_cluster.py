@@ -146,7 +146,7 @@ def _compile(left: deque[ReplayLoop]) -> None:
 
 
 def _bytes(source: Events | Recipe) -> int:
-    table = source.accesses if isinstance(source, Recipe) else source
+    table = source.table if isinstance(source, Recipe) else source
     return sum(column.nbytes for column in table.columns.values()) if table is not None else 0
 
 

@@ -21,7 +21,7 @@ from core.times import PhaseTimes, parts_of, phases_of, times_of
 from sweep.results import Row
 from sweep.study.model import Study
 from sweep.study.workloads import WORKLOAD_FIELDS, common_values
-from sweep.study.worlds import POLICY_WORLD, World
+from sweep.study.worlds import POLICY_WORLD, World, varied_by
 
 
 class Evaluated(NamedTuple):
@@ -41,7 +41,7 @@ def row_of_world(study: Study, world: World) -> Row:
     """Return the columns of `scenarios` that say what a world is."""
     machine = study.machine.model_dump(mode="json")
     workloads = [workload.given_fields for workload in study.workload]
-    values = common_values(workloads, machine) | {
+    values = common_values(workloads, machine, varied_by(study)) | {
         "data_memory": study.machine.data_memory,
         "page_size": study.machine.page_size,
     }

@@ -11,11 +11,12 @@ from core.events import EventsError
 from core.frontend.run import SETTINGS, TWO_SWAPS
 from core.machine import Machine
 from core.workload.synthetic import PARAMETERS
-from sweep.study.values import is_size
+from sweep.study.values import SAMPLED, is_size
 from sweep.study.wording import suggest
 from sweep.study.workloads import (
     DEFAULT_PAGE_SIZE,
     KINDS,
+    TENANT,
     WORKLOAD_FIELDS,
     is_random,
     kind_of,
@@ -80,6 +81,11 @@ def _check_parameters(
         if name in PARAMETERS and name not in own:
             why = f"it has {', '.join(own)}" if own else "it is as it was captured"
             message = f"{title_of(workload)} has no {name}: {why}"
+        elif workload[name] == SAMPLED and kind != "trace":
+            message = (
+                f"{name}: {SAMPLED}: of a trace alone, whose recording counted tagged pages; "
+                f"{title_of(workload)} needs a number"
+            )
         elif name in said_by_all:
             message = f"{name} is both fixed and varied (scenarios.{name})"
         elif name == "seed" and not is_random(workload, varied):
@@ -93,6 +99,10 @@ def _check_use(data: Section, workloads: list[Section], varied: list[str]) -> It
     """Check that what is fixed or varied of workloads acts on one of them."""
     made = [workload for workload in workloads if kind_of(workload) != "trace"]
     why = "acts on accesses and synthetic workloads; a trace is as it was captured"
+    tenants = any(
+        kind_of(workload) == "trace" and ("tagged_ratio" in varied or own_parameters(workload))
+        for workload in workloads
+    )
     machine = data.get("machine")
     for name in machine if isinstance(machine, dict) else ():
         if name in SETTINGS and not made:
@@ -101,11 +111,13 @@ def _check_use(data: Section, workloads: list[Section], varied: list[str]) -> It
     for name in varied:
         if name in SETTINGS and not made:
             yield Mistake(places[name], f"{name} {why}")
+        elif name in TENANT and tenants:
+            continue
         elif name in PARAMETERS and not any(name in own_parameters(workload) for workload in made):
             yield Mistake(places[name], f"no workload of the study has {name}")
     yield from _check_swap(data)
     replicates = data.get("replicates")
-    random = any(is_random(workload, varied) for workload in made)
+    random = any(is_random(workload, varied) for workload in workloads)
     if isinstance(replicates, int) and replicates > 1 and not random:
         yield Mistake(("replicates",), "nothing is random in these workloads", about_key=True)
 

@@ -16,6 +16,7 @@ from core.workload.synthetic import PARAMETERS
 from sweep.study.samplers import SAMPLERS
 from sweep.study.values import (
     MAX_TRIALS,
+    TAGGED_RATIO,
     CostPreset,
     Flag,
     Generator,
@@ -42,11 +43,14 @@ def _model_of(name: str, fields: dict[str, Any]) -> Any:
     return create_model(name, __base__=_Model, **fields)
 
 
+def _described(declared: Declaration) -> Any:
+    return Field(None, description=declared.meaning)
+
+
 def _given_or_none(fields: Mapping[str, Declaration]) -> dict[str, Any]:
     """Return what `_model_of` takes of declared fields that may all be left out."""
     return {
-        name: (type_of(declared) | None, Field(None, description=declared.meaning))
-        for name, declared in fields.items()
+        name: (type_of(declared) | None, _described(declared)) for name, declared in fields.items()
     }
 
 
@@ -76,7 +80,11 @@ FileName = Annotated[Text, Field(min_length=1)]
 
 
 #: The parameters of synthetic workloads; those left out are the generator's defaults.
-WorkloadParameters: Any = _model_of("WorkloadParameters", _given_or_none(PARAMETERS))
+WorkloadParameters: Any = _model_of(
+    "WorkloadParameters",
+    _given_or_none(PARAMETERS)
+    | {"tagged_ratio": (TAGGED_RATIO | None, _described(PARAMETERS["tagged_ratio"]))},
+)
 
 
 class Workload(WorkloadParameters):  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -12,7 +12,9 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -22,11 +24,13 @@ from core.outcomes import UNITS
 from core.policy import PRESETS
 from core.registry import PLUGIN_PATTERN, Registry
 from core.timeline.marks import parts_of_share
-from core.workload.synthetic import GENERATORS
+from core.workload.synthetic import GENERATORS, PARAMETERS
 from sweep.study.wording import suggest
 
 #: Trials of a study, and points of a grid, at most.
 MAX_TRIALS = 10_000_000
+#: A tenant over a trace may have the share of tagged pages that was sampled while it was recorded.
+SAMPLED = "sampled"
 #: What may be searched and is written as a size.
 SIZE_FIELDS = ("tag_block_size", "zram_size", "swap_size", "readahead_size")
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -152,6 +156,12 @@ Generator = Annotated[
 ]
 
 
+def _sampled_or_number(value: object, is_number: ValidatorFunctionWrapHandler) -> object:
+    if isinstance(value, str) and value != SAMPLED:
+        raise ValueError(f"{value!r} is neither a number nor {SAMPLED}{suggest(value, [SAMPLED])}")
+    return value if value == SAMPLED else is_number(value)
+
+
 def number_of(least: float, most: float) -> Any:
     """Return the type of a number of a study: a whole one, if its bounds are."""
     # The bound of a ratio that must stay below 1 is the float before 1: messages should say 1.
@@ -185,3 +195,10 @@ def type_of(declared: Declaration) -> Any:
         assert declared.bounds is not None
         kind = number_of(*declared.bounds)
     return Annotated[kind, Field(description=declared.meaning)]
+
+
+#: The share of a tenant's tagged pages: a number, or the word `SAMPLED`.
+TAGGED_RATIO: Any = Annotated[
+    type_of(PARAMETERS["tagged_ratio"]) | Literal["sampled"],
+    WrapValidator(_sampled_or_number),
+]

@@ -9,6 +9,7 @@ from typing import Any
 from core.declaration import Declaration
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of
+from sweep.study.values import SAMPLED
 from sweep.study.yaml_source import Section
 
 #: The page size of synthetic workloads, in bytes.
@@ -16,8 +17,9 @@ DEFAULT_PAGE_SIZE = 4096
 #: A workload is a trace of mm events, or accesses or a synthetic workload from which the front end
 #: makes mm events.
 KINDS = ("trace", "accesses", "synthetic")
-#: The parameters of a tagged tenant, which may be laid over an access trace, and their defaults.
+#: The parameters of a tagged tenant, which may be laid over a recording, and their defaults.
 TENANT: dict[str, float] = {"tagged_ratio": 0.0, "burstiness": 0.3}
+
 
 #: The parameters of workloads and the settings of the kernel under them.
 WORKLOAD_FIELDS: tuple[str, ...] = (*PARAMETERS, *SETTINGS)
@@ -32,13 +34,17 @@ def kind_of(workload: Section) -> str | None:
 
 
 def own_parameters(workload: Section) -> dict[str, Any]:
-    """Return the parameters that a workload has, with its own values or else the defaults."""
+    """Return the parameters that a workload has, with its own values or else the defaults.
+
+    A trace has those of a tenant if it names one of them.
+    """
     kind = kind_of(workload)
     name = workload.get("synthetic")
     if kind == "synthetic" and isinstance(name, str) and name in GENERATORS:
         known: dict[str, Any] = dict(parameters_of(name))
     else:
-        known = dict(TENANT) if kind == "accesses" else {}
+        names_tenant = any(workload.get(key) is not None for key in TENANT)
+        known = dict(TENANT) if kind == "accesses" or (kind == "trace" and names_tenant) else {}
     return known | {name: workload[name] for name in known if workload.get(name) is not None}
 
 
@@ -50,10 +56,13 @@ def settings(machine: Section) -> FrontEnd:
     return FrontEnd(**given)
 
 
-def common_values(workloads: list[Section], machine: Section) -> dict[str, Any]:
+def common_values(
+    workloads: list[Section], machine: Section, varied: Container[str] = ()
+) -> dict[str, Any]:
     """Return the parameters and settings that have one value in all workloads that have them.
 
-    Nothing is returned if all workloads are traces of mm events.
+    There are no settings if all workloads are traces of mm events. A share that was sampled is
+    known to the trace alone.
 
     Parameters
     ----------
@@ -61,23 +70,31 @@ def common_values(workloads: list[Section], machine: Section) -> dict[str, Any]:
         The workloads of a study.
     machine
         Its machine, with the settings of the kernel.
+    varied
+        The names of what varies over its scenarios.
     """
-    made = [own_parameters(workload) for workload in workloads if kind_of(workload) in KINDS[1:]]
-    if not made:
-        return {}
-    values = asdict(settings(machine))
+    made = [
+        (TENANT if has_tenant(workload, varied) else {}) | own_parameters(workload)
+        for workload in workloads
+    ]
+    has_kernel = any(kind_of(workload) in KINDS[1:] for workload in workloads)
+    values = asdict(settings(machine)) if has_kernel else {}
     for name in PARAMETERS:
         different = {parameters[name] for parameters in made if name in parameters}
-        if len(different) == 1:
+        if len(different) == 1 and different != {SAMPLED}:
             (values[name],) = different
     return values
 
 
+def has_tenant(workload: Section, varied: Container[str]) -> bool:
+    """Return whether a recording has a tenant laid over it, given the names of what varies."""
+    tenant = own_parameters(workload).get("tagged_ratio", 0) or "tagged_ratio" in varied
+    return kind_of(workload) in ("accesses", "trace") and bool(tenant)
+
+
 def is_random(workload: Section, varied: Container[str]) -> bool:
     """Return whether a seed changes a workload, given the names of what varies."""
-    kind = kind_of(workload)
-    tenant = own_parameters(workload).get("tagged_ratio", 0) or "tagged_ratio" in varied
-    return kind == "synthetic" or (kind == "accesses" and bool(tenant))
+    return kind_of(workload) == "synthetic" or has_tenant(workload, varied)
 
 
 def title_of(workload: Section) -> str:

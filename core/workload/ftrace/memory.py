@@ -65,13 +65,14 @@ class Memory(NamedTuple):
 
 def meta_beside(trace: str | os.PathLike[str]) -> Path | None:
     """Return the archive that a recording left beside its trace, if it is there."""
+    return next((archive for archive in beside(trace) if archive.is_file()), None)
+
+
+def beside(trace: str | os.PathLike[str]) -> list[Path]:
+    """Return where the archive of a trace is looked for."""
     path = Path(trace)
-    stem = re.sub(r"(\.ftrace)?(\.(txt|dat|trace|report))?(\.(gz|zst))?$", "", path.name)
-    for suffix in _SUFFIXES:
-        archive = path.with_name(stem + suffix)
-        if archive.is_file():
-            return archive
-    return None
+    stem = re.sub(r"(\.ftrace)?(\.(txt|dat|trace|report))?(\.(gz|zst|xz|bz2|zip))?$", "", path.name)
+    return [path.with_name(stem + suffix) for suffix in _SUFFIXES]
 
 
 def read_memory(meta: str | os.PathLike[str], needs_zones: bool = True) -> Memory:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.import_losses import Loss, losses_of
 from core.workload.ftrace.other_heads import other_head, undecorated
-from core.workload.ftrace.words import EVENT_NAMES, KEY_WORDS
+from core.workload.ftrace.words import EVENT_WORDS, KEY_WORDS
 
 #: A longer line is no event of a kernel.
 _LONGEST_LINE_BYTES = 4096
@@ -48,7 +48,7 @@ _CALL = re.compile(
 )
 _RAW = re.compile(rb"(?:\d+ \d+ \d+|[0-9a-f]{8} [0-9a-f]{8} [0-9a-f]{8,16}) type: \d+$")
 _FUNCTION = re.compile(rb"\S+ <-\S+")
-_NAMES = b"|".join(name.encode() for name in EVENT_NAMES if len(name) > 1)
+_NAMES = b"|".join(name.encode() for name in EVENT_WORDS if len(name) > 1)
 _NAMED = re.compile(rb"(?:^|[\s:])(?:%b)(?:: |:$|\()" % _NAMES)
 _KEY = b"|".join(word.encode() for word in KEY_WORDS)
 #: A word that begins the second part of a wrapped line, or stands in it.

@@ -18,6 +18,9 @@ from core.workload.ftrace.parts import MergedParts
 from core.workload.ftrace.phases import Phases
 from core.workload.text import Progress, read_chunks
 
+#: Begins the last line of a trace that `core.workload.cut` has left lines out of.
+CUT_NOTE = b"# cut: "
+
 
 class RecordReader(Protocol):
     """A source of records: a capture in some form."""
@@ -92,6 +95,7 @@ class TextReader:
         self._chunks: list[tuple[int, str, int]] = []
         self._lines_of: dict[str, int] = {}
         self._parts: MergedParts | None = None
+        self._cuts: list[Loss] = []
 
     def records(self) -> Iterator[Records]:
         """Yield the records of one chunk of text after the other."""
@@ -106,6 +110,7 @@ class TextReader:
 
     def _parse(self, name: str, text: bytes) -> tuple[Records, bytes]:
         """Return the records of some text, and the text that their places of text count in."""
+        self._note_cut(text)
         before = int(self._parser.counts[lines.LINES])
         records = self._parser.parse(text)
         self._chunks.append((before, name, self._lines_of.get(name, 0)))
@@ -134,7 +139,14 @@ class TextReader:
 
     def losses(self) -> tuple[Loss, ...]:
         """Return what was lost in the text, and what of it is not understood."""
-        return self._parser.losses(self.place)
+        return (*self._parser.losses(self.place), *self._cuts)
+
+    def _note_cut(self, text: bytes) -> None:
+        """Take in what a cut says of itself, if its note ends these lines."""
+        _, is_there, note = text[text.rfind(b"\n", 0, -1) + 1 :].partition(CUT_NOTE)
+        if is_there and (left_out := note.split(b" ", 1)[0]).isdigit():
+            how = note.decode(errors="replace").partition("left out, ")[2].strip()
+            self._cuts.append(Loss("cut", int(left_out), how))
 
     def why_nothing(self) -> str:
         """Return why the text has no event that an import uses."""

@@ -189,6 +189,10 @@ def word_hash(word: str) -> int:
     return value
 
 
+#: The name of the events of each kind; of several names, the first.
+EVENT_NAMES = {kind: name for name, kind in reversed(_EVENTS.items())}
+
+
 def _table(words: dict[str, int]) -> NDArray[np.int64]:
     return np.array([(word_hash(word), number) for word, number in words.items()], dtype=np.int64)
 
@@ -204,7 +208,7 @@ NEEDED_TABLE = np.array(
     [[field in _NEEDED.get(kind, ()) for field in range(FIELDS)] for kind in range(KINDS)]
 )
 #: The names of the events that an import uses, and the words before their fields.
-EVENT_NAMES, KEY_WORDS = tuple(_EVENTS), _KEY_WORDS
+EVENT_WORDS, KEY_WORDS = tuple(_EVENTS), _KEY_WORDS
 KSWAPD_WORD = np.frombuffer(b"kswapd", dtype=np.uint8)
 PERF_WORD = np.frombuffer(b"PERF_RECORD_", dtype=np.uint8)
 MARK_WORD = np.frombuffer(b"tracing_mark_write:", dtype=np.uint8)

@@ -1,0 +1,108 @@
+"""The archive beside a capture, copied beside its cut: what still fits, and what names nobody."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tarfile
+from pathlib import Path, PurePosixPath
+
+from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES
+from core.workload.ftrace.memory import beside, meta_beside
+from core.workload.text import TraceError
+
+#: Counters of the whole recording: they fit nothing but the whole trace.
+WHOLE_TRACE_FILES = (*VMSTAT_FILES, *CACHE_FILES)
+#: Files of numbers that tell of a machine's memory and kernel, and of nobody.
+_OF_THE_MACHINE = ("zoneinfo", "page_size", "pagesize", "page_flags", *WHOLE_TRACE_FILES)
+_VERSIONS = ("version", "uname")
+#: (pid, path) of tasks, a line each.
+_CGROUPS = "cgroups"
+
+
+def copy_archive(source: Path, target: Path, is_whole: bool, anonymise: bool) -> list[str]:
+    """Copy an archive beside a cut; return the names of the files that are left out.
+
+    Parameters
+    ----------
+    source, target
+        The archive, and its copy.
+    is_whole
+        Whether nothing of the trace was left out, so that counters of the whole recording fit.
+    anonymise
+        Whether only files of numbers are copied; of the kernel's version, its number remains.
+
+    Raises
+    ------
+    TraceError
+        When the archive cannot be read, or its copy not be written.
+    """
+    left_out = []
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        with (
+            tarfile.open(source) as archive,
+            tarfile.open(partial, "w:gz" if target.suffix == ".gz" else "w") as copy,
+        ):
+            for member in archive:
+                file = archive.extractfile(member) if member.isfile() else None
+                if file is None:
+                    continue
+                base = PurePosixPath(member.name).name
+                content = file.read()
+                if anonymise and base in _VERSIONS:
+                    match = re.search(rb"\d+\.\d+(\.\d+)?", content)
+                    base, content = "version", match[0] + b"\n" if match else b""
+                elif anonymise and base.removesuffix(".before") not in _OF_THE_MACHINE:
+                    left_out.append(base)
+                    continue
+                if base in WHOLE_TRACE_FILES and not is_whole:
+                    left_out.append(base)
+                    continue
+                entry = member
+                if anonymise:
+                    entry = tarfile.TarInfo(f"capture.meta/{base}")
+                entry.size = len(content)
+                copy.addfile(entry, io.BytesIO(content))
+        partial.replace(target)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        partial.unlink(missing_ok=True)
+        raise TraceError(f"no archive of a recording can be copied: {error}", file=source) from None
+    return left_out
+
+
+def archive_for(trace: Path) -> Path:
+    """Return where an import looks for the archive of a trace."""
+    return beside(trace)[0]
+
+
+def archive_of(trace: Path) -> Path | None:
+    """Return the archive beside a trace, if it is there."""
+    return meta_beside(trace)
+
+
+def read_cgroups(archive: str | os.PathLike[str]) -> list[tuple[int, str]]:
+    """Return (pid, path) of each line of an archive's file of cgroups; none if it has no such file.
+
+    Raises
+    ------
+    TraceError
+        When the file is no archive.
+    """
+    name = os.fspath(archive)
+    try:
+        with tarfile.open(name) as opened:
+            for member in opened:
+                if PurePosixPath(member.name).name == _CGROUPS and member.isfile():
+                    file = opened.extractfile(member)
+                    text = file.read().decode(errors="replace") if file is not None else ""
+                    pairs = (line.strip().split(None, 1) for line in text.splitlines())
+                    return [
+                        (int(pair[0]), pair[1].strip())
+                        for pair in pairs
+                        if len(pair) == 2 and pair[0].isdigit()
+                    ]
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise TraceError(f"no archive of a recording: {error}", file=name) from None
+    return []
