@@ -363,7 +363,10 @@ def _tell(error: Exception) -> None:
         # A file system that is full or read-only, or a name that it does not take.
         print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
     elif isinstance(error, UnicodeEncodeError) and _is_of_a_name(error):
-        print(f"{error.object}: a name that is not UTF-8; rename the file", file=sys.stderr)
+        print(
+            f"{error.object}: a name that is not UTF-8, or not so in this locale; rename the file",
+            file=sys.stderr,
+        )
     else:
         raise error
 
