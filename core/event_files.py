@@ -44,6 +44,7 @@ def read_events(
         Naming the file, and the row and column where there is one.
     """
     name = os.fspath(path)
+    _refuse_pipe(name)
     try:
         with parquet.ParquetFile(name) as file:
             schema = file.schema_arrow
@@ -76,6 +77,7 @@ def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
         When the file is missing or is no mm event table.
     """
     name = os.fspath(path)
+    _refuse_pipe(name)
     try:
         schema = parquet.read_schema(name)
     except FileNotFoundError:
@@ -88,6 +90,12 @@ def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 # A damaged file may even have names of columns that are not UTF-8.
 _UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, OverflowError)
+
+
+def _refuse_pipe(name: str) -> None:
+    """Raise `EventsError` for a pipe or a device, which to open may wait forever."""
+    if os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name):
+        raise EventsError("a pipe or a device, not a Parquet file", file=name)
 
 
 def _unreadable(name: str, error: Exception) -> EventsError:

@@ -201,8 +201,8 @@ def refuse_binary(name: str, content: bytes) -> NoReturn:
         what = "raw pages of the kernel's ring buffer (trace_pipe_raw, trace.dat.cpuN)"
         raise _refusal(name, what, advice, content)
     at = content.index(b"\0")
-    is_text = _EVENT.search(content, 0, at) or 10 * zeros < len(content)
-    if not is_text or not _EVENT.search(content):
+    is_text = 10 * zeros < len(content) and _EVENT.search(content.replace(b"\0", b""))
+    if not is_text and not _EVENT.search(content, 0, at):
         raise TraceError(
             "holds binary data, not the text of a trace: --format NAME says of which form it is",
             file=name,

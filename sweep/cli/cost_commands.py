@@ -19,7 +19,7 @@ from core.workload.ftrace.emulation import emulation_shown
 from core.workload.ftrace.memory import meta_beside, read_memory
 from core.workload.ftrace.read_costs import Estimate, Lack, ReadCosts, estimate_read_costs
 from core.workload.text import TraceError
-from sweep.cli.import_command import check_output, check_parts, progress_bar, write_text
+from sweep.cli.import_command import check_meta, check_output, check_parts, progress_bar, write_text
 from sweep.cli.terminal import note, print_json
 
 _RECORD = "sweep trace record makes the script that turns these events on"
@@ -58,6 +58,7 @@ def costs_command(
     archive = meta or meta_beside(paths[0])
     if output is not None:
         check_output(output, *paths, archive)
+    check_meta(meta)
     page_size = _page_size(archive)
     with progress_bar() as bar:
         task = bar.add_task("reading", total=None)

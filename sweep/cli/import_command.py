@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import tarfile
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -66,6 +69,7 @@ def import_command(
         check_output(accesses, *read)
         if accesses.resolve() == output.resolve():
             raise TraceError("--accesses: is where the mm events go (-o)", file=accesses)
+    check_meta(meta)
     machine = _machine(paths, meta, memory, memory_start, page_size)
     about = source or ", ".join(path.name for path in paths)
     start = monotonic()
@@ -134,6 +138,25 @@ def check_output(output: Path, *read: Path | None) -> None:
             )
 
 
+def check_meta(meta: Path | None) -> None:
+    """Raise `TraceError` if a file that is typed as a recording's archive can be none.
+
+    What is wrong inside an archive is told where it is read.
+    """
+    if meta is None:
+        return
+    if not meta.exists():
+        raise TraceError("--meta: no such file", file=meta)
+    with suppress(OSError, EOFError, zlib.error):
+        # To open a pipe would wait for who writes into it.
+        if meta.is_file() and tarfile.is_tarfile(meta):
+            return
+    what = (
+        "--meta: no archive of a recording, which is the tar that sweep trace record's script makes"
+    )
+    raise TraceError(what, file=meta)
+
+
 def write_text(output: Path, text: str) -> None:
     """Write a file of text that appears whole or not at all.
 
@@ -163,13 +186,16 @@ def check_parts(paths: Sequence[Path]) -> None:
 
 def progress_bar() -> Progress:
     """Return a progress bar of the bytes read, which is on stderr while the import runs."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        # Where there is no terminal, it would leave an empty line.
+        disable=not console.is_terminal,
     )
 
 

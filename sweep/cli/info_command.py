@@ -48,7 +48,8 @@ def info_command(path: Path, as_json: bool) -> None:
 def is_accesses(path: Path) -> bool:
     """Return whether a file is an access trace."""
     try:
-        return METADATA_KEY in (parquet.read_schema(path).metadata or {})
+        # To open a pipe would wait for who writes into it.
+        return path.is_file() and METADATA_KEY in (parquet.read_schema(path).metadata or {})
     except (OSError, pa.ArrowException):
         # Reading the file as a table of mm events then says what is wrong with it.
         return False

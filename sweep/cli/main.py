@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.options import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED, AsJson, Written
-from sweep.cli.streams import give_up_stdout, print_in_any_encoding
+from sweep.cli.streams import give_up_stdout_if_full, print_in_any_encoding
 from sweep.cli.trace import trace
 
 app = typer.Typer(
@@ -336,7 +336,7 @@ def main() -> None:
     print_in_any_encoding()
     try:
         code = app(standalone_mode=False)
-        _flush()
+        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
@@ -346,18 +346,8 @@ def main() -> None:
     except Exception as error:
         _tell(error)
         code = BAD_INPUT
+    give_up_stdout_if_full()
     sys.exit(code if isinstance(code, int) else DONE)
-
-
-def _flush() -> None:
-    """Write what was printed; where that fails, nothing more can be said on stdout."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError:
-        give_up_stdout()
-        raise
 
 
 def _tell(error: Exception) -> None:
@@ -371,9 +361,12 @@ def _tell(error: Exception) -> None:
         print(error, file=sys.stderr)
     elif isinstance(error, OSError) and error.strerror:
         # A file system that is full or read-only, or a name that it does not take.
-        print(f"{error.filename or 'stdout'}: {error.strerror}", file=sys.stderr)
+        print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
     elif isinstance(error, UnicodeEncodeError) and _is_of_a_name(error):
-        print(f"{error.object}: a name that is not UTF-8; rename the file", file=sys.stderr)
+        print(
+            f"{error.object}: a name that is not UTF-8, or not so in this locale; rename the file",
+            file=sys.stderr,
+        )
     else:
         raise error
 

@@ -41,7 +41,10 @@ def _plain(sign: str) -> str:
     return _PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode()
 
 
-def give_up_stdout() -> None:
-    """Send what is still to be printed nowhere: stdout cannot be written."""
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+def give_up_stdout_if_full() -> None:
+    """Send nowhere what stdout cannot take: the interpreter would try again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

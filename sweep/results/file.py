@@ -49,7 +49,11 @@ def connect(path: Path, **settings: Any) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     try:
-        return duckdb.connect(str(path), config={"threads": 1}, **settings)
+        # The name as the file system has it, whatever the locale.
+        name = os.fsencode(path).decode("utf-8")
+        return duckdb.connect(name, config={"threads": 1}, **settings)
+    except UnicodeDecodeError:
+        raise StoreError("a name that is not UTF-8; give another one", file=path) from None
     except duckdb.Error as error:
         text = first_line(error)
         if "Could not set lock" in text:

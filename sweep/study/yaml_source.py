@@ -30,6 +30,8 @@ MAX_VALUES = 100_000
 MAX_NUMBER = 2**64
 #: The kinds of values that a study may hold, by YAML's tags.
 _TAGS = ("str", "int", "float", "bool", "null", "seq", "map", "timestamp", "merge", "value")
+#: The key by which a mapping takes over what is in others.
+_MERGE = "<<"
 #: Parts of the YAML parser's messages, as regular expressions, and plain words for them.
 _PLAIN_WORDS = (
     (r"found character '\\t'.*", "a tab; YAML is indented with spaces"),
@@ -256,10 +258,7 @@ class _Reader:
         position = _start_of(node)
         has_text = node.start_mark.index != node.end_mark.index
         self.value_positions[place] = position if has_text else near
-        self._converted += 1
-        if self._converted > MAX_VALUES:
-            message = f"more than {MAX_VALUES} values, aliases counted wherever they stand"
-            raise SourceError([LocatedMistake(self.path, *position, message)])
+        self._count(position)
         tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
         kind = tag.removeprefix("!!")
         if kind not in _TAGS:
@@ -305,6 +304,7 @@ class _Reader:
 
     def _convert_mapping(self, node: MappingNode, place: Place) -> Section:
         data: Section = {}
+        merges: list[tuple[Node, Position]] = []
         for key_node, value_node in node.value:
             position = _start_of(key_node)
             key = str(key_node.value)
@@ -312,6 +312,11 @@ class _Reader:
                 wrong = "a key is a word, not a list or a mapping"
             elif not _is_unicode(key):
                 wrong = f"a key with half a character ({key!r})"
+            elif _is_merge(key_node):
+                if not merges:
+                    merges.append((value_node, position))
+                    continue
+                wrong = f"a second {_MERGE}; several mappings are a list: {_MERGE}: [*a, *b]"
             elif key in data:
                 line, _ = self.key_positions[(*place, key)]
                 wrong = f"duplicate key {key}; it stands on line {line} too"
@@ -320,7 +325,59 @@ class _Reader:
                 data[key] = self.convert(value_node, (*place, key), position)
                 continue
             self.mistakes.append(LocatedMistake(self.path, *position, wrong))
-        return data
+        # Keys of the mapping's own win, wherever in it they stand.
+        merged: Section = {}
+        for value_node, position in merges:
+            self._merge(value_node, position, place, data, merged)
+        return merged | data
+
+    def _merge(
+        self, node: Node, near: Position, place: Place, own: Section, merged: Section
+    ) -> None:
+        """Add to `merged` what YAML's merge key takes over: of several mappings the first wins.
+
+        A value that is taken over stands where it is written, in the mapping that it comes from.
+        """
+        position = _start_of(node)
+        mappings = list(node.value) if isinstance(node, SequenceNode) else [node]
+        for mapping in mappings:
+            if not isinstance(mapping, MappingNode):
+                self._refuse_merge(place, position, f"{_MERGE} takes a mapping, or a list of them")
+                return
+            if any(mapping is other for other in self._open):
+                self._refuse_merge(place, near, f"{_MERGE} of what it stands in")
+                return
+            self._open.append(mapping)
+            above: list[tuple[Node, Position]] = []
+            for key_node, value_node in mapping.value:
+                key, at = str(key_node.value), _start_of(key_node)
+                self._count(near)
+                if _is_merge(key_node):
+                    above.append((value_node, at))
+                elif not isinstance(key_node, ScalarNode) or not _is_unicode(key):
+                    self._refuse_merge(place, at, "a key is a word, not a list or a mapping")
+                elif key not in own and key not in merged:
+                    self.key_positions[(*place, key)] = at
+                    merged[key] = self.convert(value_node, (*place, key), at)
+            for value_node, at in above:
+                self._merge(value_node, at, place, own, merged)
+            self._open.pop()
+
+    def _refuse_merge(self, place: Place, position: Position, message: str) -> None:
+        """Note why a merge cannot be read; what the mapping then lacks is not told."""
+        self.mistakes.append(LocatedMistake(self.path, *position, message))
+        self.unread.add(place)
+
+    def _count(self, position: Position) -> None:
+        self._converted += 1
+        if self._converted > MAX_VALUES:
+            message = f"more than {MAX_VALUES} values, aliases counted wherever they stand"
+            raise SourceError([LocatedMistake(self.path, *position, message)])
+
+
+def _is_merge(key: Node) -> bool:
+    """Return whether a key is YAML's merge key; in quotes it is a key as any other."""
+    return isinstance(key, ScalarNode) and str(key.tag).endswith(":merge")
 
 
 def _is_unicode(text: str) -> bool:
