@@ -191,6 +191,7 @@ def test_the_unit_of_a_date_is_guessed_and_the_guess_stays_with_the_table(
     step = {"ms": 10**6, "us": 1000, "ns": 1, "100ns": 100}.get(unit, 10**9)
     assert what.requests.time_ns.tolist() == [0, step]
     assert ("guessed_time_unit" in losses(what)) == bool(unit)
+    assert ("doubtful_time_unit" in losses(what)) == (first == 10**13)
     said = imported(tmp_path, text, time_unit="ms")
     assert said.requests.time_ns.tolist() == [0, 10**6]
     assert not said.losses

@@ -17,6 +17,7 @@ from core.workload.requests.csv_text import Chunk, parse, without_other_lines
 from core.workload.requests.delimited_formats import BY_NAME, CSV
 from core.workload.requests.layout import SECTORS, Layout, Options, layout_of, words_of
 from core.workload.requests.time_units import (
+    LAST_DATE_S,
     LONGEST_SPAN_NS,
     is_date,
     parse_dates,
@@ -290,4 +291,7 @@ class _Reading:
         if told and told != "s":
             where = f"the first, {first}, is a date in {since_when(told)}; --time-unit overrules"
             self._collector.losses["guessed_time_unit"] = (1, where)
+        if not told and first >= LAST_DATE_S:
+            where = f"the first, {first}, is no date in s; --time-unit says otherwise"
+            self._collector.losses["doubtful_time_unit"] = (1, where)
         return told or "s"
