@@ -221,7 +221,7 @@ def test_words_for_reads_and_writes_are_the_users(tmp_path: Path) -> None:
     text = "time,file,op\n1,a,0\n2,a,1\n3,a,1\n4,a,TRIM\n5,a,\n"
     said = refused(tmp_path, text)
     assert said.startswith(
-        "t.txt:2: no op is a word for a read or a write: 1 2, 0 1, TRIM 1, (blank) 1"
+        "t.txt:2: no op is a word for a read or a write: '1' 2, '0' 1, 'TRIM' 1, '(blank)' 1"
     )
     what = imported(tmp_path, text, reads=("1",), writes=("0",))
     assert what.requests.writes.tolist() == [True, False, False]

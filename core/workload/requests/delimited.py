@@ -183,6 +183,7 @@ class _Reading:
             if self._first_skipped is None:
                 raise TraceError("holds no request", file=name)
             file, line = self._first_skipped
+            skipped = ", ".join(f"{word!r} {n:,}" for word, n in self._skipped.most_common())
             raise TraceError(
                 f"no op is a word for a read or a write: {skipped}; say which are: "
                 "--reads WORD,.. --writes WORD,..",
