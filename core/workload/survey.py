@@ -165,7 +165,7 @@ def survey_accesses(accesses: Accesses) -> dict[str, Any]:
         "data_pages": accesses.data_pages,
         "free_pages": accesses.free_pages,
         "rows": int(accesses.op.size),
-        "span_s": round(span_ns / 1e9, 3),
+        "span_s": round(span_ns / 1e9, 9),
         "accesses": {name: int((accesses.op == op).sum()) for op, name in enumerate(ACCESSES)},
         "files": int(np.unique(accesses.inode[of_files]).size),
         "requested_pages": int((1 << order.astype(np.int64)).sum()),

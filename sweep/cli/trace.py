@@ -126,7 +126,11 @@ def trace_import(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Import a trace: of a kernel as a table of mm events, requests as an access trace."""
+    """Import a trace: of a kernel as a table of mm events, requests as an access trace.
+
+    The columns of a table of text (csv): time in seconds, or a date; file, any name or number;
+    offset and size in bytes; op, read or write. sweep trace formats says those of each format.
+    """
     if memory_start is not None and memory is None:
         raise typer.BadParameter("needs --memory", param_hint="--memory-start")
     from sweep.cli.import_command import import_command

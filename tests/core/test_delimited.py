@@ -191,6 +191,7 @@ def test_the_unit_of_a_date_is_guessed_and_the_guess_stays_with_the_table(
     step = {"ms": 10**6, "us": 1000, "ns": 1, "100ns": 100}.get(unit, 10**9)
     assert what.requests.time_ns.tolist() == [0, step]
     assert ("guessed_time_unit" in losses(what)) == bool(unit)
+    assert ("doubtful_time_unit" in losses(what)) == (first == 10**13)
     said = imported(tmp_path, text, time_unit="ms")
     assert said.requests.time_ns.tolist() == [0, 10**6]
     assert not said.losses
@@ -220,7 +221,7 @@ def test_words_for_reads_and_writes_are_the_users(tmp_path: Path) -> None:
     text = "time,file,op\n1,a,0\n2,a,1\n3,a,1\n4,a,TRIM\n5,a,\n"
     said = refused(tmp_path, text)
     assert said.startswith(
-        "t.txt:2: no op is a word for a read or a write: 1 2, 0 1, TRIM 1, (blank) 1"
+        "t.txt:2: no op is a word for a read or a write: '1' 2, '0' 1, 'TRIM' 1, '(blank)' 1"
     )
     what = imported(tmp_path, text, reads=("1",), writes=("0",))
     assert what.requests.writes.tolist() == [True, False, False]

@@ -139,7 +139,7 @@ def refused(run: object, path: Path, **options: object) -> str:
         ("time,file,offset\n1,a,\n", "t:2: column offset: '' is no number"),
         (
             "time,file,op\n1,a,trim\n1,a,T\n",
-            "t:2: no op is a word for a read or a write: trim 1, T 1",
+            "t:2: no op is a word for a read or a write: 'trim' 1, 'T' 1",
         ),
         ("time,file\n1,a\n2\n", "t:3: 1 columns, not 2: '2'"),
         ("\ntime,name\n1,a\n", "t:2: no column file (for file) in time, name"),

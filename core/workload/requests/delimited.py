@@ -17,6 +17,7 @@ from core.workload.requests.csv_text import Chunk, parse, without_other_lines
 from core.workload.requests.delimited_formats import BY_NAME, CSV
 from core.workload.requests.layout import SECTORS, Layout, Options, layout_of, words_of
 from core.workload.requests.time_units import (
+    LAST_DATE_S,
     LONGEST_SPAN_NS,
     is_date,
     parse_dates,
@@ -182,6 +183,7 @@ class _Reading:
             if self._first_skipped is None:
                 raise TraceError("holds no request", file=name)
             file, line = self._first_skipped
+            skipped = ", ".join(f"{word!r} {n:,}" for word, n in self._skipped.most_common())
             raise TraceError(
                 f"no op is a word for a read or a write: {skipped}; say which are: "
                 "--reads WORD,.. --writes WORD,..",
@@ -290,4 +292,7 @@ class _Reading:
         if told and told != "s":
             where = f"the first, {first}, is a date in {since_when(told)}; --time-unit overrules"
             self._collector.losses["guessed_time_unit"] = (1, where)
+        if not told and first >= LAST_DATE_S:
+            where = f"the first, {first}, is no date in s; --time-unit says otherwise"
+            self._collector.losses["doubtful_time_unit"] = (1, where)
         return told or "s"

@@ -328,7 +328,7 @@ def _suggested(
         close = closest(columns.get(plain, plain), left)
         if usual.get(plain) in left and (plain not in columns or close is None):
             found[plain] = usual[plain]
-        elif close is not None and plain != "count":
+        elif close is not None and (plain in columns or plain in ("time", "file")):
             found[plain] = close
     return found
 

@@ -174,7 +174,11 @@ def near_formats(sample: Sample) -> list[DelimitedFormat]:
         told = [(row, {name.lower() for name in row.told_by}) for row in DELIMITED[1:]]
         return [row for row, wanted in told if len(wanted & names) * 2 > len(wanted) > 0]
     width = len(sample.rows[0])
-    near = [row for row in DELIMITED if row.line and len(row.columns) == width]
+    near = [
+        row
+        for row in DELIMITED
+        if row.line and len(row.columns) == width and row.delimiter == sample.delimiter
+    ]
     return [row for row in near if all(map(row.matches, sample.lines))] or near
 
 
@@ -188,9 +192,10 @@ def number_columns(sample: Sample) -> dict[str, str]:
     numeric = [at for at in places if all(map(is_number, columns[at]))]
     times = sorted(numeric, key=lambda at: -_time_likeness(columns[at]))[:1]
     left = [at for at in places if at not in (*ops[:1], *times)]
-    sizes = [at for at in left if at in numeric][-2:] if len(left) > 2 else []
+    sizes = [at for at in left[1:] if at in numeric][-2:]
     files = [at for at in left if at not in sizes]
-    found = {"time": times, "file": files, "offset": sizes[:1], "size": sizes[1:], "op": ops}
+    offsets = sizes[:-1]
+    found = {"time": times, "file": files, "offset": offsets, "size": sizes[-1:], "op": ops}
     return {plain: str(at[0] + 1) for plain, at in found.items() if at}
 
 
@@ -208,9 +213,8 @@ def usual_columns(header: Sequence[str]) -> dict[str, str]:
 
 def _bare(name: str) -> str:
     """Return a column's name without a unit, such as ``time`` of ``Time (us)``."""
-    return (
-        re.sub(r"[\s_]*[(\[]?\b(s|sec|ms|us|ns|b|bytes)[)\]]?$", "", name.strip().lower()) or name
-    )
+    small = name.strip().lower()
+    return re.sub(r"[\s_]*[(\[]?\b(s|sec|ms|us|ns|b|bytes)[)\]]?$", "", small) or small
 
 
 def _time_likeness(column: list[str]) -> float:
@@ -255,7 +259,8 @@ def _is_table(sample: Sample) -> bool:
         return False
     if sample.has_header or commented_header(sample):
         if sample.delimiter != " ":
-            return len(sample.rows) == 1 or any(map(is_number, sum(sample.rows[1:4], ())))
+            names = sample.rows[0] if sample.has_header else commented_header(sample)
+            return any(map(is_number, sum(sample.rows[1:4], ()))) or bool(usual_columns(names))
         found = usual_columns(sample.rows[0] if sample.has_header else commented_header(sample))
         return "time" in found and ("file" in found or "offset" in found)
     if sample.delimiter == " " and len({len(row) for row in sample.rows}) > 1:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 #: 1990 and 2100, in seconds since 1970.
-_DATES_S = (631_152_000, 4_102_444_800)
+FIRST_DATE_S, LAST_DATE_S = 631_152_000, 4_102_444_800
 #: Seconds from 1601, where Windows file times begin, to 1970.
 _FILETIME_S = 11_644_473_600
 _UNITS_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -19,9 +19,9 @@ LONGEST_SPAN_NS = 366 * 86_400 * 10**9
 def unit_of_date(first: int) -> str:
     """Return the unit in which a first time is a date from 1990 to 2100; empty if it is none."""
     for unit, a_second in _UNITS_A_SECOND.items():
-        if _DATES_S[0] * a_second <= first < _DATES_S[1] * a_second:
+        if FIRST_DATE_S * a_second <= first < LAST_DATE_S * a_second:
             return unit
-    low, high = ((second + _FILETIME_S) * 10**7 for second in _DATES_S)
+    low, high = ((second + _FILETIME_S) * 10**7 for second in (FIRST_DATE_S, LAST_DATE_S))
     return "100ns" if low <= first < high else ""
 
 
