@@ -134,13 +134,15 @@ def check_parts(paths: Sequence[Path]) -> None:
 
 def progress_bar() -> Progress:
     """Return a progress bar of the bytes read, which is on stderr while the import runs."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
