@@ -25,7 +25,6 @@ from core.workload.ftrace.words import (
     COPY_PAGE,
     DELETE,
     DEV,
-    EVENT_NAMES,
     EVICTION,
     FAULT,
     FLAGS,
@@ -54,6 +53,8 @@ from core.workload.ftrace.words import (
     PTE,
     PTES,
     READAHEAD,
+    RECLAIM_BEGIN,
+    RECLAIM_END,
     REFAULT,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
@@ -62,6 +63,8 @@ from core.workload.ftrace.words import (
     SYNC_READAHEAD,
     SYNC_TAGS,
     TAG_CLEAR,
+    TASK_EXEC,
+    TASK_EXIT,
     TOUCHED,
 )
 
@@ -96,28 +99,41 @@ _INO, _DECIMAL_INO = _Key("ino", INO, "hex inode"), _Key("ino", INO, "inode")
 _PFN, _ORDER = _Key("pfn", FRAME, "hex"), _Key("order", ORDER, "number")
 _OFS, _INDEX = _Key("ofs", OFFSET_BYTES, "number"), _Key("index", INDEX, "number")
 _OF_FILE = (_DEV, _INO, _OFS)
-_KEYS: dict[int, tuple[_Key, ...]] = {
-    ADD: (_DEV, _INO, _PFN, _OFS, _ORDER),
-    DELETE: (_DEV, _INO, _PFN, _OFS, _ORDER),
-    PAGE_ALLOC: (_PFN, _ORDER, _Key("gfp_flags", FLAGS, "gfp")),
-    PAGE_FREE: (_PFN, _ORDER),
-    TAG_CLEAR: (_Key("page", POINTER, "pointer"),),
-    SYNC_TAGS: (_Key("pte", PTE, "pte"), _Key("nr", PTES, "number")),
-    COPY_PAGE: (_Key("to", POINTER, "pointer"), _Key("from", SOURCE_POINTER, "pointer")),
-    REFAULT: (_Key("shadow", SHADOW, "shadow"), _INDEX, _DECIMAL_INO),
-    TOUCHED: (_Key("folio", POINTER, "pointer"), _INDEX, _DECIMAL_INO),
-    EVICTION: (_Key("flags", FOLIO_FLAGS, "hex"), _INDEX, _DECIMAL_INO),
-    INODE_GONE: (_DECIMAL_INO, _DEV),
-    FAULT: _OF_FILE,
-    MAP_PAGES: _OF_FILE,
-    GET_PAGES: (_DEV, _INO, _Key("ofs", OFFSET_BYTES, "range")),
-    SYNC_READAHEAD: (_DEV, _INO, _INDEX, _Key("req_count", PAGES, "number")),
-    ASYNC_READAHEAD: (_DEV, _INO, _INDEX, _Key("req_count", PAGES, "number")),
-    READAHEAD: (_DEV, _INO, _INDEX, _Key("req_count", PAGES, "number")),
-    MARK: (
-        _Key("nr_free_pages", SAMPLED_PAGES, "number"),
-        _Key("g32", SAMPLED_GROUPS, "number"),
+_ASKED = (_DEV, _INO, _INDEX, _Key("req_count", PAGES, "number"))
+_POINTED = (_Key("folio", POINTER, "pointer"), _INDEX, _DECIMAL_INO)
+#: The name of each kind of event, and its fields.
+_EVENTS: dict[int, tuple[str, tuple[_Key, ...]]] = {
+    ADD: ("mm_filemap_add_to_page_cache", (_DEV, _INO, _PFN, _OFS, _ORDER)),
+    DELETE: ("mm_filemap_delete_from_page_cache", (_DEV, _INO, _PFN, _OFS, _ORDER)),
+    PAGE_ALLOC: ("mm_page_alloc", (_PFN, _ORDER, _Key("gfp_flags", FLAGS, "gfp"))),
+    PAGE_FREE: ("mm_page_free", (_PFN, _ORDER)),
+    TAG_CLEAR: ("tag_clear_highpage", (_Key("page", POINTER, "pointer"),)),
+    SYNC_TAGS: ("mte_sync_tags", (_Key("pte", PTE, "pte"), _Key("nr", PTES, "number"))),
+    COPY_PAGE: (
+        "copy_highpage",
+        (_Key("to", POINTER, "pointer"), _Key("from", SOURCE_POINTER, "pointer")),
     ),
+    REFAULT: ("workingset_refault", (_Key("shadow", SHADOW, "shadow"), _INDEX, _DECIMAL_INO)),
+    RECLAIM_BEGIN: ("mm_vmscan_direct_reclaim_begin", ()),
+    RECLAIM_END: ("mm_vmscan_direct_reclaim_end", ()),
+    MARK: (
+        "tracing_mark_write",
+        (_Key("nr_free_pages", SAMPLED_PAGES, "number"), _Key("g32", SAMPLED_GROUPS, "number")),
+    ),
+    TOUCHED: ("folio_mark_accessed", _POINTED),
+    FAULT: ("mm_filemap_fault", _OF_FILE),
+    GET_PAGES: ("mm_filemap_get_pages", (_DEV, _INO, _Key("ofs", OFFSET_BYTES, "range"))),
+    MAP_PAGES: ("mm_filemap_map_pages", _OF_FILE),
+    EVICTION: (
+        "workingset_eviction",
+        (_Key("flags", FOLIO_FLAGS, "hex"), _INDEX, _DECIMAL_INO),
+    ),
+    TASK_EXIT: ("sched_process_exit", ()),
+    TASK_EXEC: ("sched_process_exec", ()),
+    SYNC_READAHEAD: ("page_cache_sync_ra", _ASKED),
+    ASYNC_READAHEAD: ("page_cache_async_ra", _ASKED),
+    READAHEAD: ("page_cache_ra_order", _ASKED),
+    INODE_GONE: ("evict", (_DECIMAL_INO, _DEV)),
 }
 #: Events that an import reads, or may read, by name alone.
 _NAMED = (b"mm_vmscan_kswapd_wake", b"mm_vmscan_kswapd_sleep")
@@ -205,11 +221,15 @@ class AnonymousText:
             return "tracing_mark_write: PHASE" + (
                 "" if number == NO_PHASE else f" phase-{number + 1}"
             )
-        if kind == BLOCK_ISSUE and head is not None:
-            return self._block(head)
+        if kind == BLOCK_ISSUE:
+            # A record of it says that files' data is read, which ends a request.
+            read = "block_rq_issue: 254,0 R 0 () 0 + 0 [task]"
+            return read if head is None else self._block(head) or read
         if kind == MARK and field[SAMPLED_PAGES] == ABSENT:
             return ""
-        keys = _KEYS.get(kind, ())
+        if kind not in _EVENTS:
+            return "" if head is None else self._other(head)
+        name, keys = _EVENTS[kind]
         if kind == MARK and field[SAMPLED_GROUPS] != ABSENT:
             keys = (keys[0]._replace(name="tagged"), keys[1])
         shown = [
@@ -217,7 +237,7 @@ class AnonymousText:
             for key in keys
             if field[key.column] != ABSENT
         ]
-        return f"{EVENT_NAMES[kind]}: {' '.join(shown)}".rstrip()
+        return f"{name}: {' '.join(shown)}".rstrip()
 
     def _other(self, head: Head) -> str:
         if head.event in _BLOCK_EVENTS:

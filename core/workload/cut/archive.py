@@ -15,7 +15,10 @@ from core.workload.text import TraceError
 #: Counters of the whole recording: they fit nothing but the whole trace.
 WHOLE_TRACE_FILES = (*VMSTAT_FILES, *CACHE_FILES)
 #: Files of numbers that tell of a machine's memory and kernel, and of nobody.
-_OF_THE_MACHINE = ("zoneinfo", "page_size", "pagesize", "page_flags", *WHOLE_TRACE_FILES)
+_OF_THE_MACHINE = {
+    *("zoneinfo", "page_size", "pagesize", "page_flags", "events", "samples"),
+    *WHOLE_TRACE_FILES,
+}
 _VERSIONS = ("version", "uname")
 #: (pid, path) of tasks, a line each.
 _CGROUPS = "cgroups"
@@ -54,7 +57,7 @@ def copy_archive(source: Path, target: Path, is_whole: bool, anonymise: bool) ->
                 if anonymise and base in _VERSIONS:
                     match = re.search(rb"\d+\.\d+(\.\d+)?", content)
                     base, content = "version", match[0] + b"\n" if match else b""
-                elif anonymise and base.removesuffix(".before") not in _OF_THE_MACHINE:
+                elif anonymise and not {base, base.removesuffix(".before")} & _OF_THE_MACHINE:
                     left_out.append(base)
                     continue
                 if base in WHOLE_TRACE_FILES and not is_whole:

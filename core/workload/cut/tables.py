@@ -172,10 +172,10 @@ def _pages_of(rows: Columns) -> int:
 
 def _rows(columns: Columns, time_ns: int, **given: Any) -> Columns:
     """Return rows of one time; the columns that are not given are 0."""
-    count = max(np.size(values) for values in given.values())
+    shape = np.broadcast_shapes(*(np.atleast_1d(values).shape for values in given.values()))
     made = {"time_ns": time_ns, **given}
     return {
-        name: np.broadcast_to(made.get(name, 0), count).astype(column.dtype)
+        name: np.broadcast_to(made.get(name, 0), shape).astype(column.dtype)
         for name, column in columns.items()
     }
 

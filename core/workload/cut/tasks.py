@@ -4,7 +4,8 @@ Kept are, in the order of the trace:
 
 * every line that a chosen task prints. A task is chosen by its number (or its process'), by its
   name from the moment it has it, or by its cgroup; those that it starts (``sched_process_fork``)
-  are chosen with it. A task that another one starts under a number that was chosen is not.
+  are chosen with it. A task that another one starts under a number that was chosen is not, unless
+  that is the number that was asked for.
 * of all other tasks, what they do to what the chosen ones brought in: deletions and evictions of
   folios that a chosen task inserted, the end of their files' inodes, frees of frames that a chosen
   task allocated or inserted, and copies from such frames, whose targets are frames of theirs then.
@@ -150,7 +151,8 @@ class TaskFilter:
             self._chosen.add(pid)
         is_own = pid in self._chosen
         if head.event == _FORK and (child := _CHILD.search(head.fields)):
-            (self._chosen.add if is_own else self._chosen.discard)(int(child[1]))
+            if is_own or int(child[1]) != self._pid:
+                (self._chosen.add if is_own else self._chosen.discard)(int(child[1]))
         elif head.event == _ATTACH and self._path is not None:
             path, moved = _PATH.search(head.fields), _PID.search(head.fields)
             if path and moved:

@@ -169,7 +169,8 @@ class _Cutter:
     def _read(self, text: bytes) -> _Chunk:
         before = int(self._parser.counts[lines.LINES])
         records = self._parser.parse(text)
-        self._phases.mark(records, text)
+        # Where the text is not as ftrace writes it, the parser may have read it in another form.
+        self._phases.mark(records, getattr(self._parser, "text", text))
         all_lines = text.split(b"\n")[:-1]
         record = np.full(len(all_lines), -1, dtype=np.int64)
         record[records.line - before - 1] = np.arange(records.line.size)

@@ -189,10 +189,6 @@ def word_hash(word: str) -> int:
     return value
 
 
-#: The name of the events of each kind; of several names, the first.
-EVENT_NAMES = {kind: name for name, kind in reversed(_EVENTS.items())}
-
-
 def _table(words: dict[str, int]) -> NDArray[np.int64]:
     return np.array([(word_hash(word), number) for word, number in words.items()], dtype=np.int64)
 
