@@ -74,8 +74,8 @@ SENTENCES = {
     ),
     "memory_holes": "{count} frames within the range of the memory are none: they count as memory",
     "no_page_alloc": (
-        "{count} events are of the page cache, and none of the page allocator: nothing is tagged, "
-        "so that every tag block stays free unless a study lays a tagged tenant over the trace"
+        "file events only ({count} of the page cache, none of the page allocator): every tag block "
+        "stays as the study's tagged tenant says (tagged_ratio), and free where it has none"
     ),
     "no_page_free": (
         "{count} tagged allocations, and no event of a page that is freed: tagged pages stay"
