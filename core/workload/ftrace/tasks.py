@@ -48,13 +48,14 @@ PRELUDE_RECORDS = 1 << 17
 NOBODY, KSWAPD, WAITING_TASK = range(3)
 # Columns of `tasks`: the reclaims that are open; whether one inside another has ended, after which
 # nothing but the end of the other one tells that it went on; whether something else ended a
-# reclaim; whether the task was ever in reclaim; its last deletion that is truncation until something
-# tells otherwise, in the chunk of that number; how many of these there are; whether it is a kswapd,
+# reclaim; whether the task was ever in reclaim; its last deletion that is truncation until an event
+# says otherwise, in the chunk of that number; how many of these there are; whether it is a kswapd,
 # is none, and has a name; and whether it is in the list of those that delete or reclaim.
 _OPEN, _INNER_ENDED, _CUT_SHORT, _RECLAIMED, _LAST, _CHUNK = range(6)
 _TRUNCATIONS, _IS_KSWAPD, _IS_OTHER, _NAMED, _LISTED, _COLUMNS = range(6, 12)
-# Elements of `numbers`; the last counts the tasks in the list.
-_LOST_BEGINS, _LOST_ENDS, _LIST, _NUMBERS = range(4)
+# Elements of `numbers`. _LATE counts deletions by a kswapd before anything told that it is one, and
+# _LIST the tasks in the list.
+_LOST_BEGINS, _LOST_ENDS, _RECLAIM_EVENTS, _LATE, _LIST, _NUMBERS = range(6)
 _USED = np.zeros(KINDS, dtype=np.bool_)
 _USED[[ADD, DELETE, RECLAIM_BEGIN, RECLAIM_END, GET_PAGES, FAULT, MAP_PAGES]] = True
 _USED[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, TASK_EXEC, TASK_EXIT]] = True
@@ -70,9 +71,7 @@ class TaskState:
         self._list = np.zeros(TASK_ROWS, dtype=np.int64)
         self._more: dict[int, int] = {}
         self._chunks = 0
-        self._late = 0
         self._unnumbered = 0
-        self._reclaim_events = 0
 
     def number(self, records: Records) -> Records:
         """Return the records with the number of each task, below `TASK_ROWS`, for its pid.
@@ -101,24 +100,12 @@ class TaskState:
         records
             As `number` returns them.
         """
-        told = records.kswapd | np.isin(records.kind, (KSWAPD_WAKE, KSWAPD_SLEEP))
-        if told.any():
-            self._learn(np.unique(records.pid[told]))
-        is_reclaim = (records.kind == RECLAIM_BEGIN) | (records.kind == RECLAIM_END)
-        self._reclaim_events += int(is_reclaim.sum())
         by = np.zeros(records.kind.size, dtype=np.uint8)
         previous = np.empty(records.kind.size, dtype=np.int64)
         self._chunks += 1
         of_tasks = self._tasks, self._list, self._numbers
         _advance(records, named_of(records), self._chunks, *of_tasks, previous, by)
         return by
-
-    def _learn(self, kswapds: NDArray[np.int64]) -> None:
-        for task in kswapds[kswapds != UNKNOWN_TASK].tolist():
-            if not self._tasks[task, _IS_KSWAPD]:
-                self._tasks[task, _IS_KSWAPD] = 1
-                self._late += int(self._tasks[task, _TRUNCATIONS])
-                self._tasks[task, _TRUNCATIONS] = 0
 
     def losses(self, records_reclaim: bool) -> tuple[Loss, ...]:
         """Return what could not be told of reclaim, when all records are read.
@@ -134,7 +121,7 @@ class TaskState:
         nameless = (tasks[:, _NAMED] == 0) & (tasks[:, _IS_OTHER] == 0)
         doubtful = int(tasks[nameless, _TRUNCATIONS].sum())
         where = "of tasks without a name, of which no event tells what they are"
-        if self._reclaim_events == 0 and not records_reclaim:
+        if self._numbers[_RECLAIM_EVENTS] == 0 and not records_reclaim:
             doubtful = int(tasks[:, _TRUNCATIONS].sum())
             where = "no mm_vmscan_direct_reclaim_begin or memcg_reclaim_begin is in the trace"
         elif tasks[is_unknown, _TRUNCATIONS].any():
@@ -143,7 +130,7 @@ class TaskState:
         ends = int(self._numbers[_LOST_ENDS]) + int(tasks[:, _INNER_ENDED].sum())
         return losses_of(
             {
-                "reclaim_or_truncation": (doubtful + self._late, where),
+                "reclaim_or_truncation": (doubtful + int(self._numbers[_LATE]), where),
                 "lost_reclaim_begins": (int(self._numbers[_LOST_BEGINS]), ""),
                 "lost_reclaim_ends": (ends, ""),
                 "unknown_tasks": (self._unnumbered, f"more than {TASKS:,} tasks"),
@@ -191,6 +178,21 @@ def _end(
         _mark_reclaim(task, chunk, previous, by)
 
 
+@kernel
+def _learn_kswapds(records: Records, tasks: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+    """Note which tasks are told to be a kswapd."""
+    kinds, pids, kswapd = records.kind, records.pid, records.kswapd
+    for record in range(kinds.size):
+        if not kswapd[record] and kinds[record] not in (KSWAPD_WAKE, KSWAPD_SLEEP):
+            continue
+        number = wide(pids[record])
+        if number != UNKNOWN_TASK:
+            task = tasks[number]
+            task[_IS_KSWAPD] = 1
+            numbers[_LATE] += task[_TRUNCATIONS]
+            task[_TRUNCATIONS] = 0
+
+
 @entry
 def _advance(
     records: Records,
@@ -205,10 +207,13 @@ def _advance(
     kinds, pids, fields = records.kind, records.pid, records.fields
     kswapd = records.kswapd
     is_used = _USED
+    _learn_kswapds(records, tasks, numbers)
     for record in range(kinds.size):
         kind = wide(kinds[record])
         if not is_used[kind]:
             continue
+        if kind in (RECLAIM_BEGIN, RECLAIM_END):
+            numbers[_RECLAIM_EVENTS] += 1
         number = wide(pids[record])
         task = tasks[number]
         if named[record]:
