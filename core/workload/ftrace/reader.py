@@ -149,6 +149,8 @@ class TextReader:
                 f"no event of the page cache or of tagged pages in it, only {names}: "
                 "sweep trace record sets up those that are needed"
             )
+        if self._parser.counts[lines.LATE_TIMES]:
+            return "its events have times of more than 64 bits of nanoseconds"
         incomplete = int(self._parser.counts[lines.INCOMPLETE])
         if incomplete:
             first = self.place(int(self._parser.counts[lines.FIRST_INCOMPLETE]))
