@@ -6,7 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ftrace_lines import ADD, MEMORY, TAGGED_GFP, alloc, folio, page, read, rows, text
+from ftrace_lines import (
+    ADD,
+    MEMORY,
+    TAGGED_GFP,
+    alloc,
+    folio,
+    lost_in_lines,
+    page,
+    read,
+    rows,
+    text,
+)
 
 from core.workload.ftrace.capture import Imported
 from core.workload.ftrace.gfp import LAYOUTS, gfp_bits, guess_layout, layout_of
@@ -23,7 +34,7 @@ LINUX_6_12 = "Linux version 6.12.5-1-arm64 (a@b) (gcc 9.4.0) #1 SMP"
 
 
 def losses(imported: Imported) -> dict[str, int]:
-    return {loss.name: loss.count for loss in imported.events.losses}
+    return lost_in_lines(imported)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,20 @@ from pathlib import Path
 
 import pytest
 from ftrace_dialects import DIALECTS, line_of
-from ftrace_lines import ADD, BEGIN, DELETE, END, MEMORY, alloc, folio, page, read, rows, text
+from ftrace_lines import (
+    ADD,
+    BEGIN,
+    DELETE,
+    END,
+    MEMORY,
+    alloc,
+    folio,
+    lost_in_lines,
+    page,
+    read,
+    rows,
+    text,
+)
 
 from core.events import digest_events
 from core.workload.ftrace.capture import Imported
@@ -50,7 +63,7 @@ def test_every_dialect_of_the_same_events_gives_the_same_rows(tmp_path: Path, di
     expected = read(tmp_path, plain)
     assert digest_events(imported.events) == digest_events(expected.events)
     assert (imported.counts["reclaimed_folios"], imported.counts["truncated_folios"]) == (3, 1)
-    assert not imported.events.losses, said(imported)
+    assert not lost_in_lines(imported), said(imported)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +178,7 @@ def test_notes_of_lost_events_are_counted_and_headers_are_no_garbage(tmp_path: P
         "trace-cmd stat\nCPU: 0\nentries: 0\noverrun: 3\ncommit overrun: 0\ndropped events: 1000\n",
     ]
     imported = read(tmp_path, "\n".join([*notes, text([f"{ADD}: {folio(0)}"])]))
-    assert {loss.name: loss.count for loss in imported.events.losses} == {
+    assert lost_in_lines(imported) == {
         "lost_events": 4711 + 12 + 100 + 1000,
         "uncounted_losses": 2,
         "overwritten_events": 99_326 + 3,
@@ -235,7 +248,7 @@ def test_functions_and_call_chains_are_no_garbage(tmp_path: Path) -> None:
         "app-7 [000] ..... 15.000000: <user stack trace>\n => libc.so.6[+0x1234]\n => <000074c5>\n"
     )
     imported = read(tmp_path, content + text([f"{ADD}: {folio(0)}"]))
-    assert not imported.events.losses
+    assert not lost_in_lines(imported)
     assert imported.unused == {"functions of function_graph": 2, "functions": 1}
 
 

@@ -253,6 +253,7 @@ def _losses(reader: RecordReader, numbers: NDArray[np.int64]) -> tuple[Loss, ...
                 f"by {largest_s:.3g} s at most, the first in "
                 f"{reader.place(int(numbers[frames.FIRST_STEP_LINE]))}",
             ),
+            "events_before_first": (numbers[frames.BEFORE_FIRST], ""),
             "misaligned_folios": (numbers[frames.MISALIGNED], ""),
             "frames_outside": (numbers[frames.OUTSIDE], ""),
             "missed_frees": (numbers[frames.MISSED_FREES], ""),
