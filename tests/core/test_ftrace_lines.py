@@ -197,7 +197,7 @@ def test_the_buffers_of_other_cpus_are_missed(tmp_path: Path) -> None:
 def test_a_word_that_is_no_note_loses_nothing(tmp_path: Path) -> None:
     content = text([f"LOST-7 | {ADD}: {folio(0)}"]) + "LOST+FOUND is 12 files\n"
     imported = read(tmp_path, content)
-    assert said(imported) == "1 lines are no events (the first is line 2)"
+    assert said(imported).splitlines()[0] == "1 lines are no events (the first is line 2)"
 
 
 @pytest.mark.parametrize(
