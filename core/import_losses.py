@@ -54,6 +54,10 @@ SENTENCES = {
     ),
     "incomplete_events": "{count} events lack a field, and are left out",
     "clock_steps": "{count} times the clock stepped back by more than 1 ms: time goes on there",
+    "events_before_first": (
+        "{count} events are no later than the first one, up to 1 ms: was the trace written twice, "
+        "or the newest first?"
+    ),
     "misaligned_folios": "{count} folios lie at no multiple of their size: left out",
     "frames_outside": "{count} events are of frames outside the memory: left out",
     "missed_frees": "{count} tagged frames were allocated anew and their free not seen",

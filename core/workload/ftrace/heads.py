@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from core.jit import kernel, wide
 from core.workload.ftrace.fields import SPACE, TAB, is_digit, starts
-from core.workload.ftrace.words import ABSENT, HASH_BITS, HASH_FACTOR, KSWAPD_WORD, PERF_WORD
+from core.workload.ftrace.words import (
+    ABSENT,
+    HASH_BITS,
+    HASH_FACTOR,
+    KDAMOND_WORD,
+    KSWAPD_WORD,
+    PERF_WORD,
+)
 
 #: The number of a task of which a line does not tell it.
 UNKNOWN_PID = ABSENT
@@ -125,6 +132,8 @@ def task_pid(signs: NDArray[np.uint8], first: int, end: int) -> tuple[int, int]:
 def task_name(signs: NDArray[np.uint8], first: int, end: int) -> tuple[bool, bool]:
     """Return whether the name that ends at a place is known, and whether it is a kswapd's.
 
+    A kdamond.0 is one too: what it takes from the page cache, DAMON reclaims.
+
     Before it may be whatever a mail, a log or another program put at the beginning of the line.
     """
     at = end
@@ -140,7 +149,11 @@ def task_name(signs: NDArray[np.uint8], first: int, end: int) -> tuple[bool, boo
     if letter == ABSENT:
         return wide(signs[at]) != _LESS or wide(signs[at + 1]) != _DOT, False
     digit = letter + KSWAPD_WORD.size
-    if not starts(signs, letter, end, KSWAPD_WORD) or digit >= end:
+    if starts(signs, letter, end, KDAMOND_WORD):
+        digit = letter + KDAMOND_WORD.size
+    elif not starts(signs, letter, end, KSWAPD_WORD):
+        return True, False
+    if digit >= end:
         return True, False
     if letter > at and wide(signs[letter - 1]) not in (_COLON, _BAR, _MORE, _PLUS):
         return True, False

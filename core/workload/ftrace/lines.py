@@ -37,7 +37,8 @@ from core.workload.ftrace.heads import (
     task_name,
     task_pid,
 )
-from core.workload.ftrace.other_lines import OtherLines, without_decoration
+from core.workload.ftrace.other_heads import without_decoration
+from core.workload.ftrace.other_lines import OtherLines
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
@@ -118,6 +119,7 @@ class LineParser:
         self._hashes = np.zeros(OTHERS, dtype=np.int64)
         self._numbers = np.zeros(OTHERS, dtype=np.int64)
         self._names: list[str] = []
+        self._is_decorated: bool | None = None
         self._tells_tags = False
         self._unknown_tasks = 0
 
@@ -133,7 +135,11 @@ class LineParser:
 
     def parse(self, text: bytes) -> Records:
         """Return the records in whole lines of text."""
-        self.text = without_decoration(text)
+        if not text.endswith(b"\n"):
+            text += b"\n"  # compiled code looks for the end of every line
+        if self._is_decorated is None:  # to look in every chunk would take a third of the time
+            self._is_decorated = without_decoration(text) != text
+        self.text = without_decoration(text) if self._is_decorated else text
         before = (self.counts.copy(), self._hashes.copy(), self._numbers.copy())
         records, odd, places = self._read()
         if odd.size:
@@ -163,7 +169,6 @@ class LineParser:
         places = np.zeros((OTHERS, 2), dtype=np.int64)
         odd = np.empty((most, 4), dtype=np.int64)
         self.counts[ODD_LINES] = 0
-        records = Records(kind, time_ns, pid, kswapd, line, fields, named)
         count = _parse(
             signs,
             self._page_shift,
@@ -177,12 +182,16 @@ class LineParser:
             named,
             *(self.counts, self._hashes, self._numbers, places, odd),
         )
-        return some_of(records, slice(count)), odd[: int(self.counts[ODD_LINES])], places
+        read = Records(kind, time_ns, pid, kswapd, line, fields, named)
+        return some_of(read, slice(count)), odd[: int(self.counts[ODD_LINES])], places
 
-    def losses(self, place: Callable[[int], str]) -> tuple[Loss, ...]:
+    def losses(self, place: Callable[[int], str] = "line {}".format) -> tuple[Loss, ...]:
         """Return what was lost in the text, and what of it is not understood.
 
-        `place` says in words where a line is, counted through all that was read.
+        Parameters
+        ----------
+        place
+            Says where a line is, in words.
         """
         counts = self.counts
         without_order = counts[WITHOUT_ORDER]

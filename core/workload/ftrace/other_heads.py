@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
+_COLOURS = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+_NO_BREAK_SPACE = "\N{NO-BREAK SPACE}".encode()
 _QUOTED = re.compile(rb'^(?:[>|:+]\s*)+|^"|"$')
+_QUOTES = (b">", b"|", b":", b"+", b'"')
 _LOGGED = re.compile(
     rb"^(?:<\d+>\s*)?"
     rb"(?:\w{3} +\d+ [\d:]{8}(?:\.\d+)? \S+ \S+: *|\d{4}-\d\d-\d\dT\S+ \S+ \S+: *)?"
@@ -56,12 +60,25 @@ class OtherHead(NamedTuple):
     rest: bytes = b""
 
 
-_NO_HEAD = OtherHead(b"")
+#: What an odd line is that nothing tells to be an event.
+NO_HEAD = OtherHead(b"")
+
+
+def without_decoration(text: bytes) -> bytes:
+    """Return text without the colours of a terminal, and with spaces that may break."""
+    if b"\x1b" in text:
+        text = _COLOURS.sub(b"", text)
+    if _NO_BREAK_SPACE in text:
+        text = text.replace(_NO_BREAK_SPACE, b" ")
+    return text
 
 
 def undecorated(line: bytes) -> bytes:
-    """Return a line without the signs of quoted mail, and without quotation marks."""
-    return _QUOTED.sub(b"", line.strip()).strip()
+    """Return a line without the signs of quoted mail, quotation marks, and colours."""
+    line = without_decoration(line).strip()
+    if line[:1] in _QUOTES or line[-1:] == b'"':
+        line = _QUOTED.sub(b"", line).strip()
+    return line
 
 
 def other_head(line: bytes) -> OtherHead:
@@ -72,15 +89,18 @@ def other_head(line: bytes) -> OtherHead:
     line
         As `undecorated` returns it.
     """
-    if _GRAPH.match(line):
+    if line[:1].isdigit() and _GRAPH.match(line):
         return _of_graph(line)
     logged = _LOGGED.match(line)
     rest = line[logged.end() :].strip() if logged else line
-    heads = [found for time in _TIME.finditer(rest) if (found := _head(rest, time)) is not None]
-    for with_cpu in (True, False):
-        for knows_cpu, head in heads:
-            if knows_cpu == with_cpu:
-                return head
+    first = None
+    for time in _TIME.finditer(rest):
+        found = _head(rest, time)
+        if found is not None and found[0]:
+            return found[1]
+        first = first or found
+    if first is not None:
+        return first[1]
     traced = _PERF_TRACE.match(rest)
     if traced:
         fields = re.sub(rb"(\w+): ", rb"\1=", traced["fields"]).replace(b",", b" ")
@@ -90,7 +110,7 @@ def other_head(line: bytes) -> OtherHead:
     if logged and logged["seconds"] and _EVENT.match(rest):
         # The kernel's log instead of the ring buffer: tp_printk.
         return OtherHead(_line(b"", b"", logged["seconds"], logged["fraction"], rest))
-    return _NO_HEAD
+    return NO_HEAD
 
 
 def _head(line: bytes, time: re.Match[bytes]) -> tuple[bool, OtherHead] | None:
@@ -119,6 +139,7 @@ def _head(line: bytes, time: re.Match[bytes]) -> tuple[bool, OtherHead] | None:
     return knows_cpu, OtherHead(_line(name, pid, seconds, fraction.replace(b" ", b"0"), rest))
 
 
+@lru_cache(maxsize=4096)
 def _task(head: bytes, is_verbose: bool) -> tuple[bool, bytes, bytes] | None:
     """Return whether the CPU is told, the task's name, and its pid, which are empty if not told."""
     knows_cpu = True

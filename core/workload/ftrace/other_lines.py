@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.import_losses import Loss, losses_of
-from core.workload.ftrace.other_heads import other_head, undecorated
+from core.workload.ftrace.other_heads import NO_HEAD, OtherHead, other_head, undecorated
 from core.workload.ftrace.words import EVENT_WORDS, KEY_WORDS
 
 #: A longer line is no event of a kernel.
 _LONGEST_LINE_BYTES = 4096
-_COLOURS = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
-_NO_BREAK_SPACE = "\N{NO-BREAK SPACE}".encode()
 _LOST = re.compile(
     rb"\[(?:(?:EVENTS? )?(?:LOST|DROPPED)|(?:LOST|DROPPED) EVENTS?"
     rb"|(?:LOST|DROPPED) (?P<after>\d+) EVENTS?|(?P<before>\d+) EVENTS? (?:LOST|DROPPED))\]"
@@ -55,15 +53,6 @@ _KEY = b"|".join(word.encode() for word in KEY_WORDS)
 _REST = re.compile(rb"(?:^|\s)(?:%b|page|migratetype|nr_reclaimed)=\S" % _KEY)
 _RUN_TOGETHER = re.compile(rb"(?<=[0-9a-f)])(?=(?:%b|page|migratetype)=)" % _KEY)
 _NEEDS_EVENT = re.compile(rb"\d\.\d{6}(?:\d{3})?:$")
-
-
-def without_decoration(text: bytes) -> bytes:
-    """Return text without the colours of a terminal, and with spaces that may break."""
-    if b"\x1b" in text:
-        text = _COLOURS.sub(b"", text)
-    if _NO_BREAK_SPACE in text:
-        text = text.replace(_NO_BREAK_SPACE, b" ")
-    return text
 
 
 class OtherLines:
@@ -111,27 +100,29 @@ class OtherLines:
                 last = len(out) - 1
             at = end + 1
             line = undecorated(text[first : min(end, first + _LONGEST_LINE_BYTES + 1)])
+            if is_event:
+                line = _RUN_TOGETHER.sub(b" ", line)
+            head = other_head(line) if len(line) <= _LONGEST_LINE_BYTES else NO_HEAD
             before = out[last] if last else b""
             if is_event:
-                mended = _RUN_TOGETHER.sub(b" ", line)
-                read = other_head(mended).line
-                changed = changed or (bool(read) and mended != text[first:end].strip())
-                out.append((read or text[first:end]) + b"\n")
+                changed = changed or (bool(head.line) and line != text[first:end].strip())
+                out.append((head.line or text[first:end]) + b"\n")
+                last = len(out) - 1
+            elif head.line:
+                changed = True
+                out.append(head.line + b"\n")
                 last = len(out) - 1
             elif before and self._goes_on(before, line):
+                changed = True
                 out[last] = self._joined(before, line)
                 out.append(b"\n")
-                changed = True
             elif _NEEDS_EVENT.search(line):  # wrapped before its event
                 out.append(line + b"\n")
                 last = len(out) - 1
             else:
-                read = self._read(line, number) if len(line) <= _LONGEST_LINE_BYTES else b""
-                if len(line) > _LONGEST_LINE_BYTES:
-                    self._count("garbage_lines", number)
-                changed = changed or bool(read)
-                out.append((read or text[start:end]) + b"\n")
-                last = len(out) - 1 if read else 0
+                self._note(line, head, number)
+                out.append(text[start : end + 1])
+                last = 0
         return b"".join(out) + text[at:] if changed else None
 
     @staticmethod
@@ -154,14 +145,13 @@ class OtherLines:
     def _note_unused(self, name: str) -> None:
         self.unused[name] = self.unused.get(name, 0) + 1
 
-    def _read(self, line: bytes, number: int) -> bytes:
-        """Return an odd line as an event in the columns of heads.py, or nothing once counted."""
-        if self._is_note(line, number):
-            return b""
-        head = other_head(line)
-        if head.line:
-            return head.line
-        if head.why == "function_graph":
+    def _note(self, line: bytes, head: OtherHead, number: int) -> None:
+        """Take in an odd line that is no event in known columns."""
+        if len(line) > _LONGEST_LINE_BYTES:
+            self._count("garbage_lines", number)
+        elif self._is_note(line, number):
+            pass
+        elif head.why == "function_graph":
             self._note_unused("functions of function_graph")
         elif head.why:
             self._count(head.why, number)
@@ -173,7 +163,6 @@ class OtherLines:
             self._count("events_without_time", number)
         else:
             self._count("garbage_lines", number)
-        return b""
 
     def _is_note(self, line: bytes, number: int) -> bool:
         """Return whether a line is a note or a header, or is of a call chain; take it in."""
@@ -224,7 +213,10 @@ class OtherLines:
     def losses(self, place: Callable[[int], str]) -> tuple[Loss, ...]:
         """Return what was lost, and what is not understood, among the odd lines.
 
-        `place` says in words where a line is.
+        Parameters
+        ----------
+        place
+            Says where a line is, in words.
         """
         counts = dict(self.counts)
         if self._buffers and len(self._buffers) < self._processors:

@@ -77,7 +77,7 @@ class TextReader:
     kernel
         What says the version of the traced kernel; empty where nothing beside the text does.
     page_size
-        The size of its pages in bytes.
+        The size of its pages in bytes; 0 where it is not known.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class TextReader:
         self.names = ", ".join(os.fspath(path) for path in paths)
         self.phases = Phases()
         self._paths, self._progress = [os.fspath(path) for path in paths], progress
-        self._parser = LineParser(kernel, page_size)
+        self._parser = LineParser(kernel, page_size or 4096)
         # Of each chunk: the lines of all chunks before it, its file, and the lines of that before.
         self._chunks: list[tuple[int, str, int]] = []
         self._lines_of: dict[str, int] = {}
@@ -120,6 +120,8 @@ class TextReader:
 
     def place(self, line: int) -> str:
         """Return which line of its file a line is, counted through all that was read."""
+        if not self._chunks:
+            return f"line {line}"
         chunk = max(bisect_left(self._chunks, (line,)) - 1, 0)
         before, name, lines_of_file = self._chunks[chunk]
         place = f"line {line - before + lines_of_file}"
@@ -159,8 +161,10 @@ class TextReader:
                 f"no event of the page cache or of tagged pages in it, only {names}: "
                 "sweep trace record sets up those that are needed"
             )
+        if self._parser.counts[lines.LATE_TIMES]:
+            return "its events have times of more than 64 bits of nanoseconds"
         incomplete = int(self._parser.counts[lines.INCOMPLETE])
         if incomplete:
-            first = self._parser.counts[lines.FIRST_INCOMPLETE]
-            return f"all {incomplete:,} events in it lack a field, the first in line {first}"
+            first = self.place(int(self._parser.counts[lines.FIRST_INCOMPLETE]))
+            return f"all {incomplete:,} events in it lack a field, the first in {first}"
         return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"

@@ -2,13 +2,15 @@
 
 A task is told by its pid and by what it does; its name is a hint, for many traces lack it:
 
-* A kswapd is a task of that name, or one that wakes or sleeps as such (``mm_vmscan_kswapd_wake``,
-  ``_sleep``), whatever its name is. It is one in the whole chunk of the trace that says so; the
-  first chunk is long (`PRELUDE_RECORDS`): a kswapd that runs when the trace begins is known.
+* A kswapd is a task of that name (or of DAMON's, kdamond), or one that wakes or sleeps as such
+  (``mm_vmscan_kswapd_wake``, ``_sleep``), whatever its name is. It is one in the whole chunk of the
+  trace that says so; the first chunk is long (`PRELUDE_RECORDS`): a kswapd that runs when the trace
+  begins is known.
 * Any other task reclaims from the begin of a reclaim to its end. These nest. An end without a begin
   ends a reclaim that began before the trace: what the task deleted before is reclaim too, as far
   back as it did nothing else. A begin without an end ends where the task does something that no
   task does within reclaim: it looks a page up, faults, inserts a page of a file, or exits.
+* ``mm_vmscan_reclaim_pages`` comes after what a program (MADV_PAGEOUT) or DAMON has reclaimed.
 * All other deletions are taken for truncation. Those of which the trace does not tell that they are
   none of reclaim's are counted.
 """
@@ -37,6 +39,7 @@ from core.workload.ftrace.words import (
     READAHEAD,
     RECLAIM_BEGIN,
     RECLAIM_END,
+    RECLAIM_PAGES,
     SYNC_READAHEAD,
     TASK_EXEC,
     TASK_EXIT,
@@ -53,11 +56,12 @@ NOBODY, KSWAPD, WAITING_TASK = range(3)
 # a kswapd, is none, and has a name; and whether it is in the list of those that delete or reclaim.
 _OPEN, _INNER_ENDED, _CUT_SHORT, _RECLAIMED, _LAST, _CHUNK = range(6)
 _TRUNCATIONS, _IS_KSWAPD, _IS_OTHER, _NAMED, _LISTED, _COLUMNS = range(6, 12)
-# Elements of `numbers`; the last counts the tasks in the list.
-_LOST_BEGINS, _LOST_ENDS, _LIST, _NUMBERS = range(4)
+# Elements of `numbers`. _LATE counts deletions by a kswapd before anything told that it is one, and
+# _LIST the tasks in the list.
+_LOST_BEGINS, _LOST_ENDS, _RECLAIM_EVENTS, _LATE, _LIST, _NUMBERS = range(6)
 _USED = np.zeros(KINDS, dtype=np.bool_)
 _USED[[ADD, DELETE, RECLAIM_BEGIN, RECLAIM_END, GET_PAGES, FAULT, MAP_PAGES]] = True
-_USED[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, TASK_EXEC, TASK_EXIT]] = True
+_USED[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, TASK_EXEC, TASK_EXIT, RECLAIM_PAGES]] = True
 
 
 class TaskState:
@@ -70,9 +74,7 @@ class TaskState:
         self._list = np.zeros(TASK_ROWS, dtype=np.int64)
         self._more: dict[int, int] = {}
         self._chunks = 0
-        self._late = 0
         self._unnumbered = 0
-        self._reclaim_events = 0
 
     def number(self, records: Records) -> Records:
         """Return the records with the number of each task, below `TASK_ROWS`, for its pid.
@@ -101,24 +103,12 @@ class TaskState:
         records
             As `number` returns them.
         """
-        told = records.kswapd | np.isin(records.kind, (KSWAPD_WAKE, KSWAPD_SLEEP))
-        if told.any():
-            self._learn(np.unique(records.pid[told]))
-        is_reclaim = (records.kind == RECLAIM_BEGIN) | (records.kind == RECLAIM_END)
-        self._reclaim_events += int(is_reclaim.sum())
         by = np.zeros(records.kind.size, dtype=np.uint8)
         previous = np.empty(records.kind.size, dtype=np.int64)
         self._chunks += 1
         of_tasks = self._tasks, self._list, self._numbers
         _advance(records, records.named, self._chunks, *of_tasks, previous, by)
         return by
-
-    def _learn(self, kswapds: NDArray[np.int64]) -> None:
-        for task in kswapds[kswapds != UNKNOWN_TASK].tolist():
-            if not self._tasks[task, _IS_KSWAPD]:
-                self._tasks[task, _IS_KSWAPD] = 1
-                self._late += int(self._tasks[task, _TRUNCATIONS])
-                self._tasks[task, _TRUNCATIONS] = 0
 
     def losses(self, records_reclaim: bool) -> tuple[Loss, ...]:
         """Return what could not be told of reclaim, when all records are read.
@@ -134,7 +124,7 @@ class TaskState:
         nameless = (tasks[:, _NAMED] == 0) & (tasks[:, _IS_OTHER] == 0)
         doubtful = int(tasks[nameless, _TRUNCATIONS].sum())
         where = "of tasks without a name, of which no event tells what they are"
-        if self._reclaim_events == 0 and not records_reclaim:
+        if self._numbers[_RECLAIM_EVENTS] == 0 and not records_reclaim:
             doubtful = int(tasks[:, _TRUNCATIONS].sum())
             where = "no mm_vmscan_direct_reclaim_begin or memcg_reclaim_begin is in the trace"
         elif tasks[is_unknown, _TRUNCATIONS].any():
@@ -143,7 +133,7 @@ class TaskState:
         ends = int(self._numbers[_LOST_ENDS]) + int(tasks[:, _INNER_ENDED].sum())
         return losses_of(
             {
-                "reclaim_or_truncation": (doubtful + self._late, where),
+                "reclaim_or_truncation": (doubtful + int(self._numbers[_LATE]), where),
                 "lost_reclaim_begins": (int(self._numbers[_LOST_BEGINS]), ""),
                 "lost_reclaim_ends": (ends, ""),
                 "unnumbered_tasks": (self._unnumbered, f"more than {TASKS:,} tasks"),
@@ -184,6 +174,21 @@ def _end(
         _mark_reclaim(task, chunk, previous, by)
 
 
+@kernel
+def _learn_kswapds(records: Records, tasks: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+    """Note which tasks are told to be a kswapd."""
+    kinds, pids, kswapd = records.kind, records.pid, records.kswapd
+    for record in range(kinds.size):
+        if not kswapd[record] and kinds[record] not in (KSWAPD_WAKE, KSWAPD_SLEEP):
+            continue
+        number = wide(pids[record])
+        if number != UNKNOWN_TASK:
+            task = tasks[number]
+            task[_IS_KSWAPD] = 1
+            numbers[_LATE] += task[_TRUNCATIONS]
+            task[_TRUNCATIONS] = 0
+
+
 @entry
 def _advance(
     records: Records,
@@ -198,10 +203,13 @@ def _advance(
     kinds, pids, fields = records.kind, records.pid, records.fields
     kswapd = records.kswapd
     is_used = _USED
+    _learn_kswapds(records, tasks, numbers)
     for record in range(kinds.size):
         kind = wide(kinds[record])
         if not is_used[kind]:
             continue
+        if kind in (RECLAIM_BEGIN, RECLAIM_END):
+            numbers[_RECLAIM_EVENTS] += 1
         number = wide(pids[record])
         task = tasks[number]
         if named[record]:
@@ -229,6 +237,9 @@ def _advance(
                 _end(task, chunk, numbers, previous, by)
                 task[_RECLAIMED] = 1
             task[_IS_OTHER] = 1
+        elif kind == RECLAIM_PAGES:
+            if is_known:
+                _mark_reclaim(task, chunk, previous, by)
         elif kind == RECLAIM_BEGIN:
             if is_known and task[_OPEN] == 0:
                 task[_LAST] = -1

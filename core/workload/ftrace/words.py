@@ -32,8 +32,9 @@ from numpy.typing import NDArray
     NEW_PHASE,
     KSWAPD_WAKE,
     KSWAPD_SLEEP,
+    RECLAIM_PAGES,
     KINDS,
-) = range(27)
+) = range(28)
 #: NEW_PHASE is no event of its own: it is a MARK that begins or ends a phase (phases.py).
 _EVENTS = {
     "mm_filemap_add_to_page_cache": ADD,
@@ -54,6 +55,7 @@ _EVENTS = {
     "mm_vmscan_node_reclaim_end": RECLAIM_END,
     "mm_vmscan_kswapd_wake": KSWAPD_WAKE,
     "mm_vmscan_kswapd_sleep": KSWAPD_SLEEP,
+    "mm_vmscan_reclaim_pages": RECLAIM_PAGES,
     "tracing_mark_write": MARK,
     "print": MARK,
     "0": MARK,  # as Android's first kernels wrote it
@@ -206,6 +208,7 @@ NEEDED_TABLE = np.array(
 #: The names of the events that an import uses, and the words before their fields.
 EVENT_WORDS, KEY_WORDS = tuple(_EVENTS), _KEY_WORDS
 KSWAPD_WORD = np.frombuffer(b"kswapd", dtype=np.uint8)
+KDAMOND_WORD = np.frombuffer(b"kdamond.", dtype=np.uint8)
 PERF_WORD = np.frombuffer(b"PERF_RECORD_", dtype=np.uint8)
 MARK_WORD = np.frombuffer(b"tracing_mark_write:", dtype=np.uint8)
 PHASE_WORD = np.frombuffer(b"PHASE", dtype=np.uint8)
