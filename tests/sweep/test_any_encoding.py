@@ -49,7 +49,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: "".join(encoding.values()))
 def test_trace_info_is_printed_in_every_encoding(encoding: dict[str, str], table: Path) -> None:
-    code, out, err = say("trace", "info", "e.parquet", cwd=table, env=os.environ | encoding)
+    env = os.environ | encoding
+    code, out, err = say("trace", "info", "e.parquet", cwd=table, env=env, errors="replace")
     assert (code, err) == (0, "")
     bars = next(line for line in out.splitlines() if "tagged pages over time" in line)
     # From few to many: 64 pages are allocated one after the other.
