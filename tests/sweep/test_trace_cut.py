@@ -95,7 +95,12 @@ def test_a_cgroup_of_the_archive_and_its_tasks_are_found(
     tmp_path: Path, say: CommandInThisProcess
 ) -> None:
     trace, kept = record(tmp_path), []
-    options = (("--cgroup", "/apps"), ("--task", "run.sh"), ("--task", "358"), ("--task", "sqlite3"))
+    options = (
+        ("--cgroup", "/apps"),
+        ("--task", "run.sh"),
+        ("--task", "358"),
+        ("--task", "sqlite3"),
+    )
     for option in options:
         code, out, err = say("trace", "cut", trace, "-o", tmp_path / "a.txt", *option, "--json")
         assert code == 0, err
