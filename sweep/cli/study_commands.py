@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.errors import InputError
 from core.events import Events
 from core.workload.recipe import Recipe
 from sweep.cli.answer import answer_of, show
@@ -270,5 +272,9 @@ def report_command(study: str, database: Path, output: Path, as_json: bool) -> N
 
 
 def query_command(sql: str, database: Path, as_json: bool, as_csv: bool) -> None:
-    """Print the answer to a query."""
-    print_answer(answer_query(database, sql), as_json, as_csv)
+    """Print the answer to a query, which is typed in UTF-8 whatever the locale."""
+    try:
+        text = os.fsencode(sql).decode("utf-8")
+    except UnicodeError:
+        raise InputError("the query is not in UTF-8") from None
+    print_answer(answer_query(database, text), as_json, as_csv)

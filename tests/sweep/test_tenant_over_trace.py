@@ -110,7 +110,13 @@ def test_what_a_tenant_cannot_be_is_told_at_its_place(folder: Path) -> None:
     assert "small.parquet has no skew: it is as it was captured" in told(
         folder, "small.parquet, skew: 1.0"
     )
-    assert "no frame is free for" in told(folder, "small.parquet, tagged_ratio: 0.9")
+    events = read_events(folder / "files.parquet")
+    columns = {name: np.insert(column, 0, 0) for name, column in events.columns.items()}
+    columns["op"][0], columns["order"][0] = ALLOC, 9  # half of all frames, for good
+    half = events._replace(**columns, data_pages=1024)  # type: ignore[arg-type]
+    write_events(folder / "half.parquet", half)
+    what = r"tenant.yaml:2:12: half.parquet: no frame is free for"
+    assert what in told(folder, "half.parquet, tagged_ratio: 0.8")
     assert "no workload of the study has burstiness" in told(
         folder, "small.parquet", "scenarios: {burstiness: [0.1, 0.2]}"
     )

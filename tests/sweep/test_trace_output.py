@@ -13,6 +13,7 @@ from captures import CAPTURE_PART
 from commands import CommandInThisProcess
 
 from core.event_files import write_table
+from core.events import EventsError
 
 CSV = "time,file\n1,a\n2,b\n3,a\n"
 
@@ -118,6 +119,6 @@ def test_no_file_is_both_of_two_that_a_command_is_given(
 
 def test_a_table_that_cannot_be_written_leaves_no_part_of_it(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(EventsError, match="cannot be written"):
         write_table(tmp_path / "folder", pa.table({"time_ns": [1]}))
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
