@@ -132,6 +132,16 @@ _QUOTED_PRINTABLE = re.compile(rb"\b(?:pfn|order|ofs|flags|size|migratetype|nr_\
 #: Other text by how it begins, which no importer reads; what has an event of ftrace is none of it.
 OTHER_TEXTS: tuple[Signature, ...] = (
     Signature(
+        rb"name: \w+\nID: \d+\nformat:",
+        "the description of an event, a file called `format` of tracefs",
+        "give the trace itself (the file `trace`, or what trace_pipe prints)",
+    ),
+    Signature(
+        rb'\s*\{\s*"linux-perf-json-version"',
+        "what `perf data convert --to-json` writes",
+        "make text of the recording: `perf script -F comm,tid,cpu,time,event,trace`",
+    ),
+    Signature(
         rb"version https://git-lfs",
         "a pointer of Git LFS, not the file itself",
         "fetch it: `git lfs pull`",

@@ -27,6 +27,9 @@ _OTHER_TEXT = re.compile(
     rb".*\s\[\d+\]\s|.*: [a-z_0-9]+: |.*\s\d+[.\d]*: "
 )
 
+#: Names of events of a capture, and lines of its options raw and hex.
+_OF_KERNEL = re.compile(rb"\bmm_(?:page|filemap|vmscan)_\w+[: ]|\btype: \d+\s*$", re.MULTILINE)
+
 
 class Sample(NamedTuple):
     """The beginning of text in columns."""
@@ -147,7 +150,7 @@ def recognise(path: str, content: bytes) -> DelimitedFormat | None:
     content
         How it begins: at most `SAMPLE_BYTES`.
     """
-    if b"\0" in content:
+    if b"\0" in content or _OF_KERNEL.search(content):
         return None
     sample = sample_of(content)
     if not sample.lines or any(_OTHER_TEXT.match(line) for line in sample.lines[:9]):
