@@ -134,7 +134,7 @@ def _metadata(name: str, metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
         raise EventsError("metadata mm_events: phases are no list of names", file=name)
     if values.get("workingset") == _RECORDED:
         inferred = 0.0
-    counts = {key: values.get(key, {}) for key in ("left_out", "cache_counters")}
+    counts = {key: values.get(key, {}) for key in ("left_out", "cache_counters", "sampled")}
     for key, by_name in counts.items():
         if not isinstance(by_name, dict) or not all(type(n) is int for n in by_name.values()):
             raise EventsError(f"metadata mm_events: {key} is no count by name", file=name)
@@ -202,6 +202,7 @@ def write_events(path: str | os.PathLike[str], events: Events) -> None:
             "cache_counters": dict(events.cache_counters),
             "checks": [check._asdict() for check in events.checks],
             "losses": [loss._asdict() for loss in events.losses],
+            "sampled": dict(events.sampled),
         }
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.table([pa.array(column) for column in events.columns.values()], schema=schema)

@@ -62,7 +62,8 @@ class Events(NamedTuple):
     name: those of metadata and those that writes made, and how many of each were refaults.
     `cache_counters` are what a cleancache of the traced kernel counted itself, by its own names.
     `checks` are counts of the import beside the traced kernel's own; none where nothing is known.
-    `losses` are what the source lacked, or what had to be guessed of it.
+    `losses` are what the source lacked, or what had to be guessed of it. `sampled` is what the
+    traced machine counted of itself while it was recorded, by name.
     """
 
     time_ns: NDArray[np.int64]
@@ -84,6 +85,7 @@ class Events(NamedTuple):
     cache_counters: tuple[tuple[str, int], ...] = ()
     checks: tuple[ImportCheck, ...] = ()
     losses: tuple[Loss, ...] = ()
+    sampled: tuple[tuple[str, int], ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -116,6 +118,7 @@ def make_events(
     cache_counters: tuple[tuple[str, int], ...] = (),
     checks: tuple[ImportCheck, ...] = (),
     losses: tuple[Loss, ...] = (),
+    sampled: tuple[tuple[str, int], ...] = (),
     name: str = "events",
     check: bool = True,
 ) -> Events:
@@ -133,7 +136,7 @@ def make_events(
         Where the table comes from, in words.
     requests, phases, mapped, workingset_inferred_ratio, version, left_out, cache_counters
         What the table holds: see `Events`.
-    checks, losses
+    checks, losses, sampled
         What is known of how true it is: see `Events`.
     name
         The file that an error names.
@@ -170,6 +173,7 @@ def make_events(
         cache_counters=cache_counters,
         checks=checks,
         losses=losses,
+        sampled=sampled,
     )
     if check:
         check_events(events, data_pages, name)

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core.workload.perfetto.signature import is_perfetto
 from core.workload.requests.oracle_general import RECORD
 from core.workload.text import read_pieces
 
@@ -82,6 +83,13 @@ FORMATS: tuple[Format, ...] = (
         "ftrace",
         "core.workload.ftrace.capture:import_ftrace",
         lambda beginning: True,
+        ("--meta", "--memory-start", "--accesses"),
+        of_requests=False,
+    ),
+    Format(
+        "perfetto",
+        "core.workload.perfetto.reader:import_perfetto",
+        lambda beginning: is_perfetto(beginning.content),
         ("--meta", "--memory-start", "--accesses"),
         of_requests=False,
     ),

@@ -91,6 +91,7 @@ def import_records(
     memory: Memory | None = None,
     source: str = "",
     with_accesses: bool = False,
+    page_size: int = 4096,
 ) -> Imported:
     """Return the mm events in a capture.
 
@@ -99,18 +100,20 @@ def import_records(
     reader
         What reads it.
     memory
-        The traced machine's memory; by default 4 KiB pages around the frames that the trace names.
+        The traced machine's memory; by default pages around the frames that the trace names.
     source
         Where the table comes from, in words.
     with_accesses
         Whether to make an access trace too, for the front end.
+    page_size
+        Bytes of a page, where no memory is given.
 
     Raises
     ------
     TraceError
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
-    given = memory or Memory(0, UNKNOWN_FRAMES, 4096)
+    given = memory or Memory(0, UNKNOWN_FRAMES, page_size)
     machine = (given.first_frame, given.frames, given.page_size)
     requests = RequestState(*machine)
     kernel = KernelState(*machine, given.page_flags or PageFlags())
@@ -132,10 +135,10 @@ def import_records(
     if memory is None:
         has_frames = numbers[frames.HIGH_FRAME] > 0
         low, high = int(numbers[frames.LOW_FRAME]), int(numbers[frames.HIGH_FRAME])
-        memory = memory_seen(low, high, 4096) if has_frames else Memory(0, 32, 4096)
+        memory = memory_seen(low, high, page_size) if has_frames else Memory(0, 32, page_size)
         warnings.append(
             f"{names}: nothing beside it tells the memory: taken as {memory.frames} frames from "
-            f"{memory.first_frame:#x} on, of 4096 bytes, which is where its frames lie"
+            f"{memory.first_frame:#x} on, of {page_size} bytes, which is where its frames lie"
         )
         moved = (columns["op"] == ALLOC) | (columns["op"] == FREE)
         columns["pfn"][moved] -= memory.first_frame
