@@ -78,7 +78,7 @@ def _text_of(event: Event) -> str:
     if event.name == "mm_filemap_fault":
         return f"dev={device} ino={fields['i_ino']:x} ofs={offset}"
     if event.name == "print":
-        return str(fields["buf"])
+        return str(fields["buf"]).strip()
     if event.name == "block_rq_issue":
         return f"254,0 {fields['rwbs']} 4096 () 8 + 8 none,0,0 [app]"
     if event.name == ALLOC:
@@ -202,10 +202,8 @@ def bundle_of(
 
 def packet(content: bytes = b"", sequence: int = 1, **fields: Any) -> bytes:
     """Return a packet: a bundle of events, or other messages by name."""
-    head: bytes = protos.TracePacket(
-        trusted_packet_sequence_id=sequence, **fields
-    ).SerializeToString()
-    return counted(1, head + (counted(1, content) if content else b""))
+    head = protos.TracePacket(trusted_packet_sequence_id=sequence, **fields)
+    return counted(1, head.SerializeToString() + (counted(1, content) if content else b""))
 
 
 def system(release: str = "6.12.5-android16-5", page_size: int = 4096) -> bytes:

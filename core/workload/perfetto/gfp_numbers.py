@@ -55,7 +55,7 @@ def gfp_bits(numbers: NDArray[np.int64], kernel: str) -> GfpBits:
     bits = np.where(tagged, np.int64(GFP_TAGGED), 0) | np.where(atomic, np.int64(GFP_ATOMIC), 0)
     for bit, flag in ((_MOVABLE, GFP_MOVABLE), (_WRITE, GFP_WRITE), (_NORETRY, GFP_NORETRY)):
         bits |= np.where(numbers & bit, np.int64(flag), 0)
-    return GfpBits(bits, 0 if known else numbers.size, 0)
+    return GfpBits(bits.astype(np.int64), 0 if known else numbers.size, 0)
 
 
 def _looks_recent(numbers: NDArray[np.int64]) -> bool:

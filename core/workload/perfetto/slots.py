@@ -20,7 +20,6 @@ from core.workload.ftrace.words import (
     DEV,
     EVENT_TABLE,
     FAULT,
-    FIELDS,
     FLAGS,
     FRAME,
     GET_PAGES,
@@ -50,7 +49,6 @@ FIRST_DESCRIBED, MOST_DESCRIBED = 1 << 16, 1 << 12
 MOST_EVENT = 1 << 11
 #: Fields of one event that are used have numbers below this.
 MOST_FIELD = 32
-_MOST_WORDS = 12
 
 _FILE = {"i_ino": (INO, PLAIN), "ino": (INO, PLAIN), "s_dev": (DEV, DEVICE), "dev": (DEV, PLAIN)}
 _FIRST = {"index": (OFFSET_BYTES, PAGE_INDEX)}
@@ -169,13 +167,16 @@ class Slots:
 
 def _words() -> NDArray[np.int64]:
     """Return the fields of each kind of event by the hash of their name."""
-    words = np.zeros((KINDS, _MOST_WORDS, 3), dtype=np.int64)
-    for kind in range(KINDS):
-        names = _FIELDS.get(kind, _ELSE)
-        rows = {word_hash(name): place for name, place in names.items()}
-        if kind not in _FIELDS:
-            used = [key for key, column in _COLUMN_OF.items() if column < FIELDS]
-            rows = {key: (_COLUMN_OF[key], PLAIN) for key in used} | rows
-        for place, (key, (column, how)) in enumerate(rows.items()):
-            words[kind, place] = key, column, how
+    usual = {key: (int(column), PLAIN) for key, column in _COLUMN_OF.items()}
+    usual |= {word_hash(name): place for name, place in _ELSE.items()}
+    rows = [
+        {word_hash(name): place for name, place in _FIELDS[kind].items()}
+        if kind in _FIELDS
+        else usual
+        for kind in range(KINDS)
+    ]
+    words = np.zeros((KINDS, max(map(len, rows)) + 1, 3), dtype=np.int64)
+    for kind, places in enumerate(rows):
+        for number, (key, (column, how)) in enumerate(places.items()):
+            words[kind, number] = key, column, how
     return words
