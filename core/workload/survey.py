@@ -108,6 +108,7 @@ def _told(events: Events, refaults: int) -> dict[str, Any]:
         "left_out": left_out,
         "checks": [check.row for check in events.checks],
         "import_warnings": events.import_warnings(),
+        "sampled": dict(events.sampled),
         "kernel_refaults": of_rows + more,
     }
 

@@ -15,7 +15,7 @@ from sweep.cli.cache_filling import cache_filling, filling_lines
 from sweep.cli.terminal import check_lines, print_json
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_PHASES_SHOWN = 12
+_PHASES_SHOWN, _SAMPLES_SHOWN = 12, 24
 
 
 def info_command(path: Path, as_json: bool) -> None:
@@ -123,6 +123,14 @@ def _told(figures: dict[str, Any]) -> list[str]:
             f"{left_out.get('row_refaults', figures['refaults']):,} of rows + "
             f"{left_out.get('metadata_refaults', 0):,} of metadata + "
             f"{left_out.get('write_refaults', 0):,} of writes"
+        )
+    if figures["sampled"]:
+        sampled = list(figures["sampled"].items())
+        more = len(sampled) - _SAMPLES_SHOWN
+        lines.append(
+            "sampled while it was recorded: "
+            + ", ".join(f"{name} {count:,}" for name, count in sampled[:_SAMPLES_SHOWN])
+            + (f", and {more} more (--json)" if more > 0 else "")
         )
     if figures["phases"]:
         shown = list(figures["phases"].items())[:_PHASES_SHOWN]

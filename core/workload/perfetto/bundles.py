@@ -58,6 +58,7 @@ def _event(
     end: int,
     offset_ns: int,
     page_shift: int,
+    has_launches: bool,
     tables: Tables,
     record: int,
     room: Room,
@@ -118,7 +119,7 @@ def _event(
         if row[DEV] != 1:
             return False
         row[DEV] = ABSENT
-    elif kind == MARK and not is_mark(signs, row):
+    elif kind == MARK and not is_mark(signs, row, has_launches):
         return False
     elif kind in (ADD, DELETE) and row[ORDER] == ABSENT:
         counts[UNKNOWN_ORDERS] += 1
@@ -136,6 +137,7 @@ def read_bundles(
     spans: NDArray[np.int64],
     offsets_ns: NDArray[np.int64],
     page_shift: int,
+    has_launches: bool,
     tables: Tables,
     room: Room,
     counted: Counted,
@@ -150,6 +152,8 @@ def read_bundles(
         What to add to the times of each bundle.
     page_shift
         The binary logarithm of a page's bytes.
+    has_launches
+        Whether synchronous spans of the trace are launches.
     tables
         What the numbers in the events mean.
     room, counted
@@ -170,7 +174,7 @@ def read_bundles(
             first, at = length(signs, at, end)
             if at == BROKEN:
                 break
-            offset_ns = wide(offsets_ns[bundle])
-            if _event(signs, first, at, offset_ns, page_shift, tables, record, room, counted):
+            about = (wide(offsets_ns[bundle]), page_shift, has_launches)
+            if _event(signs, first, at, *about, tables, record, room, counted):
                 record += 1
     return record

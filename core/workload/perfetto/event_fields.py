@@ -47,8 +47,9 @@ SEEN, GARBLED, UNDESCRIBED, UNKNOWN_ORDERS, INCOMPLETE, OTHER_NAMES, COUNTS = ra
 #: So many generic events and probes that are not used are counted by name.
 MOST_OTHERS = 256
 _LETTER_M, _LETTER_R, _LETTER_P = ord("M"), ord("R"), ord("P")
-_BAR, _EQUALS, _SPACE = ord("|"), ord("="), ord(" ")
-_SPAN_SIGNS = tuple(ord(sign) for sign in "SFBE")
+_BAR, _SPACE = ord("|"), ord(" ")
+_ASYNCHRONOUS, _SYNCHRONOUS = (ord("S"), ord("F")), (ord("B"), ord("E"))
+_LAUNCH, _EQUALS = (np.frombuffer(word, dtype=np.uint8) for word in (b"launching: ", b"="))
 
 
 class Room(NamedTuple):
@@ -248,22 +249,33 @@ def generic_fields(
 
 
 @kernel
-def is_mark(signs: NDArray[np.uint8], row: NDArray[np.int64]) -> bool:
-    """Return whether a mark may be of a phase or a span, or a sample."""
+def _has_word(signs: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8]) -> bool:
+    for first in range(at, end - word.size + 1):
+        same = 0
+        while same < word.size and signs[first + same] == word[same]:
+            same += 1
+        if same == word.size:
+            return True
+    return False
+
+
+@kernel
+def is_mark(signs: NDArray[np.uint8], row: NDArray[np.int64], has_launches: bool) -> bool:
+    """Return whether a mark may be of a phase, a launch or a sample.
+
+    Beginnings and ends of other synchronous spans count only where launches are synchronous too.
+    """
     at, end = wide(row[TEXT_FIRST]), wide(row[TEXT_END])
     while at < end and wide(signs[at]) == _SPACE:
         at += 1
     if at + 1 >= end or at < 0:
         return False
-    if wide(signs[at]) in _SPAN_SIGNS:
-        if wide(signs[at + 1]) == _BAR:
-            return True
-    elif wide(signs[at]) == _LETTER_P:
-        return True
-    has_value = False
-    for place in range(at, end):
-        has_value = has_value or wide(signs[place]) == _EQUALS
-    return has_value
+    if wide(signs[at + 1]) == _BAR:
+        if wide(signs[at]) in _SYNCHRONOUS:
+            return has_launches
+        if wide(signs[at]) in _ASYNCHRONOUS:
+            return _has_word(signs, at, end, _LAUNCH)
+    return wide(signs[at]) == _LETTER_P or _has_word(signs, at, end, _EQUALS)
 
 
 @kernel

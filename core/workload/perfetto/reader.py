@@ -159,7 +159,8 @@ class PerfettoReader:
         )
         offsets_ns = self.survey.offset_ns[bundles]
         page_shift = self.page_size.bit_length() - 1
-        count = read_bundles(signs, spans, offsets_ns, page_shift, tables, room, self._counted)
+        about = (page_shift, self.survey.has_launches)
+        count = read_bundles(signs, spans, offsets_ns, *about, tables, room, self._counted)
         for place in range(len(self._other_names), int(self._counted.counts[OTHER_NAMES])):
             first, end = self._counted.places[place].tolist()
             self._other_names.append(signs[first:end].tobytes().decode(errors="replace"))

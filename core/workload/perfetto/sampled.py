@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from core.workload.perfetto.protos import Protos
@@ -16,6 +17,7 @@ class Samples:
         self._last: dict[str, int] = {}
         self._least: dict[str, int] = {}
         self._most: dict[str, int] = {}
+        self._times: Counter[str] = Counter()
 
     def take(self, stats: Any) -> None:
         """Take in one sample."""
@@ -34,16 +36,19 @@ class Samples:
         self._last[name] = value
         self._least[name] = min(value, self._least.get(name, value))
         self._most[name] = max(value, self._most.get(name, value))
+        self._times[name] += 1
 
     def result(self) -> tuple[tuple[str, int], ...]:
         """Return (name, number): how far a counter went, or the bounds of what goes up and down.
 
-        Counters that stood still are left out.
+        Of a counter that was read once it is the total; one that stood still is left out.
         """
         found: list[tuple[str, int]] = []
-        for name, first in self._first.items():
+        for name, first in sorted(self._first.items(), key=lambda row: "psi" not in row[0]):
             if name.startswith("nr_") or name.endswith("_kib"):
                 found += [(f"{name}_least", self._least[name]), (f"{name}_most", self._most[name])]
+            elif self._times[name] == 1:
+                found.append((f"{name}_total", first))
             elif self._last[name] > first:
                 found.append((name, self._last[name] - first))
         return tuple(found)

@@ -49,6 +49,7 @@ from core.workload.text import Progress
 
 _RARE = PROCESS_TREE | CLOCKS | SYS_STATS | FTRACE_STATS | TRACE_STATS | SYSTEM
 _KSWAPD = re.compile(rb"kswapd\d+(?::\d+)?")
+_LAUNCH = re.compile(rb"B\|\d+\|launching: ")
 #: So many bundles are searched at most for the number of a kswapd whose name is in them.
 _MOST_SEARCHED = 64
 _RAW_CLOCK, _MONOTONIC_RAW, _BOOT = 4, 5, 6
@@ -71,6 +72,8 @@ class Survey:
         self.release, self.page_size = "", 0
         #: The numbers of tasks whose name is that of a kswapd.
         self.kswapd: set[int] = set()
+        #: Whether launches are spans that a thread ends: `B|` and `E|`.
+        self.has_launches = False
         self.slots = Slots(protos.events())
         self._protos = protos
         self._samples = Samples(protos)
@@ -139,6 +142,7 @@ class Survey:
         if not rows.size:
             return
         self._search_names(block, rows)
+        self.has_launches = self.has_launches or _LAUNCH.search(block.signs.data) is not None
         speaks = (told[:, DESCRIBES] > 0) | (told[:, ERRORS] > 0)
         for row in rows[speaks].tolist():
             bundle = self._protos.parse("FtraceEventBundle", block.body(row))
