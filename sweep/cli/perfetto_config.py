@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: So much of the kernel's own buffer a CPU, and of the recorder's buffer at most.
 _CPU_KIB, _MOST_BUFFER_MIB = 8192, 64
-#: The events by group, and what an import lacks where a kernel has none of them.
+#: The events with their groups, and what each tells.
 EVENTS = {
     "filemap/mm_filemap_add_to_page_cache": "restores",
     "filemap/mm_filemap_delete_from_page_cache": "stores",
@@ -17,12 +17,12 @@ EVENTS = {
     "readahead/page_cache_ra_unbounded": "ends of read requests (6.18)",
     "kmem/mm_page_alloc": "tagged pages",
     "kmem/mm_page_free": "tagged pages",
-    "vmscan/mm_vmscan_kswapd_wake": "which task is kswapd",
-    "vmscan/mm_vmscan_kswapd_sleep": "which task is kswapd",
-    "vmscan/mm_vmscan_direct_reclaim_begin": "direct reclaim: taken for truncation",
-    "vmscan/mm_vmscan_direct_reclaim_end": "direct reclaim: taken for truncation",
-    "vmscan/mm_vmscan_memcg_reclaim_begin": "reclaim of a memory cgroup: taken for truncation",
-    "vmscan/mm_vmscan_memcg_reclaim_end": "reclaim of a memory cgroup: taken for truncation",
+    "vmscan/mm_vmscan_kswapd_wake": "who is kswapd",
+    "vmscan/mm_vmscan_kswapd_sleep": "who is kswapd",
+    "vmscan/mm_vmscan_direct_reclaim_begin": "direct reclaim, else taken for truncation",
+    "vmscan/mm_vmscan_direct_reclaim_end": "direct reclaim, else taken for truncation",
+    "vmscan/mm_vmscan_memcg_reclaim_begin": "reclaim of a cgroup, else taken for truncation",
+    "vmscan/mm_vmscan_memcg_reclaim_end": "reclaim of a cgroup, else taken for truncation",
     "sched/sched_process_exec": "ends of requests at exec",
     "sched/sched_process_exit": "ends of requests at exit",
     "block/block_rq_issue": "reads that are issued to the disk",
@@ -82,9 +82,8 @@ def perfetto_config(seconds: int, mib: int) -> str:
         probe = f"e:tag_storage/{name} filemap/{name} {_FILE}"
         lines.append(f"#   echo '{probe}' >> /sys/kernel/tracing/dynamic_events\n")
     lines.append(
-        "# Then take the # from the lines of tag_storage/ below, and where the two of the order "
-        "are\n# among them, take away those of filemap/ with the same names: they would count "
-        "twice.\n\n"
+        "# Then take the # from the lines of tag_storage/ below. Where the two of the order are\n"
+        "# among them, those of filemap/ with the same names are not needed.\n\n"
     )
     buffer_kib = min(mib, _MOST_BUFFER_MIB) * 1024
     lines.append(
@@ -100,7 +99,7 @@ def perfetto_config(seconds: int, mib: int) -> str:
         "  drain_period_ms: 250\n"
         '  atrace_categories: "am"  # launches; not on plain Linux\n'
     )
-    lines += [f'  ftrace_events: "{name}"  # else: no {what}\n' for name, what in EVENTS.items()]
+    lines += [f'  ftrace_events: "{name}"  # {what}\n' for name, what in EVENTS.items()]
     probes = [*PROBES, "mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache"]
     lines += [f'# ftrace_events: "tag_storage/{name}"\n' for name in probes]
     lines.append(

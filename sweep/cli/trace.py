@@ -56,7 +56,7 @@ def trace_import(
         list[Path],
         typer.Argument(
             metavar="FILE..",
-            help="An ftrace as text or of Perfetto, or requests in another format; plain, gz or zst; "
+            help="An ftrace (text, Perfetto), or requests in another format; plain, gz or zst; "
             "parts in order.",
         ),
     ],

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from google.protobuf import descriptor_pb2, text_format
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
-from core.workload.ftrace.capture import Imported
+from core.events import Events
+from core.workload.ftrace.capture import Imported, import_ftrace
 from core.workload.ftrace.memory import Memory
 from core.workload.perfetto.reader import import_perfetto
 
@@ -278,17 +279,6 @@ def read(
     return import_perfetto([path], memory, with_accesses=with_accesses)
 
 
-def fuzz_example() -> bytes:
-    """Return a small trace with every sort of packet."""
-    events = spread([*ALL_KINDS, *ALL_KINDS])
-    sched = protos.FtraceEventBundle(cpu=1)
-    sched.compact_sched.intern_table.extend(["swapper", "kswapd0"])
-    sched.compact_sched.switch_timestamp.extend([15 * 10**9, 5])
-    sched.compact_sched.switch_next_pid.extend([0, 42])
-    sched.compact_sched.switch_next_comm_index.extend([0, 1])
-    return trace(events, 9, "described") + packet(sched.SerializeToString())
-
-
 _FILE: dict[str, int | str] = {"i_ino": 0xA4CF, "s_dev": DEVICE}
 _KSWAPD = ("kswapd0", 42)
 BASE = 0xFFFFC1FFC0000000 - 0x40000 * 64
@@ -336,3 +326,36 @@ ALL_KINDS: tuple[Any, ...] = (
     ("sched_process_exit", {"comm": "app one", "pid": 7, "prio": 120}),
     ("mm_vmscan_kswapd_wake", {"nid": 0, "order": 0}, _KSWAPD),
 )
+
+
+#: A packet that names task 42.
+NAMES = packet(process_tree=protos.ProcessTree(threads=[{"tid": 42, "name": "kswapd0"}]))
+
+
+def rows(events: Events) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.tolist() for column in events.columns.values()), strict=True))
+
+
+def losses(imported: Imported) -> dict[str, int]:
+    return {loss.name: loss.count for loss in imported.events.losses}
+
+
+def text_of(folder: Path, events: list[Event], with_accesses: bool = False) -> Imported:
+    """Return what is imported of the same events as text."""
+    path = folder / "x.ftrace.txt"
+    path.write_text(as_text(events))
+    return import_ftrace([path], MEMORY, with_accesses=with_accesses)
+
+
+def example() -> bytes:
+    """Return a small trace with every sort of packet."""
+    sched = protos.FtraceEventBundle(cpu=1)
+    sched.compact_sched.intern_table.extend(["swapper", "kswapd0"])
+    sched.compact_sched.switch_timestamp.extend([15 * 10**9, 5])
+    sched.compact_sched.switch_next_pid.extend([0, 42])
+    sched.compact_sched.switch_next_comm_index.extend([0, 1])
+    stats = protos.SysStats()
+    stats.vmstat.add(key=protos.VMSTAT_NR_FREE_PAGES, value=1000)
+    events = spread([*ALL_KINDS, *ALL_KINDS])
+    about = packet(sched.SerializeToString()) + packet(sys_stats=stats) + NAMES
+    return trace(events, 9, "described") + about

@@ -8,8 +8,8 @@ from core.workload.text import TraceError
 
 #: What to do without the package.
 NEEDS_EXTRA = (
-    "reading Perfetto needs the extra: pip install 'tag-storage-sweep[perfetto]'; or make text of "
-    "it: traceconv systrace FILE FILE.html"
+    "reading Perfetto needs the extra: pip install 'tag-storage-sweep[perfetto]', or "
+    "traceconv systrace"
 )
 
 

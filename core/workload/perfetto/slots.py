@@ -151,6 +151,12 @@ class Slots:
         if FIRST_DESCRIBED <= number < FIRST_DESCRIBED + MOST_DESCRIBED:
             self._described.setdefault(source, {})[number] = self._add(name, fields)
 
+    def leave_out(self, kinds: set[int]) -> None:
+        """Use no messages of some kinds of events, which are there as generic ones as well."""
+        for slot in self._messages[self._messages != ABSENT].tolist():
+            if self.kinds[slot] in kinds and self.kinds[slot] >= 0:
+                self.kinds[slot] = OTHER
+
     def tables(self) -> dict[tuple[int, int], Tables]:
         """Return the tables of each source that describes events; (-1, 0) is any other."""
         kinds = np.array(self.kinds, dtype=np.int16)

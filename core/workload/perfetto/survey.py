@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.import_losses import Loss, losses_of
+from core.workload.ftrace.words import ADD, DELETE
 from core.workload.perfetto.packets import Block, Packets
 from core.workload.perfetto.protos import Protos
 from core.workload.perfetto.sampled import Samples
-from core.workload.perfetto.slots import Slots
+from core.workload.perfetto.slots import OTHER, Slots
 from core.workload.perfetto.survey_bundles import (
     ABOUT,
     BEFORE_NS,
@@ -52,6 +53,11 @@ _KSWAPD = re.compile(rb"kswapd\d+(?::\d+)?")
 _LAUNCH = re.compile(rb"B\|\d+\|launching: ")
 #: So many bundles are searched at most for the number of a kswapd whose name is in them.
 _MOST_SEARCHED = 64
+#: Events whose message has no order. A user may record a probe on them that has it.
+_TOLD_TWICE = {
+    "mm_filemap_add_to_page_cache": ADD,
+    "mm_filemap_delete_from_page_cache": DELETE,
+}
 _RAW_CLOCK, _MONOTONIC_RAW, _BOOT = 4, 5, 6
 _END_OF_TRACE = 2
 _NEVER = np.int64(2**63 - 1)
@@ -74,6 +80,8 @@ class Survey:
         self.kswapd: set[int] = set()
         #: Whether launches are spans that a thread ends: `B|` and `E|`.
         self.has_launches = False
+        #: Kinds of events that are there as generic events, whatever message they have.
+        self.generic: set[int] = set()
         self.slots = Slots(protos.events())
         self._protos = protos
         self._samples = Samples(protos)
@@ -99,6 +107,7 @@ class Survey:
         #: What to add to the times of each bundle, and whether its clock is tied to the others.
         self.offset_ns, self.is_placed = self._offsets()
         self._losses = packets.losses()
+        self.slots.leave_out(self.generic)
 
     @property
     def sampled(self) -> tuple[tuple[str, int], ...]:
@@ -141,8 +150,12 @@ class Survey:
         self._of_others += int((block.spans[:, HOLDS] & FTRACE != 0).sum()) - rows.size
         if not rows.size:
             return
-        self._search_names(block, rows)
-        self.has_launches = self.has_launches or _LAUNCH.search(block.signs.data) is not None
+        first, end = int(block.spans[rows[0], BODY]), int(block.spans[rows[-1], BODY_END])
+        text = block.signs[first:end].tobytes()
+        self.has_launches = self.has_launches or _LAUNCH.search(text) is not None
+        if b"kswapd" in text:
+            self._search_names(block, rows)
+        self._search_generic(block, rows, text)
         speaks = (told[:, DESCRIBES] > 0) | (told[:, ERRORS] > 0)
         for row in rows[speaks].tolist():
             bundle = self._protos.parse("FtraceEventBundle", block.body(row))
@@ -153,14 +166,23 @@ class Survey:
                 described = self._protos.described(event.event_descriptor)
                 if described is not None:
                     self.slots.describe(source, event.field_id, *described)
+                    self.generic.add(_TOLD_TWICE.get(described[0], OTHER))
             for error in bundle.error:
                 self._errors[self._protos.word("FtraceParseStatus", error.status)] += 1
 
+    def _search_generic(self, block: Block, rows: NDArray[np.int64], text: bytes) -> None:
+        """Search a block, with its bundles' text, for generic events that have a message too."""
+        wanted = {name: kind for name, kind in _TOLD_TWICE.items() if kind not in self.generic}
+        wanted = {name: kind for name, kind in wanted.items() if name.encode() in text}
+        for row in rows.tolist() if wanted else ():
+            if not any(name.encode() in block.body(row) for name in wanted):
+                continue
+            bundle = self._protos.parse("FtraceEventBundle", block.body(row))
+            for event in () if bundle is None else bundle.event:
+                self.generic.add(wanted.get(event.generic.event_name, OTHER))
+
     def _search_names(self, block: Block, rows: NDArray[np.int64]) -> None:
         """Search the sched events of a block for the numbers of kswapds, which a name tells."""
-        first, end = int(block.spans[rows[0], BODY]), int(block.spans[rows[-1], BODY_END])
-        if self._searched == _MOST_SEARCHED or b"kswapd" not in block.signs[first:end].tobytes():
-            return
         for row in rows.tolist():
             names = set(_KSWAPD.findall(body := block.body(row))) - self._names
             if not names or self._searched == _MOST_SEARCHED:
