@@ -178,7 +178,7 @@ def refusal(folder: Path, content: bytes) -> str | None:
 def test_a_trace_without_events_of_use_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"no ftrace event in its 2 packets: sweep trace record"):
         read(tmp_path, made.system() + NAMES)
+    bundle = protos.FtraceEventBundle(cpu=1)
+    bundle.compact_sched.switch_timestamp.extend([10**9, 5])
     with pytest.raises(TraceError, match=r"only compact_sched: sweep trace record --perfetto"):
-        bundle = protos.FtraceEventBundle(cpu=1)
-        bundle.compact_sched.switch_timestamp.extend([10**9, 5])
         read(tmp_path, made.packet(bundle.SerializeToString()))

@@ -15,6 +15,13 @@ from perfetto_traces import protos
 from core.workload.perfetto.slots import OTHER, kind_of
 
 
+@pytest.fixture
+def say_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandInThisProcess:
+    return CommandInThisProcess(monkeypatch, capsys)
+
+
 def config_of(text: str) -> protos.TraceConfig:
     return text_format.Parse(text, protos.TraceConfig())
 

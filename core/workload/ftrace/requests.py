@@ -235,12 +235,13 @@ def _advance(
         field = fields[record]
         frame = wide(field[FRAME]) - first_frame
         if kind == PAGE_ALLOC:
-            end = frame + (1 << wide(field[ORDER]))
+            pages = 1 << wide(field[ORDER])
+            is_inside = 0 <= frame <= frames.size - pages  # no sum: a failed one's may overflow
             gfp = max(0, wide(field[FLAGS]))
             bits = _SEEN
             bits |= _WRITTEN if gfp & GFP_WRITE else 0
             bits |= _READ_AHEAD if gfp & GFP_NORETRY else 0
-            for page_frame in range(frame, end if frame >= 0 and end <= frames.size else frame):
+            for page_frame in range(frame, frame + pages if is_inside else frame):
                 frames[page_frame] = bits
             continue
         task = tasks[wide(pids[record]) & (TASKS - 1)]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.jit import entry, kernel, wide
+from core.workload.ftrace.frames import NO_FRAME
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
@@ -13,8 +14,11 @@ from core.workload.ftrace.words import (
     DELETE,
     DEV,
     FIELDS,
+    FRAME,
     MARK,
     ORDER,
+    PAGE_ALLOC,
+    PAGE_FREE,
 )
 from core.workload.perfetto.event_fields import (
     GARBLED,
@@ -49,6 +53,8 @@ from core.workload.perfetto.wire import (
     skip,
     varint,
 )
+
+_OF_FRAMES = (PAGE_ALLOC, PAGE_FREE, ADD, DELETE)
 
 
 @kernel
@@ -115,6 +121,8 @@ def _event(
     if kind == GENERIC:
         counts[GARBLED] += 1
         return False
+    if kind in _OF_FRAMES:
+        row[FRAME] = min(row[FRAME], NO_FRAME)
     if kind == BLOCK_ISSUE:
         if row[DEV] != 1:
             return False
