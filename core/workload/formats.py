@@ -67,7 +67,7 @@ def first_line_is(pattern: bytes) -> Callable[[Beginning], bool]:
 def _is_oracle_general(beginning: Beginning) -> bool:
     if "oraclegeneral" in beginning.path.name.lower():
         return True
-    if b"\0" not in beginning.content:
+    if b"\0" not in beginning.content or is_perfetto(beginning.content):
         return False
     # The size of compressed data is not known before its end, so that any size may be right.
     is_compressed = beginning.path.suffix in (".zst", ".gz")

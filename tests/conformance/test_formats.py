@@ -50,11 +50,11 @@ def examples() -> tuple[Example, ...]:
     with gzip.open(CAPTURE_PART) as capture:
         text = b"".join(line for line, _ in zip(capture, range(500), strict=False))
     perfetto = next(row for row in FORMATS if row.name == "perfetto")
-    packets = perfetto_traces.example()
+    packets = perfetto_traces.as_text_form(perfetto_traces.example("inline"))
     return (
         Example(FORMATS[0], "ftrace", text),
-        Example(perfetto, "perfetto", packets),
-        Example(perfetto, "perfetto_text", perfetto_traces.as_text_form(packets).encode()),
+        Example(perfetto, "perfetto", perfetto_traces.example()),
+        Example(perfetto, "perfetto_text", packets.encode()),
         *made,
     )
 

@@ -347,7 +347,7 @@ def text_of(folder: Path, events: list[Event], with_accesses: bool = False) -> I
     return import_ftrace([path], MEMORY, with_accesses=with_accesses)
 
 
-def example() -> bytes:
+def example(encoding: str = "described") -> bytes:
     """Return a small trace with every sort of packet."""
     sched = protos.FtraceEventBundle(cpu=1)
     sched.compact_sched.intern_table.extend(["swapper", "kswapd0"])
@@ -358,4 +358,4 @@ def example() -> bytes:
     stats.vmstat.add(key=protos.VMSTAT_NR_FREE_PAGES, value=1000)
     events = spread([*ALL_KINDS, *ALL_KINDS])
     about = packet(sched.SerializeToString()) + packet(sys_stats=stats) + NAMES
-    return trace(events, 9, "described") + about
+    return trace(events, 9, encoding) + about
