@@ -62,8 +62,9 @@ class Events(NamedTuple):
     name: those of metadata and those that writes made, and how many of each were refaults.
     `cache_counters` are what a cleancache of the traced kernel counted itself, by its own names.
     `checks` are counts of the import beside the traced kernel's own; none where nothing is known.
-    `losses` are what the source lacked, or what had to be guessed of it. `sampled` is what the
-    traced machine counted of itself while it was recorded, by name.
+    `losses` are what the source lacked, or what had to be guessed of it. `sampled` are what samples
+    taken during a recording say, by name: ``tagged_pages_mean`` and ``tagged_pages_peak`` are live
+    tagged pages of ``sampled_pages`` that were looked at.
     """
 
     time_ns: NDArray[np.int64]
@@ -137,7 +138,7 @@ def make_events(
     requests, phases, mapped, workingset_inferred_ratio, version, left_out, cache_counters
         What the table holds: see `Events`.
     checks, losses, sampled
-        What is known of how true it is: see `Events`.
+        What is known of how true it is, and what samples say: see `Events`.
     name
         The file that an error names.
     check

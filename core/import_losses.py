@@ -55,6 +55,66 @@ SENTENCES = {
     "unknown_gfp_numbers": (
         "{count} allocations have flags as numbers of an unknown kernel: none is taken as tagged"
     ),
+    "reclaim_or_truncation": "{count} deletions are taken for truncation, but may be reclaim",
+    "lost_reclaim_begins": (
+        "{count} reclaims have no begin: what their task deleted before is taken for reclaim, as "
+        "far back as it did nothing else"
+    ),
+    "lost_reclaim_ends": (
+        "{count} reclaims have no end: each is taken to end where its task does something else"
+    ),
+    "unknown_tasks": "{count} events are of tasks that the trace does not tell apart",
+    "guessed_page_size": "the size of a page is a guess by {count} folios, for nothing tells it",
+    "guessed_memory": (
+        "{count} frames of memory are a guess: nothing beside the trace tells the memory"
+    ),
+    "memory_holes": "{count} frames within the range of the memory are none: they count as memory",
+    "no_page_alloc": (
+        "{count} events are of the page cache, and none of the page allocator: nothing is tagged, "
+        "so that every tag block stays free unless a study lays a tagged tenant over the trace"
+    ),
+    "no_page_free": (
+        "{count} tagged allocations, and no event of a page that is freed: tagged pages stay"
+    ),
+    "no_tag_probes": (
+        "{count} tagged allocations, and no probe on what moves or maps tagged pages: those that "
+        "are moved or are mapped as huge pages are not seen as tagged"
+    ),
+    "no_file_events": (
+        "{count} events are of the page allocator, and none of the page cache: nothing can be "
+        "cached, and only tagged pages are told"
+    ),
+    "no_insertions": (
+        "{count} folios leave the page cache, and no event tells of one that enters it: nothing is "
+        "ever restored"
+    ),
+    "no_deletions": (
+        "{count} folios enter the page cache, and no event tells of one that leaves it: nothing is "
+        "ever stored"
+    ),
+    "unflagged_stores": (
+        "{count} stores have no flags of the folio: MAPPED is not taken as recorded"
+    ),
+    "guessed_flag_bits": (
+        "{count} stores have flags of the folio, but nothing beside the trace tells the bits of "
+        "folio->flags: taken as those of Linux 6.12"
+    ),
+    "contradicted_flags": (
+        "{count} stores have another workingset bit in their flags than in the shadow of their "
+        "refault: are the bits those of this kernel?"
+    ),
+    "requests_by_readahead": (
+        "{count} requests: no mm_filemap_get_pages in it, readahead:page_cache_ events tell "
+        "requests"
+    ),
+    "requests_by_device": (
+        "{count} requests: no mm_filemap_get_pages in it, requests end where block_rq_issue sends "
+        "them to the device, and each page of them is taken as waited for"
+    ),
+    "guessed_requests": (
+        "{count} requests are guessed: neither mm_filemap_get_pages nor readahead:page_cache_ "
+        "events nor block_rq_issue is in it"
+    ),
     "copies_before_base": (
         "{count} page copies came before the first tagged allocation: taken as untagged"
     ),

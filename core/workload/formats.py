@@ -83,7 +83,7 @@ FORMATS: tuple[Format, ...] = (
         "ftrace",
         "core.workload.ftrace.capture:import_ftrace",
         lambda beginning: True,
-        ("--meta", "--memory-start", "--accesses"),
+        ("--meta", "--memory-start", "--page-size", "--accesses"),
         of_requests=False,
     ),
     Format(

@@ -106,9 +106,9 @@ def _told(events: Events, refaults: int) -> dict[str, Any]:
         "mapped": events.mapped,
         "mapped_stores": int((events.flags[stores] & MAPPED != 0).sum()) if events.mapped else None,
         "left_out": left_out,
+        "sampled": dict(events.sampled),
         "checks": [check.row for check in events.checks],
         "import_warnings": events.import_warnings(),
-        "sampled": dict(events.sampled),
         "kernel_refaults": of_rows + more,
     }
 

@@ -100,7 +100,7 @@ def costs_command(
 def _page_size(archive: Path | None) -> int:
     """Return the size of a page of the recorded machine, 4 KiB if nothing tells it."""
     try:
-        return read_memory(archive).page_size if archive else 4096
+        return (read_memory(archive).page_size if archive else 0) or 4096
     except TraceError:
         return 4096  # An archive that does not describe memory; one that cannot be read is told of.
 

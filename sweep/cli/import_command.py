@@ -14,6 +14,7 @@ from core.event_files import write_events
 from core.workload.formats import Format
 from core.workload.ftrace.capture import Imported
 from core.workload.ftrace.memory import Memory, meta_beside, read_memory
+from core.workload.ftrace.shown_machine import PAGE_SIZES
 from core.workload.text import TraceError
 from sweep.cli.terminal import check_lines, note, print_json
 from sweep.study.values import size_in_bytes
@@ -26,6 +27,7 @@ def import_command(
     meta: Path | None,
     memory: str | None,
     memory_start: str | None,
+    page_size: str | None,
     source: str | None,
     accesses: Path | None,
     as_json: bool,
@@ -44,6 +46,8 @@ def import_command(
         The archive of the recording; by default the one beside the first part, if it is there.
     memory, memory_start
         The size of the traced machine's memory and its first address, in place of the archive's.
+    page_size
+        The size of its pages, where the archive does not tell it.
     source
         What the table says of where it comes from; by default the names of the parts.
     as_json
@@ -61,7 +65,7 @@ def import_command(
         check_output(accesses, *read)
         if accesses.resolve() == output.resolve():
             raise TraceError("--accesses: is where the mm events go (-o)", file=accesses)
-    machine = _memory(paths, meta, memory, memory_start)
+    machine = _machine(paths, meta, memory, memory_start, page_size)
     about = source or ", ".join(path.name for path in paths)
     start = monotonic()
     with progress_bar() as bar:
@@ -86,6 +90,7 @@ def import_command(
         print_json(
             {"output": str(output), "counts": imported.counts, "unused": imported.unused}
             | {"warnings": imported.warnings, "checks": checks}
+            | {"losses": [loss._asdict() for loss in imported.events.losses]}
         )
         return
     for name, count in imported.counts.items():
@@ -145,17 +150,42 @@ def progress_bar() -> Progress:
     )
 
 
-def _memory(
-    paths: Sequence[Path], meta: Path | None, memory: str | None, memory_start: str | None
+def _machine(
+    paths: Sequence[Path],
+    meta: Path | None,
+    memory: str | None,
+    memory_start: str | None,
+    page_size: str | None,
 ) -> Memory | None:
     """Return the traced machine's memory, as typed or by the archive beside the trace, if any."""
-    if memory is not None:
+    pages = 0
+    if page_size is not None:
         try:
-            size, start = size_in_bytes(memory), int(memory_start or "0", 0)
+            pages = size_in_bytes(page_size)
         except ValueError as error:
-            raise TraceError(f"--memory / --memory-start: {error}") from None
-        if size % 4096 or start % 4096 or start < 0:
-            raise TraceError("--memory / --memory-start: not whole pages of 4096 bytes")
-        return Memory(start // 4096, size // 4096, 4096)
+            raise TraceError(f"--page-size: {error}") from None
+        if pages not in PAGE_SIZES:
+            raise TraceError(f"--page-size: {page_size} is none of 4KiB, 16KiB and 64KiB")
     archive = meta or meta_beside(paths[0])
-    return read_memory(archive) if archive else None
+    machine = Memory(0, 0, 0)
+    try:
+        if archive:
+            machine = read_memory(archive, needs_zones=memory is None)
+    except TraceError:
+        if meta or memory is None:
+            raise
+    if pages and machine.page_size not in (0, pages):
+        what = f"--page-size: {page_size}, but pages are of {machine.page_size} bytes by this file"
+        raise TraceError(what, file=archive)
+    machine = machine._replace(page_size=pages or machine.page_size)
+    if memory is None:
+        return machine if archive or pages else None
+    try:
+        size, start = size_in_bytes(memory), int(memory_start or "0", 0)
+    except ValueError as error:
+        raise TraceError(f"--memory / --memory-start: {error}") from None
+    if size % 4096 or start % 4096 or start < 0 or not size:
+        raise TraceError("--memory / --memory-start: not whole pages of 4096 bytes")
+    # What was free is known of the archive's memory alone.
+    typed = machine._replace(typed_bytes=(start, size), free_pages=0, low_pages=0, high_pages=0)
+    return typed._replace(first_frame=0, frames=0, holes=0)

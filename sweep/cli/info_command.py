@@ -124,14 +124,18 @@ def _told(figures: dict[str, Any]) -> list[str]:
             f"{left_out.get('metadata_refaults', 0):,} of metadata + "
             f"{left_out.get('write_refaults', 0):,} of writes"
         )
-    if figures["sampled"]:
-        sampled = list(figures["sampled"].items())
-        more = len(sampled) - _SAMPLES_SHOWN
+    sampled = figures["sampled"]
+    if sampled:
+        told = [f"{name} {number:,}" for name, number in list(sampled.items())[:_SAMPLES_SHOWN]]
+        more = len(sampled) - len(told)
         lines.append(
-            "sampled while it was recorded: "
-            + ", ".join(f"{name} {count:,}" for name, count in sampled[:_SAMPLES_SHOWN])
-            + (f", and {more} more (--json)" if more > 0 else "")
+            f"samples of the recording: {', '.join(told)}"
+            + (f", and {more} more (--json)" if more else "")
         )
+    if sampled.get("sampled_pages"):
+        share = sampled.get("tagged_pages_mean", 0) / sampled["sampled_pages"]
+        most = sampled.get("tagged_pages_peak", 0) / sampled["sampled_pages"]
+        lines.append(f"tagged by these samples: {share:.2%} of the pages, {most:.2%} at most")
     if figures["phases"]:
         shown = list(figures["phases"].items())[:_PHASES_SHOWN]
         more = len(figures["phases"]) - len(shown)

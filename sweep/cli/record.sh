@@ -5,10 +5,11 @@
 
 usage() {
     cat <<TEXT
-usage: sh record.sh [-t SECONDS] [-m MIB] [-b KIB] [-o NAME]
+usage: sh record.sh [-t SECONDS] [-m MIB] [-b KIB] [-s SECONDS] [-o NAME]
   -t  seconds to record at most, 60 by default (Ctrl-C ends it sooner)
   -m  MiB of text to write at most before compression, 1024 by default
   -b  KiB of trace buffer a CPU, 8192 by default
+  -s  seconds between samples of /proc and of tagged pages, 5 by default; 0: none
   -o  writes NAME.ftrace.txt.gz and NAME.meta.tar.gz, capture by default
 TEXT
 }
@@ -16,12 +17,13 @@ TEXT
 say() { echo "record: $*" >&2; }
 die() { say "$*"; exit 2; }
 
-seconds=60 mib=1024 kib=8192 name=capture
-while getopts t:m:b:o:h option; do
+seconds=60 mib=1024 kib=8192 every=5 name=capture
+while getopts t:m:b:s:o:h option; do
     case $option in
     t) seconds=$OPTARG ;;
     m) mib=$OPTARG ;;
     b) kib=$OPTARG ;;
+    s) every=$OPTARG ;;
     o) name=$OPTARG ;;
     h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -32,9 +34,16 @@ for number in "$seconds" "$mib" "$kib"; do
     '' | *[!0-9]* | 0) die "$number is not a whole number above 0" ;;
     esac
 done
+case $every in
+'' | *[!0-9]*) die "-s $every is not a whole number" ;;
+esac
 
-# TRACEFS names another mount of it, and BTF another file of the kernel's types.
+# TRACEFS names another mount of it, BTF another file of the kernel's types, and the others name
+# other files of /proc.
 btf=${BTF:-/sys/kernel/btf/vmlinux}
+cpuinfo=${CPUINFO:-/proc/cpuinfo}
+kpageflags=${KPAGEFLAGS:-/proc/kpageflags}
+zoneinfo=${ZONEINFO:-/proc/zoneinfo}
 for tracefs in "$TRACEFS" /sys/kernel/tracing /sys/kernel/debug/tracing; do
     [ -n "$tracefs" ] && [ -d "$tracefs/events" ] && break
     tracefs=
@@ -63,6 +72,7 @@ fi
 meta=$name.meta
 probes=
 reader=
+names_kept=
 
 clean_up() {
     trap - INT TERM EXIT
@@ -73,6 +83,7 @@ clean_up() {
         echo 0 >"$tracefs/events/tag_storage/$probe/enable" 2>/dev/null
         echo "-:tag_storage/$probe" >>"$top/kprobe_events" 2>/dev/null
     done
+    [ -n "$names_kept" ] && echo "$names_kept" >"$top/saved_cmdlines_size" 2>/dev/null
     [ "$tracefs" != "$top" ] && rmdir "$tracefs" 2>/dev/null
     rm -rf "$meta"
 }
@@ -88,6 +99,80 @@ snapshot() {
     for file in meminfo buddyinfo zoneinfo; do
         cat "/proc/$file" >"$meta/$file.$1" 2>/dev/null
     done
+}
+
+uptime() { # whole seconds since the start of the kernel
+    now=0
+    read -r now _ 2>/dev/null </proc/uptime
+    echo "${now%%.*}"
+}
+
+# The number of each task and its control group: `sweep trace cut --cgroup` finds its tasks by it.
+control_groups() {
+    for folder in /proc/[0-9]*; do
+        path=
+        while IFS= read -r line; do
+            case $line in
+            *:memory:* | *:memory,* | *,memory:* | *,memory,*) path=/${line#*:*:/} ;;
+            0::*) [ -n "$path" ] || path=/${line#*:*:/} ;;
+            esac
+        done 2>/dev/null <"$folder/cgroup"
+        [ -n "$path" ] || continue
+        for task in "$folder"/task/[0-9]*; do echo "${task##*/} $path"; done
+    done
+}
+
+task_names() {
+    for folder in /proc/[0-9]*/task/[0-9]*; do
+        IFS= read -r comm 2>/dev/null <"$folder/comm" && echo "${folder##*/} $comm"
+    done
+}
+
+# A sample is lines of: seconds, what is counted, how much. Of a large memory, the flags of pages
+# are read in 64 pieces of 1024 pages, other ones each time; bit 41 of them is set of tagged pages,
+# and bit 20 where there is no page.
+tagged_pages() { # tagged_pages SECONDS NUMBER-OF-THE-SAMPLE
+    awk '
+        /^Node/ {start = spanned = present = 0}
+        $1 == "spanned" {spanned = $2}
+        $1 == "present" {present = $2}
+        $1 == "start_pfn:" && present > 0 {print $2, spanned}' "$zoneinfo" 2>/dev/null |
+        awk -v sample="$2" '
+        {first[NR] = $1; pages[NR] = $2; all += $2}
+        END {
+            pieces = 64
+            if (all < pieces * 1024) pieces = int((all + 1023) / 1024)
+            step = pieces ? all / pieces : 0
+            room = int(step / 1024)
+            for (piece = 0; piece < pieces; piece++) {
+                place = int(piece * step) + (room > 1 ? sample % room * 1024 : 0)
+                for (zone = 1; zone < NR && place >= pages[zone]; zone++) place -= pages[zone]
+                printf "%d\n", (first[zone] + place) / 1024
+            }
+        }' | while read -r piece; do
+        dd if="$kpageflags" bs=8192 skip="$piece" count=1 2>/dev/null
+    done | od -An -v -tu4 2>/dev/null | awk -v now="$1" '
+        {
+            for (i = 2; i <= NF; i += 2) {
+                if (int($(i - 1) / 1048576) % 2) continue
+                pages++
+                tagged += int($i / 512) % 2
+            }
+        }
+        END {if (pages) {print now, "tagged_pages", tagged + 0; print now, "sampled_pages", pages}}'
+}
+
+samples=0
+sample() {
+    now=$(uptime)
+    {
+        awk -v now="$now" '/^(MemTotal|MemFree|MemAvailable|Cached|SwapFree):/ {
+            sub(":", "", $1); print now, $1 "_kib", $2}' /proc/meminfo
+        awk -v now="$now" '/^nr_(free_pages|(in)?active_(file|anon)|zspages) / {print now, $1, $2}' \
+            /proc/vmstat
+        [ -n "$has_mte" ] && [ -r "$kpageflags" ] && tagged_pages "$now" $samples
+    } >>"$meta/samples" 2>/dev/null
+    samples=$((samples + 1))
 }
 
 enabled=
@@ -155,6 +240,14 @@ rm -rf "$meta"
 mkdir "$meta" || die "$meta cannot be made"
 echo 0 >"$tracefs/tracing_on"
 echo "$kib" >"$tracefs/buffer_size_kb"
+# The kernel keeps the names of 128 tasks; a line of any other task begins with <...>.
+names_kept=$(cat "$top/saved_cmdlines_size" 2>/dev/null)
+names_kept=${names_kept%%[!0-9]*}
+if [ -n "$names_kept" ] && [ "$names_kept" -lt 65536 ]; then
+    echo 65536 >"$top/saved_cmdlines_size" 2>/dev/null || names_kept=
+else
+    names_kept=
+fi
 echo mono >"$tracefs/trace_clock" 2>/dev/null || say "no clock mono: the default one is used"
 : >"$tracefs/trace"
 
@@ -162,16 +255,23 @@ found=0
 event filemap/mm_filemap_add_to_page_cache "no restores" && found=$((found + 1))
 event filemap/mm_filemap_delete_from_page_cache "no stores" && found=$((found + 1))
 [ $found -eq 2 ] || die "this kernel has no page-cache tracepoints: nothing to record"
+event vmscan/mm_vmscan_kswapd_wake "a kswapd is told by its name alone"
+event vmscan/mm_vmscan_kswapd_sleep "a kswapd is told by its name alone"
 event vmscan/mm_vmscan_direct_reclaim_begin "direct reclaim is taken for truncation"
 event vmscan/mm_vmscan_direct_reclaim_end "direct reclaim is taken for truncation"
 event vmscan/mm_vmscan_memcg_reclaim_begin "reclaim of a memory cgroup is taken for truncation"
 event vmscan/mm_vmscan_memcg_reclaim_end "reclaim of a memory cgroup is taken for truncation"
+for edge in begin end; do # of machines with several nodes
+    event vmscan/mm_vmscan_node_reclaim_$edge "reclaim of a node is taken for truncation"
+done
 event kmem/mm_page_alloc "no tagged pages"
 event kmem/mm_page_free "no tagged pages"
 event filemap/mm_filemap_fault "no page faults (kernels before 6.12)"
 event filemap/mm_filemap_map_pages "no ends of requests at mappings (kernels before 6.12)"
 event sched/sched_process_exec "no ends of requests at exec"
 event sched/sched_process_exit "no ends of requests at exit"
+event sched/sched_process_fork "no children of the tasks of a control group"
+event cgroup/cgroup_attach_task "no tasks that join a control group later"
 told_by=
 if event filemap/mm_filemap_get_pages "other events tell read requests (kernels before 6.12)"; then
     told_by=lookups
@@ -186,7 +286,9 @@ lost="no costs of reading the disk"
 event block/block_rq_issue "$lost"
 event block/block_rq_complete "no costs of reading the disk"
 
-if grep -q mte /proc/cpuinfo 2>/dev/null; then
+has_mte=
+if grep -q mte "$cpuinfo" 2>/dev/null; then
+    has_mte=1
     probe tag_clear_highpage 'page=$arg1:x64' "moved tagged pages are not seen"
     if [ $version -ge 6006 ]; then
         probe mte_sync_tags 'pte=$arg1:x64 nr=$arg2:u32' "tagged huge pages are not seen"
@@ -227,6 +329,12 @@ else
         probe folio_mark_accessed "folio=\$arg1:x64 $by_place" "$lost"
 fi
 
+for enable in $enabled; do
+    enable=${enable%/enable}
+    echo "${enable##*/}"
+done >"$meta/events"
+control_groups >"$meta/cgroups" 2>/dev/null
+task_names >"$meta/comms" 2>/dev/null
 snapshot before
 cat /proc/iomem /dev/null >"$meta/iomem" 2>/dev/null
 cat /proc/swaps /dev/null >"$meta/swaps" 2>/dev/null
@@ -244,20 +352,24 @@ else
 fi
 output=$name.ftrace.txt$suffix
 
-# The reader's own work must not be traced: it would feed itself.
+# The work of this script must not be traced: it would feed itself.
+echo $$ >"$tracefs/set_event_notrace_pid" 2>/dev/null
+echo 1 >"$tracefs/options/event-fork" 2>/dev/null
 (
-    sh -c 'echo $PPID' >"$tracefs/set_event_notrace_pid" 2>/dev/null
+    sh -c 'echo $PPID' >>"$tracefs/set_event_notrace_pid" 2>/dev/null
     cat "$tracefs/trace_pipe" | head -c $((mib * 1048576)) | $pack >"$output"
 ) &
 reader=$!
 counters before
 echo 1 >"$tracefs/tracing_on"
 say "recording for $seconds s into $output"
-passed=0
+passed=0 began=$(uptime)
+[ "$every" -eq 0 ] || sample
 trap ':' INT TERM
 while [ $passed -lt "$seconds" ] && kill -0 $reader 2>/dev/null; do
     sleep 1 || break
-    passed=$((passed + 1))
+    if [ "$began" -gt 0 ]; then passed=$(($(uptime) - began)); else passed=$((passed + 1)); fi
+    if [ "$every" -gt 0 ] && [ $((passed / every)) -ge $samples ]; then sample; fi
 done
 trap '' INT TERM
 echo 0 >"$tracefs/tracing_on"

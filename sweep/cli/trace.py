@@ -92,7 +92,8 @@ def trace_import(
         str | None, typer.Option(metavar="s|ms|us|ns|100ns", help="Of a CSV's times; s if unsaid.")
     ] = None,
     page_size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Pages of requests; 4KiB if unsaid.")
+        str | None,
+        typer.Option(metavar="SIZE", help="Of a page: 4KiB for requests, what a capture tells."),
     ] = None,
     plain: Annotated[
         bool,
@@ -119,7 +120,8 @@ def trace_import(
         import_requests(files, output, trace_format, options, source, as_json)
     else:
         import_command(
-            files, output, trace_format, meta, memory, memory_start, source, accesses, as_json
+            *(files, output, trace_format, meta, memory, memory_start, page_size),
+            *(source, accesses, as_json),
         )
     return DONE
 

@@ -51,7 +51,9 @@ def test_every_encoding_tells_what_the_text_tells(
     assert imported.counts["trace_events"] == len(events)
     counts = {name: count for name, count in text.counts.items() if name != "lines"}
     assert {name: imported.counts[name] for name in counts} == counts
-    assert losses(imported) == ({} if generic else {"unknown_orders": 7})
+    expected = losses(text) | ({} if generic else {"unknown_orders": 7})
+    expected.pop("guessed_flag_bits")  # a trace of Perfetto tells its kernel
+    assert losses(imported) == expected
 
 
 def test_an_unknown_order_stays_with_the_table(tmp_path: Path) -> None:

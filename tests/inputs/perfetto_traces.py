@@ -328,8 +328,13 @@ ALL_KINDS: tuple[Any, ...] = (
 )
 
 
-#: A packet that names task 42.
-NAMES = packet(process_tree=protos.ProcessTree(threads=[{"tid": 42, "name": "kswapd0"}]))
+def names(**tasks: int) -> bytes:
+    """Return a packet that tells the names of tasks."""
+    threads = [{"tid": task, "name": name} for name, task in tasks.items()]
+    return packet(process_tree=protos.ProcessTree(threads=threads))
+
+
+NAMES = names(kswapd0=42, app=7)
 
 
 def rows(events: Events) -> list[tuple[Any, ...]]:

@@ -42,6 +42,7 @@ from core.workload.ftrace.requests import (
     Insertions,
     is_metadata,
 )
+from core.workload.ftrace.tasks import NOBODY as NO_RECLAIM
 from core.workload.ftrace.words import (
     ADD,
     COPY_PAGE,
@@ -60,8 +61,6 @@ from core.workload.ftrace.words import (
     PAGE_FREE,
     PHASE_NUMBER,
     POINTER,
-    RECLAIM_BEGIN,
-    RECLAIM_END,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
     SOURCE_POINTER,
@@ -130,12 +129,13 @@ class AccessState:
         return [number for file, number in self._inode_of.items() if is_metadata(*file)]
 
     def advance(
-        self, records: Records, insertions: Insertions
+        self, records: Records, insertions: Insertions, by: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows of the records, and the rows that are dropped.
 
         A row is dropped when its allocation turns out to be of a page of the page cache. Dropped
         rows are counted from the first row of the trace; rows before these records can be dropped.
+        `by` says who deletes, as `core.workload.ftrace.tasks.TaskState.advance` tells it.
         """
         rows = np.zeros((2 * records.kind.size, COLUMNS), dtype=np.int64)
         dropped = np.empty(records.kind.size, dtype=np.int64)
@@ -143,6 +143,7 @@ class AccessState:
         _advance(
             records,
             insertions,
+            by,
             self._first_frame,
             self._page_shift,
             holders,
@@ -177,8 +178,8 @@ def _number_of(device: int, inode: int, inode_of: Any) -> int:
     return wide(inode_of[file])
 
 
-# Bits of a task: it reclaims; its last lookup was a fault.
-_RECLAIMS, _FAULTS = 1, 2
+# Bit of a task: its last lookup was a fault.
+_FAULTS = 1
 
 
 @entry
@@ -255,6 +256,7 @@ def _insertion_flags(is_: int, task: int) -> int:
 def _advance(
     records: Records,
     insertions: Insertions,
+    by: NDArray[np.uint8],
     first_frame: int,
     page_shift: int,
     holders: Holders,
@@ -262,7 +264,7 @@ def _advance(
     of_task: Any,
     taken: Any,
 ) -> None:
-    kinds, times, pids, kswapd = records.kind, records.time_ns, records.pid, records.kswapd
+    kinds, times, pids = records.kind, records.time_ns, records.pid
     fields, request, is_ = records.fields, insertions.request, insertions.is_
     holder, page_in, began = holders.holder, holders.page_in, holders.began
     numbers = holders.numbers
@@ -274,11 +276,7 @@ def _advance(
         kind, pid, now = wide(kinds[record]), wide(pids[record]), wide(times[record])
         field = fields[record]
         frame, order = wide(field[FRAME]) - first_frame, wide(field[ORDER])
-        if kind == RECLAIM_BEGIN:
-            of_task[pid] = _task(pid, of_task) | _RECLAIMS
-        elif kind == RECLAIM_END:
-            of_task[pid] = _task(pid, of_task) & ~_RECLAIMS
-        elif kind == GET_PAGES:
+        if kind == GET_PAGES:
             of_task[pid] = _task(pid, of_task) & ~_FAULTS
         elif kind == TASK_EXIT:
             _put(holders, now, EXIT, 0, 0, pid, 0)
@@ -289,12 +287,11 @@ def _advance(
             _put(holders, now, MAP, page, 0, pid, 0)
         elif kind in (ADD, DELETE):
             index = wide(field[OFFSET_BYTES]) >> page_shift
-            if index & ((1 << order) - 1) or index >= 1 << 32:
+            if wide(field[OFFSET_BYTES]) & ((1 << (order + page_shift)) - 1) or index >= 1 << 32:
                 continue
             page = _number_of(wide(field[DEV]), wide(field[INO]), inode_of) << 32 | index
-            task = _task(pid, of_task)
-            reclaims = bool(kswapd[record]) or task & _RECLAIMS != 0
-            flags = _insertion_flags(wide(is_[record]), task)
+            reclaims = by[record] != NO_RECLAIM
+            flags = _insertion_flags(wide(is_[record]), _task(pid, of_task))
             _change_cache(holders, kind, now, frame, order, page, flags, reclaims, taken)
             if kind == ADD:
                 holders.rows[numbers[CHUNK_ROWS] - 1, 7] = request[record]

@@ -8,7 +8,8 @@ text need less than 1 GB of memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +21,18 @@ from core.import_losses import Loss, losses_of
 from core.workload.ftrace import frames
 from core.workload.ftrace.accesses import AccessState
 from core.workload.ftrace.checks import check_import
-from core.workload.ftrace.guesses import guesses
-from core.workload.ftrace.memory import UNKNOWN_FRAMES, Memory, memory_seen
+from core.workload.ftrace.guesses import guesses, inferred
+from core.workload.ftrace.lacks import lacks
+from core.workload.ftrace.lines import Records
+from core.workload.ftrace.memory import Memory
 from core.workload.ftrace.page_flags import PageFlags
+from core.workload.ftrace.parts import joined
 from core.workload.ftrace.reader import RecordReader, TextReader
 from core.workload.ftrace.requests import RequestState
+from core.workload.ftrace.shown_machine import machine_of, memory_shown
 from core.workload.ftrace.state import KernelState
 from core.workload.ftrace.tables import EventRows, access_table
+from core.workload.ftrace.tasks import PRELUDE_RECORDS, TaskState
 from core.workload.ftrace.words import REFAULT
 from core.workload.text import Progress, TraceError
 
@@ -72,7 +78,7 @@ def import_ftrace(
     Parameters
     ----------
     paths
-        The parts in the order of time, each plain or compressed.
+        Its parts, each plain or compressed: one after the other, or one of each CPU.
     progress
         Called with the bytes read so far of all files together, and with their size.
     memory, source, with_accesses
@@ -91,7 +97,6 @@ def import_records(
     memory: Memory | None = None,
     source: str = "",
     with_accesses: bool = False,
-    page_size: int = 4096,
 ) -> Imported:
     """Return the mm events in a capture.
 
@@ -100,53 +105,52 @@ def import_records(
     reader
         What reads it.
     memory
-        The traced machine's memory; by default pages around the frames that the trace names.
+        The traced machine's memory. What is not known of it is taken from the trace: the range of
+        its frames is that of the frames it names, and the size of its pages what places in files
+        are multiples of.
     source
         Where the table comes from, in words.
     with_accesses
         Whether to make an access trace too, for the front end.
-    page_size
-        Bytes of a page, where no memory is given.
 
     Raises
     ------
     TraceError
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
-    given = memory or Memory(0, UNKNOWN_FRAMES, page_size)
+    tasks, chunks = TaskState(), reader.records()
+    prelude = _prelude(chunks)
+    given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
     machine = (given.first_frame, given.frames, given.page_size)
     requests = RequestState(*machine)
     kernel = KernelState(*machine, given.page_flags or PageFlags())
     access_state = AccessState(*machine) if with_accesses else None
     event_rows, access_rows = EventRows(), []
-    for records in reader.records():
+    for chunk in chain([prelude], chunks):
+        records = tasks.number(chunk)
+        by = tasks.advance(records)
         insertions = requests.advance(records)
-        event_rows.add(*kernel.advance(records, insertions))
+        event_rows.add(*kernel.advance(records, insertions, by))
         if access_state is not None:
-            access_rows.append(access_state.advance(records, insertions))
+            access_rows.append(access_state.advance(records, insertions, by))
     names, numbers = reader.names, kernel.numbers
     if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] == 0:
-        raise TraceError(reader.why_nothing(), file=names)
+        raise TraceError(_why_nothing(reader, numbers, given.page_size), file=names)
     finished = event_rows.finish(requests)
-    columns = finished.columns
-    losses = (*reader.losses(), *_losses(numbers))
-    warnings = _warnings(names, numbers)
-    warnings += guesses(names, requests, numbers, finished, given.page_flags)
-    if memory is None:
-        has_frames = numbers[frames.HIGH_FRAME] > 0
-        low, high = int(numbers[frames.LOW_FRAME]), int(numbers[frames.HIGH_FRAME])
-        memory = memory_seen(low, high, page_size) if has_frames else Memory(0, 32, page_size)
-        warnings.append(
-            f"{names}: nothing beside it tells the memory: taken as {memory.frames} frames from "
-            f"{memory.first_frame:#x} on, of {page_size} bytes, which is where its frames lie"
-        )
+    columns, shown = finished.columns, given
+    losses = (*reader.losses(), *_losses(reader, numbers), *tasks.losses(_has_reclaim(given)))
+    losses += (*lacks(requests.seen, numbers, given.recorded), *guessed)
+    if memory is None or not (memory.frames or memory.typed_bytes[1]):
+        shown, loss = memory_shown(given, numbers)
+        losses += (loss,)
         moved = (columns["op"] == ALLOC) | (columns["op"] == FREE)
-        columns["pfn"][moved] -= memory.first_frame
+        columns["pfn"][moved] -= shown.first_frame - given.first_frame
+    losses += (*_holes(shown), *guesses(requests, numbers, finished, given.page_flags))
     stores = int(numbers[frames.STORES])
     events = make_events(
         columns,
-        page_size=memory.page_size,
-        data_pages=memory.frames,
+        page_size=shown.page_size,
+        data_pages=shown.frames,
         source=source,
         requests=requests.tells_requests,
         phases=tuple(reader.phases.names),
@@ -156,14 +160,16 @@ def import_records(
         cache_counters=given.cache_counters,
         checks=check_import(numbers, given.kernel_counts, requests.seen[REFAULT] > 0),
         losses=losses,
+        sampled=given.sampled,
         name=names,
     )
-    warnings += [f"{names}: {warning}" for warning in events.import_warnings()]
-    shift = memory.first_frame - given.first_frame
+    warnings = [*reader.warnings(), *_warnings(numbers), *inferred(requests, numbers, finished)]
+    warnings = [f"{names}: {warning}" for warning in (*warnings, *events.import_warnings())]
+    shift = shown.first_frame - given.first_frame
     accesses = None
     if access_state is not None:
         told = (source, events.phases)
-        accesses = access_table(access_state, access_rows, requests, memory, shift, *told)
+        accesses = access_table(access_state, access_rows, requests, shown, shift, *told)
         accesses = accesses._replace(losses=losses)
         check_accesses(accesses, names)
     counts = reader.counts() | {"rows": events.op.size}
@@ -175,6 +181,44 @@ def import_records(
         **dict(events.left_out),
     }
     return Imported(events, accesses, counts, reader.unused(), warnings)
+
+
+def _prelude(chunks: Iterator[Records]) -> Records:
+    """Return the first records as one chunk; what they show is known before any becomes a row."""
+    parts: list[Records] = []
+    while sum(part.kind.size for part in parts) < PRELUDE_RECORDS:
+        part = next(chunks, None)
+        if part is None:
+            break
+        parts.append(part)
+    return joined(parts)
+
+
+def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: int) -> str:
+    """Return why a trace has no row."""
+    if numbers[frames.MISALIGNED]:
+        return (
+            f"all {numbers[frames.MISALIGNED]:,} folios lie at no multiple of their size in pages "
+            f"of {page_size} bytes: give the size of its pages (--page-size)"
+        )
+    if numbers[frames.OUTSIDE]:
+        return (
+            f"all {numbers[frames.OUTSIDE]:,} frames lie outside the memory: give the right one "
+            "(--memory, --memory-start)"
+        )
+    return reader.why_nothing()
+
+
+def _has_reclaim(memory: Memory) -> bool:
+    """Return whether it is known that the begins of reclaim were recorded."""
+    return "mm_vmscan_direct_reclaim_begin" in memory.recorded
+
+
+def _holes(memory: Memory) -> tuple[Loss, ...]:
+    """Return the loss that says how much of the memory is none: a little is firmware's."""
+    is_much = memory.holes > memory.frames >> 4
+    where = f"of {memory.frames:,} frames"
+    return losses_of({"memory_holes": (memory.holes if is_much else 0, where)})
 
 
 def _left_out(requests: RequestState, numbers: NDArray[np.int64]) -> tuple[tuple[str, int], ...]:
@@ -197,15 +241,15 @@ def _left_out(requests: RequestState, numbers: NDArray[np.int64]) -> tuple[tuple
     return tuple((name, int(numbers[place])) for name, place in places.items())
 
 
-def _losses(numbers: NDArray[np.int64]) -> tuple[Loss, ...]:
+def _losses(reader: RecordReader, numbers: NDArray[np.int64]) -> tuple[Loss, ...]:
     """Return what the events of a trace lack to be those of one kernel."""
     largest_s = numbers[frames.LARGEST_STEP_NS] / 1e9
     return losses_of(
         {
             "clock_steps": (
                 numbers[frames.CLOCK_STEPS],
-                f"by {largest_s:.3g} s at most, the first in line "
-                f"{numbers[frames.FIRST_STEP_LINE]}",
+                f"by {largest_s:.3g} s at most, the first in "
+                f"{reader.place(int(numbers[frames.FIRST_STEP_LINE]))}",
             ),
             "misaligned_folios": (numbers[frames.MISALIGNED], ""),
             "frames_outside": (numbers[frames.OUTSIDE], ""),
@@ -215,7 +259,7 @@ def _losses(numbers: NDArray[np.int64]) -> tuple[Loss, ...]:
     )
 
 
-def _warnings(names: str, numbers: NDArray[np.int64]) -> list[str]:
+def _warnings(numbers: NDArray[np.int64]) -> list[str]:
     """Return what else a user should know of a trace: how often."""
     warnings = [
         (
@@ -230,4 +274,4 @@ def _warnings(names: str, numbers: NDArray[np.int64]) -> list[str]:
             "samples of /proc/kpageflags count other tagged pages than the events",
         ),
     ]
-    return [f"{names}: {count:,} {what}" for count, what in warnings if count]
+    return [f"{count:,} {what}" for count, what in warnings if count]

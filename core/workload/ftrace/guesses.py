@@ -1,10 +1,11 @@
-"""What an import had to guess of a trace, in words: where the trace does not tell it."""
+"""What an import had to guess of a trace: where the trace does not tell it."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.import_losses import Loss, losses_of
 from core.workload.ftrace import frames
 from core.workload.ftrace.page_flags import PageFlags
 from core.workload.ftrace.requests import RequestState
@@ -20,20 +21,17 @@ from core.workload.ftrace.words import (
 
 
 def guesses(
-    names: str,
     requests: RequestState,
     numbers: NDArray[np.int64],
     finished: FinishedRows,
     bits: PageFlags | None,
-) -> list[str]:
-    """Return what a user should know was guessed.
+) -> tuple[Loss, ...]:
+    """Return what was guessed.
 
     Parameters
     ----------
-    names
-        The files of the trace.
     requests
-        Its read requests.
+        The read requests of the trace.
     numbers
         The counts of `KernelState`.
     finished
@@ -41,54 +39,42 @@ def guesses(
     bits
         The numbers of the flags of folios, or None where nothing tells them.
     """
-    said = [_requests(requests), *_flags(requests, numbers, finished, bits)]
-    return [f"{names}: {what}" for what in said if what]
-
-
-def _requests(requests: RequestState) -> str:
-    if requests.seen[GET_PAGES] or not requests.requests:
-        return ""
-    if requests.seen[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD]].any():
-        return "no mm_filemap_get_pages in it: readahead:page_cache_ events tell requests"
-    if requests.seen[BLOCK_ISSUE]:
-        return (
-            "no mm_filemap_get_pages in it: requests end where block_rq_issue sends them to the "
-            "device, and each page of them is taken as waited for"
-        )
-    return (
-        "requests are guessed: neither mm_filemap_get_pages nor readahead:page_cache_ events nor "
-        "block_rq_issue is in it"
+    stores, flagged = int(numbers[frames.STORES]), int(numbers[frames.FLAGGED_STORES])
+    used = PageFlags()
+    numbers_used = f"workingset {used.workingset} and mappedtodisk {used.mappedtodisk}"
+    share = f"{1 - flagged / stores:.1%} of the stores" if stores else ""
+    return losses_of(
+        {
+            "unflagged_stores": (stores - flagged if flagged else 0, share),
+            "guessed_flag_bits": (flagged if bits is None else 0, numbers_used),
+            "contradicted_flags": (finished.contradicted_flags, ""),
+            **_requests(requests),
+        }
     )
 
 
-def _flags(
-    requests: RequestState,
-    numbers: NDArray[np.int64],
-    finished: FinishedRows,
-    bits: PageFlags | None,
+def _requests(requests: RequestState) -> dict[str, tuple[int, str]]:
+    count = requests.requests
+    if requests.seen[GET_PAGES]:
+        return {}
+    if requests.seen[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD]].any():
+        return {"requests_by_readahead": (count, "")}
+    if requests.seen[BLOCK_ISSUE]:
+        return {"requests_by_device": (count, "")}
+    return {"guessed_requests": (count, "")}
+
+
+def inferred(
+    requests: RequestState, numbers: NDArray[np.int64], finished: FinishedRows
 ) -> list[str]:
-    stores, flagged = int(numbers[frames.STORES]), int(numbers[frames.FLAGGED_STORES])
-    said = []
-    if finished.inferred_stores:
-        rule = "two or more folio_mark_accessed" if requests.seen[TOUCHED] else "the refault before"
-        said.append(
-            f"{finished.inferred_stores:,} of {stores:,} stores have their workingset bit by a "
-            f"rule ({rule}): no workingset_eviction with folio->flags tells it"
-        )
-    if 0 < flagged < stores:
-        share = 1 - flagged / stores
-        said.append(
-            f"{share:.1%} of the stores have no flags of the folio: MAPPED is not taken as recorded"
-        )
-    if flagged and bits is None:
-        bits = PageFlags()
-        said.append(
-            "nothing beside it tells the bits of folio->flags: taken as those of Linux 6.12, "
-            f"workingset {bits.workingset} and mappedtodisk {bits.mappedtodisk}"
-        )
-    if finished.contradicted_flags:
-        said.append(
-            f"{finished.contradicted_flags:,} stores have another workingset bit in their flags "
-            "than in the shadow of their refault: are the bits those of this kernel?"
-        )
-    return said
+    """Return how many workingset bits a rule gave; the table has their share itself.
+
+    The parameters are those of `guesses`.
+    """
+    if not finished.inferred_stores:
+        return []
+    rule = "two or more folio_mark_accessed" if requests.seen[TOUCHED] else "the refault before"
+    return [
+        f"{finished.inferred_stores:,} of {numbers[frames.STORES]:,} stores have their workingset "
+        f"bit by a rule ({rule}): no workingset_eviction with folio->flags tells it"
+    ]

@@ -47,6 +47,7 @@ from core.workload.ftrace.words import (
 _NEWLINE = ord("\n")
 _ZERO, _COLON, _DOT = (ord(sign) for sign in "0:.")
 _OPEN_BRACKET, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS, _HASH_SIGN = (ord(sign) for sign in "[()#")
+_HYPHEN, _LESS = ord("-"), ord("<")
 
 #: So many events that an import does not use are counted by name.
 OTHERS = 256
@@ -65,6 +66,7 @@ class Records(NamedTuple):
     kswapd: NDArray[np.bool_]  # [record]
     line: NDArray[np.int64]  # [record] of the file, from 1
     fields: NDArray[np.int64]  # [record, FIELDS]
+    named: NDArray[np.bool_] | None = None  # [record] whether the task's name is known; None: all
 
 
 class LineParser:
@@ -83,7 +85,7 @@ class LineParser:
         most = text.count(b"\n")
         kind = np.empty(most, dtype=np.uint8)
         time_ns, pid, line = (np.empty(most, dtype=np.int64) for _ in range(3))
-        kswapd = np.empty(most, dtype=np.bool_)
+        kswapd, named = (np.empty(most, dtype=np.bool_) for _ in range(2))
         fields = np.empty((most, FIELDS), dtype=np.int64)
         places = np.zeros((OTHERS, 2), dtype=np.int64)
         record_count = _parse(
@@ -93,6 +95,7 @@ class LineParser:
             time_ns,
             pid,
             kswapd,
+            named,
             line,
             fields,
             *(self.counts, self._hashes, self._numbers, places),
@@ -102,7 +105,8 @@ class LineParser:
             self._names.append(text[first:end].decode(errors="replace"))
         self.others = dict(zip(self._names, self._numbers.tolist(), strict=False))
         end = slice(record_count)
-        return Records(kind[end], time_ns[end], pid[end], kswapd[end], line[end], fields[end])
+        task = pid[end], kswapd[end]
+        return Records(kind[end], time_ns[end], *task, line[end], fields[end], named[end])
 
 
 @kernel
@@ -227,6 +231,7 @@ def _parse(
     times: NDArray[np.int64],
     pids: NDArray[np.int64],
     kswapd: NDArray[np.bool_],
+    named: NDArray[np.bool_],
     lines: NDArray[np.int64],
     fields: NDArray[np.int64],
     counts: NDArray[np.int64],
@@ -289,6 +294,9 @@ def _parse(
         times[record] = _nanoseconds(signs, colon)
         pids[record] = _pid(signs, start, colon)
         kswapd[record] = starts(signs, start, end, KSWAPD_WORD)
+        # The kernel knows no name: <...>-97, or none at all.
+        sign = wide(signs[start])
+        named[record] = sign != _HYPHEN and not (sign == _LESS and wide(signs[start + 1]) == _DOT)
         lines[record] = counts[LINES]
         record += 1
     return record

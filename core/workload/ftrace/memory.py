@@ -18,7 +18,7 @@ _CACHE_COUNTERS = "cc.after"
 #: Files of an archive that are read, zoneinfo also as ``zoneinfo.before``: there are two names of
 #: the page's size, and two of the kernel's version.
 _FILES = (
-    *("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname"),
+    *("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname", "events", "samples"),
     *(*VMSTAT_FILES, *CACHE_FILES),
 )
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
@@ -32,8 +32,8 @@ class Memory(NamedTuple):
     """The memory of a machine, as a range of frames, and what its kernel says of pages."""
 
     first_frame: int
-    frames: int
-    page_size: int  # bytes
+    frames: int  # 0: not known
+    page_size: int  # bytes; 0: not known
     free_pages: int = 0  # when the recording began; 0: not known
     low_pages: int = 0  # watermarks; 0: not known
     high_pages: int = 0
@@ -42,6 +42,16 @@ class Memory(NamedTuple):
     cache_counters: tuple[tuple[str, int], ...] = ()
     # What the kernel counted while it was recorded, by the name of a check (checks.py).
     kernel_counts: tuple[tuple[str, int], ...] = ()
+    kernel: str = ""  # its version; empty: not known
+    # Where its memory begins and how much it has, in bytes, as somebody typed it: instead of the
+    # frames, which are known with the size of a page. (0, 0): nobody did.
+    typed_bytes: tuple[int, int] = (0, 0)
+    # Tracepoints that were recorded, whether or not there is an event of them; empty: not known.
+    recorded: tuple[str, ...] = ()
+    # What samples of /proc say, by name; empty where there are none.
+    sampled: tuple[tuple[str, int], ...] = ()
+    # Of `frames`, those that are no memory.
+    holes: int = 0
 
     def watermarks(self) -> tuple[int, int]:
         """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
@@ -64,8 +74,15 @@ def meta_beside(trace: str | os.PathLike[str]) -> Path | None:
     return None
 
 
-def read_memory(meta: str | os.PathLike[str]) -> Memory:
+def read_memory(meta: str | os.PathLike[str], needs_zones: bool = True) -> Memory:
     """Return the memory that a recording's archive describes by /proc/zoneinfo and its page size.
+
+    Parameters
+    ----------
+    meta
+        The archive.
+    needs_zones
+        Whether an archive without /proc/zoneinfo is refused; if not, its frames are not known.
 
     Raises
     ------
@@ -86,31 +103,88 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
                         texts.setdefault(base, file.read().decode(errors="replace"))
     except (OSError, EOFError, tarfile.TarError) as error:
         raise TraceError(f"no archive of a recording: {error}", file=name) from None
-    words = ("free", "low", "high", "spanned", "present", "start_pfn:")
-    zones = []
-    for zone in re.split(r"\bzone\s", texts.get("zoneinfo", ""))[1:]:
-        matches = [re.search(rf"\b{word}\s+(\d+)", zone) for word in words]
-        zones.append([int(match.group(1)) if match else 0 for match in matches])
-    populated = [zone for zone in zones if zone[4]]
-    ranges = [(zone[5], zone[5] + zone[3]) for zone in populated]
-    if not ranges:
+    zones = _zones(texts.get("zoneinfo", ""))
+    if not zones and needs_zones:
         raise TraceError("has no /proc/zoneinfo with a populated zone", file=name)
-    first = min(start for start, _ in ranges)
-    page_size_text = texts.get("page_size", texts.get("pagesize", "4096"))
-    size = int("".join(re.findall(r"\d", page_size_text)) or 0) * (
-        1024 if "kB" in page_size_text else 1
-    )
-    if size < 4096 or size & (size - 1):
-        raise TraceError(f"{page_size_text.strip()!r} is no page size", file=name)
-    free, low, high = (sum(zone[place] for zone in populated) for place in range(3))
+    first = min((zone.first for zone in zones), default=0)
+    end = max((zone.end for zone in zones), default=0)
     counters = re.findall(r"\b([a-z_]+) (\d+)\b", texts.get(_CACHE_COUNTERS, ""))
     kernel = texts.get("version", texts.get("uname", ""))
     return Memory(
-        *(first, max(end for _, end in ranges) - first, size, free, low, high),
+        *(first, end - first, _page_size(texts, name)),
+        *(sum(zone.free for zone in zones), sum(zone.low for zone in zones)),
+        sum(zone.high for zone in zones),
         page_flags=page_flags_of(texts.get("page_flags", ""), kernel),
         cache_counters=tuple((name, int(count)) for name, count in counters),
         kernel_counts=kernel_counts(texts),
+        kernel=kernel.strip(),
+        recorded=tuple(texts.get("events", "").split()),
+        sampled=samples_of(texts.get("samples", "")),
+        holes=end - first - sum(zone.present for zone in zones),
     )
+
+
+class _Zone(NamedTuple):
+    first: int
+    end: int
+    present: int
+    free: int
+    low: int
+    high: int
+
+
+def _zones(zoneinfo: str) -> list[_Zone]:
+    """Return the populated zones that a /proc/zoneinfo tells."""
+    words = ("free", "low", "high", "spanned", "present", "start_pfn:")
+    zones = []
+    for zone in re.split(r"\bzone\s", zoneinfo)[1:]:
+        matches = [re.search(rf"\b{word}\s+(\d+)", zone) for word in words]
+        free, low, high, spanned, present, start = (
+            int(match.group(1)) if match else 0 for match in matches
+        )
+        if present:
+            zones.append(_Zone(start, start + spanned, present, free, low, high))
+    return zones
+
+
+def _page_size(texts: dict[str, str], name: str) -> int:
+    """Return the bytes of a page, or 0 where the archive does not tell."""
+    text = texts.get("page_size", texts.get("pagesize", "")).strip()
+    if not text:
+        return 0
+    size = int("".join(re.findall(r"\d", text)) or 0) * (1024 if "kB" in text else 1)
+    if size < 4096 or size & (size - 1):
+        raise TraceError(f"{text!r} is no page size", file=name)
+    return size
+
+
+def samples_of(text: str) -> tuple[tuple[str, int], ...]:
+    """Return what the samples of a recording say, by name; nothing where there are none.
+
+    Parameters
+    ----------
+    text
+        A line for each sample and thing that was counted: seconds, a name, a number.
+
+    Returns
+    -------
+    sampled
+        ``samples``, how many there are; ``sampled_pages``, the pages of which tagged ones were
+        counted; and ``NAME_mean`` and ``NAME_peak`` of anything else.
+    """
+    by_name: dict[str, list[int]] = {}
+    for name, number in re.findall(r"^\d+(?:\.\d+)? (\w+) (\d+)$", text, re.MULTILINE):
+        by_name.setdefault(name, []).append(int(number))
+    if not by_name:
+        return ()
+    found = [("samples", max(len(numbers) for numbers in by_name.values()))]
+    for name, numbers in by_name.items():
+        if name == "sampled_pages":
+            found.append((name, max(numbers)))
+            continue
+        mean = round(sum(numbers) / len(numbers))
+        found += [(f"{name}_mean", mean), (f"{name}_peak", max(numbers))]
+    return tuple(found)
 
 
 def memory_seen(low: int, high: int, page_size: int) -> Memory:

@@ -50,11 +50,11 @@ from core.workload.ftrace.page_flags import PageFlags
 from core.workload.ftrace.requests import IS_METADATA, IS_WANTED, IS_WRITE, is_metadata
 from core.workload.ftrace.words import ABSENT, DEV, FOLIO_FLAGS, INDEX, INO, SHADOW
 
-# Columns of `tasks`: whether the task reclaims; the page, order and kind of its last insertion; the
-# structure of the page that it cleared last; and the folio that it evicts, whose deletion comes
-# next, if `_EVICTED` says so.
-RECLAIMS, _ADDED, _ADDED_ORDER, _ADDED_IS, CLEARED = range(5)
-_EVICTED, _EVICTED_INO, _EVICTED_INDEX, _EVICTED_FLAGS, TASK_COLUMNS = range(5, 10)
+# Columns of `tasks`: the page, order and kind of the task's last insertion; the structure of the
+# page that it cleared last; and the folio that it evicts, whose deletion comes next, if `_EVICTED`
+# says so.
+_ADDED, _ADDED_ORDER, _ADDED_IS, CLEARED = range(4)
+_EVICTED, _EVICTED_INO, _EVICTED_INDEX, _EVICTED_FLAGS, TASK_COLUMNS = range(4, 9)
 # What is known of a page, in bits: whether it came by a refault; how often it was marked as
 # accessed since it came (2: twice or more often); whether it was evicted since; and above them 1 +
 # the row of its last store, or 0.

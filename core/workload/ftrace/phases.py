@@ -11,6 +11,13 @@ from core.workload.ftrace.words import ABSENT, MARK, NEW_PHASE, PHASE_NUMBER, TE
 _LAUNCHING = "launching: "
 
 
+def marks_in(records: Records) -> list[int]:
+    """Return which records are marks whose text can be of a phase."""
+    marks = np.flatnonzero(records.kind == MARK)
+    found: list[int] = marks[records.fields[marks, TEXT_FIRST] != ABSENT].tolist()
+    return found
+
+
 class Phases:
     """The phases that marks begin and end.
 
@@ -39,15 +46,17 @@ class Phases:
         text
             The lines that they were read from.
         """
-        marks = np.flatnonzero(records.kind == MARK)
-        marks = marks[records.fields[marks, TEXT_FIRST] != ABSENT]
-        for record in marks.tolist():
+        for record in marks_in(records):
             first, end = records.fields[record, [TEXT_FIRST, TEXT_END]].tolist()
-            mark = text[first:end].decode(errors="replace").strip()
-            number = self.after(mark, int(records.pid[record]))
-            if number is not None:
-                records.kind[record] = NEW_PHASE
-                records.fields[record, PHASE_NUMBER] = number
+            self.mark_one(records, record, text[first:end])
+
+    def mark_one(self, records: Records, record: int, mark: bytes) -> None:
+        """Make a NEW_PHASE of the record of a mark, if what a program wrote there changes it."""
+        words = mark.decode(errors="replace").strip()
+        number = self.after(words, int(records.pid[record]))
+        if number is not None:
+            records.kind[record] = NEW_PHASE
+            records.fields[record, PHASE_NUMBER] = number
 
     def after(self, mark: str, thread: int) -> int | None:
         """Return the number of the phase that a mark begins, `NO_PHASE`, or None: nothing changes.

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from core.import_losses import Loss, losses_of
 from core.workload.ftrace import lines
 from core.workload.ftrace.lines import LineParser, Records
+from core.workload.ftrace.parts import MergedParts
 from core.workload.ftrace.phases import Phases
 from core.workload.text import Progress, read_chunks
 
@@ -48,14 +50,25 @@ class RecordReader(Protocol):
     def why_nothing(self) -> str:
         """Return why there is no event in it that an import uses."""
 
+    def place(self, line: int) -> str:
+        """Return where the line of a record is, in words."""
+        return f"line {line}"
+
+    def warnings(self) -> list[str]:
+        """Return what else a user should know of how it was read."""
+        return []
+
 
 class TextReader:
     """The text of ftrace, in one file or in several parts, as records.
 
+    Parts whose times do not overlap follow one another, whatever the order in which they are
+    given. Parts that overlap are those of the CPUs of one trace, and are merged by time.
+
     Parameters
     ----------
     paths
-        The parts in the order of time, plain or compressed.
+        The parts, plain or compressed.
     progress
         Called with the bytes read so far of all files together, and with their size.
     """
@@ -65,15 +78,42 @@ class TextReader:
     ) -> None:
         self.names = ", ".join(os.fspath(path) for path in paths)
         self.phases = Phases()
-        self._paths, self._progress = paths, progress
+        self._paths, self._progress = [os.fspath(path) for path in paths], progress
         self._parser = LineParser()
+        # Of each chunk: the lines of all chunks before it, its file, and the lines of that before.
+        self._chunks: list[tuple[int, str, int]] = []
+        self._lines_of: dict[str, int] = {}
+        self._parts: MergedParts | None = None
 
     def records(self) -> Iterator[Records]:
         """Yield the records of one chunk of text after the other."""
-        for _, text in read_chunks(self._paths, self._progress):
-            records = self._parser.parse(text)
-            self.phases.mark(records, text)
-            yield records
+        if len(self._paths) == 1:
+            for name, text in read_chunks(self._paths, self._progress):
+                records = self._parse(name, text)
+                self.phases.mark(records, text)
+                yield records
+            return
+        self._parts = MergedParts(self._paths, self._progress, self._parse, self.phases)
+        yield from self._parts.records()
+
+    def _parse(self, name: str, text: bytes) -> Records:
+        before = int(self._parser.counts[lines.LINES])
+        records = self._parser.parse(text)
+        self._chunks.append((before, name, self._lines_of.get(name, 0)))
+        read = int(self._parser.counts[lines.LINES]) - before
+        self._lines_of[name] = self._lines_of.get(name, 0) + read
+        return records
+
+    def place(self, line: int) -> str:
+        """Return which line of its file a line is, counted through all that was read."""
+        chunk = max(bisect_left(self._chunks, (line,)) - 1, 0)
+        before, name, lines_of_file = self._chunks[chunk]
+        place = f"line {line - before + lines_of_file}"
+        return place if len(self._paths) == 1 else f"{place} of {name}"
+
+    def warnings(self) -> list[str]:
+        """Return how several parts were put together, unless it is as they were given."""
+        return self._parts.warnings() if self._parts is not None else []
 
     def counts(self) -> dict[str, int]:
         """Return the number of lines."""
@@ -91,11 +131,11 @@ class TextReader:
                 "lost_events": (counts[lines.LOST_EVENTS], ""),
                 "garbage_lines": (
                     counts[lines.GARBAGE],
-                    f"the first is line {counts[lines.FIRST_GARBAGE]}",
+                    f"the first is {self.place(int(counts[lines.FIRST_GARBAGE]))}",
                 ),
                 "incomplete_events": (
                     counts[lines.INCOMPLETE],
-                    f"the first is line {counts[lines.FIRST_INCOMPLETE]}",
+                    f"the first is {self.place(int(counts[lines.FIRST_INCOMPLETE]))}",
                 ),
             }
         )

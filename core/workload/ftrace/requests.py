@@ -55,8 +55,12 @@ from core.workload.ftrace.words import (
     TASK_EXIT,
 )
 
-#: Tasks have lower numbers than this (PID_MAX_LIMIT).
+#: Tasks of a kernel have lower numbers than this (PID_MAX_LIMIT).
 TASKS = 1 << 22
+#: The number of all tasks of which a trace does not tell the number.
+UNKNOWN_TASK = TASKS
+#: Rows of a table of tasks; those above `UNKNOWN_TASK` are for numbers that no kernel gives.
+TASK_ROWS = TASKS + 1 + (1 << 16)
 # What an insertion is, beside its request.
 IS_WANTED, IS_WRITE, IS_METADATA = 1, 2, 4
 # Columns of `tasks`: the open request, or 0, its file, and the end of its last folio; then the file
@@ -89,7 +93,7 @@ class RequestState:
         self._page_shift = page_size.bit_length() - 1
         self._frames = np.zeros(frames, dtype=np.uint8)
         # Pages of zeros cost nothing until they are written to.
-        self._tasks = np.zeros((TASKS, _ASKED_END + 1), dtype=np.int64)
+        self._tasks = np.zeros((TASK_ROWS, _ASKED_END + 1), dtype=np.int64)
         self._waits: list[NDArray[np.int64]] = []
 
     @property
@@ -235,16 +239,15 @@ def _advance(
         field = fields[record]
         frame = wide(field[FRAME]) - first_frame
         if kind == PAGE_ALLOC:
-            pages = 1 << wide(field[ORDER])
-            is_inside = 0 <= frame <= frames.size - pages  # no sum: a failed one's may overflow
+            end = min(frame, frames.size) + (1 << wide(field[ORDER]))
             gfp = max(0, wide(field[FLAGS]))
             bits = _SEEN
             bits |= _WRITTEN if gfp & GFP_WRITE else 0
             bits |= _READ_AHEAD if gfp & GFP_NORETRY else 0
-            for page_frame in range(frame, frame + pages if is_inside else frame):
+            for page_frame in range(frame, end if frame >= 0 and end <= frames.size else frame):
                 frames[page_frame] = bits
             continue
-        task = tasks[wide(pids[record]) & (TASKS - 1)]
+        task = tasks[wide(pids[record])]
         if kind == ADD:
             bits = wide(frames[frame]) if 0 <= frame < frames.size else wide(0)
             device, inode = wide(field[DEV]), wide(field[INO])

@@ -2,8 +2,8 @@
 
 The rules, each seen in captures of Linux 6.12 (a field's meaning is the tracepoint's own):
 
-* A page-cache insertion is a restore. A deletion by kswapd, or within direct reclaim of the same
-  task, is a store; any other is truncation, an invalidate.
+* A page-cache insertion is a restore. A deletion by reclaim, as tasks.py tells it, is a store; any
+  other is truncation, an invalidate.
 * Tagged are the frames of a ``__GFP_ZEROTAGS`` (``__GFP_TAGGED``) allocation, those that
   ``mte_sync_tags`` names, and the target of ``copy_highpage`` from a tagged frame: compaction and
   copy-on-write allocate without an event of their own. A free ends the tags.
@@ -64,7 +64,6 @@ from core.workload.ftrace.frames import (
 from core.workload.ftrace.lines import Records
 from core.workload.ftrace.page_cache import (
     CLEARED,
-    RECLAIMS,
     TASK_COLUMNS,
     Names,
     evict,
@@ -78,7 +77,8 @@ from core.workload.ftrace.page_cache import (
     truncate,
 )
 from core.workload.ftrace.page_flags import PageFlags
-from core.workload.ftrace.requests import TASKS, Insertions
+from core.workload.ftrace.requests import TASK_ROWS, Insertions
+from core.workload.ftrace.tasks import NOBODY, WAITING_TASK
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
@@ -100,8 +100,6 @@ from core.workload.ftrace.words import (
     POINTER,
     PTE,
     PTES,
-    RECLAIM_BEGIN,
-    RECLAIM_END,
     REFAULT,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
@@ -139,14 +137,23 @@ class KernelState:
         self._frames = np.zeros(frames, dtype=np.uint8)
         self._groups = np.zeros((frames >> GROUP_SHIFT) + 1, dtype=np.int32)
         # Pages of zeros cost nothing until they are written to.
-        self._tasks = np.zeros((TASKS, TASK_COLUMNS), dtype=np.int64)
+        self._tasks = np.zeros((TASK_ROWS, TASK_COLUMNS), dtype=np.int64)
         self._names = new_names()
         self._seen = dict.fromkeys(_TELLING, False)
 
-    def advance(self, records: Records, insertions: Insertions) -> tuple[NDArray[np.int64], Learnt]:
+    def advance(
+        self, records: Records, insertions: Insertions, by: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], Learnt]:
         """Return the rows of the records, and what they tell of stores before them.
 
         The times of the records are changed in place so that time never goes backwards.
+
+        Parameters
+        ----------
+        records, insertions
+            The records, and what is known of the insertions among them.
+        by
+            Who deletes, as `core.workload.ftrace.tasks.TaskState.advance` tells it.
         """
         for kind in _TELLING:
             self._seen[kind] = self._seen[kind] or bool((records.kind == kind).any())
@@ -161,6 +168,7 @@ class KernelState:
         learnt = _advance(
             records,
             insertions,
+            by,
             self.first_frame,
             self.page_shift,
             state,
@@ -195,6 +203,15 @@ def _note_time(time_ns: int, line: int, numbers: NDArray[np.int64]) -> None:
 
 
 @kernel
+def _note_frames(frame: int, pages: int, first_frame: int, state: FrameState) -> None:
+    """Note where the frames lie that the trace names, of those that can be memory."""
+    numbers, end = state.numbers, frame + pages
+    if first_frame <= frame and end - first_frame <= state.frames.size:
+        numbers[LOW_FRAME] = min(numbers[LOW_FRAME], frame)
+        numbers[HIGH_FRAME] = max(numbers[HIGH_FRAME], end)
+
+
+@kernel
 def _allocate_or_free(
     state: FrameState,
     task: NDArray[np.int64],
@@ -207,9 +224,7 @@ def _allocate_or_free(
     if wide(field[FRAME]) >= NO_FRAME:
         numbers[FAILED] += 1
         return
-    end = wide(field[FRAME]) + (1 << order)
-    numbers[LOW_FRAME] = min(numbers[LOW_FRAME], wide(field[FRAME]))
-    numbers[HIGH_FRAME] = max(numbers[HIGH_FRAME], end)
+    _note_frames(wide(field[FRAME]), 1 << order, first_frame, state)
     numbers[FREED_PAGES if kind == PAGE_FREE else ALLOCATED_PAGES] += 1 << order
     if frame < 0 or frame > state.frames.size - (1 << order):
         numbers[OUTSIDE] += 1
@@ -238,6 +253,7 @@ def _sample(tagged: int, groups: int, numbers: NDArray[np.int64]) -> None:
 def _advance(
     records: Records,
     insertions: Insertions,
+    by: NDArray[np.uint8],
     first_frame: int,
     page_shift: int,
     state: FrameState,
@@ -247,7 +263,7 @@ def _advance(
     tells_touches: bool,
     known: NDArray[np.int64],
 ) -> int:
-    kinds, times, pids, kswapd = records.kind, records.time_ns, records.pid, records.kswapd
+    kinds, times, pids = records.kind, records.time_ns, records.pid
     lines, fields = records.line, records.fields
     request, is_ = insertions.request, insertions.is_
     numbers, learnt = state.numbers, wide(0)
@@ -255,25 +271,25 @@ def _advance(
     numbers[CHUNK_ROWS] = 0
     for record in range(kinds.size):
         kind = wide(kinds[record])
-        pid = wide(pids[record]) & (TASKS - 1)
+        pid = wide(pids[record])
         field = fields[record]
         order = wide(field[ORDER])
         _note_time(wide(times[record]), wide(lines[record]), numbers)
         times[record] = numbers[LAST_TIME_NS] + numbers[MOVED_NS]
-        if kind in (RECLAIM_BEGIN, RECLAIM_END):
-            tasks[pid, RECLAIMS] = wide(kind == RECLAIM_BEGIN)
-        elif kind in (ADD, DELETE):
-            index = wide(field[OFFSET_BYTES]) >> page_shift
-            if index & ((1 << order) - 1) or index >= 1 << 32:
+        if kind in (ADD, DELETE):
+            offset = wide(field[OFFSET_BYTES])
+            index = offset >> page_shift
+            if offset & ((1 << (order + page_shift)) - 1) or index >= 1 << 32:
                 numbers[MISALIGNED] += 1
                 continue
+            _note_frames(wide(field[FRAME]), 1 << order, first_frame, state)
             inode = wide(field[INO])
             page = number_of(wide(field[DEV]), inode, names) << 32 | index
             if kind == ADD:
                 asked, what = wide(request[record]), wide(is_[record])
                 insert(state, tasks[pid], inode, page, order, what, asked, tells_touches, names)
-            elif kswapd[record] or tasks[pid, RECLAIMS]:
-                waits = not kswapd[record]
+            elif by[record] != NOBODY:
+                waits = by[record] == WAITING_TASK
                 evict(state, tasks[pid], inode, page, order, waits, bits, tells_touches, names)
             else:
                 truncate(state, page, order, names)

@@ -30,8 +30,10 @@ from numpy.typing import NDArray
     EVICTION,
     INODE_GONE,
     NEW_PHASE,
+    KSWAPD_WAKE,
+    KSWAPD_SLEEP,
     KINDS,
-) = range(25)
+) = range(27)
 #: NEW_PHASE is no event of its own: it is a MARK that begins or ends a phase (phases.py).
 _EVENTS = {
     "mm_filemap_add_to_page_cache": ADD,
@@ -48,6 +50,8 @@ _EVENTS = {
     "mm_vmscan_memcg_reclaim_end": RECLAIM_END,
     "mm_vmscan_node_reclaim_begin": RECLAIM_BEGIN,
     "mm_vmscan_node_reclaim_end": RECLAIM_END,
+    "mm_vmscan_kswapd_wake": KSWAPD_WAKE,
+    "mm_vmscan_kswapd_sleep": KSWAPD_SLEEP,
     "tracing_mark_write": MARK,
     "print": MARK,
     "folio_mark_accessed": TOUCHED,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,14 @@ from core.import_losses import Loss, losses_of
 from core.workload.ftrace.capture import Imported, import_records
 from core.workload.ftrace.lines import Records
 from core.workload.ftrace.memory import Memory
+from core.workload.ftrace.page_flags import page_flags_of
+from core.workload.ftrace.parts import joined, some_of
 from core.workload.ftrace.phases import Phases
+from core.workload.ftrace.reader import RecordReader
 from core.workload.ftrace.words import (
     ABSENT,
+    ADD,
+    DELETE,
     FIELDS,
     FLAGS,
     MARK,
@@ -62,7 +66,7 @@ _SAMPLES = {
 }
 
 
-class PerfettoReader:
+class PerfettoReader(RecordReader):
     """A capture in Perfetto's own form, as records.
 
     Parameters
@@ -71,8 +75,8 @@ class PerfettoReader:
         The files, plain or compressed.
     progress
         Called with the bytes read so far of all files together, and with their size.
-    page_size
-        Bytes of a page, if it is known otherwise.
+    page_size, kernel
+        Bytes of a page, and what says the version of the kernel, if anything beside the trace does.
 
     Raises
     ------
@@ -84,7 +88,8 @@ class PerfettoReader:
         self,
         paths: Sequence[str | os.PathLike[str]],
         progress: Progress | None = None,
-        page_size: int | None = None,
+        page_size: int = 0,
+        kernel: str = "",
     ) -> None:
         self.names = ", ".join(os.fspath(path) for path in paths)
         self.phases = Phases()
@@ -94,8 +99,11 @@ class PerfettoReader:
         self.survey = Survey(self._packets, protos, self._half(0))
         told = self.survey.page_size
         is_size = told >= 4096 and told & (told - 1) == 0
-        #: Bytes of a page.
+        self._is_size_known = bool(page_size) or is_size
+        #: Bytes of a page, and what says the version of the kernel.
         self.page_size = page_size or (told if is_size else 4096)
+        self.kernel = kernel or self.survey.release
+        self._folios = 0
         self._counted = Counted(
             np.zeros(COUNTS, dtype=np.int64),
             np.zeros(len(self.survey.slots.names), dtype=np.int64),
@@ -172,20 +180,21 @@ class PerfettoReader:
             fields[row, TEXT_FIRST] = self._mark_number
             self._mark_number += 1
         order = np.argsort(room.time_ns[:count], kind="stable")
-        kswapd = np.isin(pid, list(self.survey.kswapd)) if self.survey.kswapd else None
+        kswapd, named = (np.isin(pid, list(self.survey.tasks[name])) for name in (True, False))
         return Records(
             kind[order],
             room.time_ns[:count][order],
             pid[order],
-            np.zeros(count, dtype=np.bool_) if kswapd is None else kswapd[order],
+            kswapd[order],
             np.zeros(count, dtype=np.int64),
             fields[order],
+            (kswapd | named)[order],
         )
 
     def _decode_flags(self, kind: NDArray[np.uint8], fields: NDArray[np.int64]) -> None:
         rows = np.flatnonzero((kind == PAGE_ALLOC) & (fields[:, FLAGS] != ABSENT))
         if rows.size:
-            flags = gfp_bits(fields[rows, FLAGS], self.survey.release)
+            flags = gfp_bits(fields[rows, FLAGS], self.kernel)
             fields[rows, FLAGS] = flags.bits
             self._guessed_flags += flags.guessed
             self._unknown_flags += flags.unknown
@@ -197,13 +206,14 @@ class PerfettoReader:
         if self.survey.sources > 1:
             records = self._once(records)
         self._partial += int(np.searchsorted(records.time_ns, whole_from_ns))
+        self._folios += int(np.isin(records.kind, (ADD, DELETE)).sum())
         for row in np.flatnonzero(records.kind == MARK).tolist():
             self._read_mark(records, row)
         count = records.kind.size
         records.line[:] = np.arange(self._passed_on + 1, self._passed_on + count + 1)
         self._passed_on += count
         for first in range(0, count, _MOST_AT_ONCE):
-            yield _some(records, slice(first, first + _MOST_AT_ONCE))
+            yield some_of(records, slice(first, first + _MOST_AT_ONCE))
 
     def _read_mark(self, records: Records, row: int) -> None:
         """Make a phase or a sample of a mark."""
@@ -233,7 +243,7 @@ class PerfettoReader:
             return records
         self._twice += int(same.sum())
         keep = np.append(True, ~same)
-        return _some(records, keep)
+        return some_of(records, keep)
 
     def counts(self) -> dict[str, int]:
         """Return the number of ftrace events, without those of a compact form."""
@@ -273,11 +283,19 @@ class PerfettoReader:
                     "empty_probes": (sum(probes.values()), ", ".join(probes)),
                     "partial_events": (self._partial, ""),
                     "repeated_events": (self._twice, ""),
+                    "guessed_page_size": (
+                        0 if self._is_size_known else self._folios,
+                        "taken as 4096 bytes; their places are told in pages",
+                    ),
                     "guessed_gfp_numbers": (self._guessed_flags, ""),
                     "unknown_gfp_numbers": (self._unknown_flags, ""),
                 }
             ),
         )
+
+    def place(self, line: int) -> str:
+        """Return where a record is, in words."""
+        return f"event {line:,} of those that are used"
 
     def why_nothing(self) -> str:
         """Return why the trace has no event that an import uses."""
@@ -288,25 +306,20 @@ class PerfettoReader:
         return f"no event of the page cache or of tagged pages in it, only {names}: {how}"
 
 
-def _some(records: Records, which: slice | NDArray[Any]) -> Records:
-    """Return some of the records."""
-    return Records(*(column[which] for column in records))  # type: ignore[arg-type]
-
-
 def _split(pending: list[Records], limit_ns: int) -> tuple[Records | None, list[Records]]:
     """Return the records before a time, in order, and what is left of each part."""
     ready, later = [], []
     for part in pending:
         cut = int(np.searchsorted(part.time_ns, limit_ns))
         if cut:
-            ready.append(_some(part, slice(cut)))
+            ready.append(some_of(part, slice(cut)))
         if cut < part.kind.size:
-            later.append(_some(part, slice(cut, None)))
+            later.append(some_of(part, slice(cut, None)))
     if not ready:
         return None, later
-    whole = Records(*map(np.concatenate, zip(*ready, strict=True)))
+    whole = joined(ready)
     if len(ready) > 1:
-        whole = _some(whole, np.argsort(whole.time_ns, kind="stable"))
+        whole = some_of(whole, np.argsort(whole.time_ns, kind="stable"))
     return whole, later
 
 
@@ -333,7 +346,12 @@ def import_perfetto(
     TraceError
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
-    reader = PerfettoReader(paths, progress, memory.page_size if memory else None)
-    imported = import_records(reader, memory, source, with_accesses, reader.page_size)
-    sampled = (*imported.events.sampled, *reader.survey.sampled)
-    return imported._replace(events=imported.events._replace(sampled=sampled))
+    given = memory or Memory(0, 0, 0)
+    reader = PerfettoReader(paths, progress, given.page_size, given.kernel)
+    machine = given._replace(
+        page_size=reader.page_size,
+        kernel=reader.kernel,
+        page_flags=given.page_flags or page_flags_of("", reader.kernel),
+        sampled=(*given.sampled, *reader.survey.sampled),
+    )
+    return import_records(reader, machine, source, with_accesses)

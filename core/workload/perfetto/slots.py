@@ -15,16 +15,21 @@ from numpy.typing import NDArray
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
+    ASYNC_READAHEAD,
     BLOCK_ISSUE,
+    COPY_PAGE,
     DELETE,
     DEV,
     EVENT_TABLE,
+    EVICTION,
     FAULT,
     FLAGS,
+    FOLIO_FLAGS,
     FRAME,
     GET_PAGES,
+    INDEX,
     INO,
-    KEY_TABLE,
+    INODE_GONE,
     KINDS,
     LAST_BYTES,
     MAP_PAGES,
@@ -33,7 +38,19 @@ from core.workload.ftrace.words import (
     ORDER,
     PAGE_ALLOC,
     PAGE_FREE,
+    PAGES,
+    POINTER,
+    PTE,
+    PTES,
+    READAHEAD,
+    REFAULT,
+    SHADOW,
+    SOURCE_POINTER,
+    SYNC_READAHEAD,
+    SYNC_TAGS,
+    TAG_CLEAR,
     TEXT_FIRST,
+    TOUCHED,
     word_hash,
 )
 
@@ -54,37 +71,38 @@ _FILE = {"i_ino": (INO, PLAIN), "ino": (INO, PLAIN), "s_dev": (DEV, DEVICE), "de
 _FIRST = {"index": (OFFSET_BYTES, PAGE_INDEX)}
 _RANGE = _FIRST | {"last_index": (LAST_BYTES, LAST_PAGE)}
 _FRAMES = {"pfn": (FRAME, PLAIN), "order": (ORDER, PLAIN)}
-#: Fields by the kernel's own names. Other kinds have their fields by the names of words.py.
-_FIELDS = {
+_INDEX = {"index": (INDEX, PLAIN)}
+_REQUEST = _FILE | _INDEX | {"req_count": (PAGES, PLAIN)}
+_POINTED = _FILE | _INDEX | {"folio": (POINTER, PLAIN), "page": (POINTER, PLAIN)}
+#: Fields by the kernel's own names, or those that probes have. A device that the kernel names
+#: `s_dev` comes as programs know it; `dev` of a probe is a number as any other.
+_FIELDS: dict[int, dict[str, tuple[int, int]]] = {
     ADD: _FILE | _FIRST | _FRAMES,
     DELETE: _FILE | _FIRST | _FRAMES,
     PAGE_ALLOC: _FRAMES | {"gfp_flags": (FLAGS, PLAIN)},
     PAGE_FREE: _FRAMES,
+    TAG_CLEAR: {"page": (POINTER, PLAIN), "folio": (POINTER, PLAIN)},
+    SYNC_TAGS: {"pte": (PTE, PLAIN), "nr": (PTES, PLAIN)},
+    COPY_PAGE: {"to": (POINTER, PLAIN), "from": (SOURCE_POINTER, PLAIN)},
+    REFAULT: _POINTED | {"shadow": (SHADOW, PLAIN)},
+    EVICTION: _POINTED | {"flags": (FOLIO_FLAGS, PLAIN)},
+    TOUCHED: _POINTED,
     FAULT: _FILE | _FIRST,
     GET_PAGES: _FILE | _RANGE,
     MAP_PAGES: _FILE | _FIRST,
+    SYNC_READAHEAD: _REQUEST,
+    ASYNC_READAHEAD: _REQUEST,
+    READAHEAD: _REQUEST,
+    INODE_GONE: _FILE,
     MARK: {"buf": (TEXT_FIRST, TEXT)},
     BLOCK_ISSUE: {"rwbs": (DEV, COMMAND)},
 }
 _KIND_OF = dict(EVENT_TABLE.tolist())
-_COLUMN_OF = dict(KEY_TABLE.tolist())
-#: Probes name the device of an inode `dev` and its file `ino`; the kernel's events as in `_FILE`.
-_ELSE = {name: place for name, place in _FILE.items() if name != "dev"}
 
 
 def kind_of(event: str) -> int:
     """Return the kind of an event, or OTHER."""
     return int(_KIND_OF.get(word_hash(event), OTHER))
-
-
-def _place_of(kind: int, field: str) -> tuple[int, int] | None:
-    """Return (column, how) of a field of a kind of event, or None if it is not used."""
-    if kind in _FIELDS:
-        return _FIELDS[kind].get(field)
-    if field in _ELSE:
-        return _ELSE[field]
-    column = _COLUMN_OF.get(word_hash(field))
-    return None if column is None else (int(column), PLAIN)
 
 
 class Tables(NamedTuple):
@@ -120,7 +138,8 @@ class Slots:
 
     def _add(self, name: str, fields: dict[str, int]) -> int:
         kind = {"generic": GENERIC, "kprobe_event": KPROBE}.get(name, kind_of(name))
-        places = {number: _place_of(kind, field) for field, number in fields.items()}
+        known = _FIELDS.get(kind, {})
+        places = {number: known.get(field) for field, number in fields.items()}
         if kind == MARK and (TEXT_FIRST, TEXT) not in places.values():
             kind = OTHER
         columns = np.full(MOST_FIELD, ABSENT, dtype=np.int8)
@@ -173,16 +192,9 @@ class Slots:
 
 def _words() -> NDArray[np.int64]:
     """Return the fields of each kind of event by the hash of their name."""
-    usual = {key: (int(column), PLAIN) for key, column in _COLUMN_OF.items()}
-    usual |= {word_hash(name): place for name, place in _ELSE.items()}
-    rows = [
-        {word_hash(name): place for name, place in _FIELDS[kind].items()}
-        if kind in _FIELDS
-        else usual
-        for kind in range(KINDS)
-    ]
-    words = np.zeros((KINDS, max(map(len, rows)) + 1, 3), dtype=np.int64)
-    for kind, places in enumerate(rows):
-        for number, (key, (column, how)) in enumerate(places.items()):
-            words[kind, number] = key, column, how
+    most = max(map(len, _FIELDS.values()))
+    words = np.zeros((KINDS, most + 1, 3), dtype=np.int64)
+    for kind, places in _FIELDS.items():
+        for number, (name, (column, how)) in enumerate(places.items()):
+            words[kind, number] = word_hash(name), column, how
     return words

@@ -76,8 +76,8 @@ class Survey:
 
     def __init__(self, packets: Packets, protos: Protos, progress: Progress | None) -> None:
         self.release, self.page_size = "", 0
-        #: The numbers of tasks whose name is that of a kswapd.
-        self.kswapd: set[int] = set()
+        #: The numbers of tasks of which a name is known: those of a kswapd (True), and others.
+        self.tasks: dict[bool, set[int]] = {True: set(), False: set()}
         #: Whether launches are spans that a thread ends: `B|` and `E|`.
         self.has_launches = False
         #: Kinds of events that are there as generic events, whatever message they have.
@@ -233,9 +233,10 @@ class Survey:
 
     def _name(self, name: str, task: int) -> None:
         match = _KSWAPD.match(name.encode(errors="replace"))
-        if match and task > 0:
+        if match:
             self._names.add(match[0])
-            self.kswapd.add(task)
+        if name and task > 0:
+            self.tasks[match is not None].add(task)
 
     def _offsets(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return what makes boot time of each bundle's times, and where that is known."""
