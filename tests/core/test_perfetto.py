@@ -26,6 +26,7 @@ from perfetto_traces import (
 )
 
 from core.event_files import read_events, write_events
+from core.workload.ftrace.capture import import_ftrace
 from core.workload.perfetto.reader import PerfettoReader, import_perfetto
 from core.workload.text import TraceError
 
@@ -263,3 +264,23 @@ def test_parts_are_read_as_one_trace_in_whatever_order_they_are_given(tmp_path: 
     paths[1].write_bytes(trace(events[half:][::-1][::-1], encoding="described") + NAMES)
     for order in (paths, paths[::-1]):
         assert rows(import_perfetto(order, MEMORY).events) == rows(whole.events)
+
+
+def test_the_export_of_perfetto_as_text_of_systrace_is_read_as_ftrace(tmp_path: Path) -> None:
+    lines = [
+        "# tracer: nop",
+        "#           TASK-PID     TGID   CPU#  ||||    TIMESTAMP  FUNCTION",
+        "  app one-7     (    7) [001] .... 15.000001: print: S|99|launching: com.app|5",
+        f"  app one-7     (    7) [001] .... 15.000002: {ADD}: dev 254:0 ino a4cf "
+        "page=0000000000000000 pfn=262145 ofs=4096",
+        f"  kswapd0-42    (-----) [000] .... 15.000003: {DELETE}: dev 254:0 ino a4cf "
+        "page=0000000000000000 pfn=262145 ofs=4096",
+        "  app one-7     (    7) [001] .... 15.000004: print: F|99|launching: com.app|5",
+    ]
+    path = tmp_path / "export.txt"
+    path.write_text("\n".join(lines) + "\n")
+    imported = import_ftrace([path], MEMORY)
+    assert imported.events.phases == ("com.app",)
+    assert [row[1:4] for row in rows(imported.events)] == [
+        *((7, 0, 0), (1, 0, 1), (0, 0, 1), (7, 0, 2**32 - 1)),
+    ]

@@ -182,3 +182,14 @@ def test_a_trace_without_events_of_use_says_what_to_do(tmp_path: Path) -> None:
     bundle.compact_sched.switch_timestamp.extend([10**9, 5])
     with pytest.raises(TraceError, match=r"only compact_sched: sweep trace record --perfetto"):
         read(tmp_path, made.packet(bundle.SerializeToString()))
+
+
+def test_text_that_is_damaged_is_read_as_far_as_it_can_be(tmp_path: Path) -> None:
+    content = trace(spread(made.ALL_KINDS)) + made.names(kswapd0=42)
+    for word in (b"6.12.5-android", b"kswapd0"):
+        damaged = content.replace(word, b"\xff\xfe" + word[2:])
+        assert len(damaged) == len(content)
+        assert read(tmp_path, damaged).counts["rows"] > 10
+    described = trace(spread(made.ALL_KINDS), encoding="described")
+    damaged = described.replace(b"tag_clear_highpage", b"\xff" * 18)
+    assert read(tmp_path, damaged).counts["rows"] > 10

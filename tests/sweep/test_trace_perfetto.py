@@ -91,7 +91,7 @@ def test_an_import_and_info_say_what_perfetto_could_not_tell(
     code, out, _ = say_here("trace", "info", "t.parquet")
     assert code == 0
     assert "warning: orders: unknown: 14 insertions" in out
-    assert "sampled while it was recorded: nr_free_pages_least 1,000" in out
+    assert "samples of the recording: nr_free_pages_least 1,000" in out
     code, out, _ = say_here("trace", "info", "a.parquet")
     assert "warning: orders: unknown: 14 insertions" in out
 

@@ -13,6 +13,11 @@ NEEDS_EXTRA = (
 )
 
 
+def text_of(value: str | bytes) -> str:
+    """Return the text of a field; one that is damaged comes as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
 class Protos:
     """The messages of a trace, by name.
 
@@ -62,7 +67,8 @@ class Protos:
             described = self._descriptor.FromString(content)
         except self._unreadable:
             return None
-        return described.name, {field.name: field.number for field in described.field}
+        fields = {text_of(field.name): field.number for field in described.field}
+        return text_of(described.name), fields
 
     def events(self) -> dict[int, tuple[str, dict[str, int]]]:
         """Return the events of ftrace that have a message, by number: name, and its fields."""

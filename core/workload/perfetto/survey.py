@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.import_losses import Loss, losses_of
 from core.workload.ftrace.words import ADD, DELETE
 from core.workload.perfetto.packets import Block, Packets
-from core.workload.perfetto.protos import Protos
+from core.workload.perfetto.protos import Protos, text_of
 from core.workload.perfetto.sampled import Samples
 from core.workload.perfetto.slots import OTHER, Slots
 from core.workload.perfetto.survey_bundles import (
@@ -206,7 +206,7 @@ class Survey:
             if holds & SYS_STATS:
                 self._samples.take(packet.sys_stats)
             if holds & SYSTEM:
-                self.release = packet.system_info.utsname.release or self.release
+                self.release = text_of(packet.system_info.utsname.release) or self.release
                 self.page_size = packet.system_info.page_size or self.page_size
             if holds & CLOCKS:
                 times = {clock.clock_id: clock.timestamp for clock in packet.clock_snapshot.clocks}
@@ -231,8 +231,8 @@ class Survey:
             "lost_packets": sum(buffer.trace_writer_packet_loss for buffer in buffers),
         }
 
-    def _name(self, name: str, task: int) -> None:
-        match = _KSWAPD.match(name.encode(errors="replace"))
+    def _name(self, name: str | bytes, task: int) -> None:
+        match = _KSWAPD.match(text_of(name).encode(errors="replace"))
         if match:
             self._names.add(match[0])
         if name and task > 0:
@@ -292,7 +292,7 @@ def rows_of_bundles(block: Block) -> NDArray[np.int64]:
     return rows
 
 
-def _tasks_in(bundle: Any) -> list[tuple[str, int]]:
+def _tasks_in(bundle: Any) -> list[tuple[str | bytes, int]]:
     """Return the names and numbers of tasks that a bundle's sched events tell."""
     compact = bundle.compact_sched
     names = list(compact.intern_table)
