@@ -90,7 +90,7 @@ FORMATS: tuple[Format, ...] = (
         "perfetto",
         "core.workload.perfetto.reader:import_perfetto",
         lambda beginning: is_perfetto(beginning.content),
-        ("--meta", "--memory-start", "--accesses"),
+        ("--meta", "--memory-start", "--page-size", "--accesses"),
         of_requests=False,
     ),
     Format(
