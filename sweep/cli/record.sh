@@ -264,6 +264,7 @@ event vmscan/mm_vmscan_memcg_reclaim_end "reclaim of a memory cgroup is taken fo
 for edge in begin end; do # of machines with several nodes
     event vmscan/mm_vmscan_node_reclaim_$edge "reclaim of a node is taken for truncation"
 done
+event vmscan/mm_vmscan_reclaim_pages "MADV_PAGEOUT is taken for truncation (before 6.15)"
 event kmem/mm_page_alloc "no tagged pages"
 event kmem/mm_page_free "no tagged pages"
 event filemap/mm_filemap_fault "no page faults (kernels before 6.12)"

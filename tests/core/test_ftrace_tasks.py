@@ -192,3 +192,11 @@ def test_an_access_trace_has_the_same_truncations(tmp_path: Path) -> None:
     assert imported.accesses is not None
     truncated = imported.accesses.index[imported.accesses.op == TRUNCATE]
     assert truncated.tolist() == [1, 3]
+
+
+def test_what_a_program_or_damon_pages_out_is_reclaim(tmp_path: Path) -> None:
+    paged_out = "mm_vmscan_reclaim_pages: nid=0 nr_scanned=1 nr_reclaimed=1"
+    lines = [gone(9), get_pages(0, 0), gone(0), gone(1), paged_out, gone(2), BEGINS, ENDS]
+    imported = read(tmp_path, [f"app-7 | {line}" if " | " not in line else line for line in lines])
+    assert by_reclaim(imported) == "twwt"
+    assert by_reclaim(read(tmp_path, [gone(0, "kdamond.0-60"), gone(1, "kdamondx-61")])) == "kt"

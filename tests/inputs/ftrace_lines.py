@@ -80,6 +80,18 @@ def read(
     return import_ftrace([path], memory, with_accesses=with_accesses)
 
 
+#: Losses of a trace that has few kinds of events, whatever its lines are.
+FEW_KINDS = {
+    "no_page_alloc", "no_page_free", "no_tag_probes", "no_file_events", "no_insertions",
+    "no_deletions", "guessed_requests", "reclaim_or_truncation",
+}  # fmt: skip
+
+
+def lost_in_lines(imported: Imported) -> dict[str, int]:
+    """Return the losses of an import by name, but for those that follow from what was recorded."""
+    return {loss.name: loss.count for loss in imported.events.losses if loss.name not in FEW_KINDS}
+
+
 def rows(events: Events) -> list[tuple[int, ...]]:
     """Return (op, inode, index, order, pfn, flags) of each row."""
     columns = [events.columns[name].tolist() for name in list(events.columns)[1:]]

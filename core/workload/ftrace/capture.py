@@ -89,7 +89,9 @@ def import_ftrace(
     TraceError
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
-    return import_records(TextReader(paths, progress), memory, source, with_accesses)
+    kernel, page_size = (memory.kernel, memory.page_size) if memory else ("", 0)
+    reader = TextReader(paths, progress, kernel, page_size)
+    return import_records(reader, memory, source, with_accesses)
 
 
 def import_records(
@@ -251,6 +253,7 @@ def _losses(reader: RecordReader, numbers: NDArray[np.int64]) -> tuple[Loss, ...
                 f"by {largest_s:.3g} s at most, the first in "
                 f"{reader.place(int(numbers[frames.FIRST_STEP_LINE]))}",
             ),
+            "events_before_first": (numbers[frames.BEFORE_FIRST], ""),
             "misaligned_folios": (numbers[frames.MISALIGNED], ""),
             "frames_outside": (numbers[frames.OUTSIDE], ""),
             "missed_frees": (numbers[frames.MISSED_FREES], ""),

@@ -73,8 +73,10 @@ NO_FRAME = 1 << 52
     LOW_FRAME,
     HIGH_FRAME,
     FAILED,
+    FIRST_TIME_NS,
+    BEFORE_FIRST,
     NUMBERS,
-) = range(53)
+) = range(55)
 
 # A frame's state.
 _UNSEEN, _USED, _TAGGED, _FREED = range(4)

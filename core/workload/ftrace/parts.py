@@ -55,7 +55,7 @@ class _Part:
         self,
         name: str,
         chunks: Iterator[tuple[str, bytes]],
-        parse: Callable[[str, bytes], Records],
+        parse: Callable[[str, bytes], tuple[Records, bytes]],
     ) -> None:
         self.name = name
         self.is_at_end = False
@@ -85,10 +85,10 @@ class _Part:
                 found = _CPU.findall(beginning) + _BUFFER.findall(beginning)
                 self.cpus |= {int(number) for number in set(found)}
                 self._looked_at += len(beginning)
-            records = self._parse(self.name, text)
+            records, parsed = self._parse(self.name, text)
             for record in marks_in(records):
                 first, end = records.fields[record, [TEXT_FIRST, TEXT_END]].tolist()
-                self.marks[self._marks] = text[first:end]
+                self.marks[self._marks] = parsed[first:end]
                 records.fields[record, TEXT_FIRST] = self._marks
                 self._marks += 1
             self.records = records
@@ -116,7 +116,7 @@ class MergedParts:
     progress
         Called with the bytes read so far of all files together, and with their size.
     parse
-        Makes records of (the name of a file, whole lines of it).
+        Makes records of (the name of a file, whole lines of it), and the text where marks lie.
     phases
         The phases of the workload, which marks change in the order of time.
     """
@@ -125,7 +125,7 @@ class MergedParts:
         self,
         paths: Sequence[str],
         progress: Progress | None,
-        parse: Callable[[str, bytes], Records],
+        parse: Callable[[str, bytes], tuple[Records, bytes]],
         phases: Phases,
     ) -> None:
         self._paths, self._progress, self._parse, self._phases = paths, progress, parse, phases

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from core.import_losses import Loss, losses_of
+from core.import_losses import Loss
 from core.workload.ftrace import lines
 from core.workload.ftrace.lines import LineParser, Records
 from core.workload.ftrace.parts import MergedParts
@@ -71,15 +71,23 @@ class TextReader:
         The parts, plain or compressed.
     progress
         Called with the bytes read so far of all files together, and with their size.
+    kernel
+        What says the version of the traced kernel; empty where nothing beside the text does.
+    page_size
+        The size of its pages in bytes; 0 where it is not known.
     """
 
     def __init__(
-        self, paths: Sequence[str | os.PathLike[str]], progress: Progress | None = None
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        progress: Progress | None = None,
+        kernel: str = "",
+        page_size: int = 4096,
     ) -> None:
         self.names = ", ".join(os.fspath(path) for path in paths)
         self.phases = Phases()
         self._paths, self._progress = [os.fspath(path) for path in paths], progress
-        self._parser = LineParser()
+        self._parser = LineParser(kernel, page_size or 4096)
         # Of each chunk: the lines of all chunks before it, its file, and the lines of that before.
         self._chunks: list[tuple[int, str, int]] = []
         self._lines_of: dict[str, int] = {}
@@ -89,23 +97,26 @@ class TextReader:
         """Yield the records of one chunk of text after the other."""
         if len(self._paths) == 1:
             for name, text in read_chunks(self._paths, self._progress):
-                records = self._parse(name, text)
-                self.phases.mark(records, text)
+                records, parsed = self._parse(name, text)
+                self.phases.mark(records, parsed)
                 yield records
             return
         self._parts = MergedParts(self._paths, self._progress, self._parse, self.phases)
         yield from self._parts.records()
 
-    def _parse(self, name: str, text: bytes) -> Records:
+    def _parse(self, name: str, text: bytes) -> tuple[Records, bytes]:
+        """Return the records of some lines of a file, and the text in which their marks lie."""
         before = int(self._parser.counts[lines.LINES])
         records = self._parser.parse(text)
         self._chunks.append((before, name, self._lines_of.get(name, 0)))
         read = int(self._parser.counts[lines.LINES]) - before
         self._lines_of[name] = self._lines_of.get(name, 0) + read
-        return records
+        return records, self._parser.text
 
     def place(self, line: int) -> str:
         """Return which line of its file a line is, counted through all that was read."""
+        if not self._chunks:
+            return f"line {line}"
         chunk = max(bisect_left(self._chunks, (line,)) - 1, 0)
         before, name, lines_of_file = self._chunks[chunk]
         place = f"line {line - before + lines_of_file}"
@@ -125,27 +136,23 @@ class TextReader:
 
     def losses(self) -> tuple[Loss, ...]:
         """Return what was lost in the text, and what of it is not understood."""
-        counts = self._parser.counts
-        return losses_of(
-            {
-                "lost_events": (counts[lines.LOST_EVENTS], ""),
-                "garbage_lines": (
-                    counts[lines.GARBAGE],
-                    f"the first is {self.place(int(counts[lines.FIRST_GARBAGE]))}",
-                ),
-                "incomplete_events": (
-                    counts[lines.INCOMPLETE],
-                    f"the first is {self.place(int(counts[lines.FIRST_INCOMPLETE]))}",
-                ),
-            }
-        )
+        return self._parser.losses(self.place)
 
     def why_nothing(self) -> str:
         """Return why the text has no event that an import uses."""
+        why = self._parser.other_lines.why_nothing()
+        if why:
+            return why
         if self.unused():
             names = ", ".join(list(self.unused())[:5])
             return (
                 f"no event of the page cache or of tagged pages in it, only {names}: "
                 "sweep trace record sets up those that are needed"
             )
+        if self._parser.counts[lines.LATE_TIMES]:
+            return "its events have times of more than 64 bits of nanoseconds"
+        incomplete = int(self._parser.counts[lines.INCOMPLETE])
+        if incomplete:
+            first = self.place(int(self._parser.counts[lines.FIRST_INCOMPLETE]))
+            return f"all {incomplete:,} events in it lack a field, the first in {first}"
         return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"

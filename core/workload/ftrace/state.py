@@ -24,12 +24,14 @@ from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 from core.workload.ftrace.frames import (
     ALLOCATED_PAGES,
+    BEFORE_FIRST,
     CHUNK_ROWS,
     CLOCK_STEPS,
     COLUMNS,
     EQUAL_SAMPLES,
     FAILED,
     FIRST_STEP_LINE,
+    FIRST_TIME_NS,
     FREED_PAGES,
     GROUP_SHIFT,
     GROUPS_AT_SAMPLES,
@@ -189,10 +191,13 @@ def _note_time(time_ns: int, line: int, numbers: NDArray[np.int64]) -> None:
     back, which is the clock's, all times are moved on by as much.
     """
     behind = numbers[LAST_TIME_NS] - time_ns
-    if behind <= 0 or numbers[LAST_TIME_NS] == 0:
+    if numbers[LAST_TIME_NS] == 0:
+        numbers[LAST_TIME_NS], numbers[FIRST_TIME_NS] = time_ns, time_ns
+    elif behind <= 0:
         numbers[LAST_TIME_NS] = time_ns
     elif behind <= JITTER_NS:
         numbers[JITTERS] += 1
+        numbers[BEFORE_FIRST] += wide(time_ns <= numbers[FIRST_TIME_NS])
     else:
         if numbers[CLOCK_STEPS] == 0:
             numbers[FIRST_STEP_LINE] = line

@@ -2,13 +2,15 @@
 
 A task is told by its pid and by what it does; its name is a hint, for many traces lack it:
 
-* A kswapd is a task of that name, or one that wakes or sleeps as such (``mm_vmscan_kswapd_wake``,
-  ``_sleep``), whatever its name is. It is one in the whole chunk of the trace that says so; the
-  first chunk is long (`PRELUDE_RECORDS`): a kswapd that runs when the trace begins is known.
+* A kswapd is a task of that name (or of DAMON's, kdamond), or one that wakes or sleeps as such
+  (``mm_vmscan_kswapd_wake``, ``_sleep``), whatever its name is. It is one in the whole chunk of the
+  trace that says so; the first chunk is long (`PRELUDE_RECORDS`): a kswapd that runs when the trace
+  begins is known.
 * Any other task reclaims from the begin of a reclaim to its end. These nest. An end without a begin
   ends a reclaim that began before the trace: what the task deleted before is reclaim too, as far
   back as it did nothing else. A begin without an end ends where the task does something that no
   task does within reclaim: it looks a page up, faults, inserts a page of a file, or exits.
+* ``mm_vmscan_reclaim_pages`` comes after what a program (MADV_PAGEOUT) or DAMON has reclaimed.
 * All other deletions are taken for truncation. Those of which the trace does not tell that they are
   none of reclaim's are counted.
 """
@@ -37,6 +39,7 @@ from core.workload.ftrace.words import (
     READAHEAD,
     RECLAIM_BEGIN,
     RECLAIM_END,
+    RECLAIM_PAGES,
     SYNC_READAHEAD,
     TASK_EXEC,
     TASK_EXIT,
@@ -58,7 +61,7 @@ _TRUNCATIONS, _IS_KSWAPD, _IS_OTHER, _NAMED, _LISTED, _COLUMNS = range(6, 12)
 _LOST_BEGINS, _LOST_ENDS, _RECLAIM_EVENTS, _LATE, _LIST, _NUMBERS = range(6)
 _USED = np.zeros(KINDS, dtype=np.bool_)
 _USED[[ADD, DELETE, RECLAIM_BEGIN, RECLAIM_END, GET_PAGES, FAULT, MAP_PAGES]] = True
-_USED[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, TASK_EXEC, TASK_EXIT]] = True
+_USED[[SYNC_READAHEAD, ASYNC_READAHEAD, READAHEAD, TASK_EXEC, TASK_EXIT, RECLAIM_PAGES]] = True
 
 
 class TaskState:
@@ -241,6 +244,9 @@ def _advance(
                 _end(task, chunk, numbers, previous, by)
                 task[_RECLAIMED] = 1
             task[_IS_OTHER] = 1
+        elif kind == RECLAIM_PAGES:
+            if is_known:
+                _mark_reclaim(task, chunk, previous, by)
         elif kind == RECLAIM_BEGIN:
             if is_known and task[_OPEN] == 0:
                 task[_LAST] = -1
