@@ -92,13 +92,6 @@ SENTENCES = {
         "{count} events are of a time of which other CPUs' events are already overwritten"
     ),
     "repeated_events": "{count} events are in the trace twice, and count once",
-    "guessed_gfp_numbers": (
-        "{count} allocations have flags as numbers, and no version of the kernel is told: read as "
-        "those of Linux 5.14 and later"
-    ),
-    "unknown_gfp_numbers": (
-        "{count} allocations have flags as numbers of an unknown kernel: none is taken as tagged"
-    ),
     "reclaim_or_truncation": "{count} deletions are taken for truncation, but may be reclaim",
     "lost_reclaim_begins": (
         "{count} reclaims have no begin: what their task deleted before is taken for reclaim, as "

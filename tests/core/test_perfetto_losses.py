@@ -92,15 +92,15 @@ def test_flags_are_numbers_of_the_kernel_that_the_trace_names(tmp_path: Path) ->
     events = spread([made.alloc(1), made.alloc(2, 0, made.MOVABLE), made.alloc(3, 0, 0x820)])
     told = read(tmp_path, trace(events))
     assert [row[6] for row in rows(told.events)] == [2 | 16]
-    assert not {"guessed_gfp_numbers", "unknown_gfp_numbers"} & set(losses(told))
+    assert not {"guessed_gfp_numbers", "undecoded_gfp_numbers"} & set(losses(told))
     assert told.counts["tagged_allocations"] == 1
     untold = read(tmp_path, trace(events, about=b""))
     assert rows(untold.events) == rows(told.events)
     assert losses(untold)["guessed_gfp_numbers"] == 3
-    old = [*events, *spread([made.file_event(ADD, 0)])]
+    old = [*events, *spread([made.file_event(ADD, 0, 9)])]
     known_old = read(tmp_path, trace(old, about=made.system("4.19.5-android")))
     assert known_old.counts["tagged_allocations"] == 0
-    assert losses(known_old)["unknown_gfp_numbers"] == 3
+    assert losses(known_old)["no_tagged_allocations"] == 3
     # 5.10: the bit is of tags for pages of programs alone.
     lockdep = spread([made.alloc(1, 0, 0x800CC0), made.alloc(2)])
     assert (

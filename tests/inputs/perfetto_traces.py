@@ -89,7 +89,11 @@ def _text_of(event: Event) -> str:
         rest = {key: value for key, value in fields.items() if key not in ("i_ino", "s_dev")}
         told = " ".join(f"{key}={value}" for key, value in rest.items())
         return f"dev={device} ino={fields['i_ino']:x} {told}"
-    return " ".join(f"{key}={value}" for key, value in fields.items())
+    is_pointer = {key: isinstance(value, int) and value >= 2**32 for key, value in fields.items()}
+    return " ".join(
+        f"{key}={value:#x}" if is_pointer[key] else f"{key}={value}"
+        for key, value in fields.items()
+    )
 
 
 def as_text(events: Iterable[Event]) -> str:

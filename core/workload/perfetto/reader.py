@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.import_losses import Loss, losses_of
 from core.workload.ftrace.capture import Imported, import_records
+from core.workload.ftrace.gfp import GfpFlags
 from core.workload.ftrace.lines import Records
 from core.workload.ftrace.memory import Memory
 from core.workload.ftrace.page_flags import page_flags_of
@@ -28,12 +29,16 @@ from core.workload.ftrace.words import (
     DELETE,
     FIELDS,
     FLAGS,
+    GFP_BITS,
+    GFP_NUMBER,
     MARK,
     NEW_PHASE,
     PAGE_ALLOC,
     PHASE_NUMBER,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
+    SYNC_TAGS,
+    TAG_CLEAR,
     TEXT_END,
     TEXT_FIRST,
 )
@@ -50,7 +55,6 @@ from core.workload.perfetto.event_fields import (
     Counted,
     Room,
 )
-from core.workload.perfetto.gfp_numbers import gfp_bits
 from core.workload.perfetto.packets import Packets
 from core.workload.perfetto.protos import Protos
 from core.workload.perfetto.slots import OTHER, Tables, kind_of
@@ -58,6 +62,7 @@ from core.workload.perfetto.survey import Survey, rows_of_bundles
 from core.workload.perfetto.survey_bundles import EVENTS
 from core.workload.text import Progress
 
+_GFP_NUMBERS = (1 << 32) - 1
 #: Records are passed on so many at once, at most.
 _MOST_AT_ONCE = 1 << 18
 _SAMPLES = {
@@ -116,7 +121,7 @@ class PerfettoReader(RecordReader):
         self._mark_number = 0
         self._passed_on = 0
         self._partial, self._twice = 0, 0
-        self._guessed_flags, self._unknown_flags = 0, 0
+        self._gfp, self._tells_tags = GfpFlags(self.kernel), False
 
     def _half(self, half: int) -> Progress | None:
         """Return the progress of one of the two readings."""
@@ -193,11 +198,9 @@ class PerfettoReader(RecordReader):
 
     def _decode_flags(self, kind: NDArray[np.uint8], fields: NDArray[np.int64]) -> None:
         rows = np.flatnonzero((kind == PAGE_ALLOC) & (fields[:, FLAGS] != ABSENT))
-        if rows.size:
-            flags = gfp_bits(fields[rows, FLAGS], self.kernel)
-            fields[rows, FLAGS] = flags.bits
-            self._guessed_flags += flags.guessed
-            self._unknown_flags += flags.unknown
+        fields[rows, FLAGS] = GFP_NUMBER | (fields[rows, FLAGS] & _GFP_NUMBERS) << GFP_BITS
+        self._gfp.decode(kind, fields)
+        self._tells_tags |= bool(np.isin(kind, (TAG_CLEAR, SYNC_TAGS)).any())
 
     def _pass_on(self, records: Records | None, whole_from_ns: int) -> Iterator[Records]:
         """Yield records in parts that are not too large, with their marks read."""
@@ -287,10 +290,9 @@ class PerfettoReader(RecordReader):
                         0 if self._is_size_known else self._folios,
                         "taken as 4096 bytes; their places are told in pages",
                     ),
-                    "guessed_gfp_numbers": (self._guessed_flags, ""),
-                    "unknown_gfp_numbers": (self._unknown_flags, ""),
                 }
             ),
+            *self._gfp.losses(self._tells_tags),
         )
 
     def place(self, line: int) -> str:
