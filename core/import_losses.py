@@ -61,6 +61,37 @@ SENTENCES = {
     "misaligned_folios": "{count} folios lie at no multiple of their size: left out",
     "frames_outside": "{count} events are of frames outside the memory: left out",
     "missed_frees": "{count} tagged frames were allocated anew and their free not seen",
+    "unknown_orders": (
+        "orders: unknown: {count} insertions and deletions do not tell the size of their folio: "
+        "taken as single pages"
+    ),
+    "lost_packets": "{count} times packets were lost while recording: every count is too low",
+    "overwritten_chunks": (
+        "{count} chunks of the recorder's buffer were overwritten: what they held is missing"
+    ),
+    "discarded_chunks": (
+        "{count} chunks came when the recorder's buffer was full: what they held is missing"
+    ),
+    "unreadable_ftrace": "{count} times the recorder could not read the kernel's buffer",
+    "unreadable_bundles": "{count} bundles of events are damaged: the rest of each is missing",
+    "unreadable_packets": "{count} packets cannot be read: what they held is missing",
+    "cut_off_packets": "{count} files end inside a packet: what came after it is missing",
+    "unread_bytes": "{count} bytes are no packets, and are not read",
+    "other_machines": "{count} bundles of events are of another machine, and are left out",
+    "unknown_clocks": (
+        "{count} events have times of a clock that nothing ties to the others: left out"
+    ),
+    "garbled_events": "{count} events are damaged, and are left out",
+    "undescribed_events": (
+        "{count} events are of a kind that the trace does not describe, and are left out"
+    ),
+    "empty_probes": (
+        "{count} events of probes have no arguments, and are left out: define the probes in tracefs"
+    ),
+    "partial_events": (
+        "{count} events are of a time of which other CPUs' events are already overwritten"
+    ),
+    "repeated_events": "{count} events are in the trace twice, and count once",
     "reclaim_or_truncation": "{count} deletions are taken for truncation, but may be reclaim",
     "lost_reclaim_begins": (
         "{count} reclaims have no begin: what their task deleted before is taken for reclaim, as "

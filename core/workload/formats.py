@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core.workload.perfetto.signature import is_perfetto
 from core.workload.requests.blkparse import is_blkparse
 from core.workload.requests.columns import DelimitedFormat
 from core.workload.requests.delimited_formats import DELIMITED
@@ -126,6 +127,13 @@ FORMATS: tuple[Format, ...] = (
         of_requests=False,
     ),
     Format(
+        "perfetto",
+        "core.workload.perfetto.reader:import_perfetto",
+        lambda beginning: is_perfetto(beginning.content),
+        ("--meta", "--memory-start", "--page-size", "--accesses"),
+        of_requests=False,
+    ),
+    Format(
         "oracle_general",
         "core.workload.requests.oracle_general:import_oracle_general",
         _is_oracle("oracle_general"),
@@ -210,6 +218,11 @@ _ABOUT = {
         "# tracer: nop\n"
         " cat-81 [001] d..2. 7.104938: mm_filemap_add_to_page_cache: dev 254:0 ino 2f pfn=0x4a1 "
         "ofs=4096 order=0\n",
+    ),
+    "perfetto": About(
+        "a trace of Perfetto, in packets or as their text (traceconv text); needs the extra perfetto",
+        "events of the page cache and the page allocator in its bundles of ftrace; times in ns",
+        "a row of packets",
     ),
     "oracle_general": About(
         "libCacheSim's oracleGeneral: 24 bytes a request",

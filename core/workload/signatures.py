@@ -6,14 +6,12 @@ import re
 from typing import NamedTuple, NoReturn
 
 from core.errors import TraceError
+from core.workload.perfetto.signature import looks_like_perfetto
 
 _HEAD_BYTES = 1 << 16
 _PAGE_BYTES = 4096
 #: A page of the kernel's ring buffer holds so many bytes at most behind its header.
 _PAGE_DATA_BYTES = 4080
-#: So many packets of a file of Perfetto are looked at.
-_PACKETS = 20
-_NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 class Signature(NamedTuple):
@@ -191,7 +189,7 @@ def refuse_known(name: str, content: bytes) -> None:
 def refuse_perfetto(name: str, content: bytes) -> None:
     """Raise `TraceError` if a file is of Perfetto's protobuf, where text is needed."""
     if looks_like_perfetto(content):
-        advice = _makes_text("traceconv systrace {file}")
+        advice = "--format perfetto reads it, and `traceconv systrace {file}` makes text of it"
         raise _refusal(name, "a trace of Perfetto", advice, content)
 
 
@@ -242,62 +240,6 @@ def refuse_other_text(name: str, beginning: bytes) -> None:
     for magic, row in _OTHER_COMPILED:
         if magic.match(beginning):
             raise TraceError(f"{row.name}: {row.advice.format(file=name)}", file=name)
-
-
-def looks_like_perfetto(content: bytes) -> bool:
-    """Return whether a file begins as a trace of Perfetto: a row of packets, each a protobuf.
-
-    A packet is the byte 0x0a, its length and its fields.
-    """
-    if not _NO_TEXT.search(content[:4096]):
-        return False  # text that begins with an empty line
-    at = 0
-    for number in range(_PACKETS):
-        if at >= len(content):
-            return number > 0
-        if content[at] != 0x0A:
-            return False
-        length, at = _varint(content, at + 1)
-        if length is None:
-            return number > 0
-        if not _is_message(content, at, at + length):
-            return False
-        at += length
-    return True
-
-
-def _varint(content: bytes, at: int) -> tuple[int | None, int]:
-    """Return a protobuf number and the place after it; None where the content ends before it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(content):
-            return None, at
-        value |= (content[at] & 0x7F) << shift
-        at += 1
-        if content[at - 1] < 0x80:
-            break
-    return value, at
-
-
-def _is_message(content: bytes, at: int, end: int) -> bool:
-    """Return whether bytes are fields of a protobuf; what is not there is taken to be right."""
-    first = True
-    while at < min(end, len(content)):
-        tag, at = _varint(content, at)
-        if tag is None:
-            return not first
-        kind = tag & 7
-        if not 0 < tag >> 3 < 5000 or kind not in (0, 1, 2, 5):
-            return False
-        first = False
-        if kind == 2:
-            length, at = _varint(content, at)
-            at += length or 0
-        elif kind == 0:
-            _, at = _varint(content, at)
-        else:
-            at += 8 if kind == 1 else 4
-    return at >= len(content) or (not first and at <= end)
 
 
 def _is_ring_buffer(content: bytes) -> bool:

@@ -103,8 +103,9 @@ def import_command(
     if imported.unused:
         unused = ", ".join(f"{name} {count:,}" for name, count in imported.unused.items())
         print(f"not used: {unused}")
-    rate = imported.counts["lines"] / seconds / 1e6
-    print(f"{output}: {seconds:.1f} s, {rate:.2g} M lines/s; sweep trace info shows what it holds")
+    unit, number = next(iter(imported.counts.items()))  # what was read: lines, or events
+    rate = f"{number / seconds / 1e6:.2g} M {unit.replace('_', ' ')}/s"
+    print(f"{output}: {seconds:.1f} s, {rate}; sweep trace info shows what it holds")
 
 
 def check_output(output: Path, *read: Path | None) -> None:

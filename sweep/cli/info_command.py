@@ -15,7 +15,7 @@ from sweep.cli.cache_filling import cache_filling, filling_lines
 from sweep.cli.terminal import check_lines, print_json
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_PHASES_SHOWN = 12
+_PHASES_SHOWN, _SAMPLES_SHOWN = 12, 24
 
 
 def info_command(path: Path, as_json: bool) -> None:
@@ -128,8 +128,12 @@ def _told(figures: dict[str, Any]) -> list[str]:
         )
     sampled = figures["sampled"]
     if sampled:
-        told = ", ".join(f"{name} {number:,}" for name, number in sampled.items())
-        lines.append(f"samples of the recording: {told}")
+        told = [f"{name} {number:,}" for name, number in list(sampled.items())[:_SAMPLES_SHOWN]]
+        more = len(sampled) - len(told)
+        lines.append(
+            f"samples of the recording: {', '.join(told)}"
+            + (f", and {more} more (--json)" if more else "")
+        )
     if sampled.get("sampled_pages"):
         share = sampled.get("tagged_pages_mean", 0) / sampled["sampled_pages"]
         most = sampled.get("tagged_pages_peak", 0) / sampled["sampled_pages"]

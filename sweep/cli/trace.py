@@ -71,11 +71,30 @@ FormatName = Annotated[
 
 
 @trace.command("record")
-def trace_record(output: WrittenThere = None) -> int:
+def trace_record(
+    output: WrittenThere = None,
+    perfetto: Annotated[
+        bool, typer.Option("--perfetto", help="Print a configuration for perfetto --txt -c -.")
+    ] = False,
+    seconds: Annotated[
+        int | None,
+        typer.Option("--seconds", "-t", min=1, max=86_400, help="With --perfetto; 60 if unsaid."),
+    ] = None,
+    mib: Annotated[
+        int | None,
+        typer.Option("--mib", "-m", min=1, max=1 << 20, help="Of file, likewise; 1024 if unsaid."),
+    ] = None,
+) -> int:
     """Print the script that records a trace on a device: POSIX shell and tracefs alone."""
-    from sweep.cli.trace_commands import record_command
+    if not perfetto and (seconds or mib):
+        hint = "--seconds / --mib"
+        raise typer.BadParameter("need --perfetto; the script takes -t and -m", param_hint=hint)
+    from sweep.cli.trace_commands import record_command, record_perfetto_command
 
-    record_command(output)
+    if perfetto:
+        record_perfetto_command(output, seconds or 60, mib or 1024)
+    else:
+        record_command(output)
     return DONE
 
 
@@ -85,7 +104,7 @@ def trace_import(
         list[Path],
         typer.Argument(
             metavar="FILE..",
-            help="The text of an ftrace, or requests in another format; plain, gz or zst; "
+            help="An ftrace (text, Perfetto), or requests in another format; plain, gz or zst; "
             "parts in order.",
         ),
     ],
@@ -93,7 +112,7 @@ def trace_import(
     meta: Meta = None,
     memory: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="The tagged memory, such as 8GiB (ftrace, --plain)."),
+        typer.Option(metavar="SIZE", help="The tagged memory, such as 8GiB (captures, --plain)."),
     ] = None,
     memory_start: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Where it begins, such as 0x40000000.")

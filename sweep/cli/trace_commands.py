@@ -19,6 +19,7 @@ from core.workload.tenant import on_machine
 from core.workload.text import TraceError
 from sweep.cli.import_command import check_output, write_text
 from sweep.cli.info_command import info_command
+from sweep.cli.perfetto_config import perfetto_config
 from sweep.cli.terminal import note, print_json
 from sweep.study.values import SIZE_FIELDS, size_in_bytes
 from sweep.study.wording import suggest
@@ -208,3 +209,22 @@ def record_command(output: Path | None) -> None:
     write_text(output, script)
     os.chmod(output, 0o755)
     note(f"{output}: copy it to the device and run it there as root: sh {output.name} -h")
+
+
+def record_perfetto_command(output: Path | None, seconds: int, mib: int) -> None:
+    """Print, or write, the configuration with which Perfetto records a trace.
+
+    Parameters
+    ----------
+    output
+        Where it goes, if not to standard output.
+    seconds, mib
+        How long it records, and how large the trace becomes, at most.
+    """
+    config = perfetto_config(seconds, mib)
+    if output is None:
+        sys.stdout.write(config)
+        return
+    check_output(output)
+    output.write_text(config, encoding="utf-8")
+    note(f"{output}: perfetto --txt -c - -o trace.pftrace < {output.name}, as root on the device")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import perfetto_traces
 import pytest
 import request_files as files
 from captures import CAPTURE_PART
@@ -48,7 +49,14 @@ def examples() -> tuple[Example, ...]:
     ]
     with gzip.open(CAPTURE_PART) as capture:
         text = b"".join(line for line, _ in zip(capture, range(500), strict=False))
-    return (Example(FORMATS[0], "ftrace", text), *made)
+    perfetto = next(row for row in FORMATS if row.name == "perfetto")
+    packets = perfetto_traces.as_text_form(perfetto_traces.example("inline"))
+    return (
+        Example(FORMATS[0], "ftrace", text),
+        Example(perfetto, "perfetto", perfetto_traces.example()),
+        Example(perfetto, "perfetto_text", packets.encode()),
+        *made,
+    )
 
 
 every_example = pytest.mark.parametrize("example", examples(), ids=lambda example: example.form)

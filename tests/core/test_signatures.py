@@ -10,8 +10,8 @@ import pytest
 import request_files as files
 
 from core.workload.formats import detect
+from core.workload.perfetto.signature import looks_like_perfetto
 from core.workload.requests.oracle_general import import_oracle_general
-from core.workload.signatures import looks_like_perfetto
 from core.workload.text import TraceError, read_chunks
 
 LINE = b"  app-1 [001] ..... 1.000001: mm_page_alloc: pfn=0x40001 order=0 migratetype=1\n"

@@ -205,7 +205,7 @@ def _change_cache(
     """
     holder, page_in, numbers = holders.holder, holders.page_in, holders.numbers
     pages = 1 << order
-    inside = frame >= 0 and frame + pages <= holder.size
+    inside = 0 <= frame <= holder.size - pages
     if kind == ADD:
         if inside and holder[frame] >= 0:
             holders.dropped[numbers[DROPS]] = taken[wide(holder[frame])]

@@ -1,0 +1,1 @@
+"""Captures in Perfetto's own form: packets of protocol buffers, some of which hold ftrace."""
