@@ -220,7 +220,7 @@ _ABOUT = {
         "ofs=4096 order=0\n",
     ),
     "perfetto": About(
-        "a trace of Perfetto, in packets or as their text (traceconv text); needs the extra perfetto",
+        "a trace of Perfetto, in packets or as text of them; needs the extra perfetto",
         "events of the page cache and the page allocator in its bundles of ftrace; times in ns",
         "a row of packets",
     ),

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from core.import_losses import Loss, losses_of
 from core.workload.ftrace.capture import Imported, import_records
 from core.workload.ftrace.gfp import GfpFlags
-from core.workload.ftrace.lines import Records
+from core.workload.ftrace.lines import Records, joined, some_of
 from core.workload.ftrace.memory import Memory
 from core.workload.ftrace.page_flags import page_flags_of
-from core.workload.ftrace.parts import joined, some_of
 from core.workload.ftrace.phases import Phases
 from core.workload.ftrace.reader import RecordReader
 from core.workload.ftrace.words import (
