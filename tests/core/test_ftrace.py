@@ -277,7 +277,7 @@ def test_a_part_of_a_real_capture_has_the_live_tagged_set_of_its_sample() -> Non
     assert imported.counts["truncated_folios"] == 0
     assert imported.counts["tagged_allocations"] == 1091
     assert (imported.counts["tagged_samples"], imported.counts["equal_tagged_samples"]) == (1, 1)
-    assert imported.unused["mm_vmscan_kswapd_wake"] == 27
+    assert imported.unused["sched_process_fork"] == 3
     given = import_ftrace([CAPTURE_PART], Memory(0x40000, 65536, 4096))
     assert digest_events(imported.events) == digest_events(given.events)
     figures = survey_events(imported.events).figures

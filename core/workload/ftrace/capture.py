@@ -83,7 +83,9 @@ def import_ftrace(
     TraceError
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
-    return import_records(TextReader(paths, progress), memory, source, with_accesses)
+    kernel, page_size = (memory.kernel, memory.page_size) if memory else ("", 4096)
+    reader = TextReader(paths, progress, kernel, page_size)
+    return import_records(reader, memory, source, with_accesses)
 
 
 def import_records(

@@ -8,18 +8,36 @@ from numpy.typing import NDArray
 from core.jit import kernel, wide
 from core.workload.ftrace.words import (
     ABSENT,
-    DEV,
+    ADD,
+    BUFFER_WORD,
+    DELETE,
     EVICTION,
-    FLAGS,
+    FAILED_WORD,
+    FAULT,
     GET_PAGES,
+    GFP_ATOMIC,
+    GFP_BITS,
+    GFP_NUMBER,
+    GFP_WAITS,
+    GFP_WAKES,
     HASH_BITS,
     HASH_FACTOR,
-    INO,
     INODE_GONE,
+    KEY_DEV,
+    KEY_GFP_FLAGS,
+    KEY_I_INO,
+    KEY_INDEX,
+    KEY_INO,
+    KEY_LAST_INDEX,
+    KEY_OFS,
+    KEY_ORDER,
+    KEY_S_DEV,
     LAST_BYTES,
+    MAP_PAGES,
     MARK_WORD,
-    OFFSET_BYTES,
-    PAGE_ALLOC,
+    NULL_WORDS,
+    OPERATION_WORD,
+    PAGE_WORD,
     PHASE_WORD,
     REFAULT,
     TEXT_END,
@@ -28,9 +46,19 @@ from core.workload.ftrace.words import (
 )
 
 SPACE, TAB = ord(" "), ord("\t")
-_ZERO, _NINE, _COLON, _EQUALS, _BAR = (ord(sign) for sign in "09:=|")
+_ZERO, _NINE, _COLON, _COMMA, _EQUALS, _BAR = (ord(sign) for sign in "09:,=|")
 _LETTER_A, _LETTER_F, _LETTER_X, _HYPHEN = (ord(sign) for sign in "afx-")
+_OPEN_PARENTHESIS, _CLOSE_PARENTHESIS = ord("("), ord(")")
 _LETTER_M, _LETTER_R = ord("M"), ord("R")
+#: Of an upper-case letter, this bit makes the lower-case one.
+_LOWER = 0x20
+#: What a number beyond 62 bits becomes, and the frame of an allocation that failed.
+_TOO_LARGE = 1 << 62
+#: No order, and so large that it fits nothing.
+_NO_ORDER = 255
+#: Inodes in hexadecimal digits without 0x, where others are decimal: apart from these.
+_OTHER_INODES = 1 << 60
+_GFP_NUMBERS = (1 << 48) - 1
 #: Beginnings and ends of the spans that programs of Android mark.
 _SPAN_SIGNS = tuple(ord(sign) for sign in "SFBE")
 
@@ -62,11 +90,17 @@ def starts(signs: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8])
 
 
 @kernel
+def is_letter(sign: int) -> bool:
+    """Return whether a sign is a letter a to f, of either case: a digit of hexadecimal numbers."""
+    return _LETTER_A <= sign | _LOWER <= _LETTER_F
+
+
+@kernel
 def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -> int:
     """Return a number, which is hexadecimal if it begins with 0x too, or ABSENT if it is none."""
     at = first
     base = 16 if hexadecimal else 10
-    if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) == _LETTER_X:
+    if end - first > 2 and wide(signs[at]) == _ZERO and wide(signs[at + 1]) | _LOWER == _LETTER_X:
         base = 16
         at += 2
     if at == end:
@@ -76,16 +110,15 @@ def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -
         sign = wide(signs[place])
         if is_digit(sign):
             digit = sign - _ZERO
-        elif base == 16 and _LETTER_A <= sign <= _LETTER_F:
-            digit = sign - _LETTER_A + 10
+        elif base == 16 and is_letter(sign):
+            digit = (sign | _LOWER) - _LETTER_A + 10
         else:
             # Of a range such as 0-4095 the first number counts; anything else is no number.
             return value if sign == _HYPHEN and place > at else ABSENT
-        # A pointer keeps its lower 63 bits.
-        if base == 16:
+        if base == 16:  # a pointer keeps its lower 63 bits
             value = (value & 0x07FF_FFFF_FFFF_FFFF) << 4 | digit
         else:
-            value = (value & 0x07FF_FFFF_FFFF_FFFF) * 10 + digit
+            value = value * 10 + digit if value < _TOO_LARGE // 16 else _TOO_LARGE
     return value
 
 
@@ -93,7 +126,7 @@ def _number(signs: NDArray[np.uint8], first: int, end: int, hexadecimal: bool) -
 def _device(signs: NDArray[np.uint8], first: int, end: int) -> int:
     """Return major << 20 | minor of ``major:minor``, or of that number itself."""
     for at in range(first, end):
-        if wide(signs[at]) == _COLON:
+        if wide(signs[at]) == _COLON or wide(signs[at]) == _COMMA:
             major = _number(signs, first, at, False)
             minor = _number(signs, at + 1, end, False)
             return major << 20 | minor if major >= 0 and minor >= 0 else ABSENT
@@ -101,19 +134,42 @@ def _device(signs: NDArray[np.uint8], first: int, end: int) -> int:
 
 
 @kernel
+def _has_letters(signs: NDArray[np.uint8], first: int, end: int) -> bool:
+    """Return whether a word is of hexadecimal digits alone, and has one that is no decimal one."""
+    letters = 0
+    for at in range(first, end):
+        if is_letter(wide(signs[at])):
+            letters += 1
+        elif not is_digit(wide(signs[at])):
+            return False
+    return letters > 0
+
+
+@kernel
 def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64]) -> int:
-    """Return the bits of ``GFP_A|__GFP_B`` that an import uses."""
-    bits = 0
-    value = wide(0)
+    """Return the bits of ``GFP_A|__GFP_B``, and the numbers among these words.
+
+    If there is a number, GFP_NUMBER is set, and the number stands above the bits of the words.
+    """
+    bits, numbers = wide(0), wide(0)
+    value, start = wide(0), first
     for at in range(first, end + 1):
         if at == end or wide(signs[at]) == _BAR:
-            bit = find(table, value)
-            if bit != ABSENT:
-                bits |= bit
+            if at > start and (is_digit(wide(signs[start])) or is_letter(wide(signs[start]))):
+                number = _number(signs, start, at, _has_letters(signs, start, at))
+                if number != ABSENT:
+                    numbers |= GFP_NUMBER | (number & _GFP_NUMBERS) << GFP_BITS
+            else:
+                bit = find(table, value)
+                if bit != ABSENT:
+                    bits |= bit
             value = wide(0)
+            start = at + 1
         else:
             value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
-    return bits
+    if bits & GFP_WAKES and not bits & GFP_WAITS:
+        bits |= GFP_ATOMIC
+    return bits | numbers
 
 
 @kernel
@@ -127,13 +183,20 @@ def _last_of_range(signs: NDArray[np.uint8], first: int, end: int) -> int:
 
 @kernel
 def reads_data(signs: NDArray[np.uint8], first: int, end: int) -> bool:
-    """Return whether a command to a device reads data of files: ``254,0 RA 131072 () 8 + 256``."""
+    """Return whether a command to a device reads data of files: ``254,0 RA 131072 () 8 + 256``.
+
+    Where the option `fields` of tracefs is set, it has a key: ``rwbs=RA``.
+    """
     at = first
-    for _ in range(2):  # the spaces before the device's number, and those after it
-        while at < end and wide(signs[at]) not in (SPACE, TAB):
-            at += 1
-        while at < end and wide(signs[at]) in (SPACE, TAB):
-            at += 1
+    for place in range(first, end):
+        if starts(signs, place, end, OPERATION_WORD):
+            at = place + OPERATION_WORD.size
+    if at == first:
+        for _ in range(2):  # the spaces before the device's number, and those after it
+            while at < end and wide(signs[at]) not in (SPACE, TAB):
+                at += 1
+            while at < end and wide(signs[at]) in (SPACE, TAB):
+                at += 1
     reads, of_metadata = False, False
     while at < end and wide(signs[at]) not in (SPACE, TAB):
         reads = reads or wide(signs[at]) == _LETTER_R
@@ -146,19 +209,106 @@ def reads_data(signs: NDArray[np.uint8], first: int, end: int) -> bool:
 def find_mark(signs: NDArray[np.uint8], first: int, end: int, fields: NDArray[np.int64]) -> bool:
     """Return whether a mark is of a phase or a span; its text is then noted in `fields`."""
     at = first
-    for _ in range(2):
+    for word in range(3):
         while at < end and wide(signs[at]) in (SPACE, TAB):
             at += 1
         if starts(signs, at, end, MARK_WORD):
             at += MARK_WORD.size
-    is_phase = starts(signs, at, end, PHASE_WORD)
+        elif starts(signs, at, end, BUFFER_WORD):
+            at += BUFFER_WORD.size
+        elif word < 2 and not _is_mark(signs, at, end):
+            # A function or an address: 0xffffffff8104: or ip=0xffffffff8104.
+            skipped = at
+            while skipped < end and wide(signs[skipped]) not in (SPACE, TAB):
+                skipped += 1
+            if skipped < end and (wide(signs[skipped - 1]) == _COLON or _has_equals(signs, at)):
+                at = skipped
+    found = _is_mark(signs, at, end)
+    if found:
+        fields[TEXT_FIRST] = at
+        fields[TEXT_END] = end
+    return found
+
+
+@kernel
+def _has_equals(signs: NDArray[np.uint8], first: int) -> bool:
+    """Return whether a word begins as ``ip=`` does."""
+    return wide(signs[first + 2]) == _EQUALS
+
+
+@kernel
+def _is_mark(signs: NDArray[np.uint8], at: int, end: int) -> bool:
+    """Return whether the text of a mark of a phase or a span stands at a place."""
     is_span = at < end and wide(signs[at]) in _SPAN_SIGNS
     if is_span and at + 1 < end:
         is_span = wide(signs[at + 1]) == _BAR
-    if is_phase or is_span:
-        fields[TEXT_FIRST] = at
-        fields[TEXT_END] = end
-    return is_phase or is_span
+    return is_span or starts(signs, at, end, PHASE_WORD)
+
+
+@kernel
+def failed(signs: NDArray[np.uint8], first: int, end: int) -> bool:
+    """Return whether an allocation of frame 0, or of none, has no page: it failed.
+
+    Its page is ``(null)``, ``(nil)`` or 0, or it has none, or its frame is -1.
+    """
+    for at in range(first, end):
+        if starts(signs, at, end, FAILED_WORD):
+            return True
+        if starts(signs, at, end, PAGE_WORD):
+            place = at + PAGE_WORD.size
+            while place < end and wide(signs[place]) == SPACE:
+                place += 1
+            if starts(signs, place, end, NULL_WORDS[0]) or starts(signs, place, end, NULL_WORDS[1]):
+                return True
+            while place < end and wide(signs[place]) in (_ZERO, _LETTER_X):
+                place += 1
+            return place == end or wide(signs[place]) == SPACE
+    return True
+
+
+@kernel
+def _first_index(
+    signs: NDArray[np.uint8], first: int, end: int, page_shift: int, beyond: int
+) -> int:
+    """Return the first byte of the page of an index, or of the one `beyond` pages after it."""
+    value = _number(signs, first, end, False)
+    return value + beyond << page_shift if 0 <= value < 1 << 45 else ABSENT
+
+
+@kernel
+def _value(
+    signs: NDArray[np.uint8],
+    first: int,
+    end: int,
+    key: int,
+    kind: int,
+    page_shift: int,
+    flags: NDArray[np.int64],
+) -> int:
+    """Return the value of a key, or ABSENT where it is none."""
+    if key == KEY_GFP_FLAGS:
+        return _gfp(signs, first, end, flags)
+    if key == KEY_INO:
+        decimal = kind in (REFAULT, TOUCHED, EVICTION, INODE_GONE)
+        return _number(signs, first, end, not decimal)
+    if key in (KEY_DEV, KEY_S_DEV):
+        return _device(signs, first, end)
+    if key == KEY_I_INO and _has_letters(signs, first, end):
+        return _number(signs, first, end, True) | _OTHER_INODES
+    if key == KEY_INDEX and kind in (ADD, DELETE, FAULT, GET_PAGES, MAP_PAGES):
+        return _first_index(signs, first, end, page_shift, 0)
+    if key == KEY_LAST_INDEX:
+        return _first_index(signs, first, end, page_shift, 1) - 1
+    if key == KEY_ORDER:
+        if end - first > 2 and wide(signs[end - 1]) == _CLOSE_PARENTHESIS:  # '!'(33), or (4)
+            place = end - 2
+            while place > first and is_digit(wide(signs[place])):
+                place -= 1
+            if wide(signs[place]) == _OPEN_PARENTHESIS:
+                return _number(signs, place + 1, end - 1, False)
+        order = _number(signs, first, end, False)
+        return order if order != ABSENT else _NO_ORDER
+    return _number(signs, first, end, False)
 
 
 @kernel
@@ -167,14 +317,29 @@ def fill(
     first: int,
     end: int,
     kind: int,
+    page_shift: int,
     keys: NDArray[np.int64],
+    columns: NDArray[np.int64],
     flags: NDArray[np.int64],
     fields: NDArray[np.int64],
 ) -> None:
-    """Read ``key=value`` and ``key value`` pairs into `fields`."""
-    hex_inode = kind not in (REFAULT, TOUCHED, EVICTION, INODE_GONE)
+    """Read ``key=value`` and ``key value`` pairs into `fields`; of a key's values the first counts.
+
+    Parameters
+    ----------
+    signs, first, end
+        The text, and where the pairs are in it.
+    kind
+        The kind of the event.
+    page_shift
+        The binary logarithm of the page's size.
+    keys, columns, flags
+        The tables of words: keys, the columns of their values, and GFP flags.
+    fields
+        Those of the event, all of them ABSENT.
+    """
     at = first
-    waiting = ABSENT  # the key before this word, if it had no =
+    waiting = wide(ABSENT)  # the key before this word, if it had no =
     while at < end:
         while at < end and wide(signs[at]) in (SPACE, TAB):
             at += 1
@@ -193,12 +358,10 @@ def fill(
         elif waiting == ABSENT:
             waiting = find(keys, value)
             continue
-        waiting = ABSENT
-        if key == DEV:
-            fields[DEV] = _device(signs, start, at)
-        elif key == FLAGS and kind == PAGE_ALLOC:
-            fields[FLAGS] = _gfp(signs, start, at, flags)
-        elif key != ABSENT:
-            fields[key] = _number(signs, start, at, key == INO and hex_inode)
-            if key == OFFSET_BYTES and kind == GET_PAGES:
-                fields[LAST_BYTES] = _last_of_range(signs, start, at)
+        waiting = wide(ABSENT)
+        column = columns[kind, key] if key != ABSENT else wide(ABSENT)
+        if column == ABSENT or fields[column] != ABSENT:
+            continue
+        fields[column] = _value(signs, start, at, key, kind, page_shift, flags)
+        if key == KEY_OFS and kind in (GET_PAGES, MAP_PAGES):
+            fields[LAST_BYTES] = _last_of_range(signs, start, at)

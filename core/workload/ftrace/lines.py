@@ -1,8 +1,9 @@
 """Turns lines of ftrace text into records of numbers: an event's kind, time, task and fields.
 
-Three forms of text are read: tracefs's `trace` and `trace_pipe`, ``trace-cmd report``, and
+Three forms of text are read at once: tracefs's `trace` and `trace_pipe`, ``trace-cmd report``, and
 ``perf script``. A line of each is ``task-pid [cpu] … seconds.fraction: [system:]event: fields``;
-they differ in what stands between the CPU and the time.
+they differ in what stands between the CPU and the time. All other lines are odd ones:
+other_lines.py makes this form of them, or counts what they are.
 """
 
 from __future__ import annotations
@@ -12,48 +13,60 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.import_losses import Loss, losses_of
 from core.jit import entry, kernel, wide
 from core.machine import MAX_ORDER
 from core.workload.ftrace.fields import (
     SPACE,
     TAB,
+    failed,
     fill,
     find,
     find_mark,
-    is_digit,
     reads_data,
-    starts,
 )
+from core.workload.ftrace.frames import NO_FRAME
+from core.workload.ftrace.gfp import GfpFlags
+from core.workload.ftrace.heads import (
+    UNKNOWN_PID,
+    event_name,
+    find_stamp,
+    nanoseconds,
+    task_end_of,
+    task_name,
+    task_pid,
+)
+from core.workload.ftrace.other_heads import without_decoration
+from core.workload.ftrace.other_lines import OtherLines
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
     BLOCK_ISSUE,
+    COLUMN_TABLE,
     DELETE,
     EVENT_TABLE,
     FIELDS,
     FLAG_TABLE,
-    HASH_BITS,
-    HASH_FACTOR,
+    FRAME,
     KEY_TABLE,
-    KSWAPD_WORD,
-    LOST_WORD,
     MARK,
     NEEDED_TABLE,
     ORDER,
-    REFAULT,
+    PAGE_ALLOC,
+    PAGE_FREE,
+    SYNC_TAGS,
+    TAG_CLEAR,
     TEXT_FIRST,
 )
 
 _NEWLINE = ord("\n")
-_ZERO, _COLON, _DOT = (ord(sign) for sign in "0:.")
-_OPEN_BRACKET, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS, _HASH_SIGN = (ord(sign) for sign in "[()#")
+_OPEN_BRACKET, _QUOTE = ord("["), ord('"')
 
 #: So many events that an import does not use are counted by name.
 OTHERS = 256
-# Elements of `counts`.
-LINES, GARBAGE, FIRST_GARBAGE, INCOMPLETE, FIRST_INCOMPLETE, LOST_EVENTS, OTHER_NAMES, SKIPPED = (
-    range(8)
-)
+# Elements of `counts`. ODD_LINES are those of the chunk that was read last.
+LINES, INCOMPLETE, FIRST_INCOMPLETE, OTHER_NAMES, SKIPPED, ODD_LINES, LATE_TIMES = range(7)
+FOLIO_EVENTS, WITHOUT_ORDER, COUNTS = range(7, 10)
 
 
 class Records(NamedTuple):
@@ -61,112 +74,126 @@ class Records(NamedTuple):
 
     kind: NDArray[np.uint8]  # [record]
     time_ns: NDArray[np.int64]  # [record]
-    pid: NDArray[np.int64]  # [record]
-    kswapd: NDArray[np.bool_]  # [record]
+    pid: NDArray[np.int64]  # [record] the thread's number; UNKNOWN_PID where nothing tells it
+    kswapd: NDArray[np.bool_]  # [record] whether the task has the name of a kswapd
     line: NDArray[np.int64]  # [record] of the file, from 1
     fields: NDArray[np.int64]  # [record, FIELDS]
+    named: NDArray[np.bool_] | None = None  # [record] whether the task's name is known; None: all
 
 
 class LineParser:
-    """Turns lines into records, and counts what could not be used."""
+    """Turns lines into records, and counts what could not be used.
 
-    def __init__(self) -> None:
-        self.others: dict[str, int] = {}
-        self.counts = np.zeros(8, dtype=np.int64)
+    Parameters
+    ----------
+    kernel
+        What says the version of the traced kernel; empty where only its text may.
+    page_size
+        The size of its pages in bytes: some lines tell places in files by pages.
+    """
+
+    def __init__(self, kernel: str = "", page_size: int = 4096) -> None:
+        self.counts = np.zeros(COUNTS, dtype=np.int64)
+        #: The text of the records that were parsed last: places of text count in it.
+        self.text = b""
+        self.other_lines = OtherLines()
+        self._gfp = GfpFlags(kernel)
+        self._page_shift = page_size.bit_length() - 1
         self._hashes = np.zeros(OTHERS, dtype=np.int64)
         self._numbers = np.zeros(OTHERS, dtype=np.int64)
         self._names: list[str] = []
+        self._is_decorated: bool | None = None
+        self._tells_tags = False
+        self._unknown_tasks = 0
+
+    @property
+    def others(self) -> dict[str, int]:
+        """How many events an import does not use, by name."""
+        others = dict(zip(self._names, self._numbers.tolist(), strict=False))
+        if self.counts[SKIPPED]:
+            others["events of further names"] = int(self.counts[SKIPPED])
+        for name, count in self.other_lines.unused.items():
+            others[name] = others.get(name, 0) + count
+        return others
 
     def parse(self, text: bytes) -> Records:
         """Return the records in whole lines of text."""
-        signs = np.frombuffer(text, dtype=np.uint8)
-        most = text.count(b"\n")
+        if not text.endswith(b"\n"):
+            text += b"\n"  # compiled code looks for the end of every line
+        if self._is_decorated is None:  # to look in every chunk would take a third of the time
+            self._is_decorated = without_decoration(text) != text
+        self.text = without_decoration(text) if self._is_decorated else text
+        before = (self.counts.copy(), self._hashes.copy(), self._numbers.copy())
+        records, odd, places = self._read()
+        if odd.size:
+            rewritten = self.other_lines.rewrite(self.text, odd)
+            if rewritten is not None:
+                self.counts, self._hashes, self._numbers = before
+                self.text = rewritten
+                records, _, places = self._read()
+            if not self._gfp.kernel:
+                self._gfp.kernel = self.other_lines.kernel
+        for number in range(len(self._names), int(self.counts[OTHER_NAMES])):
+            first, end = places[number]
+            self._names.append(self.text[first:end].decode(errors="replace"))
+        self._gfp.decode(records.kind, records.fields)
+        self._tells_tags |= bool(np.isin(records.kind, (TAG_CLEAR, SYNC_TAGS)).any())
+        self._unknown_tasks += int((records.pid == UNKNOWN_PID).sum())
+        return records
+
+    def _read(self) -> tuple[Records, NDArray[np.int64], NDArray[np.int64]]:
+        """Return the records of the text, its odd lines, and the places of names in it."""
+        signs = np.frombuffer(self.text, dtype=np.uint8)
+        most = self.text.count(b"\n")
         kind = np.empty(most, dtype=np.uint8)
         time_ns, pid, line = (np.empty(most, dtype=np.int64) for _ in range(3))
-        kswapd = np.empty(most, dtype=np.bool_)
+        kswapd, named = (np.empty(most, dtype=np.bool_) for _ in range(2))
         fields = np.empty((most, FIELDS), dtype=np.int64)
         places = np.zeros((OTHERS, 2), dtype=np.int64)
-        record_count = _parse(
+        odd = np.empty((most, 4), dtype=np.int64)
+        self.counts[ODD_LINES] = 0
+        count = _parse(
             signs,
-            *(EVENT_TABLE, KEY_TABLE, FLAG_TABLE, NEEDED_TABLE),
+            self._page_shift,
+            EVENT_TABLE,
+            KEY_TABLE,
+            COLUMN_TABLE,
+            FLAG_TABLE,
+            NEEDED_TABLE,
             kind,
             time_ns,
             pid,
             kswapd,
             line,
             fields,
-            *(self.counts, self._hashes, self._numbers, places),
+            named,
+            *(self.counts, self._hashes, self._numbers, places, odd),
         )
-        for number in range(len(self._names), int(self.counts[OTHER_NAMES])):
-            first, end = places[number]
-            self._names.append(text[first:end].decode(errors="replace"))
-        self.others = dict(zip(self._names, self._numbers.tolist(), strict=False))
-        end = slice(record_count)
-        return Records(kind[end], time_ns[end], pid[end], kswapd[end], line[end], fields[end])
+        end = slice(count)
+        task = pid[end], kswapd[end]
+        records = Records(kind[end], time_ns[end], *task, line[end], fields[end], named[end])
+        return records, odd[: int(self.counts[ODD_LINES])], places
 
-
-@kernel
-def _stamp(signs: NDArray[np.uint8], first: int, end: int) -> int:
-    """Return the place of the colon after the line's time, or ABSENT."""
-    for at in range(first + 8, end - 1):
-        if wide(signs[at]) != _COLON or wide(signs[at + 1]) != SPACE:
-            continue
-        digits = 0
-        while digits < 9 and is_digit(wide(signs[at - 1 - digits])):
-            digits += 1
-        dot = at - 1 - digits
-        if digits in (6, 9) and dot > first and wide(signs[dot]) == _DOT:
-            before = dot - 1
-            while before > first and is_digit(wide(signs[before])):
-                before -= 1
-            if before < dot - 1 and wide(signs[before]) in (SPACE, TAB):
-                return at
-    return ABSENT
-
-
-@kernel
-def _nanoseconds(signs: NDArray[np.uint8], colon: int) -> int:
-    dot = colon - 1
-    while wide(signs[dot]) != _DOT:
-        dot -= 1
-    value = 0
-    unit = 1
-    for at in range(colon - 1, dot, -1):
-        value += (wide(signs[at]) - _ZERO) * unit
-        unit *= 10
-    if unit == 1_000_000:
-        value *= 1000
-    unit = 1_000_000_000
-    at = dot - 1
-    while at >= 0 and is_digit(wide(signs[at])) and dot - at < 10:
-        value += (wide(signs[at]) - _ZERO) * unit
-        unit *= 10
-        at -= 1
-    return value
-
-
-@kernel
-def _pid(signs: NDArray[np.uint8], first: int, colon: int) -> int:
-    """Return the task's number, which stands before the last ``[cpu]`` and any ``(tgid)``."""
-    at = colon
-    while at > first and wide(signs[at]) != _OPEN_BRACKET:
-        at -= 1
-    at -= 1
-    while at > first and wide(signs[at]) in (SPACE, TAB):
-        at -= 1
-    if wide(signs[at]) == _CLOSE_PARENTHESIS:
-        while at > first and wide(signs[at]) != _OPEN_PARENTHESIS:
-            at -= 1
-        at -= 1
-        while at > first and wide(signs[at]) in (SPACE, TAB):
-            at -= 1
-    value = 0
-    unit = 1
-    while at > first and is_digit(wide(signs[at])) and unit < 10**10:
-        value += (wide(signs[at]) - _ZERO) * unit
-        unit *= 10
-        at -= 1
-    return value
+    def losses(self) -> tuple[Loss, ...]:
+        """Return what was lost in the text, and what of it is not understood."""
+        counts = self.counts
+        without_order = counts[WITHOUT_ORDER]
+        if without_order == counts[FOLIO_EVENTS]:
+            without_order = 0  # a kernel before large folios
+        own = {
+            "incomplete_events": (
+                counts[INCOMPLETE],
+                f"the first is line {counts[FIRST_INCOMPLETE]}",
+            ),
+            "missing_orders": (without_order, ""),
+            "late_times": (counts[LATE_TIMES], ""),
+            "unknown_tasks": (self._unknown_tasks, ""),
+        }
+        return (
+            *self.other_lines.losses(),
+            *losses_of({name: (int(count), where) for name, (count, where) in own.items()}),
+            *self._gfp.losses(self._tells_tags),
+        )
 
 
 @kernel
@@ -195,32 +222,56 @@ def _note_other(
 
 
 @kernel
-def _note_no_event(
-    signs: NDArray[np.uint8], first: int, end: int, counts: NDArray[np.int64]
+def _read_fields(
+    signs: NDArray[np.uint8],
+    first: int,
+    end: int,
+    kind: int,
+    page_shift: int,
+    keys: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    flags: NDArray[np.int64],
+    needed: NDArray[np.bool_],
+    field: NDArray[np.int64],
+) -> tuple[bool, bool]:
+    """Return whether an event has all fields that it needs, and whether it prints its order."""
+    field[:] = ABSENT
+    if kind != MARK:
+        fill(signs, first, end, kind, page_shift, keys, columns, flags, field)
+    elif not find_mark(signs, first, end, field):
+        fill(signs, first, end, kind, page_shift, keys, columns, flags, field)
+        field[TEXT_FIRST] = ABSENT  # whatever key of the text has its column
+    has_order = field[ORDER] != ABSENT
+    if kind in (ADD, DELETE) and not has_order:
+        field[ORDER] = 0  # kernels before large folios
+    if kind == PAGE_ALLOC and field[FRAME] <= 0 and failed(signs, first, end):
+        field[FRAME] = NO_FRAME
+    complete = True
+    if kind in (ADD, DELETE, PAGE_ALLOC, PAGE_FREE):
+        field[FRAME] = min(wide(field[FRAME]), wide(NO_FRAME))
+        complete = field[ORDER] <= MAX_ORDER
+    for place in range(FIELDS):
+        complete = complete and (not needed[kind, place] or field[place] != ABSENT)
+    return complete, has_order
+
+
+@kernel
+def _note_odd(
+    first: int, end: int, is_event: bool, counts: NDArray[np.int64], odd: NDArray[np.int64]
 ) -> None:
-    """Count a line without a time: a comment, a note of lost events, a blank line, or garbage."""
-    for at in range(first, end):
-        if starts(signs, at, end, LOST_WORD):
-            number = wide(0)
-            for place in range(at + 4, end):
-                if is_digit(wide(signs[place])):
-                    number = number * 10 + wide(signs[place]) - _ZERO
-                elif number > 0:
-                    break
-            counts[LOST_EVENTS] += max(1, number)
-            return
-    if first == end or wide(signs[first]) == _HASH_SIGN:
-        return
-    counts[GARBAGE] += 1
-    if counts[FIRST_GARBAGE] == 0:
-        counts[FIRST_GARBAGE] = counts[LINES]
+    row = wide(counts[ODD_LINES])
+    odd[row, 0], odd[row, 1], odd[row, 2] = first, end, counts[LINES]
+    odd[row, 3] = wide(1 if is_event else 0)
+    counts[ODD_LINES] = row + 1
 
 
 @entry
 def _parse(
     signs: NDArray[np.uint8],
+    page_shift: int,
     events: NDArray[np.int64],
     keys: NDArray[np.int64],
+    columns: NDArray[np.int64],
     flags: NDArray[np.int64],
     needed: NDArray[np.bool_],
     kinds: NDArray[np.uint8],
@@ -229,10 +280,12 @@ def _parse(
     kswapd: NDArray[np.bool_],
     lines: NDArray[np.int64],
     fields: NDArray[np.int64],
+    named: NDArray[np.bool_],
     counts: NDArray[np.int64],
     hashes: NDArray[np.int64],
     numbers: NDArray[np.int64],
     places: NDArray[np.int64],
+    odd: NDArray[np.int64],
 ) -> int:
     record = 0
     first = 0
@@ -244,51 +297,45 @@ def _parse(
         counts[LINES] += 1
         while start < end and wide(signs[start]) in (SPACE, TAB):
             start += 1
-        colon = _stamp(signs, start, end)
-        if colon == ABSENT:
-            _note_no_event(signs, start, end, counts)
+        if start == end:
             continue
-        at = colon + 1
-        while at < end and wide(signs[at]) in (SPACE, TAB):
-            at += 1
-        name = at
-        value = wide(0)
-        while at < end and not (wide(signs[at]) == _COLON and wide(signs[at - 1]) != _COLON):
-            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
-            at += 1
-        if at + 1 < end and wide(signs[at + 1]) not in (SPACE, TAB):  # perf's system:event
-            at += 1
-            name = at
-            value = wide(0)
-            while at < end and wide(signs[at]) != _COLON:
-                value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
-                at += 1
+        stamp, colon = find_stamp(signs, start, end)
+        task_end = wide(ABSENT)
+        if colon != ABSENT and wide(signs[start]) not in (_QUOTE, _OPEN_BRACKET):
+            task_end = task_end_of(signs, start, stamp)
+        if task_end == ABSENT:
+            _note_odd(start, end, False, counts, odd)
+            continue
+        pid, name_end = task_pid(signs, start, task_end)
+        name, at, value = event_name(signs, colon, end)
+        if name_end == ABSENT or name == ABSENT:
+            _note_odd(start, end, False, counts, odd)
+            continue
         kind = find(events, value)
         if kind == ABSENT:
-            _note_other(value, name, min(at, end), counts, hashes, numbers, places)
+            _note_other(value, name, at, counts, hashes, numbers, places)
             continue
         if kind == BLOCK_ISSUE and not reads_data(signs, at + 1, end):
             continue
-        fields[record, :] = ABSENT
-        if kind != MARK:
-            fill(signs, at + 1, end, kind, keys, flags, fields[record])
-        elif not find_mark(signs, at + 1, end, fields[record]):
-            fill(signs, at + 1, end, kind, keys, flags, fields[record])
-            fields[record, TEXT_FIRST] = ABSENT  # whatever key of the text has its column
-        if kind in (ADD, DELETE) and fields[record, ORDER] == ABSENT:
-            fields[record, ORDER] = 0  # kernels before large folios
-        complete = fields[record, ORDER] <= MAX_ORDER or kind in (REFAULT, MARK)
-        for field in range(FIELDS):
-            complete = complete and (not needed[kind, field] or fields[record, field] != ABSENT)
+        field = fields[record]
+        complete, has_order = _read_fields(
+            signs, at + 1, end, kind, page_shift, keys, columns, flags, needed, field
+        )
         if not complete:
             counts[INCOMPLETE] += 1
             if counts[FIRST_INCOMPLETE] == 0:
                 counts[FIRST_INCOMPLETE] = counts[LINES]
+            _note_odd(start, end, True, counts, odd)
             continue
-        kinds[record] = kind
-        times[record] = _nanoseconds(signs, colon)
-        pids[record] = _pid(signs, start, colon)
-        kswapd[record] = starts(signs, start, end, KSWAPD_WORD)
+        time_ns = nanoseconds(signs, stamp, colon)
+        if time_ns == ABSENT:
+            counts[LATE_TIMES] += 1
+            continue
+        if kind in (ADD, DELETE):
+            counts[FOLIO_EVENTS] += 1
+            counts[WITHOUT_ORDER] += 0 if has_order else 1
+        kinds[record], times[record], pids[record] = kind, time_ns, pid
+        named[record], kswapd[record] = task_name(signs, start, name_end)
         lines[record] = counts[LINES]
         record += 1
     return record

@@ -42,6 +42,8 @@ class Memory(NamedTuple):
     cache_counters: tuple[tuple[str, int], ...] = ()
     # What the kernel counted while it was recorded, by the name of a check (checks.py).
     kernel_counts: tuple[tuple[str, int], ...] = ()
+    # What says the kernel's version; empty: not known.
+    kernel: str = ""
 
     def watermarks(self) -> tuple[int, int]:
         """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
@@ -111,6 +113,7 @@ def read_memory(meta: str | os.PathLike[str]) -> Memory:
         page_flags=page_flags_of(texts.get("page_flags", ""), kernel),
         cache_counters=tuple((name, int(count)) for name, count in counters),
         kernel_counts=kernel_counts(texts),
+        kernel=kernel,
     )
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from core.import_losses import Loss, losses_of
+from core.import_losses import Loss
 from core.workload.ftrace import lines
 from core.workload.ftrace.lines import LineParser, Records
 from core.workload.ftrace.phases import Phases
@@ -61,15 +61,23 @@ class TextReader:
         The parts in the order of time, plain or compressed.
     progress
         Called with the bytes read so far of all files together, and with their size.
+    kernel
+        What says the version of the traced kernel; empty where nothing beside the text does.
+    page_size
+        The size of its pages in bytes.
     """
 
     def __init__(
-        self, paths: Sequence[str | os.PathLike[str]], progress: Progress | None = None
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        progress: Progress | None = None,
+        kernel: str = "",
+        page_size: int = 4096,
     ) -> None:
         self.names = ", ".join(os.fspath(path) for path in paths)
         self.phases = Phases()
         self._paths, self._progress = paths, progress
-        self._parser = LineParser()
+        self._parser = LineParser(kernel, page_size)
         self._cuts: list[Loss] = []
 
     def records(self) -> Iterator[Records]:
@@ -77,7 +85,7 @@ class TextReader:
         for _, text in read_chunks(self._paths, self._progress):
             self._note_cut(text)
             records = self._parser.parse(text)
-            self.phases.mark(records, text)
+            self.phases.mark(records, self._parser.text)
             yield records
 
     def counts(self) -> dict[str, int]:
@@ -90,21 +98,7 @@ class TextReader:
 
     def losses(self) -> tuple[Loss, ...]:
         """Return what was lost in the text, and what of it is not understood."""
-        counts = self._parser.counts
-        of_lines = losses_of(
-            {
-                "lost_events": (counts[lines.LOST_EVENTS], ""),
-                "garbage_lines": (
-                    counts[lines.GARBAGE],
-                    f"the first is line {counts[lines.FIRST_GARBAGE]}",
-                ),
-                "incomplete_events": (
-                    counts[lines.INCOMPLETE],
-                    f"the first is line {counts[lines.FIRST_INCOMPLETE]}",
-                ),
-            }
-        )
-        return (*of_lines, *self._cuts)
+        return (*self._parser.losses(), *self._cuts)
 
     def _note_cut(self, text: bytes) -> None:
         """Take in what a cut says of itself, if its note ends these lines."""
@@ -115,10 +109,19 @@ class TextReader:
 
     def why_nothing(self) -> str:
         """Return why the text has no event that an import uses."""
+        why = self._parser.other_lines.why_nothing()
+        if why:
+            return why
         if self.unused():
             names = ", ".join(list(self.unused())[:5])
             return (
                 f"no event of the page cache or of tagged pages in it, only {names}: "
                 "sweep trace record sets up those that are needed"
             )
+        if self._parser.counts[lines.LATE_TIMES]:
+            return "its events have times of more than 64 bits of nanoseconds"
+        incomplete = int(self._parser.counts[lines.INCOMPLETE])
+        if incomplete:
+            first = self._parser.counts[lines.FIRST_INCOMPLETE]
+            return f"all {incomplete:,} events in it lack a field, the first in line {first}"
         return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"

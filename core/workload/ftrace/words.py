@@ -30,8 +30,10 @@ from numpy.typing import NDArray
     EVICTION,
     INODE_GONE,
     NEW_PHASE,
+    KSWAPD_WAKE,
+    KSWAPD_SLEEP,
     KINDS,
-) = range(25)
+) = range(27)
 #: NEW_PHASE is no event of its own: it is a MARK that begins or ends a phase (phases.py).
 _EVENTS = {
     "mm_filemap_add_to_page_cache": ADD,
@@ -46,10 +48,15 @@ _EVENTS = {
     "mm_vmscan_direct_reclaim_end": RECLAIM_END,
     "mm_vmscan_memcg_reclaim_begin": RECLAIM_BEGIN,
     "mm_vmscan_memcg_reclaim_end": RECLAIM_END,
+    "mm_vmscan_memcg_softlimit_reclaim_begin": RECLAIM_BEGIN,
+    "mm_vmscan_memcg_softlimit_reclaim_end": RECLAIM_END,
     "mm_vmscan_node_reclaim_begin": RECLAIM_BEGIN,
     "mm_vmscan_node_reclaim_end": RECLAIM_END,
+    "mm_vmscan_kswapd_wake": KSWAPD_WAKE,
+    "mm_vmscan_kswapd_sleep": KSWAPD_SLEEP,
     "tracing_mark_write": MARK,
     "print": MARK,
+    "0": MARK,  # as Android's first kernels wrote it
     "folio_mark_accessed": TOUCHED,
     "mark_page_accessed": TOUCHED,
     "mm_filemap_fault": FAULT,
@@ -83,26 +90,43 @@ ORDER = SHADOW = TEXT_FIRST = 4
 FLAGS = FOLIO_FLAGS = PAGES = TEXT_END = 5
 FIELDS = 6
 ABSENT = -1
-_KEYS = {
-    "dev": DEV,
-    "ino": INO,
-    "pfn": FRAME,
-    "page": POINTER,
-    "folio": POINTER,
-    "nr_free_pages": SAMPLED_PAGES,
-    "to": POINTER,
-    "pte": PTE,
-    "tagged": SAMPLED_PAGES,
-    "ofs": OFFSET_BYTES,
-    "from": SOURCE_POINTER,
-    "nr": PTES,
-    "index": INDEX,
-    "g32": SAMPLED_GROUPS,
-    "order": ORDER,
-    "shadow": SHADOW,
-    "gfp_flags": FLAGS,
-    "flags": FOLIO_FLAGS,
-    "req_count": PAGES,
+# Words before a field's value, by number. Most have a number as their value.
+_KEY_WORDS = (
+    *("dev", "s_dev", "ino", "i_ino", "pfn", "page", "folio", "to", "from", "pte", "nr"),
+    *("ofs", "index", "last_index", "order", "gfp_flags", "shadow", "flags", "req_count"),
+    *("nr_free_pages", "tagged", "g32"),
+)
+KEY_DEV, KEY_S_DEV, KEY_INO, KEY_I_INO, KEY_PFN, _PAGE, _FOLIO, _TO, _FROM, _PTE, _NR = range(11)
+KEY_OFS, KEY_INDEX, KEY_LAST_INDEX, KEY_ORDER, KEY_GFP_FLAGS, _SHADOW, _FLAGS = range(11, 18)
+_REQ_COUNT, _NR_FREE_PAGES, _TAGGED, _G32 = range(18, 22)
+# A file and its device. `s_dev` and `i_ino` are their names in the kernel's structures, which are
+# printed where the option `fields` of tracefs is set, or by `trace-cmd report -R`.
+_FILE = {KEY_DEV: DEV, KEY_S_DEV: DEV, KEY_INO: INO, KEY_I_INO: INO}
+_PLACE = {**_FILE, KEY_OFS: OFFSET_BYTES, KEY_INDEX: INDEX}
+_FOLIO_OF_FILE = {**_PLACE, KEY_PFN: FRAME, KEY_ORDER: ORDER}
+_RANGE = {**_PLACE, KEY_LAST_INDEX: LAST_BYTES}
+_REQUEST = {**_FILE, KEY_INDEX: INDEX, _REQ_COUNT: PAGES}
+_POINTED = {_PAGE: POINTER, _FOLIO: POINTER, KEY_INDEX: INDEX, KEY_INO: INO}
+#: The column of each key that an event of a kind has; all other words say nothing of it.
+_COLUMNS = {
+    ADD: _FOLIO_OF_FILE,
+    DELETE: _FOLIO_OF_FILE,
+    PAGE_ALLOC: {KEY_PFN: FRAME, KEY_ORDER: ORDER, KEY_GFP_FLAGS: FLAGS},
+    PAGE_FREE: {KEY_PFN: FRAME, KEY_ORDER: ORDER},
+    TAG_CLEAR: {_PAGE: POINTER, _FOLIO: POINTER},
+    SYNC_TAGS: {_PTE: PTE, _NR: PTES},
+    COPY_PAGE: {_TO: POINTER, _FROM: SOURCE_POINTER},
+    REFAULT: {**_POINTED, _SHADOW: SHADOW},
+    MARK: {_NR_FREE_PAGES: SAMPLED_PAGES, _TAGGED: SAMPLED_PAGES, _G32: SAMPLED_GROUPS},
+    TOUCHED: _POINTED,
+    FAULT: _PLACE,
+    GET_PAGES: _RANGE,
+    MAP_PAGES: _RANGE,
+    SYNC_READAHEAD: _REQUEST,
+    ASYNC_READAHEAD: _REQUEST,
+    READAHEAD: _REQUEST,
+    EVICTION: {**_POINTED, _FLAGS: FOLIO_FLAGS},
+    INODE_GONE: _FILE,
 }
 #: Fields without which an event of a kind cannot be used.
 _NEEDED = {
@@ -124,6 +148,12 @@ _NEEDED = {
 }
 # Bits of the field FLAGS.
 GFP_TAGGED, GFP_ATOMIC, GFP_MOVABLE, GFP_WRITE, GFP_NORETRY = 1, 2, 4, 8, 16
+# Bits that only tell others: may the allocation wait, and is the page zeroed?
+GFP_WAKES, GFP_WAITS, GFP_ZERO = 32, 64, 128
+#: All bits that words can stand for.
+GFP_BITS = 8
+#: Set in the field FLAGS while the flags are a number, which stands above the bits of the words.
+GFP_NUMBER = 1 << 62
 _FLAG_WORDS = {
     "__GFP_ZEROTAGS": GFP_TAGGED,
     "__GFP_TAGGED": GFP_TAGGED,
@@ -131,9 +161,19 @@ _FLAG_WORDS = {
     "__GFP_ATOMIC": GFP_ATOMIC,
     "GFP_NOWAIT": GFP_ATOMIC,
     "GFP_HIGHUSER_MOVABLE": GFP_MOVABLE,
+    "GFP_TRANSHUGE": GFP_MOVABLE,
+    "GFP_TRANSHUGE_LIGHT": GFP_MOVABLE,
     "__GFP_MOVABLE": GFP_MOVABLE,
     "__GFP_WRITE": GFP_WRITE,
     "__GFP_NORETRY": GFP_NORETRY,
+    "__GFP_ZERO": GFP_ZERO,
+    "__GFP_KSWAPD_RECLAIM": GFP_WAKES,
+    "__GFP_DIRECT_RECLAIM": GFP_WAITS,
+    "__GFP_RECLAIM": GFP_WAITS,
+    # Words of kernels before 4.5.
+    "GFP_MOVABLE": GFP_MOVABLE,
+    "GFP_WRITE": GFP_WRITE,
+    "GFP_NORETRY": GFP_NORETRY,
 }
 
 #: A word's hash is computed sign by sign: hash * HASH_FACTOR + sign, of which these bits are kept.
@@ -153,11 +193,24 @@ def _table(words: dict[str, int]) -> NDArray[np.int64]:
     return np.array([(word_hash(word), number) for word, number in words.items()], dtype=np.int64)
 
 
-EVENT_TABLE, KEY_TABLE, FLAG_TABLE = _table(_EVENTS), _table(_KEYS), _table(_FLAG_WORDS)
+EVENT_TABLE, FLAG_TABLE = _table(_EVENTS), _table(_FLAG_WORDS)
+KEY_TABLE = _table({word: number for number, word in enumerate(_KEY_WORDS)})
+#: [kind, number of a key] the column of its value, or ABSENT.
+COLUMN_TABLE = np.full((KINDS, len(_KEY_WORDS)), ABSENT, dtype=np.int64)
+for _kind, _columns in _COLUMNS.items():
+    for _key, _column in _columns.items():
+        COLUMN_TABLE[_kind, _key] = _column
 NEEDED_TABLE = np.array(
     [[field in _NEEDED.get(kind, ()) for field in range(FIELDS)] for kind in range(KINDS)]
 )
+#: The names of the events that an import uses, and the words before their fields.
+EVENT_NAMES, KEY_WORDS = tuple(_EVENTS), _KEY_WORDS
 KSWAPD_WORD = np.frombuffer(b"kswapd", dtype=np.uint8)
-LOST_WORD = np.frombuffer(b"LOST", dtype=np.uint8)
+PERF_WORD = np.frombuffer(b"PERF_RECORD_", dtype=np.uint8)
 MARK_WORD = np.frombuffer(b"tracing_mark_write:", dtype=np.uint8)
 PHASE_WORD = np.frombuffer(b"PHASE", dtype=np.uint8)
+BUFFER_WORD = np.frombuffer(b"buf=", dtype=np.uint8)
+OPERATION_WORD = np.frombuffer(b"rwbs=", dtype=np.uint8)
+PAGE_WORD = np.frombuffer(b"page=", dtype=np.uint8)
+FAILED_WORD = np.frombuffer(b"pfn=-", dtype=np.uint8)
+NULL_WORDS = tuple(np.frombuffer(word, dtype=np.uint8) for word in (b"(null)", b"(nil)"))
