@@ -180,13 +180,15 @@ def _cut_text(path: Path, output: Path, asked: Asked, meta: Path | None) -> dict
     archive = meta or meta_beside(path)
     copy = archive_for(output)
     check_output(copy, path, archive)
-    page_size = read_memory(archive).page_size if archive and asked.by_tasks else 4096
+    memory = read_memory(archive) if archive else None
+    page_size, kernel = (memory.page_size, memory.kernel) if memory else (4096, "")
     cgroups = read_cgroups(archive) if archive and asked.cgroup is not None else []
     with _writes(output), _opened(output) as write, progress_bar() as bar:
         task = bar.add_task("cutting", total=None)
         done: CutText = cut_text(
             *(path, write, asked, cgroups, page_size or 4096),
             lambda read, size: bar.update(task, completed=read, total=size),
+            kernel,
         )
     if asked.phase is not None and done.occurrences > 1:
         _note_occurrences(asked, done.occurrences)

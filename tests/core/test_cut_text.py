@@ -306,5 +306,6 @@ def test_an_anonymised_trace_tells_of_nobody(tmp_path: Path) -> None:
         f"            task-1       [000] ..... {stamps[8]} {ADD}: dev=0:5 ino=fe00000 pfn=0x40001 "
         "ofs=12288 order=0\n"
         f"            task-1       [000] ..... {stamps[9]} tag_clear_highpage: page=0x10000000000\n"
-        "CPU:0 [LOST 12 EVENTS]\n"
+        "# lost: lost_events 12\n"
     )
+    assert [loss.name for loss in imported(tmp_path, kept).events.losses] == ["lost_events"]

@@ -119,9 +119,8 @@ def test_an_anonymised_archive_names_neither_host_nor_kernel_build(
     kept = ("zoneinfo.before", "page_size", "version", "vmstat.before", "vmstat.after")
     assert set(files) == {f"capture.meta/{name}" for name in kept}
     assert files["capture.meta/version"] == "6.12.107\n"
-    assert read_memory(tmp_path / "shared.meta.tar.gz") == read_memory(
-        tmp_path / "phone.meta.tar.gz"
-    )
+    ours, theirs = (read_memory(tmp_path / f"{name}.meta.tar.gz") for name in ("shared", "phone"))
+    assert ours._replace(kernel="") == theirs._replace(kernel="")
     everything = gzip.decompress(out.read_bytes()) + str(files).encode()
     for word in (b"secret", b"sqlite", b"grep", b"phone", b"187a55"):
         assert word not in everything

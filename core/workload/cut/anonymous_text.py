@@ -139,11 +139,6 @@ _EVENTS: dict[int, tuple[str, tuple[_Key, ...]]] = {
 _NAMED = (b"mm_vmscan_kswapd_wake", b"mm_vmscan_kswapd_sleep")
 _BLOCK_EVENTS = (b"block_rq_issue", b"block_rq_complete")
 _BLOCK = re.compile(rb"(\d{1,9}),(\d{1,9}) ([A-Z]+) (\d+ )?\([^)]*\) (\d{1,20}) \+ (\d{1,9})\b")
-#: What recorders say of events that they lost; of other lines without an event, nothing is copied.
-_NOTE = re.compile(
-    rb"[ \t>|:]*(?P<note>#? ?entries-in-buffer/entries-written: \d+/\d+(?:[ \t]+#P:\d+)?|"
-    rb"(?:CPU:? ?\d+ )?\[(?:LOST \d+ EVENTS|\d+ EVENTS DROPPED|LOST EVENTS)\])[ \t]*"
-)
 
 
 class _Numbers:
@@ -168,7 +163,6 @@ class AnonymousText:
 
     def text_of(
         self,
-        lines: list[bytes],
         heads: list[Head | None],
         record: NDArray[np.int64],
         records: Records,
@@ -178,8 +172,8 @@ class AnonymousText:
 
         Parameters
         ----------
-        lines, heads
-            The lines of a chunk of the trace, and the heads of those that have one.
+        heads
+            The head of each line of a chunk of the trace that has one.
         record, records
             The number of each line's record, or -1, and the records.
         keeps
@@ -197,8 +191,6 @@ class AnonymousText:
                 event = self._other(head)
                 time_ns, pid, is_kswapd = head.time_ns, head.pid, head.comm.startswith(b"kswapd")
             else:
-                note = _NOTE.fullmatch(lines[place])
-                written += [note["note"] + b"\n"] if note else []
                 continue
             if event:
                 comm = self._comm(head, is_kswapd)

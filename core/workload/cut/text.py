@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events import NO_PHASE
+from core.import_losses import Loss
 from core.workload.cut.anonymous_text import AnonymousText
 from core.workload.cut.asked import Asked, NoSuchPhase, NoSuchTask
 from core.workload.cut.heads import Clock, Head, head_of
@@ -18,7 +19,7 @@ from core.workload.cut.tasks import TaskFilter
 from core.workload.ftrace import lines
 from core.workload.ftrace.lines import LineParser, Records
 from core.workload.ftrace.phases import Phases
-from core.workload.ftrace.reader import CUT_NOTE
+from core.workload.ftrace.reader import CUT_NOTE, LOSS_NOTE
 from core.workload.ftrace.words import ABSENT, NEW_PHASE, PHASE_NUMBER
 from core.workload.text import Progress, TraceError, read_chunks
 
@@ -55,6 +56,7 @@ def cut_text(
     cgroups: Sequence[tuple[int, str]] = (),
     page_size: int = 4096,
     progress: Progress | None = None,
+    kernel: str = "",
 ) -> CutText:
     """Cut the text of a capture, chunk by chunk.
 
@@ -72,6 +74,8 @@ def cut_text(
         That of the traced machine, in bytes.
     progress
         Called with the bytes read so far, and with the size of the file.
+    kernel
+        What says the version of the traced kernel; empty where nothing beside the text does.
 
     Raises
     ------
@@ -80,12 +84,15 @@ def cut_text(
     TraceError
         When the file cannot be read, has no event, or nothing of it is left.
     """
-    cutter = _Cutter(asked, cgroups, page_size)
+    cutter = _Cutter(asked, cgroups, page_size, kernel)
     name = os.fspath(path)
     for _, text in read_chunks([path], progress):
         if kept := cutter.take(text):
             write(kept)
     done = cutter.finish(name)
+    if asked.anonymise:
+        for loss in cutter.losses():
+            write(LOSS_NOTE + f"{loss.name} {loss.count}\n".encode())
     left_out = done.lines - done.kept_lines
     if left_out:
         how = f", {asked.words}" if asked.words else ""
@@ -96,9 +103,12 @@ def cut_text(
 class _Cutter:
     """The state of a cut between two chunks."""
 
-    def __init__(self, asked: Asked, cgroups: Sequence[tuple[int, str]], page_size: int) -> None:
+    def __init__(
+        self, asked: Asked, cgroups: Sequence[tuple[int, str]], page_size: int, kernel: str
+    ) -> None:
         self._asked = asked
-        self._parser, self._phases, self._clock = LineParser(), Phases(), Clock()
+        self._parser = LineParser(kernel, page_size)
+        self._phases, self._clock = Phases(), Clock()
         self._tasks = None
         if asked.by_tasks:
             self._tasks = TaskFilter(asked.task, asked.cgroup, cgroups, page_size)
@@ -110,6 +120,10 @@ class _Cutter:
         self._was_inside = self._was_kept = True
         self._phase, self._occurrences = NO_PHASE, 0
         self._in_phase = False
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Return what the whole text lacks, or had to be guessed of it."""
+        return self._parser.losses()
 
     def take(self, text: bytes) -> bytes:
         """Return what is kept of a chunk of whole lines."""
@@ -132,9 +146,7 @@ class _Cutter:
         self._kept += int(keeps.sum())
         self._kept_events += int((keeps & has_time).sum())
         if self._anonymous is not None:
-            return self._anonymous.text_of(
-                chunk.lines, chunk.heads, chunk.record, chunk.records, keeps
-            )
+            return self._anonymous.text_of(chunk.heads, chunk.record, chunk.records, keeps)
         if keeps.all():
             return text
         kept = [chunk.lines[place] for place in np.flatnonzero(keeps).tolist()]
@@ -169,8 +181,7 @@ class _Cutter:
     def _read(self, text: bytes) -> _Chunk:
         before = int(self._parser.counts[lines.LINES])
         records = self._parser.parse(text)
-        # Where the text is not as ftrace writes it, the parser may have read it in another form.
-        self._phases.mark(records, getattr(self._parser, "text", text))
+        self._phases.mark(records, self._parser.text)
         all_lines = text.split(b"\n")[:-1]
         record = np.full(len(all_lines), -1, dtype=np.int64)
         record[records.line - before - 1] = np.arange(records.line.size)

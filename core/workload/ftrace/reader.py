@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from core.import_losses import Loss
+from core.import_losses import SENTENCES, Loss
 from core.workload.ftrace import lines
 from core.workload.ftrace.lines import LineParser, Records
 from core.workload.ftrace.parts import MergedParts
@@ -20,6 +20,8 @@ from core.workload.text import Progress, read_chunks
 
 #: Begins the last line of a trace that `core.workload.cut` has left lines out of.
 CUT_NOTE = b"# cut: "
+#: Begins lines before it: what the whole trace lacked, of one that was written anew.
+LOSS_NOTE = b"# lost: "
 
 
 class RecordReader(Protocol):
@@ -144,11 +146,23 @@ class TextReader:
         return (*self._parser.losses(self.place), *self._cuts)
 
     def _note_cut(self, text: bytes) -> None:
-        """Take in what a cut says of itself, if its note ends these lines."""
-        _, is_there, note = text[text.rfind(b"\n", 0, -1) + 1 :].partition(CUT_NOTE)
-        if is_there and (left_out := note.split(b" ", 1)[0]).isdigit():
-            how = note.decode(errors="replace").partition("left out, ")[2].strip()
-            self._cuts.append(Loss("cut", int(left_out), how))
+        """Take in what a cut says of itself, if its notes end these lines."""
+        end = len(text) - 1
+        while end > 0:
+            first = text.rfind(b"\n", 0, end) + 1
+            line = text[first:end]
+            if line.startswith(CUT_NOTE):
+                left_out = line.removeprefix(CUT_NOTE).split(b" ", 1)[0]
+                how = line.decode(errors="replace").partition("left out, ")[2].strip()
+                self._cuts += [Loss("cut", int(left_out), how)] if left_out.isdigit() else []
+            elif line.startswith(LOSS_NOTE):
+                note = line.removeprefix(LOSS_NOTE).decode(errors="replace")
+                name, _, count = note.partition(" ")
+                known = name in SENTENCES and count.isdigit()
+                self._cuts += [Loss(name, int(count))] if known else []
+            else:
+                return
+            end = first - 1
 
     def why_nothing(self) -> str:
         """Return why the text has no event that an import uses."""
