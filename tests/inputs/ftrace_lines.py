@@ -83,7 +83,8 @@ def read(
 #: Losses of a trace that has few kinds of events, whatever its lines are.
 FEW_KINDS = {
     "no_page_alloc", "no_page_free", "no_tag_probes", "no_file_events", "no_insertions",
-    "no_deletions", "guessed_requests", "requests_by_device", "requests_by_readahead", "reclaim_or_truncation",
+    "no_deletions", "guessed_requests", "requests_by_device", "requests_by_readahead",
+    "reclaim_or_truncation",
 }  # fmt: skip
 
 
