@@ -25,6 +25,7 @@ from ftrace_lines import (
     rows,
     text,
 )
+from streams import compiled
 
 from core.accesses import check_accesses
 from core.workload.cut.asked import Asked, Moment, NoSuchPhase, NoSuchTask
@@ -57,6 +58,7 @@ def imported(folder: Path, content: str, with_accesses: bool = False) -> Importe
     return import_ftrace([path], MEMORY, with_accesses=with_accesses)
 
 
+@compiled
 def test_a_cut_of_everything_is_the_whole(tmp_path: Path) -> None:
     pieces: list[bytes] = []
     done = cut_text(CAPTURE_PART, pieces.append, EVERYTHING)
@@ -254,6 +256,7 @@ def test_to_cut_and_import_is_to_import_and_cut_where_nothing_is_carried_over(
         assert again.phases == table.phases
 
 
+@compiled
 def test_the_import_of_an_anonymised_capture_is_the_same_but_for_numbers(tmp_path: Path) -> None:
     pieces: list[bytes] = []
     done = cut_text(CAPTURE_PART, pieces.append, Asked(anonymise=True))

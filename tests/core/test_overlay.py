@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from captures import TRACES
+from streams import compiled
 
 from core.event_files import read_events
 from core.events import ALLOC, FREE, TAGGED, Events, EventsError, check_events, make_events
@@ -43,6 +44,7 @@ def test_a_capture_stays_as_it_was_between_the_rows_of_its_tenant(name: str) -> 
     assert (np.cumsum(live * (1 << beside.order.astype(np.int64))) >= 0).all()
 
 
+@compiled
 def test_a_tenant_holds_the_share_of_memory_that_it_is_said_to(tmp_path: object) -> None:
     survey = survey_events(laid_over(file_events(400_000)))
     share = survey.figures["peak_tagged_pages"] / 4096
