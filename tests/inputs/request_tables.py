@@ -76,7 +76,7 @@ def cachelib(number: int, request: Request) -> str:
 
 def twitter(number: int, request: Request) -> str:
     op = "set" if request.write else "gets"
-    return f"{request.time_s},q:{request.file},17,{request.size},4,{op},0"
+    return f"{request.time_s},q:{request.file},17,{request.size - 17},4,{op},0"
 
 
 def libcachesim_csv(number: int, request: Request) -> str:
@@ -85,7 +85,7 @@ def libcachesim_csv(number: int, request: Request) -> str:
 
 def vscsi_csv(number: int, request: Request) -> str:
     op = "2a" if request.write else "28"
-    return f"1,{request.time_s * 10**6},{op},{request.size},{request.offset // 512}"
+    return f"1,{request.time_s},{op},{request.size},{request.offset // 512}"
 
 
 def arc(number: int, request: Request) -> str:

@@ -88,6 +88,8 @@ class DelimitedFormat(NamedTuple):
         Its words for reads and writes; where both are empty, the usual ones.
     more_columns
         Whether a line without a header may have further columns.
+    finer_unit
+        The unit of times that are beyond any date in seconds, where no one says the unit.
     looks_like
         Another format whose lines are the same, so that the content alone does not decide.
     source
@@ -109,6 +111,7 @@ class DelimitedFormat(NamedTuple):
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     more_columns: bool = False
+    finer_unit: str = ""
     looks_like: str = ""
     source: str = ""
 

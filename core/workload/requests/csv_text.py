@@ -72,10 +72,16 @@ class Chunk(NamedTuple):
 
     def numbers(self, plain: str, digits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return a column's whole numbers, and their fractions in units of 10**-digits."""
-        whole, part, row, fault = parse_decimals(self.column(plain), digits)
+        return self._numbers(plain, self.column(plain), digits)
+
+    def _numbers(
+        self, plain: str, column: pa.StringArray, digits: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        whole, part, row, fault = parse_decimals(column, digits)
         if row >= 0:
             words = {NEGATIVE: "is negative", TOO_LARGE: "is too large"}
-            self.refuse(plain, row, words.get(fault, "is no number"))
+            value = column[row : row + 1].cast(pa.binary())[0].as_py()
+            self.refuse(plain, row, words.get(fault, f"is no number{_why_none(value)}"))
         return whole, part
 
     def check_numbers(self, plain: str) -> None:
@@ -86,13 +92,29 @@ class Chunk(NamedTuple):
 
     def whole_numbers(self, plain: str, unit: int) -> NDArray[np.int64]:
         """Return a column of whole numbers of `unit`."""
-        whole, part = self.numbers(plain, 9)
-        if part.any():
-            self.refuse(plain, int(np.argmax(part != 0)), "is no whole number")
+        whole: NDArray[np.int64] | None = None
+        for place in self.layout.places[plain]:  # several are added up
+            more, part = self._numbers(plain, self.columns[place], 9)
+            if part.any():
+                self.refuse(plain, int(np.argmax(part != 0)), "is no whole number")
+            whole = more if whole is None else whole + more
+        assert whole is not None  # a plain column is in one at least
         far = whole > (2**63 - 1) // unit
         if far.any():
             self.refuse(plain, int(np.argmax(far)), f"times {unit} bytes is too large")
         return whole if unit == 1 else whole * unit
+
+
+def _why_none(value: bytes) -> str:
+    """Return what to do about text that people take for a number and that is none."""
+    text = value.strip()
+    if re.fullmatch(rb"[\d.]*\d,\d[\d,]*", text):
+        return ": write decimal commas as points, and thousands without commas"
+    if re.fullmatch(rb"[\d.]+ ?[A-Za-z]{1,3}", text):
+        return ": take units out of the cells; --time-unit, --offset-unit and --size-unit say them"
+    if re.match(rb"\d+[/:]\d+[/:]\d", text):
+        return ", and no date such as 2026-01-02 03:04:05.678"
+    return ""
 
 
 def without_other_lines(
