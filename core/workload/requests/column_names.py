@@ -39,7 +39,7 @@ _LIKELY = {
     "file": re.compile(r".*[_ ](id|key|file|path|inode|hash)|(file|object|block|key)[_ ]?\w+"),
     "offset": re.compile(r".*[_ ](offset|off|lba|lbn|sector|address|addr|pos)"),
     "size": re.compile(
-        r"(?!.*(key|id|block|blk|page|head|disk|resp)).*[_ ](size|length|len|bytes|sectors|blocks)"
+        r"(?!.*(key|id|page|head|disk|resp)).*[_ ](size|length|len|bytes|sectors|blocks)"
     ),
     "op": re.compile(r"(op|operation|io|request|req|access|cmd)[_ ]?(name|type|code|kind)"),
 }

@@ -26,11 +26,12 @@ USUAL_NAMES = {
     ),
     "offset": (
         "offset", "off", "pos", "position", "lba", "lbn", "blkno", "block", "sector", "address",
-        "addr", "start_block", "byte_offset",
+        "addr", "start_block", "byte_offset", "page", "pgoff", "lpn", "slba",
     ),
     "size": (
         "size", "length", "len", "bytes", "nbytes", "obj_size", "object_size", "io_size", "iosize",
-        "request_size", "value_size", "value size", "sectors", "blocks", "count",
+        "request_size", "value_size", "value size", "sectors", "blocks", "pages", "count",
+        "nsectors", "nr_sectors", "nblocks", "nr_blocks", "npages", "nr_pages", "nr_bytes", "nlb",
     ),
     "op": (
         "op", "opcode", "operation", "type", "iotype", "io_type", "rw", "rwbs", "action", "cmd",

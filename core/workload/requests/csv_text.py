@@ -149,6 +149,16 @@ def without_other_lines(
     return text, counted
 
 
+def without_more_columns(text: bytes, layout: Layout) -> bytes:
+    """Return rows without the columns behind those of the layout, which only some may have."""
+    delimiter, others = layout.delimiter.encode(), len(layout.header) - 1
+    if text.count(delimiter) <= others * text.count(b"\n"):
+        return text
+    column = rb"[^%s\r\n]*" % re.escape(delimiter)
+    known = rb"(?:%s%s){%d}%s" % (column, re.escape(delimiter), others, column)
+    return re.sub(rb"^(%s)%s[^\r\n]*" % (known, re.escape(delimiter)), rb"\1", text, flags=re.M)
+
+
 def parse(chunk: Chunk) -> Chunk:
     """Return a chunk with the columns that are needed, as text."""
     if b"\r" in chunk.text and chunk.text.count(b"\r") != chunk.text.count(b"\r\n"):

@@ -15,7 +15,12 @@ from core.import_losses import losses_of
 from core.workload.requests.collector import Collector, ImportedRequests, TextKeys
 from core.workload.requests.column_names import bytes_in, other_time_unit_in
 from core.workload.requests.columns import STEP_NS, TIME_DIGITS, DelimitedFormat
-from core.workload.requests.csv_text import Chunk, parse, without_other_lines
+from core.workload.requests.csv_text import (
+    Chunk,
+    parse,
+    without_more_columns,
+    without_other_lines,
+)
 from core.workload.requests.delimited_formats import BY_NAME, CSV
 from core.workload.requests.layout import Layout, layout_of, words_of
 from core.workload.requests.table_options import Options
@@ -143,6 +148,8 @@ class _Reading:
         mark = b"*" if self._form.name == "lirs" else b"#"
         text, others = without_other_lines(text, layout, mark)
         self._collector.unused.update(others)
+        if self._form.more_columns and not layout.header_line:
+            text = without_more_columns(text, layout)
         if not text.strip():
             return
         chunk = parse(Chunk(name, text, line, layout, {}))
@@ -184,7 +191,10 @@ class _Reading:
 
     def finish(self, name: str, layout: Layout, lines: int, source: str) -> ImportedRequests:
         """Return the requests."""
-        skipped = ", ".join(f"{word} {count:,}" for word, count in self._skipped.most_common())
+        skipped = ", ".join(
+            f"{word!r} {count:,}" if word.isdigit() else f"{word} {count:,}"
+            for word, count in self._skipped.most_common()
+        )
         if not self._collector.has_requests:
             if self._first_skipped is None:
                 raise TraceError("holds no request", file=name)

@@ -198,7 +198,7 @@ DELIMITED: tuple[DelimitedFormat, ...] = (
     ),
     DelimitedFormat(
         name="cachelib_block",
-        title="block traces of Meta's CacheLib (block storage)",
+        title="block traces of Meta's Tectonic: CacheLib's block_chunk, and Baleen",
         columns=("op_time", "block_id", "io_size", "io_offset", "op_name", "op_count"),
         places={
             "time": ("op_time",),
@@ -210,7 +210,8 @@ DELIMITED: tuple[DelimitedFormat, ...] = (
         },
         time_unit="s",
         meaning="op_time in s since 1970; a block is a file; io_offset and io_size in bytes; an op "
-        "is repeated op_count times; getChunkData reads, putChunk writes",
+        "is repeated op_count times; getChunkData (Baleen: 1, 2, 5) reads, putChunk (3, 4, 6) "
+        "writes",
         example=(
             "op_time,block_id,io_size,io_offset,op_name,op_count\n"
             "1702511878,12ce-9e05,8388608,0,getChunkData.NotInitialized,1\n"
@@ -218,9 +219,16 @@ DELIMITED: tuple[DelimitedFormat, ...] = (
             "1702511879,12ce-9e05,8388608,0,putChunk.Permanent,1\n"
         ),
         told_by=("op_time", "block_id", "io_size", "io_offset", "op_name"),
-        reads=("getChunkData.NotInitialized", "getChunkData.Permanent", "getChunkData"),
-        writes=("putChunk.NotInitialized", "putChunk.Permanent", "putChunk"),
-        source="cachelib.org, cachebench's block_chunk traces",
+        reads=(
+            "getChunkData.NotInitialized",
+            "getChunkData.Permanent",
+            "getChunkData",
+            "1",
+            "2",
+            "5",
+        ),
+        writes=("putChunk.NotInitialized", "putChunk.Permanent", "putChunk", "3", "4", "6"),
+        source="cachelib.org, cachebench's block_chunk traces; the Baleen traces of CMU",
     ),
     DelimitedFormat(
         name="twitter",

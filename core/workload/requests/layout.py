@@ -157,8 +157,7 @@ def _without_header(
         _refuse_lines(name, line, sample, form, f"{width} columns, and {form.name} has {known}")
     if form.line and not any(map(form.matches, sample.lines)):
         _refuse_lines(name, line, sample, form, f"no line is one of {form.name}")
-    header = (*form.columns, *numbers[known:])
-    return header, _named_places(form, header)
+    return form.columns, _named_places(form, form.columns)
 
 
 def _header_of(

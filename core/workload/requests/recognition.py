@@ -205,9 +205,13 @@ def number_columns(sample: Sample) -> dict[str, str]:
     # Text names a file; numbers that are all small are flags and kinds, others count the rows.
     named = [at for at in left if at not in numeric and len(set(columns[at])) > 1]
     flags = [at for at in left[1:] if at in numeric and not any(map(_is_large, columns[at]))]
-    flags += [at for at in left if at in numeric and len(rows) > 2 and _counts(columns[at])]
+    before = range(times[0]) if times and len(rows) > 2 else ()
+    flags += [at for at in before if at in left and at in numeric and _counts(columns[at])]
     left = [*named, *(at for at in left if at not in (*named, *flags))] or left
-    sizes = sorted(at for at in left[1:] if at in numeric)[:2]
+    sizes = [at for at in left[1:] if at in numeric][:2]
+    moves = {cell.strip()[:1] for at in ops[:1] for cell in columns[at]}
+    if not named and len(left) == 2 and moves and moves <= set("rRwW"):
+        sizes = left  # where and how much, of the only device
     files = [at for at in left if at not in sizes]
     offsets = sizes[:-1]
     found = {"time": times, "file": files, "offset": offsets, "size": sizes[-1:], "op": ops}
