@@ -152,7 +152,7 @@ def without_other_lines(
 def without_more_columns(text: bytes, layout: Layout) -> bytes:
     """Return rows without the columns behind those of the layout, which only some may have."""
     delimiter, others = layout.delimiter.encode(), len(layout.header) - 1
-    if text.count(delimiter) <= others * text.count(b"\n"):
+    if text.count(delimiter) == others * text.count(b"\n"):
         return text
     column = rb"[^%s\r\n]*" % re.escape(delimiter)
     known = rb"(?:%s%s){%d}%s" % (column, re.escape(delimiter), others, column)
