@@ -83,15 +83,16 @@ def import_delimited(
     current, line, lines = "", 1, 0
     layout: Layout | None = None
     for name, text in read_chunks(paths, progress):
-        lines += text.count(b"\n")
+        count = text.count(b"\n")
+        lines += count
         if name != current:
             current, line = name, 1
             layout, begin = layout_of(name, text, form, options, layout)
-            line += text.count(b"\n", 0, begin)
-            text = text[begin:]
-        if layout is not None and text.strip():
+            above = text.count(b"\n", 0, begin)
+            text, line, count = text[begin:], line + above, count - above
+        if layout is not None:
             reading.add(name, text, line, layout)
-        line += text.count(b"\n")
+        line += count
     if layout is None:
         raise TraceError("is empty", file=os.fspath(paths[0]))
     return reading.finish(current, layout, lines, source)
@@ -150,7 +151,7 @@ class _Reading:
         self._collector.unused.update(others)
         if self._form.more_columns and not layout.header_line:
             text = without_more_columns(text, layout)
-        if not text.strip():
+        if not text or text.isspace():
             return
         chunk = parse(Chunk(name, text, line, layout, {}))
         writes = np.zeros(chunk.size, dtype=np.bool_)
