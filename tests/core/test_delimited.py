@@ -429,6 +429,13 @@ def test_dates_with_zones_are_exact(tmp_path: Path) -> None:
     assert imported(tmp_path, text).requests.time_ns.tolist() == [0, 15 * 10**8, 2 * 10**9]
 
 
+def test_bytes_that_are_no_text_in_a_date_are_refused_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"time,file\n2026-01-02 03:04:05,a\n2026-01-02 03:0\xff:05,a\n")
+    with pytest.raises(TraceError, match=r"t\.csv:3: column time: .* is no date such as"):
+        import_csv([path])
+
+
 def test_rows_with_more_columns_than_others_are_read(tmp_path: Path) -> None:
     text = "0,8,512,W,0.5,Alpha/NT\n0,16,512,W,0.6,\r\n0,24,512,r,0.7\n"
     what = imported(tmp_path, text)

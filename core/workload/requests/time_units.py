@@ -55,7 +55,7 @@ def parse_dates(
         else:
             stamps = text.cast(pa.timestamp("ns"))
     except pa.ArrowInvalid:
-        rows = text.to_pylist()
+        rows = [word.decode(errors="replace") for word in text.cast(pa.binary()).to_pylist()]
         return (
             np.zeros(0, np.int64),
             np.zeros(0, np.int64),
