@@ -167,6 +167,7 @@ SENTENCES = {
     "doubtful_size_unit": "sizes are taken as bytes, which is doubtful",
     "guessed_format": "the format is guessed: another one looks the same",
     "skipped_operations": "{count} requests neither read nor write, and are left out",
+    "requests_without_file": "{count} requests name no file: taken as for one file",
     "columns_left_out": "columns that may say more are not used",
     "requests_are_issues": (
         "no request is there as it was queued (Q): the {count} issued to the device (D) are taken, "
