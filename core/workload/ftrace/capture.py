@@ -25,6 +25,7 @@ from core.workload.ftrace.guesses import guesses, inferred
 from core.workload.ftrace.lacks import lacks
 from core.workload.ftrace.lines import Records, joined
 from core.workload.ftrace.memory import Memory
+from core.workload.ftrace.order import Repeats, refuse_newest_first
 from core.workload.ftrace.page_flags import PageFlags
 from core.workload.ftrace.reader import RecordReader, TextReader
 from core.workload.ftrace.requests import RequestState
@@ -121,6 +122,8 @@ def import_records(
     """
     tasks, chunks = TaskState(), reader.records()
     prelude = _prelude(chunks)
+    refuse_newest_first(prelude, reader.names)
+    repeats = Repeats()
     given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
     machine = (given.first_frame, given.frames, given.page_size)
     requests = RequestState(*machine)
@@ -128,7 +131,7 @@ def import_records(
     access_state = AccessState(*machine) if with_accesses else None
     event_rows, access_rows = EventRows(), []
     for chunk in chain([prelude], chunks):
-        records = tasks.number(chunk)
+        records = tasks.number(repeats.left_out(chunk))
         by = tasks.advance(records)
         insertions = requests.advance(records)
         event_rows.add(*kernel.advance(records, insertions, by))
@@ -140,7 +143,7 @@ def import_records(
     finished = event_rows.finish(requests)
     columns, shown = finished.columns, given
     losses = (*reader.losses(), *_losses(reader, numbers), *tasks.losses(_has_reclaim(given)))
-    losses += (*lacks(requests.seen, numbers, given.recorded), *guessed)
+    losses += (*repeats.losses(), *lacks(requests.seen, numbers, given.recorded), *guessed)
     if memory is None or not (memory.frames or memory.typed_bytes[1]):
         shown, loss = memory_shown(given, numbers)
         losses += (loss,)
