@@ -36,7 +36,8 @@ SENTENCES = {
         "{count} folios lack the order that others have: taken as single pages (cut lines?)"
     ),
     "allocations_without_flags": (
-        "{count} page allocations have no gfp_flags that can be read: taken as untagged (cut lines?)"
+        "{count} page allocations have no gfp_flags that can be read: taken as untagged (cut "
+        "lines?)"
     ),
     "guessed_gfp_numbers": (
         "{count} page allocations have gfp_flags as numbers, and nothing tells the kernel's version"

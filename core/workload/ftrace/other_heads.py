@@ -74,7 +74,7 @@ def _sign_of(entity: re.Match[bytes]) -> bytes:
 
 
 def without_decoration(text: bytes) -> bytes:
-    """Return text without colours of a terminal and entities of HTML, with spaces that may break."""
+    """Return text without the colours of a terminal, entities of HTML, and no-break spaces."""
     if b"\x1b" in text:
         text = _COLOURS.sub(b"", text)
     if _ENTITIES.search(text):
