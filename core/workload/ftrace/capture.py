@@ -120,10 +120,8 @@ def import_records(
     TraceError
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
-    tasks, chunks = TaskState(), reader.records()
-    prelude = _prelude(chunks)
-    refuse_newest_first(prelude, reader.names)
-    repeats = Repeats()
+    tasks, chunks, repeats = TaskState(), reader.records(), Repeats()
+    prelude = _prelude(chunks, reader.names)
     given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
     machine = (given.first_frame, given.frames, given.page_size)
     requests = RequestState(*machine)
@@ -187,7 +185,7 @@ def import_records(
     return Imported(events, accesses, counts, reader.unused(), warnings)
 
 
-def _prelude(chunks: Iterator[Records]) -> Records:
+def _prelude(chunks: Iterator[Records], names: str) -> Records:
     """Return the first records as one chunk; what they show is known before any becomes a row."""
     parts: list[Records] = []
     while sum(part.kind.size for part in parts) < PRELUDE_RECORDS:
@@ -195,7 +193,9 @@ def _prelude(chunks: Iterator[Records]) -> Records:
         if part is None:
             break
         parts.append(part)
-    return joined(parts)
+    records = joined(parts)
+    refuse_newest_first(records, names)
+    return records
 
 
 def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: int) -> str:

@@ -52,8 +52,8 @@ _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS = ord("("), ord(")")
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 #: Signs that stand beside GFP flags, as tools print them.
 _BETWEEN_FLAGS = (_BAR, _COMMA, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS, _QUOTE, SPACE, TAB)
-_FIRST_OF_FLAGS = (ord("G"), ord("_"), ord("n"), _BACKSLASH)  # GFP_, __GFP_, none
-_LETTER_M, _LETTER_R = ord("M"), ord("R")
+_FIRST_OF_FLAGS = (_LETTER_G, ord("_"), ord("n"), _BACKSLASH)  # GFP_, __GFP_, none
+_LETTER_G, _LETTER_M, _LETTER_R = ord("G"), ord("M"), ord("R")
 #: Of an upper-case letter, this bit makes the lower-case one.
 _LOWER = 0x20
 #: What a number beyond 62 bits becomes, and the frame of an allocation that failed.
@@ -161,7 +161,7 @@ def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64
     is_told = False
     for at in range(first, end + 1):
         sign = wide(signs[at]) if at < end else _BAR
-        if sign in _BETWEEN_FLAGS:
+        if sign == _BAR or (sign < _LETTER_G and sign in _BETWEEN_FLAGS):
             if sign == _OPEN_PARENTHESIS:  # a number, and behind it what it stands for
                 value, start = wide(0), at + 1
             elif at > start and (is_digit(wide(signs[start])) or is_letter(wide(signs[start]))):
@@ -393,7 +393,7 @@ def fill(
         column = columns[kind, key] if key != ABSENT else wide(ABSENT)
         if column == ABSENT or fields[column] != ABSENT:
             continue
-        if key == KEY_GFP_FLAGS:
+        if key == KEY_GFP_FLAGS and _BAR in (signs[at - 1], signs[min(at + 1, end - 1)]):
             at = _gfp_end(signs, start, end)
         fields[column] = _value(signs, start, at, key, kind, page_shift, flags)
         if key == KEY_OFS and kind in (GET_PAGES, MAP_PAGES):
