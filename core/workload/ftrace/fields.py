@@ -49,11 +49,11 @@ SPACE, TAB = ord(" "), ord("\t")
 _ZERO, _NINE, _COLON, _COMMA, _EQUALS, _BAR = (ord(sign) for sign in "09:,=|")
 _LETTER_A, _LETTER_F, _LETTER_X, _HYPHEN = (ord(sign) for sign in "afx-")
 _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS = ord("("), ord(")")
+_LETTER_G, _LETTER_M, _LETTER_R = ord("G"), ord("M"), ord("R")
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 #: Signs that stand beside GFP flags, as tools print them.
 _BETWEEN_FLAGS = (_BAR, _COMMA, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS, _QUOTE, SPACE, TAB)
 _FIRST_OF_FLAGS = (_LETTER_G, ord("_"), ord("n"), _BACKSLASH)  # GFP_, __GFP_, none
-_LETTER_G, _LETTER_M, _LETTER_R = ord("G"), ord("M"), ord("R")
 #: Of an upper-case letter, this bit makes the lower-case one.
 _LOWER = 0x20
 #: What a number beyond 62 bits becomes, and the frame of an allocation that failed.
