@@ -8,6 +8,7 @@ import pytest
 from ftrace_lines import ADD, BEGIN, DELETE, END, alloc, folio, read, text
 
 from core.workload.ftrace.capture import Imported
+from core.workload.ftrace.other_heads import OtherHead, other_head, undecorated
 from core.workload.ftrace.shared_pids import SharedPids
 from core.workload.text import TraceError
 
@@ -35,12 +36,25 @@ def test_the_newest_first_is_refused_with_what_turns_it(tmp_path: Path, step_us:
     read(tmp_path, "".join(lines))
 
 
+def test_lines_of_several_clocks_are_refused(tmp_path: Path) -> None:
+    late = text([STORY[0]], start=9_000_000_000_000_000)
+    with pytest.raises(TraceError, match="several clocks"):
+        read(tmp_path, (text([STORY[1]]) + late) * 3 + text([STORY[2]]))
+
+
 def test_a_trace_without_any_order_says_so_unless_its_kernel_has_none(tmp_path: Path) -> None:
     without = text([f"{ADD}: {folio(0)}".replace(" order=0", ""), alloc(3)])
     assert lost(read(tmp_path, without))["unknown_orders"] == 1
     old = read(tmp_path, "# os release : 5.10.1\n" + without)
     assert "unknown_orders" not in lost(old)
     assert "unknown_orders" not in lost(read(tmp_path, text(STORY)))
+
+
+@pytest.mark.parametrize(
+    "line", ['{"a":' * 700, '{"log": "\\ud800"}', "{" * 100_000, "[" * 4000, "a" + " " * 3900 + "x"]
+)
+def test_no_odd_line_stops_an_import(line: str) -> None:
+    assert isinstance(other_head(undecorated(line.encode() + b" 1.000001: x: y=1")), OtherHead)
 
 
 @pytest.mark.parametrize(

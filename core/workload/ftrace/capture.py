@@ -30,7 +30,7 @@ from core.workload.ftrace.page_flags import PageFlags
 from core.workload.ftrace.reader import RecordReader, TextReader
 from core.workload.ftrace.requests import RequestState
 from core.workload.ftrace.shown_machine import machine_of, memory_shown
-from core.workload.ftrace.state import KernelState
+from core.workload.ftrace.state import MOST_MOVED_NS, KernelState
 from core.workload.ftrace.tables import EventRows, access_table
 from core.workload.ftrace.tasks import PRELUDE_RECORDS, TaskState
 from core.workload.ftrace.words import REFAULT
@@ -136,8 +136,8 @@ def import_records(
         if access_state is not None:
             access_rows.append(access_state.advance(records, insertions, by))
     names, numbers = reader.names, kernel.numbers
-    if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] == 0:
-        raise TraceError(_why_nothing(reader, numbers, given.page_size), file=names)
+    if (why := _why_nothing(reader, numbers, given.page_size)) is not None:
+        raise TraceError(why, file=names)
     finished = event_rows.finish(requests)
     columns, shown = finished.columns, given
     losses = (*reader.losses(), *_losses(reader, numbers), *tasks.losses(_has_reclaim(given)))
@@ -198,8 +198,17 @@ def _prelude(chunks: Iterator[Records], names: str) -> Records:
     return records
 
 
-def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: int) -> str:
-    """Return why a trace has no row."""
+def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: int) -> str | None:
+    """Return why a trace has no rows, or none that can be used; None where it has."""
+    if numbers[frames.MOVED_NS] >= MOST_MOVED_NS:
+        return (
+            f"the clock stepped back {numbers[frames.CLOCK_STEPS]:,} times, by more than 64 bits "
+            f"of nanoseconds in all, the first in "
+            f"{reader.place(int(numbers[frames.FIRST_STEP_LINE]))}: are there lines of several "
+            "clocks in it?"
+        )
+    if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS]:
+        return None
     if numbers[frames.MISALIGNED]:
         return (
             f"all {numbers[frames.MISALIGNED]:,} folios lie at no multiple of their size in pages "

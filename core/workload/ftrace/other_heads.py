@@ -18,6 +18,7 @@ from typing import NamedTuple
 _COLOURS = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _ENTITIES = re.compile(rb"&(?:#(?:12[0-6]|1[01]\d|[3-9]\d)|lt|gt|amp|quot|nbsp);")
 _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}".encode()
+_WIDE, _BLANKS = b" " * 64, re.compile(rb"\s{64,}")
 _QUOTED = re.compile(rb'^(?:[>|:+]\s*)+|^"|"$')
 _QUOTES = (b">", b"|", b":", b"+", b'"')
 _LOGGED = re.compile(
@@ -87,6 +88,8 @@ def without_decoration(text: bytes) -> bytes:
 def undecorated(line: bytes) -> bytes:
     """Return a line without the signs of quoted mail, quotation marks, and colours."""
     line = without_decoration(line).strip()
+    if _WIDE in line:  # or the expressions take their time
+        line = _BLANKS.sub(b" ", line)
     if line[:1] == b"{":
         line = _logged_as_json(line)
     if line[:1] in _QUOTES or line[-1:] == b'"':
@@ -98,10 +101,10 @@ def _logged_as_json(line: bytes) -> bytes:
     """Return the line that a log in JSON holds: of its strings, the longest."""
     try:
         logged = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
     texts = [text for text in logged.values() if isinstance(text, str)] + [""]
-    return max(texts, key=len).strip().encode() or line
+    return max(texts, key=len).strip().encode(errors="replace") or line
 
 
 def other_head(line: bytes) -> OtherHead:
