@@ -202,8 +202,8 @@ def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: in
     """Return why a trace has no rows, or none that can be used; None where it has."""
     if numbers[frames.MOVED_NS] >= MOST_MOVED_NS:
         return (
-            f"the clock stepped back {numbers[frames.CLOCK_STEPS]:,} times, by more than 64 bits "
-            f"of nanoseconds in all, the first in "
+            f"the clock stepped back {numbers[frames.CLOCK_STEPS]:,} times, by more than 73 years "
+            "in all, the first in "
             f"{reader.place(int(numbers[frames.FIRST_STEP_LINE]))}: are there lines of several "
             "clocks in it?"
         )

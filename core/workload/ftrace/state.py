@@ -114,8 +114,8 @@ from core.workload.ftrace.words import (
 #: The buffers of several CPUs are merged with an error of so much; a longer step back is the
 #: clock's.
 JITTER_NS = 1_000_000
-#: Times that are moved on by so much, nearly 150 years, are of no clock.
-MOST_MOVED_NS = 1 << 62
+#: Times that are moved on by so much, 73 years, are of no clock.
+MOST_MOVED_NS = 1 << 61
 #: The most pages that one mte_sync_tags is taken to name.
 _MOST_SYNCED_PAGES = 1 << MAX_ORDER
 #: Kinds of records of which it matters whether the trace has them.
