@@ -36,7 +36,8 @@ SENTENCES = {
         "{count} folios lack the order that others have: taken as single pages (cut lines?)"
     ),
     "allocations_without_flags": (
-        "{count} page allocations have no gfp_flags: taken as untagged (cut lines?)"
+        "{count} page allocations have no gfp_flags that can be read: taken as untagged (cut "
+        "lines?)"
     ),
     "guessed_gfp_numbers": (
         "{count} page allocations have gfp_flags as numbers, and nothing tells the kernel's version"
@@ -52,8 +53,13 @@ SENTENCES = {
     "no_tagged_allocations": (
         "of {count} page allocations none asks for tags: were MTE and a program that uses it on?"
     ),
-    "incomplete_events": "{count} events lack a field, and are left out",
-    "clock_steps": "{count} times the clock stepped back by more than 1 ms: time goes on there",
+    "incomplete_events": (
+        "{count} events lack a field, or have one that cannot be, and are left out"
+    ),
+    "clock_steps": (
+        "{count} times the clock stepped back by more than 1 ms: time goes on there, and what lay "
+        "in memory stays (of two recordings in one file, import each by itself)"
+    ),
     "events_before_first": (
         "{count} events are no later than the first one, up to 1 ms: was the trace written twice, "
         "or the newest first?"
@@ -99,6 +105,11 @@ SENTENCES = {
     ),
     "lost_reclaim_ends": (
         "{count} reclaims have no end: each is taken to end where its task does something else"
+    ),
+    "shared_pids": (
+        "{count} pids have several names by turns, or begin a reclaim within another: if they are "
+        "of processes, reclaim and requests of their threads are taken together (perf script -F "
+        "comm,tid,cpu,time,event,trace tells threads)"
     ),
     "unnumbered_tasks": (
         "{count} events are of tasks with pids that no kernel has: taken as one task"

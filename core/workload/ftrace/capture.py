@@ -25,11 +25,12 @@ from core.workload.ftrace.guesses import guesses, inferred
 from core.workload.ftrace.lacks import lacks
 from core.workload.ftrace.lines import Records, joined
 from core.workload.ftrace.memory import Memory
+from core.workload.ftrace.order import Repeats, refuse_newest_first
 from core.workload.ftrace.page_flags import PageFlags
 from core.workload.ftrace.reader import RecordReader, TextReader
 from core.workload.ftrace.requests import RequestState
 from core.workload.ftrace.shown_machine import machine_of, memory_shown
-from core.workload.ftrace.state import KernelState
+from core.workload.ftrace.state import MOST_MOVED_NS, KernelState
 from core.workload.ftrace.tables import EventRows, access_table
 from core.workload.ftrace.tasks import PRELUDE_RECORDS, TaskState
 from core.workload.ftrace.words import REFAULT
@@ -119,8 +120,8 @@ def import_records(
     TraceError
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
-    tasks, chunks = TaskState(), reader.records()
-    prelude = _prelude(chunks)
+    tasks, chunks, repeats = TaskState(), reader.records(), Repeats()
+    prelude = _prelude(chunks, reader.names)
     given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
     machine = (given.first_frame, given.frames, given.page_size)
     requests = RequestState(*machine)
@@ -128,19 +129,19 @@ def import_records(
     access_state = AccessState(*machine) if with_accesses else None
     event_rows, access_rows = EventRows(), []
     for chunk in chain([prelude], chunks):
-        records = tasks.number(chunk)
+        records = tasks.number(repeats.left_out(chunk))
         by = tasks.advance(records)
         insertions = requests.advance(records)
         event_rows.add(*kernel.advance(records, insertions, by))
         if access_state is not None:
             access_rows.append(access_state.advance(records, insertions, by))
     names, numbers = reader.names, kernel.numbers
-    if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] == 0:
-        raise TraceError(_why_nothing(reader, numbers, given.page_size), file=names)
+    if (why := _why_nothing(reader, numbers, given.page_size)) is not None:
+        raise TraceError(why, file=names)
     finished = event_rows.finish(requests)
     columns, shown = finished.columns, given
     losses = (*reader.losses(), *_losses(reader, numbers), *tasks.losses(_has_reclaim(given)))
-    losses += (*lacks(requests.seen, numbers, given.recorded), *guessed)
+    losses += (*repeats.losses(), *lacks(requests.seen, numbers, given.recorded), *guessed)
     if memory is None or not (memory.frames or memory.typed_bytes[1]):
         shown, loss = memory_shown(given, numbers)
         losses += (loss,)
@@ -184,7 +185,7 @@ def import_records(
     return Imported(events, accesses, counts, reader.unused(), warnings)
 
 
-def _prelude(chunks: Iterator[Records]) -> Records:
+def _prelude(chunks: Iterator[Records], names: str) -> Records:
     """Return the first records as one chunk; what they show is known before any becomes a row."""
     parts: list[Records] = []
     while sum(part.kind.size for part in parts) < PRELUDE_RECORDS:
@@ -192,11 +193,22 @@ def _prelude(chunks: Iterator[Records]) -> Records:
         if part is None:
             break
         parts.append(part)
-    return joined(parts)
+    records = joined(parts)
+    refuse_newest_first(records, names)
+    return records
 
 
-def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: int) -> str:
-    """Return why a trace has no row."""
+def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: int) -> str | None:
+    """Return why a trace has no rows, or none that can be used; None where it has."""
+    if numbers[frames.MOVED_NS] >= MOST_MOVED_NS:
+        return (
+            f"the clock stepped back {numbers[frames.CLOCK_STEPS]:,} times, by more than 73 years "
+            "in all, the first in "
+            f"{reader.place(int(numbers[frames.FIRST_STEP_LINE]))}: are there lines of several "
+            "clocks in it?"
+        )
+    if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS]:
+        return None
     if numbers[frames.MISALIGNED]:
         return (
             f"all {numbers[frames.MISALIGNED]:,} folios lie at no multiple of their size in pages "

@@ -49,7 +49,11 @@ SPACE, TAB = ord(" "), ord("\t")
 _ZERO, _NINE, _COLON, _COMMA, _EQUALS, _BAR = (ord(sign) for sign in "09:,=|")
 _LETTER_A, _LETTER_F, _LETTER_X, _HYPHEN = (ord(sign) for sign in "afx-")
 _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS = ord("("), ord(")")
-_LETTER_M, _LETTER_R = ord("M"), ord("R")
+_LETTER_G, _LETTER_M, _LETTER_R = ord("G"), ord("M"), ord("R")
+_QUOTE, _BACKSLASH = ord('"'), ord("\\")
+#: Signs that stand beside GFP flags, as tools print them.
+_BETWEEN_FLAGS = (_BAR, _COMMA, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS, _QUOTE, SPACE, TAB)
+_FIRST_OF_FLAGS = (_LETTER_G, ord("_"), ord("n"), _BACKSLASH)  # GFP_, __GFP_, none
 #: Of an upper-case letter, this bit makes the lower-case one.
 _LOWER = 0x20
 #: What a number beyond 62 bits becomes, and the frame of an allocation that failed.
@@ -150,26 +154,53 @@ def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64
     """Return the bits of ``GFP_A|__GFP_B``, and the numbers among these words.
 
     If there is a number, GFP_NUMBER is set, and the number stands above the bits of the words.
+    ABSENT is returned where no word looks like one of the kernel.
     """
     bits, numbers = wide(0), wide(0)
     value, start = wide(0), first
+    is_told = False
     for at in range(first, end + 1):
-        if at == end or wide(signs[at]) == _BAR:
-            if at > start and (is_digit(wide(signs[start])) or is_letter(wide(signs[start]))):
+        sign = wide(signs[at]) if at < end else _BAR
+        if sign == _BAR or (sign < _LETTER_G and sign in _BETWEEN_FLAGS):
+            if sign == _OPEN_PARENTHESIS:  # a number, and behind it what it stands for
+                value, start = wide(0), at + 1
+            elif at > start and (is_digit(wide(signs[start])) or is_letter(wide(signs[start]))):
                 number = _number(signs, start, at, _has_letters(signs, start, at))
                 if number != ABSENT:
+                    is_told = True
                     numbers |= GFP_NUMBER | (number & _GFP_NUMBERS) << GFP_BITS
-            else:
+            elif at > start:
+                is_told = is_told or wide(signs[start]) in _FIRST_OF_FLAGS
                 bit = find(table, value)
                 if bit != ABSENT:
                     bits |= bit
             value = wide(0)
             start = at + 1
-        else:
-            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
+        elif sign != _BACKSLASH:  # of Markdown
+            value = value * HASH_FACTOR + sign & HASH_BITS
+    if not is_told:
+        return ABSENT
     if bits & GFP_WAKES and not bits & GFP_WAITS:
         bits |= GFP_ATOMIC
     return bits | numbers
+
+
+@kernel
+def _gfp_end(signs: NDArray[np.uint8], first: int, end: int) -> int:
+    """Return the place after GFP flags, which may have spaces beside the signs between them."""
+    at = last = first
+    joins = True
+    while at < end:
+        sign = wide(signs[at])
+        if sign in (SPACE, TAB):
+            at += 1
+            continue
+        if at > last and not joins and sign != _BAR:
+            break
+        joins = sign == _BAR
+        at += 1
+        last = at
+    return last
 
 
 @kernel
@@ -362,6 +393,8 @@ def fill(
         column = columns[kind, key] if key != ABSENT else wide(ABSENT)
         if column == ABSENT or fields[column] != ABSENT:
             continue
+        if key == KEY_GFP_FLAGS and _BAR in (signs[at - 1], signs[min(at + 1, end - 1)]):
+            at = _gfp_end(signs, start, end)
         fields[column] = _value(signs, start, at, key, kind, page_shift, flags)
         if key == KEY_OFS and kind in (GET_PAGES, MAP_PAGES):
             fields[LAST_BYTES] = _last_of_range(signs, start, at)

@@ -155,12 +155,15 @@ def task_name(signs: NDArray[np.uint8], first: int, end: int) -> tuple[bool, boo
         return True, False
     if digit >= end:
         return True, False
-    if letter > at and wide(signs[letter - 1]) not in (_COLON, _BAR, _MORE, _PLUS):
+    if letter > at and wide(signs[letter - 1]) not in (
+        *(_COLON, _BAR, _MORE, _PLUS),
+        _OPEN_BRACKET,  # as ps prints it: [kswapd0]
+    ):
         return True, False
     place = digit
     while place < end and is_digit(wide(signs[place])):
         place += 1
-    return True, place > digit and (place == end or wide(signs[place]) == _COLON)
+    return True, place > digit and (place == end or wide(signs[place]) in (_COLON, _CLOSE_BRACKET))
 
 
 @kernel
