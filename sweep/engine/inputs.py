@@ -360,8 +360,8 @@ def _check_worlds(study: Study, loaded: list[_LoadedWorkload]) -> Iterator[Mista
 def _digest(accesses: Accesses) -> str:
     """Return what tells an access trace and its machine from others, wherever its file is."""
     columns = accesses.columns
-    machine = {name: value for name, value in accesses._asdict().items() if name not in columns}
-    machine.pop("source")
+    told = {*columns, "source", "losses"}  # what is told of it changes no row
+    machine = {name: value for name, value in accesses._asdict().items() if name not in told}
     digest = hashlib.sha256(repr(machine).encode())
     for column in columns.values():
         digest.update(column.tobytes())

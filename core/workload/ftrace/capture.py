@@ -136,7 +136,8 @@ def import_records(
             access_rows.append(access_state.advance(records, insertions, by))
     names, numbers = reader.names, kernel.numbers
     if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] == 0:
-        raise TraceError(_why_nothing(reader, numbers, given.page_size), file=names)
+        seen = int(requests.seen.sum())
+        raise TraceError(_why_nothing(reader, seen, numbers, given.page_size), file=names)
     finished = event_rows.finish(requests)
     columns, shown = finished.columns, given
     losses = (*reader.losses(), *_losses(reader, numbers), *tasks.losses(_has_reclaim(given)))
@@ -195,8 +196,10 @@ def _prelude(chunks: Iterator[Records]) -> Records:
     return joined(parts)
 
 
-def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: int) -> str:
-    """Return why a trace has no row."""
+def _why_nothing(
+    reader: RecordReader, seen: int, numbers: NDArray[np.int64], page_size: int
+) -> str:
+    """Return why a trace has no row, of whose events so many are of a kind that is used."""
     if numbers[frames.MISALIGNED]:
         return (
             f"all {numbers[frames.MISALIGNED]:,} folios lie at no multiple of their size in pages "
@@ -207,6 +210,9 @@ def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: in
             f"all {numbers[frames.OUTSIDE]:,} frames lie outside the memory: give the right one "
             "(--memory, --memory-start)"
         )
+    if seen:
+        why = "".join(f"; {loss.warning}" for loss in reader.losses())
+        return f"{seen:,} events, and none is of a file's page or of a tagged one{why}"
     return reader.why_nothing()
 
 
