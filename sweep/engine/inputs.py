@@ -125,6 +125,7 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
     parts = parts_of_share(study.warm_up)
     workloads = Workloads(tables, page_sizes, data_pages, parts)
     names, numbers = list(loaded_names), list(replicates)
+    warnings = list(dict.fromkeys(warnings))  # of a trace that several workloads have, once
     return Inputs(workloads, names, numbers, list(digests), warnings, code_digest)
 
 

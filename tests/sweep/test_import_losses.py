@@ -32,7 +32,7 @@ from ftrace_lines import (
 from perfetto_traces import packet, protos
 
 from core.accesses import read_accesses
-from core.event_files import read_events
+from core.event_files import read_events, write_events
 from core.import_losses import SENTENCES, Loss
 from core.workload.requests import oracle_general
 from sweep.cli.info_command import is_accesses
@@ -254,7 +254,7 @@ def import_input(sweep: CommandInThisProcess, folder: Path, name: str) -> tuple[
 
 
 def test_every_loss_has_an_input() -> None:
-    assert {*INPUTS, *CUTS} == set(SENTENCES)
+    assert {*INPUTS, *CUTS, "dropped_rows"} == set(SENTENCES)
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -268,3 +268,82 @@ def test_a_loss_is_said_by_the_import_and_stays_with_the_table(
     assert sentence in said.replace("\n", " ")
     assert f"warning: {sentence}" in sweep("trace", "info", table)[1]
     assert sentence in json.loads(sweep("trace", "info", table, "--json")[1])["import_warnings"]
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_a_cut_says_what_it_left_out(
+    name: str, tmp_path: Path, sweep: CommandInThisProcess
+) -> None:
+    table, _ = import_input(sweep, tmp_path, "no_tag_probes")
+    cut = tmp_path / "cut.parquet"
+    assert sweep("trace", "cut", table, *CUTS[name], "-o", cut)[0] == 0
+    assert {name, "no_tag_probes"} <= {loss.name for loss in losses_of_table(cut)}
+
+
+def test_a_repair_says_how_many_rows_it_dropped(
+    tmp_path: Path, sweep: CommandInThisProcess
+) -> None:
+    path, _ = import_input(sweep, tmp_path, "lost_events")
+    events = read_events(path)
+    order = events.order.copy()
+    order[0] = 99
+    write_events(path, events._replace(order=order))
+    repaired = tmp_path / "repaired.parquet"
+    assert sweep("trace", "repair", path, "-o", repaired)[0] == 0
+    found = {loss.name: loss.count for loss in losses_of_table(repaired)}
+    assert found["dropped_rows"] == events.op.size - read_events(repaired).op.size >= 1
+    assert found["lost_events"] == 4711
+
+
+STUDY = """\
+study: losses
+workload: [{trace: x.parquet}, {accesses: a.parquet}, {trace: x.parquet, tagged_ratio: 0.02}]
+parameters: {eviction: {type: categorical, choices: [lru, none]}}
+baselines: [{preset: gcma}]
+objectives: [{metric: restored, direction: maximize}]
+sampler: {name: grid}
+"""
+
+
+def test_what_a_trace_lacks_is_on_every_face_of_a_study(
+    tmp_path: Path, sweep: CommandInThisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_text(
+        str(INPUTS["lost_events"][0]) + text([add(1), get_pages(1, 1), delete(1)], start=16_000_000)
+    )
+    made_of = ("trace", "import", tmp_path / "x", "-o", tmp_path / "x.parquet")
+    assert sweep(*made_of, "--accesses", tmp_path / "a.parquet", *MEMORY)[0] == 0
+    study, database = tmp_path / "study.yaml", tmp_path / "losses.duckdb"
+    study.write_text(STUDY)
+    lost = "4,711 events were lost while recording"
+    told = [f"{name}: {lost}" for name in ("x.parquet", "a.parquet")]
+    run = ("--db", database, "--executor", "in-process")
+    for words in (("validate", study), ("run", study, *run)):
+        code, out, err = sweep(*words)
+        assert code == 0, err
+        assert [line.partition(": ")[2].partition(": every")[0] for line in err.splitlines()
+                if lost in line] == told  # fmt: skip
+    assert all(f"Mind: {said}" in out for said in told)
+    of_database = ("losses", "--db", database)
+    assert all(f"Mind: {said}" in sweep("compare", "0", "gcma", *of_database[1:])[1]
+               for said in told)  # fmt: skip
+    assert sweep("report", *of_database, "-o", tmp_path / "r.html")[0] == 0
+    assert all(said in (tmp_path / "r.html").read_text() for said in told)
+    code, out, err = sweep("bundle", study, *of_database[1:], "-o", tmp_path / "b.tar")
+    assert code == 0, err
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    code, out, err = sweep("run", tmp_path / "b.tar", "--db", elsewhere / "c.duckdb", *run[2:])
+    assert code == 0, err
+    assert all(said in out and said in err for said in told)
+
+
+def test_the_table_of_a_front_end_lacks_what_its_accesses_lack(
+    tmp_path: Path, sweep: CommandInThisProcess
+) -> None:
+    path, _ = import_input(sweep, tmp_path, "skipped_operations")
+    reclaimed = tmp_path / "reclaimed.parquet"
+    code, _, err = sweep("trace", "reclaim", path, "-o", reclaimed, "--memory", "4MiB")
+    assert code == 0, err
+    assert losses_of_table(reclaimed) == losses_of_table(path) != []
