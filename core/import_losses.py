@@ -169,6 +169,7 @@ SENTENCES = {
     "carried_frames": (
         "{count} frames were in use where it was cut: they are allocated at its first row"
     ),
+    "dropped_rows": "{count} rows that no kernel could have produced were dropped by a repair",
     "copies_before_base": (
         "{count} page copies came before the first tagged allocation: taken as untagged"
     ),

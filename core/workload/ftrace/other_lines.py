@@ -112,7 +112,7 @@ class OtherLines:
                 changed = True
                 out.append(head.line + b"\n")
                 last = len(out) - 1
-            elif before and self._goes_on(before, line):
+            elif before and not head.rest and self._goes_on(before, line):
                 changed = True
                 out[last] = self._joined(before, line)
                 out.append(b"\n")

@@ -320,7 +320,8 @@ def _advance(
             pages = min(_MOST_SYNCED_PAGES, max(1, wide(field[PTES])))
             map_tagged(state, first, pages)
         elif kind == COPY_PAGE and numbers[VMEMMAP] == 0:
-            numbers[NO_BASE] += 1
+            # While no page is known to be tagged, no copy of one is either.
+            numbers[NO_BASE] += wide(numbers[TAGGED_NOW] > 0)
         elif kind == COPY_PAGE:
             source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
             frame = frame_of(wide(field[POINTER]), first_frame, numbers)
