@@ -1,4 +1,4 @@
-"""Every loss that an import can name is reached by an input, and stands on each face of its table."""
+"""Every loss that an import can name is reached by an input, and stands on its table's faces."""
 
 from __future__ import annotations
 
