@@ -9,7 +9,6 @@ from core.jit import kernel, wide
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
-    BUFFER_WORD,
     DELETE,
     EVICTION,
     FAILED_WORD,
@@ -34,14 +33,10 @@ from core.workload.ftrace.words import (
     KEY_S_DEV,
     LAST_BYTES,
     MAP_PAGES,
-    MARK_WORD,
     NULL_WORDS,
     OPERATION_WORD,
     PAGE_WORD,
-    PHASE_WORD,
     REFAULT,
-    TEXT_END,
-    TEXT_FIRST,
     TOUCHED,
 )
 
@@ -63,16 +58,17 @@ _NO_ORDER = 255
 #: Inodes in hexadecimal digits without 0x, where others are decimal: apart from these.
 _OTHER_INODES = 1 << 60
 _GFP_NUMBERS = (1 << 48) - 1
-#: Beginnings and ends of the spans that programs of Android mark.
-_SPAN_SIGNS = tuple(ord(sign) for sign in "SFBE")
 
 
 @kernel
 def find(table: NDArray[np.int64], value: int) -> int:
     """Return the number that a table of words has for a hash, or ABSENT."""
-    for row in range(table.shape[0]):
-        if table[row, 0] == value:
-            return int(table[row, 1])
+    last = table.shape[0] - 1
+    slot = value & last
+    while table[slot, 0] != 0:
+        if table[slot, 0] == value:
+            return int(table[slot, 1])
+        slot = (slot + 1) & last
     return ABSENT
 
 
@@ -237,43 +233,9 @@ def reads_data(signs: NDArray[np.uint8], first: int, end: int) -> bool:
 
 
 @kernel
-def find_mark(signs: NDArray[np.uint8], first: int, end: int, fields: NDArray[np.int64]) -> bool:
-    """Return whether a mark is of a phase or a span; its text is then noted in `fields`."""
-    at = first
-    for word in range(3):
-        while at < end and wide(signs[at]) in (SPACE, TAB):
-            at += 1
-        if starts(signs, at, end, MARK_WORD):
-            at += MARK_WORD.size
-        elif starts(signs, at, end, BUFFER_WORD):
-            at += BUFFER_WORD.size
-        elif word < 2 and not _is_mark(signs, at, end):
-            # A function or an address: 0xffffffff8104: or ip=0xffffffff8104.
-            skipped = at
-            while skipped < end and wide(signs[skipped]) not in (SPACE, TAB):
-                skipped += 1
-            if skipped < end and (wide(signs[skipped - 1]) == _COLON or _has_equals(signs, at)):
-                at = skipped
-    found = _is_mark(signs, at, end)
-    if found:
-        fields[TEXT_FIRST] = at
-        fields[TEXT_END] = end
-    return found
-
-
-@kernel
 def _has_equals(signs: NDArray[np.uint8], first: int) -> bool:
     """Return whether a word begins as ``ip=`` does."""
     return wide(signs[first + 2]) == _EQUALS
-
-
-@kernel
-def _is_mark(signs: NDArray[np.uint8], at: int, end: int) -> bool:
-    """Return whether the text of a mark of a phase or a span stands at a place."""
-    is_span = at < end and wide(signs[at]) in _SPAN_SIGNS
-    if is_span and at + 1 < end:
-        is_span = wide(signs[at + 1]) == _BAR
-    return is_span or starts(signs, at, end, PHASE_WORD)
 
 
 @kernel

@@ -23,7 +23,6 @@ from core.workload.ftrace.fields import (
     failed,
     fill,
     find,
-    find_mark,
     reads_data,
 )
 from core.workload.ftrace.frames import NO_FRAME
@@ -31,6 +30,7 @@ from core.workload.ftrace.gfp import GfpFlags, version_of
 from core.workload.ftrace.heads import (
     UNKNOWN_PID,
     event_name,
+    find_mark,
     find_stamp,
     nanoseconds,
     task_end_of,
