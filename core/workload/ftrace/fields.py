@@ -233,7 +233,7 @@ def reads_data(signs: NDArray[np.uint8], first: int, end: int) -> bool:
 
 
 @kernel
-def _has_equals(signs: NDArray[np.uint8], first: int) -> bool:
+def has_equals(signs: NDArray[np.uint8], first: int) -> bool:
     """Return whether a word begins as ``ip=`` does."""
     return wide(signs[first + 2]) == _EQUALS
 

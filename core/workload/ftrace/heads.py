@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.jit import kernel, wide
-from core.workload.ftrace.fields import SPACE, TAB, is_digit, starts
+from core.workload.ftrace.fields import SPACE, TAB, has_equals, is_digit, starts
 from core.workload.ftrace.words import (
     ABSENT,
     BUFFER_WORD,
@@ -235,7 +235,7 @@ def find_mark(signs: NDArray[np.uint8], first: int, end: int, fields: NDArray[np
             skipped = at
             while skipped < end and wide(signs[skipped]) not in (SPACE, TAB):
                 skipped += 1
-            if skipped < end and (wide(signs[skipped - 1]) == _COLON or _has_equals(signs, at)):
+            if skipped < end and (wide(signs[skipped - 1]) == _COLON or has_equals(signs, at)):
                 at = skipped
     found = _is_mark(signs, at, end)
     if found:
