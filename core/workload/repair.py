@@ -22,9 +22,7 @@ def repair(events: Events) -> tuple[Events, dict[str, int]]:
     if events.requests:
         columns["flags"] = _begun_anew(events, good)
     counts = np.bincount(faults[~good], minlength=len(FAULTS)).tolist()
-    dropped = {
-        fault.summary: count for fault, count in zip(FAULTS, counts, strict=True) if count
-    }
+    dropped = {fault.summary: count for fault, count in zip(FAULTS, counts, strict=True) if count}
     where = ", ".join(f"{count:,}: {what}" for what, count in dropped.items())
     losses = (*events.losses, *losses_of({"dropped_rows": (sum(counts), where)}))
     return make_events(columns, **events.about | {"losses": losses}), dropped
