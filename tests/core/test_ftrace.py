@@ -127,7 +127,7 @@ def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
     ]
     assert imported.counts["equal_tagged_samples"] == imported.counts["tagged_samples"] == 1
     said = "\n".join(imported.warnings)
-    assert "1 page copies came before" in said
+    assert "page copies came before" not in said
     assert "1 tagged frames were allocated anew" in said
     assert "1 events are of frames outside" in said
     assert "1 allocations failed" in said
