@@ -46,7 +46,7 @@ def with_tenant_over(
     events
         A table of mm events; without heaps, it is what is returned.
     tagged_ratio
-        The share of data memory that the heaps take while a burst is on; 0 for no heaps.
+        The share of data memory that the heaps take on average while a burst is on; 0 for no heaps.
     burstiness
         The share of it that comes in bursts.
     seed

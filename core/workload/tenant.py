@@ -76,6 +76,8 @@ def with_tenant(accesses: Accesses, tagged_ratio: float, burstiness: float, seed
         heap_accesses = heaps.step()
         if heap_accesses:
             parts.append((first, rows_of(heap_accesses, begin_ns, span_ns)))
+    if not parts:  # the trace ends before a heap has a page
+        return accesses
     tenant = {name: np.concatenate([part[name] for _, part in parts]) for name in accesses.columns}
     # Many accesses may have one time, so rows are merged by their numbers and not by their times.
     positions = np.concatenate(

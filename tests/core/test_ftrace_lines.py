@@ -252,6 +252,19 @@ def test_functions_and_call_chains_are_no_garbage(tmp_path: Path) -> None:
     assert imported.unused == {"functions of function_graph": 2, "functions": 1}
 
 
+def test_a_line_without_a_name_is_no_rest_of_the_one_before(tmp_path: Path) -> None:
+    nameless = f"app 7 [000] 15.000009: {folio(1)}\n"
+    imported = read(tmp_path, text([f"{ADD}: {folio(0)}"]) + nameless)
+    assert lost_in_lines(imported) == {"events_without_name": 1}
+
+
+def test_events_that_make_no_row_are_not_called_none(tmp_path: Path) -> None:
+    untagged = alloc(3, gfp="gfp_flags=0xffffffff")
+    why = "1 events, and none is of a file's page or of a tagged one; 1 page allocations have gfp_"
+    with pytest.raises(TraceError, match=why):
+        read(tmp_path, text([untagged]))
+
+
 def test_cut_lines_are_told(tmp_path: Path) -> None:
     lines = text([alloc(3), f"{ADD}: {folio(0, 2)}", f"kswapd0-42 | {DELETE}: {folio(0, 2)}"])
     first, second, third = lines.splitlines()

@@ -1,4 +1,4 @@
-"""Every loss that an import can name is reached by an input, and stands on its table's faces."""
+"""Every loss that an import can name is reached by an input, and is on each face of its table."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ from ftrace_lines import (
 )
 from perfetto_traces import packet, protos
 
-from core.accesses import read_accesses
+from core.accesses import read_accesses, write_accesses
 from core.event_files import read_events, write_events
 from core.import_losses import SENTENCES, Loss
+from core.workload.recipe import Recipe
 from core.workload.requests import oracle_general
 from sweep.cli.info_command import is_accesses
+from sweep.engine.inputs import load_inputs
+from sweep.study.read import load_study
 
 #: A capture that begins and ends as one should, so that a line among its lines is all it lacks.
 PLAIN = text([add(0), get_pages(0, 0), alloc(3), delete(0), "mm_page_free: pfn=0x40003 order=0"])
@@ -346,3 +349,25 @@ def test_the_table_of_a_front_end_lacks_what_its_accesses_lack(
     code, _, err = sweep("trace", "reclaim", path, "-o", reclaimed, "--memory", "4MiB")
     assert code == 0, err
     assert losses_of_table(reclaimed) == losses_of_table(path) != []
+
+
+def test_what_is_told_of_accesses_changes_no_key_and_is_that_of_the_file(
+    tmp_path: Path, sweep: CommandInThisProcess
+) -> None:
+    import_input(sweep, tmp_path, "skipped_operations")
+    study = tmp_path / "study.yaml"
+    study.write_text(STUDY.replace("{trace: x.parquet}, {accesses: a.parquet}, ", "")
+                     .replace("trace: x.parquet", "accesses: x.parquet")
+                     .replace("sampler:", "machine: {data_memory: 16MiB}\nsampler:"))  # fmt: skip
+    accesses = read_accesses(tmp_path / "x.parquet")
+    digests, told = [], []
+    for losses in (accesses.losses, (), (Loss("lost_events", 3),)):
+        write_accesses(tmp_path / "x.parquet", accesses._replace(losses=losses))
+        inputs = load_inputs(*load_study(study))
+        (recipe,) = inputs.workloads.sources
+        assert isinstance(recipe, Recipe)
+        assert recipe.events().losses == losses
+        digests.append(inputs.digests)
+        told.append(len([line for line in inputs.warnings if "lost" in line or "neither" in line]))
+    assert digests[0] == digests[1] == digests[2]
+    assert told == [1, 0, 1]

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import small_study
 
+from core.accesses import SCHEMA, Accesses
 from core.event_files import read_events, write_events
 from core.events import ALLOC, FREE, Events
+from core.workload.overlay import with_tenant_over
 from core.workload.recipe import Recipe
+from core.workload.tenant import on_machine, with_tenant
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.ray_cluster import RayCluster
 from sweep.results import answer_query
@@ -143,3 +146,13 @@ def test_a_capture_in_which_nothing_is_tagged_is_told_with_what_helps(folder: Pa
     )
     for trace, more in (("files.parquet, tagged_ratio: 0.1", ""), ("small.parquet", "")):
         assert not [line for line in load(folder, trace, more).warnings if "ever tagged" in line]
+
+
+def test_a_recording_that_ends_before_its_tenant_has_a_page_is_what_it_was(folder: Path) -> None:
+    columns = {field.name: np.zeros(3, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
+    machine = dict.fromkeys(("data_pages", "free_pages", "low_pages", "high_pages"), 0)
+    accesses = Accesses(**columns, page_size=4096, source="three reads", **machine)
+    for ratio in (0.0001, 0.02):
+        assert with_tenant(on_machine(accesses, 4096), ratio, 0.3, 1).op.size == 3
+    events = read_events(folder / "files.parquet")
+    assert with_tenant_over(events, 0.0001, 0.3, 1, 4096, "x").op.size == events.op.size

@@ -142,7 +142,7 @@ def import_records(
         source=source,
         requests=requests.tells_requests,
         phases=tuple(reader.phases.names),
-        mapped=0 < stores == numbers[frames.FLAGGED_STORES],
+        mapped=bool(0 < stores == numbers[frames.FLAGGED_STORES]),
         workingset_inferred_ratio=finished.inferred_stores / stores if stores else 0.0,
         left_out=_left_out(requests, numbers),
         cache_counters=given.cache_counters,
