@@ -17,14 +17,16 @@ from core.workload.requests.delimited_formats import BY_NAME, DELIMITED
 #: How much of a file is looked at, and at most so many of its lines.
 SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 60
+#: A usual name of a column, with its unit, is shorter.
+_LONGEST_NAME = 100
 #: What can separate columns, as it is said.
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "spaces"}
-_NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*")
+_NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?)\s*")
 _DATE = re.compile(r"\s*\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?\s*")
 #: Text of events, of fio and of blkparse: none of these is a table.
 _OTHER_TEXT = re.compile(
     rb"# tracer|cpus=|fio version|Input file|[<{]|\s*\d+,\d+\s+\d+\s+\d+\s|"
-    rb".*\s\[\d+\]\s|.*: [a-z_0-9]+: |.*\s\d+[.\d]*: "
+    rb".*\s\[\d+\]\s|.*: [a-z_0-9]+: |.*\s\d[.\d]*: "
 )
 
 #: Names of events of a capture, and lines of its options raw and hex.
@@ -205,9 +207,14 @@ def number_columns(sample: Sample) -> dict[str, str]:
 def usual_columns(header: Sequence[str]) -> dict[str, str]:
     """Return which name in a header may be that of each plain column."""
     found: dict[str, str] = {}
+    bare = [_bare(word) for word in header]
     for plain, usual in USUAL_NAMES.items():
         for name in usual:
-            match = [word for word in header if _bare(word) == name and word not in found.values()]
+            match = [
+                word
+                for word, plainly in zip(header, bare, strict=True)
+                if plainly == name and word not in found.values()
+            ]
             if match:
                 found[plain] = match[0]
                 break
@@ -217,6 +224,8 @@ def usual_columns(header: Sequence[str]) -> dict[str, str]:
 def _bare(name: str) -> str:
     """Return a column's name without a unit, such as ``time`` of ``Time (us)``."""
     small = name.strip().lower()
+    if len(small) > _LONGEST_NAME:
+        return small
     return re.sub(r"[\s_]*[(\[]?\b(s|sec|ms|us|ns|b|bytes)[)\]]?$", "", small) or small
 
 
