@@ -31,9 +31,9 @@ _NUMBERS = (
     b"0", b"-1", b"-0", b"1", b"7fffffff", b"2147483648", b"4294967295", b"4294967296",
     b"9223372036854775807", b"9223372036854775808", b"-9223372036854775808",
     b"18446744073709551615", b"18446744073709551616", b"9" * 40, b"0" * 40 + b"7", b"1e400",
-    b"-1e400", b"1e-400", b"NaN", b"inf", b"-inf", b"1.5", b".5", b"5.", b"0x", b"0xffffffffffffffff",
-    b"0x1ffffffffffffffff", b"ffffffffffffffff", b"1_000", b"1,000", b"+3", b"\xd9\xa3", b"\xc2\xb2",
-    b"", b" ", b"None",
+    b"-1e400", b"1e-400", b"NaN", b"inf", b"-inf", b"1.5", b".5", b"5.", b"0x",
+    b"0xffffffffffffffff", b"0x1ffffffffffffffff", b"ffffffffffffffff", b"1_000", b"1,000",
+    b"+3", b"\xd9\xa3", b"\xc2\xb2", b"", b" ", b"None",
 )  # fmt: skip
 _SCRAPS = (
     b"\0", b"\0" * 9, b"\n", b"\r", b"\r\n", b"\n\n\n", b",", b";", b"\t", b"|", b" ", b'"', b"'",
@@ -203,7 +203,9 @@ def _lines(rng: random.Random, content: bytes) -> bytes:
 
 
 def _very_long(rng: random.Random, content: bytes) -> bytes:
-    scrap = rng.choice([b"x", b",", b" ", b"9", b"{", b"[", b"<div>", b"\t", b'"', b"=", b"|", b"\\"])
+    scrap = rng.choice(
+        [b"x", b",", b" ", b"9", b"{", b"[", b"<div>", b"\t", b'"', b"=", b"|", b"\\"]
+    )
     at = _place(rng, content)
     return content[:at] + scrap * rng.choice([300, 5000, 60_000]) + content[at:]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import CommandInThisProcess, Said
+from format_examples import capture_text
 from mutated_traces import Mutant, bombs, mutant, originals
 from typer.main import get_command
 
@@ -18,7 +19,7 @@ from sweep.cli.main import app
 
 MUTANTS = 2000
 #: What the process may grow by over all of them; one that kept what it reads would need more.
-GROWTH_KIB = 600 << 10
+GROWTH_KIB = 400 << 10
 LONGEST_S = 5.0
 
 
@@ -84,6 +85,9 @@ def test_a_damaged_trace_is_imported_or_refused_in_one_line(
 ) -> None:
     for name, content in originals():  # what is compiled and loaded once is no growth
         import_one(say_here, tmp_path, Mutant(name, name, content, ()))
+    # An access trace of a machine of unknown size looks at 64 Mi frames.
+    accesses = ("--format", "ftrace", "--accesses", "accesses.parquet")
+    import_one(say_here, tmp_path, Mutant("x", "x", capture_text(60), accesses))
     before = peak_kib()
     codes = []
     for seed in range(MUTANTS):

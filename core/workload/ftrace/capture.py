@@ -121,6 +121,8 @@ def import_records(
     """
     tasks, chunks = TaskState(), reader.records()
     prelude = _prelude(chunks)
+    if not prelude.kind.size:
+        raise TraceError(reader.why_nothing(), file=reader.names)
     given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
     machine = (given.first_frame, given.frames, given.page_size)
     requests = RequestState(*machine)
