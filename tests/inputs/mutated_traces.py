@@ -271,11 +271,13 @@ def mutant(seed: int) -> Mutant:
     return Mutant(f"{origin}: {', '.join(done)}", name, content, _options(rng))
 
 
-#: Small files that say that they are large, once decompressed.
+@cache
 def bombs() -> dict[str, bytes]:
     """Return small files, by name, that are of many MiB once decompressed."""
     zeros, lines = bytes(10 << 20), b"\n" * (10 << 20)
     commas = (b"1,2,3,4,5\n" * 1000 + b"," * 30_000 + b"\n") * 50
+    page = _page(b"x" * (200 << 20))
     made = {"zeros.gz": zeros, "newlines.gz": lines, "newlines.zst": lines, "commas.xz": commas}
+    made["page.gz"] = page
     wraps = dict(WRAPPINGS)
     return {name: wraps[Path(name).suffix](content) for name, content in made.items()}
