@@ -120,9 +120,7 @@ def import_records(
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
     tasks, chunks = TaskState(), reader.records()
-    prelude = _prelude(chunks)
-    if not prelude.kind.size:
-        raise TraceError(reader.why_nothing(), file=reader.names)
+    prelude = _prelude(reader, chunks)
     given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
     machine = (given.first_frame, given.frames, given.page_size)
     requests = RequestState(*machine)
@@ -186,14 +184,19 @@ def import_records(
     return Imported(events, accesses, counts, reader.unused(), warnings)
 
 
-def _prelude(chunks: Iterator[Records]) -> Records:
-    """Return the first records as one chunk; what they show is known before any becomes a row."""
+def _prelude(reader: RecordReader, chunks: Iterator[Records]) -> Records:
+    """Return the first records as one chunk; what they show is known before any becomes a row.
+
+    A trace without any is refused: it takes no room for what is known of frames.
+    """
     parts: list[Records] = []
     while sum(part.kind.size for part in parts) < PRELUDE_RECORDS:
         part = next(chunks, None)
         if part is None:
             break
         parts.append(part)
+    if not any(part.kind.size for part in parts):
+        raise TraceError(reader.why_nothing(), file=reader.names)
     return joined(parts)
 
 
