@@ -34,10 +34,11 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/trace_import.py
+	$(BIN)/python benchmarks/perfetto_import.py
 
 # Renew the golden outcomes, the findings (10 minutes), and what derives from the declarations of policy
-# fields, outcomes and costs (the committed editor schema, the tables in the documents), after a change that means
-# to change them.
+# fields, outcomes, costs, formats and losses (the committed editor schema, the tables in the documents), after a
+# change that means to change them.
 golden: $(STAMP)
 	$(BIN)/python tests/golden.py
 

@@ -36,7 +36,8 @@ SENTENCES = {
         "{count} folios lack the order that others have: taken as single pages (cut lines?)"
     ),
     "allocations_without_flags": (
-        "{count} page allocations have no gfp_flags: taken as untagged (cut lines?)"
+        "{count} page allocations have no gfp_flags that can be read: taken as untagged (cut "
+        "lines?)"
     ),
     "guessed_gfp_numbers": (
         "{count} page allocations have gfp_flags as numbers, and nothing tells the kernel's version"
@@ -52,8 +53,13 @@ SENTENCES = {
     "no_tagged_allocations": (
         "of {count} page allocations none asks for tags: were MTE and a program that uses it on?"
     ),
-    "incomplete_events": "{count} events lack a field, and are left out",
-    "clock_steps": "{count} times the clock stepped back by more than 1 ms: time goes on there",
+    "incomplete_events": (
+        "{count} events lack a field, or have one that cannot be, and are left out"
+    ),
+    "clock_steps": (
+        "{count} times the clock stepped back by more than 1 ms: time goes on there, and what lay "
+        "in memory stays (of two recordings in one file, import each by itself)"
+    ),
     "events_before_first": (
         "{count} events are no later than the first one, up to 1 ms: was the trace written twice, "
         "or the newest first?"
@@ -99,6 +105,11 @@ SENTENCES = {
     ),
     "lost_reclaim_ends": (
         "{count} reclaims have no end: each is taken to end where its task does something else"
+    ),
+    "shared_pids": (
+        "{count} pids have several names by turns, or begin a reclaim within another: if they are "
+        "of processes, reclaim and requests of their threads are taken together (perf script -F "
+        "comm,tid,cpu,time,event,trace tells threads)"
     ),
     "unnumbered_tasks": (
         "{count} events are of tasks with pids that no kernel has: taken as one task"
@@ -158,6 +169,7 @@ SENTENCES = {
     "carried_frames": (
         "{count} frames were in use where it was cut: they are allocated at its first row"
     ),
+    "dropped_rows": "{count} rows that no kernel could have produced were dropped by a repair",
     "copies_before_base": (
         "{count} page copies came before the first tagged allocation: taken as untagged"
     ),
@@ -167,6 +179,7 @@ SENTENCES = {
     "doubtful_size_unit": "sizes are taken as bytes, which is doubtful",
     "guessed_format": "the format is guessed: another one looks the same",
     "skipped_operations": "{count} requests neither read nor write, and are left out",
+    "requests_without_file": "{count} requests name no file: taken as for one file",
     "columns_left_out": "columns that may say more are not used",
     "requests_are_issues": (
         "no request is there as it was queued (Q): the {count} issued to the device (D) are taken, "

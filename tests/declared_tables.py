@@ -1,4 +1,4 @@
-"""The tables of policy fields, outcomes and costs in the documents. `make schema` writes them anew.
+"""The tables in the documents of what is declared in the source. `make schema` writes them anew.
 
 A table stands between ``<!-- NAME: ... -->`` and ``<!-- end of NAME -->``.
 """
@@ -12,9 +12,11 @@ from pathlib import Path
 from core.cost_presets import SOURCED_PRESETS
 from core.costs import DECLARED_COSTS, Costs
 from core.declaration import Declaration
+from core.import_losses import SENTENCES
 from core.outcome_declarations import DECLARED_OUTCOMES
 from core.policy import DECLARED, Policy, reads
 from core.system import SYSTEMS
+from core.workload.formats import FORMATS, about
 from sweep.study.glossary import number_text, range_text
 
 REPOSITORY = Path(__file__).parent.parent
@@ -83,6 +85,23 @@ def costs_of_presets() -> list[list[str]]:
     return rows
 
 
+def formats() -> list[list[str]]:
+    """Return the rows of the table of formats of traces, the heading first."""
+    rows = [["format", "what it is", "what it holds, and in which units", "told by"]]
+    for row in FORMATS:
+        what = about(row)
+        rows.append([f"`{row.name}`", what.title, what.columns, what.recognised])
+    return rows
+
+
+def losses() -> list[list[str]]:
+    """Return the rows of the table of what a trace may lack, the heading first."""
+    rows = [["loss", "what is said"]]
+    for name, sentence in SENTENCES.items():
+        rows.append([f"`{name}`", sentence.replace("{count}", "N")])
+    return rows
+
+
 #: Of each table the document, and what makes its rows.
 TABLES = {
     "policy fields": ("README.md", policy_fields),
@@ -90,6 +109,8 @@ TABLES = {
     "costs": ("docs/model.md", costs),
     "cost presets": ("docs/model.md", cost_presets),
     "costs of presets": ("docs/model.md", costs_of_presets),
+    "formats": ("docs/traces.md", formats),
+    "losses": ("docs/losses.md", losses),
 }
 
 

@@ -191,6 +191,8 @@ def detect(path: str | os.PathLike[str]) -> Format:
         importer reads.
     """
     content = read_beginning(path)
+    if b"\n" not in content:
+        content = content.replace(b"\r", b"\n")  # lines of an old Mac
     lines = () if b"\0" in content else content.splitlines()
     first_line = next((line for line in lines if line.strip()), b"")
     beginning = Beginning(Path(path), content, first_line)

@@ -161,6 +161,19 @@ class Recipe:
             return self.trace
         return self.fronted().events
 
+    def _as_told(self, kept: Fronted) -> Fronted:
+        """Return a kept table with what is told of the trace that this recipe has.
+
+        The digest is of what makes rows, so that the table may have been made from the same rows
+        under another name, or imported by a version that told less of them.
+        """
+        if self.table is None:
+            return kept
+        told: dict[str, Any] = {"source": self.table.source, "losses": self.table.losses}
+        if self.trace is not None:
+            told = self.trace.about
+        return kept._replace(events=kept.events._replace(**told))
+
     def fronted(self) -> Fronted:
         """Return the table that is kept on disk, with what the front end counted.
 
@@ -179,7 +192,7 @@ class Recipe:
             if not path.exists():
                 _keep(path, self.cook())
             os.utime(path)
-            return _kept(path)
+            return self._as_told(_kept(path))
 
 
 def _keep(path: Path, fronted: Fronted) -> None:

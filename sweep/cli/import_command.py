@@ -41,7 +41,7 @@ def import_command(
     Parameters
     ----------
     paths
-        The parts of the trace, in the order of time.
+        The files of the trace, in any order: parts of it, or one of each CPU.
     output, accesses
         Where the mm events go, and, if it is wanted, the access trace.
     trace_format

@@ -13,13 +13,13 @@ from core.import_losses import Loss
 from core.workload import formats
 from core.workload.formats import about
 from core.workload.requests.collector import ImportedRequests
-from core.workload.requests.layout import (
+from core.workload.requests.requests import accesses_of, plain_events
+from core.workload.requests.table_options import (
     Options,
     parse_columns,
     parse_delimiter,
     parse_time_unit,
 )
-from core.workload.requests.requests import accesses_of, plain_events
 from core.workload.text import TraceError
 from sweep.cli.import_command import check_output, check_parts, progress_bar
 from sweep.cli.terminal import note, print_json

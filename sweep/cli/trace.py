@@ -104,8 +104,8 @@ def trace_import(
         list[Path],
         typer.Argument(
             metavar="FILE..",
-            help="An ftrace (text, Perfetto), or requests in another format; plain, gz or zst; "
-            "parts in order.",
+            help="An ftrace (text, Perfetto), or requests in another format; plain or compressed; "
+            "several files are parts of one trace.",
         ),
     ],
     output: Written,
@@ -191,7 +191,7 @@ def trace_formats(
 def trace_costs(
     captures: Annotated[
         list[Path],
-        typer.Argument(metavar="CAPTURE..", help="The text of an ftrace; plain, gz or zst."),
+        typer.Argument(metavar="CAPTURE..", help="The text of an ftrace; plain or compressed."),
     ],
     output: WrittenThere = None,
     meta: Meta = None,

@@ -125,7 +125,8 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
     parts = parts_of_share(study.warm_up)
     workloads = Workloads(tables, page_sizes, data_pages, parts)
     names, numbers = list(loaded_names), list(replicates)
-    return Inputs(workloads, names, numbers, list(digests), warnings, code_digest)
+    once = list(dict.fromkeys(warnings))  # several workloads may have one trace
+    return Inputs(workloads, names, numbers, list(digests), once, code_digest)
 
 
 @contextmanager
@@ -180,7 +181,8 @@ def _with_tenant(
     if parameters["tagged_ratio"] == SAMPLED:
         place = ("workload", i, "tagged_ratio")
         ratio = _sampled_ratio(source, place, events, str(workload.trace))
-        warnings.append(f"{trace.name}: tagged_ratio is {ratio:.4g}, as it was sampled at most")
+        both = "; its own tagged pages were sampled too: both count" if _has_tags(events) else ""
+        warnings += [f"{trace.name}: tagged_ratio is {ratio:.4g}, as it was sampled at most{both}"]
         parameters["tagged_ratio"] = ratio
     for replicate in range(study.replicates if is_random(given, varied) else 1):
         recipe = Recipe(
@@ -214,11 +216,16 @@ def _without_tags(path: Path, trace: _LoadedWorkload, last: _LoadedWorkload) -> 
     """Yield that nothing is ever tagged in a trace, if that is so and no tenant is over it."""
     events = trace.events
     assert isinstance(events, Events)
-    if last.events is events and not ((events.op == ALLOC) & (events.flags & TAGGED != 0)).any():
+    if last.events is events and not _has_tags(events):
         yield (
             f"{path.name}: no page in it is ever tagged, so no tag block is ever reserved; "
             "tagged_ratio lays a tenant over it that has tagged pages"
         )
+
+
+def _has_tags(events: Events) -> bool:
+    """Return whether a page is ever tagged."""
+    return bool(((events.op == ALLOC) & (events.flags & TAGGED != 0)).any())
 
 
 def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
@@ -307,9 +314,8 @@ def _check_anonymous(
     """Check that a workload swaps to a device, where pages are to be compressed before it."""
     if "swap_size" in varied_by(study) or not _words_of(study, "anonymous") - {Anonymous.NONE}:
         return
-    for table in tables:
-        if _has_swapped(table):
-            return
+    if any(map(_has_swapped, tables)):
+        return
     places = [
         space.place_of("anonymous")
         for space in (*spaces_of(source.data), *baseline_spaces_of(source.data))
@@ -360,8 +366,8 @@ def _check_worlds(study: Study, loaded: list[_LoadedWorkload]) -> Iterator[Mista
 def _digest(accesses: Accesses) -> str:
     """Return what tells an access trace and its machine from others, wherever its file is."""
     columns = accesses.columns
-    machine = {name: value for name, value in accesses._asdict().items() if name not in columns}
-    machine.pop("source")
+    told = {*columns, "source", "losses"}
+    machine = {name: value for name, value in accesses._asdict().items() if name not in told}
     digest = hashlib.sha256(repr(machine).encode())
     for column in columns.values():
         digest.update(column.tobytes())

@@ -151,6 +151,10 @@ def _notes(database: Database, a: Named, b: Named) -> Iterator[str]:
             f"Two versions of the simulator ran them ({one} and {other}): "
             "what they differ by may be the simulator's."
         )
+    for named in (a, b):
+        sql = "SELECT warnings FROM studies WHERE study = ?"
+        (row,) = read_rows(database.connection, sql, [named.stored.name])
+        yield from (f"Mind: {warning}" for warning in row["warnings"] or ())
 
 
 def _simulator(database: Database, named: Named) -> str:

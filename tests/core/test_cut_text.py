@@ -25,6 +25,7 @@ from ftrace_lines import (
     rows,
     text,
 )
+from streams import compiled
 
 from core.accesses import check_accesses
 from core.events import RESTORE, STORE
@@ -58,6 +59,7 @@ def imported(folder: Path, content: str, with_accesses: bool = False) -> Importe
     return import_ftrace([path], MEMORY, with_accesses=with_accesses)
 
 
+@compiled
 def test_a_cut_of_everything_is_the_whole(tmp_path: Path) -> None:
     pieces: list[bytes] = []
     done = cut_text(CAPTURE_PART, pieces.append, EVERYTHING)
@@ -268,6 +270,7 @@ def test_an_anonymised_capture_tells_who_reclaims(told: str, tmp_path: Path) -> 
     assert [row[0] for row in rows(again.events)] == [RESTORE, STORE, RESTORE]
 
 
+@compiled
 def test_the_import_of_an_anonymised_capture_is_the_same_but_for_numbers(tmp_path: Path) -> None:
     pieces: list[bytes] = []
     done = cut_text(CAPTURE_PART, pieces.append, Asked(anonymise=True))

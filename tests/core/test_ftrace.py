@@ -127,7 +127,7 @@ def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
     ]
     assert imported.counts["equal_tagged_samples"] == imported.counts["tagged_samples"] == 1
     said = "\n".join(imported.warnings)
-    assert "1 page copies came before" in said
+    assert "page copies came before" not in said  # no page was known to be tagged then
     assert "1 tagged frames were allocated anew" in said
     assert "1 events are of frames outside" in said
     assert "1 allocations failed" in said
@@ -216,9 +216,9 @@ def test_garbage_lost_events_and_clock_steps_are_told_and_survived(tmp_path: Pat
     for what in (
         "1 lines are no events (the first is line 3)",
         "12 events were lost",
-        "1 times the clock stepped back by more than 1 ms: time goes on there (by 30 s at most, "
-        "the first in line 6)",
-        "1 events lack a field, and are left out (the first is line 7)",
+        "1 times the clock stepped back by more than 1 ms: time goes on there",
+        "(by 30 s at most, the first in line 6)",
+        "1 events lack a field, or have one that cannot be, and are left out (the first is line 7)",
         "1 folios lie at no multiple",
     ):
         assert what in said

@@ -21,9 +21,9 @@ from core.workload.requests.collector import FileNumbers, TextKeys
 from core.workload.requests.decimal_text import NEGATIVE, NO_NUMBER, TOO_LARGE, parse_decimals
 from core.workload.requests.delimited import import_csv, import_msr
 from core.workload.requests.fio import import_fio
-from core.workload.requests.layout import parse_columns
 from core.workload.requests.oracle_general import import_oracle_general
 from core.workload.requests.requests import Requests, accesses_of, plain_events
+from core.workload.requests.table_options import parse_columns
 from core.workload.text import TraceError
 
 PEERS = {"fifo": "FIFO", "lru": "LRU", "clock": "Clock", "sieve": "Sieve"}

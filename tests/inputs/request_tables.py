@@ -74,9 +74,14 @@ def cachelib(number: int, request: Request) -> str:
     return f"{request.time_s},{request.file},40,{op},1,{request.size}"
 
 
+def cachelib_block(number: int, request: Request) -> str:
+    op = "putChunk.Permanent" if request.write else "getChunkData.Permanent"
+    return f"{request.time_s},b-{request.file},{request.size},{request.offset},{op},1"
+
+
 def twitter(number: int, request: Request) -> str:
     op = "set" if request.write else "gets"
-    return f"{request.time_s},q:{request.file},17,{request.size},4,{op},0"
+    return f"{request.time_s},q:{request.file},17,{request.size - 17},4,{op},0"
 
 
 def libcachesim_csv(number: int, request: Request) -> str:
@@ -85,7 +90,7 @@ def libcachesim_csv(number: int, request: Request) -> str:
 
 def vscsi_csv(number: int, request: Request) -> str:
     op = "2a" if request.write else "28"
-    return f"1,{request.time_s * 10**6},{op},{request.size},{request.offset // 512}"
+    return f"1,{request.time_s},{op},{request.size},{request.offset // 512}"
 
 
 def arc(number: int, request: Request) -> str:
@@ -114,6 +119,10 @@ TABLES: dict[str, tuple[str, str, Callable[[Sequence[Request]], bytes], tuple[st
     "fiu": ("fiu", ".blkparse", table(fiu), ()),
     "cachelib": (
         "cachelib", ".csv", table(cachelib, "op_time,key,key_size,op,op_count,size"), ("objects",),
+    ),
+    "cachelib_block": (
+        "cachelib_block", ".csv",
+        table(cachelib_block, "op_time,block_id,io_size,io_offset,op_name,op_count"), (),
     ),
     "twitter": ("twitter", "", table(twitter), ("objects",)),
     "libcachesim_csv": (

@@ -101,6 +101,11 @@ def test_a_tenant_may_have_the_share_that_was_sampled(folder: Path) -> None:
     inputs = load(folder, "files.parquet, tagged_ratio: sampled")
     assert "files.parquet: tagged_ratio is 0.1, as it was sampled at most" in inputs.warnings
     assert inputs.digests == load(folder, "files.parquet, tagged_ratio: 0.1").digests
+    events = read_events(folder / "small.parquet")
+    write_events(folder / "small.parquet", events._replace(sampled=sampled))
+    (said,) = (line for line in load(folder, "small.parquet, tagged_ratio: sampled").warnings
+               if "sampled" in line)  # fmt: skip
+    assert said.endswith("at most; its own tagged pages were sampled too: both count")
 
 
 def test_what_a_tenant_cannot_be_is_told_at_its_place(folder: Path) -> None:

@@ -163,7 +163,7 @@ def test_a_format_is_added_by_a_file_and_a_row(
         (["--columns", "time=a"], "is of csv, and the format is toy"),
         (
             ["--format", "msr", "--time-unit", "s"],
-            "is of csv, libcachesim_csv, toy, and the format is msr",
+            "is of csv, libcachesim_csv, vscsi_csv, toy, and the format is msr",
         ),
         (["--format", "ftrace", "--plain"], "is of requests"),
         (["--format", "tyo"], "did you mean toy?"),

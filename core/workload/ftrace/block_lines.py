@@ -83,7 +83,7 @@ def read_block_requests(
     Parameters
     ----------
     paths
-        The parts of the trace, in any order; plain, gzip or zstd.
+        The parts of the trace, in any order, each plain or compressed.
     progress
         Is called with the bytes read so far, and all there are.
 

@@ -25,11 +25,12 @@ from core.workload.ftrace.guesses import guesses, inferred
 from core.workload.ftrace.lacks import lacks
 from core.workload.ftrace.lines import Records, joined
 from core.workload.ftrace.memory import Memory
+from core.workload.ftrace.order import Repeats, refuse_newest_first
 from core.workload.ftrace.page_flags import PageFlags
 from core.workload.ftrace.reader import RecordReader, TextReader
 from core.workload.ftrace.requests import RequestState
 from core.workload.ftrace.shown_machine import machine_of, memory_shown
-from core.workload.ftrace.state import KernelState
+from core.workload.ftrace.state import MOST_MOVED_NS, KernelState
 from core.workload.ftrace.tables import EventRows, access_table
 from core.workload.ftrace.tasks import PRELUDE_RECORDS, TaskState
 from core.workload.ftrace.words import REFAULT
@@ -119,28 +120,14 @@ def import_records(
     TraceError
         When a file cannot be read, or holds no event of page cache or page allocator.
     """
-    tasks, chunks = TaskState(), reader.records()
-    prelude = _prelude(reader, chunks)
-    given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
-    machine = (given.first_frame, given.frames, given.page_size)
-    requests = RequestState(*machine)
-    kernel = KernelState(*machine, given.page_flags or PageFlags())
-    access_state = AccessState(*machine) if with_accesses else None
-    event_rows, access_rows = EventRows(), []
-    for chunk in chain([prelude], chunks):
-        records = tasks.number(chunk)
-        by = tasks.advance(records)
-        insertions = requests.advance(records)
-        event_rows.add(*kernel.advance(records, insertions, by))
-        if access_state is not None:
-            access_rows.append(access_state.advance(records, insertions, by))
-    names, numbers = reader.names, kernel.numbers
-    if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] == 0:
-        raise TraceError(_why_nothing(reader, numbers, given.page_size), file=names)
-    finished = event_rows.finish(requests)
+    read = _read(reader, memory, with_accesses)
+    given, requests, numbers = read.machine, read.requests, read.kernel.numbers
+    why = _why_nothing(reader, int(requests.seen.sum()), numbers, given.page_size)
+    if why is not None:
+        raise TraceError(why, file=reader.names)
+    finished = read.event_rows.finish(requests)
     columns, shown = finished.columns, given
-    losses = (*reader.losses(), *_losses(reader, numbers), *tasks.losses(_has_reclaim(given)))
-    losses += (*lacks(requests.seen, numbers, given.recorded), *guessed)
+    losses = (*reader.losses(), *_losses(reader, numbers), *_lacks(read))
     if memory is None or not (memory.frames or memory.typed_bytes[1]):
         shown, loss = memory_shown(given, numbers)
         losses += (loss,)
@@ -162,17 +149,10 @@ def import_records(
         checks=check_import(numbers, given.kernel_counts, requests.seen[REFAULT] > 0),
         losses=losses,
         sampled=given.sampled,
-        name=names,
+        name=reader.names,
     )
     warnings = [*reader.warnings(), *_warnings(numbers), *inferred(requests, numbers, finished)]
-    warnings = [f"{names}: {warning}" for warning in (*warnings, *events.import_warnings())]
-    shift = shown.first_frame - given.first_frame
-    accesses = None
-    if access_state is not None:
-        told = (source, events.phases)
-        accesses = access_table(access_state, access_rows, requests, shown, shift, *told)
-        accesses = accesses._replace(losses=losses)
-        check_accesses(accesses, names)
+    warnings = [f"{reader.names}: {told}" for told in (*warnings, *events.import_warnings())]
     counts = reader.counts() | {"rows": events.op.size}
     counts |= {name: int(numbers[place]) for name, place in _COUNTED.items()}
     counts |= {
@@ -181,7 +161,70 @@ def import_records(
         "inferred_workingset_stores": finished.inferred_stores,
         **dict(events.left_out),
     }
+    accesses = _accesses(read, shown, events, reader.names)
     return Imported(events, accesses, counts, reader.unused(), warnings)
+
+
+class _Read(NamedTuple):
+    """What all records of a capture have told."""
+
+    machine: Memory  # the frames that were looked at
+    guessed: tuple[Loss, ...]  # what of it is a guess
+    tasks: TaskState
+    repeats: Repeats
+    requests: RequestState
+    kernel: KernelState
+    event_rows: EventRows
+    access_state: AccessState | None
+    access_rows: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+def _read(reader: RecordReader, memory: Memory | None, with_accesses: bool) -> _Read:
+    """Read the records of a capture to their end."""
+    chunks = reader.records()
+    prelude = _prelude(reader, chunks)
+    given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
+    machine = (given.first_frame, given.frames, given.page_size)
+    read = _Read(
+        given,
+        guessed,
+        TaskState(),
+        Repeats(),
+        RequestState(*machine),
+        KernelState(*machine, given.page_flags or PageFlags()),
+        EventRows(),
+        AccessState(*machine) if with_accesses else None,
+        [],
+    )
+    for chunk in chain([prelude], chunks):
+        records = read.tasks.number(read.repeats.left_out(chunk))
+        by = read.tasks.advance(records)
+        insertions = read.requests.advance(records)
+        read.event_rows.add(*read.kernel.advance(records, insertions, by))
+        if read.access_state is not None:
+            read.access_rows.append(read.access_state.advance(records, insertions, by))
+    return read
+
+
+def _lacks(read: _Read) -> Iterator[Loss]:
+    """Yield what the events of a trace do not tell, or tell twice."""
+    has_reclaim = "mm_vmscan_direct_reclaim_begin" in read.machine.recorded
+    yield from read.tasks.losses(has_reclaim)
+    yield from read.repeats.losses()
+    yield from lacks(read.requests.seen, read.kernel.numbers, read.machine.recorded)
+    yield from read.guessed
+
+
+def _accesses(read: _Read, shown: Memory, events: Events, names: str) -> Accesses | None:
+    """Return the access trace, if it is asked for, of what became mm events."""
+    if read.access_state is None:
+        return None
+    shift = shown.first_frame - read.machine.first_frame
+    told = (events.source, events.phases)
+    accesses = access_table(read.access_state, read.access_rows, read.requests, shown, shift, *told)
+    accesses = accesses._replace(losses=events.losses)
+    check_accesses(accesses, names)
+    return accesses
 
 
 def _prelude(reader: RecordReader, chunks: Iterator[Records]) -> Records:
@@ -197,11 +240,27 @@ def _prelude(reader: RecordReader, chunks: Iterator[Records]) -> Records:
         parts.append(part)
     if not any(part.kind.size for part in parts):
         raise TraceError(reader.why_nothing(), file=reader.names)
-    return joined(parts)
+    records = joined(parts)
+    refuse_newest_first(records, reader.names)
+    return records
 
 
-def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: int) -> str:
-    """Return why a trace has no row."""
+def _why_nothing(
+    reader: RecordReader, seen: int, numbers: NDArray[np.int64], page_size: int
+) -> str | None:
+    """Return why a trace has no rows, or none that can be used; None where it has.
+
+    `seen` is the number of its events that are of a kind that is used.
+    """
+    if numbers[frames.MOVED_NS] >= MOST_MOVED_NS:
+        return (
+            f"the clock stepped back {numbers[frames.CLOCK_STEPS]:,} times, by more than 73 years "
+            "in all, the first in "
+            f"{reader.place(int(numbers[frames.FIRST_STEP_LINE]))}: are there lines of several "
+            "clocks in it?"
+        )
+    if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS]:
+        return None
     if numbers[frames.MISALIGNED]:
         return (
             f"all {numbers[frames.MISALIGNED]:,} folios lie at no multiple of their size in pages "
@@ -212,12 +271,10 @@ def _why_nothing(reader: RecordReader, numbers: NDArray[np.int64], page_size: in
             f"all {numbers[frames.OUTSIDE]:,} frames lie outside the memory: give the right one "
             "(--memory, --memory-start)"
         )
+    if seen:
+        why = "".join(f"; {loss.warning}" for loss in reader.losses())
+        return f"{seen:,} events, and none is of a file's page or of a tagged one{why}"
     return reader.why_nothing()
-
-
-def _has_reclaim(memory: Memory) -> bool:
-    """Return whether it is known that the begins of reclaim were recorded."""
-    return "mm_vmscan_direct_reclaim_begin" in memory.recorded
 
 
 def _holes(memory: Memory) -> tuple[Loss, ...]:

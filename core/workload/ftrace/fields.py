@@ -9,7 +9,6 @@ from core.jit import kernel, wide
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
-    BUFFER_WORD,
     DELETE,
     EVICTION,
     FAILED_WORD,
@@ -34,14 +33,10 @@ from core.workload.ftrace.words import (
     KEY_S_DEV,
     LAST_BYTES,
     MAP_PAGES,
-    MARK_WORD,
     NULL_WORDS,
     OPERATION_WORD,
     PAGE_WORD,
-    PHASE_WORD,
     REFAULT,
-    TEXT_END,
-    TEXT_FIRST,
     TOUCHED,
 )
 
@@ -49,7 +44,11 @@ SPACE, TAB = ord(" "), ord("\t")
 _ZERO, _NINE, _COLON, _COMMA, _EQUALS, _BAR = (ord(sign) for sign in "09:,=|")
 _LETTER_A, _LETTER_F, _LETTER_X, _HYPHEN = (ord(sign) for sign in "afx-")
 _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS = ord("("), ord(")")
-_LETTER_M, _LETTER_R = ord("M"), ord("R")
+_LETTER_G, _LETTER_M, _LETTER_R = ord("G"), ord("M"), ord("R")
+_QUOTE, _BACKSLASH = ord('"'), ord("\\")
+#: Signs that stand beside GFP flags, as tools print them.
+_BETWEEN_FLAGS = (_BAR, _COMMA, _OPEN_PARENTHESIS, _CLOSE_PARENTHESIS, _QUOTE, SPACE, TAB)
+_FIRST_OF_FLAGS = (_LETTER_G, ord("_"), ord("n"), _BACKSLASH)  # GFP_, __GFP_, none
 #: Of an upper-case letter, this bit makes the lower-case one.
 _LOWER = 0x20
 #: What a number beyond 62 bits becomes, and the frame of an allocation that failed.
@@ -59,16 +58,17 @@ _NO_ORDER = 255
 #: Inodes in hexadecimal digits without 0x, where others are decimal: apart from these.
 _OTHER_INODES = 1 << 60
 _GFP_NUMBERS = (1 << 48) - 1
-#: Beginnings and ends of the spans that programs of Android mark.
-_SPAN_SIGNS = tuple(ord(sign) for sign in "SFBE")
 
 
 @kernel
 def find(table: NDArray[np.int64], value: int) -> int:
     """Return the number that a table of words has for a hash, or ABSENT."""
-    for row in range(table.shape[0]):
-        if table[row, 0] == value:
-            return int(table[row, 1])
+    last = table.shape[0] - 1
+    slot = value & last
+    while table[slot, 0] != 0:
+        if table[slot, 0] == value:
+            return int(table[slot, 1])
+        slot = (slot + 1) & last
     return ABSENT
 
 
@@ -150,26 +150,53 @@ def _gfp(signs: NDArray[np.uint8], first: int, end: int, table: NDArray[np.int64
     """Return the bits of ``GFP_A|__GFP_B``, and the numbers among these words.
 
     If there is a number, GFP_NUMBER is set, and the number stands above the bits of the words.
+    ABSENT is returned where no word looks like one of the kernel.
     """
     bits, numbers = wide(0), wide(0)
     value, start = wide(0), first
+    is_told = False
     for at in range(first, end + 1):
-        if at == end or wide(signs[at]) == _BAR:
-            if at > start and (is_digit(wide(signs[start])) or is_letter(wide(signs[start]))):
+        sign = wide(signs[at]) if at < end else _BAR
+        if sign == _BAR or (sign < _LETTER_G and sign in _BETWEEN_FLAGS):
+            if sign == _OPEN_PARENTHESIS:  # a number, and behind it what it stands for
+                value, start = wide(0), at + 1
+            elif at > start and (is_digit(wide(signs[start])) or is_letter(wide(signs[start]))):
                 number = _number(signs, start, at, _has_letters(signs, start, at))
                 if number != ABSENT:
+                    is_told = True
                     numbers |= GFP_NUMBER | (number & _GFP_NUMBERS) << GFP_BITS
-            else:
+            elif at > start:
+                is_told = is_told or wide(signs[start]) in _FIRST_OF_FLAGS
                 bit = find(table, value)
                 if bit != ABSENT:
                     bits |= bit
             value = wide(0)
             start = at + 1
-        else:
-            value = value * HASH_FACTOR + wide(signs[at]) & HASH_BITS
+        elif sign != _BACKSLASH:  # of Markdown
+            value = value * HASH_FACTOR + sign & HASH_BITS
+    if not is_told:
+        return ABSENT
     if bits & GFP_WAKES and not bits & GFP_WAITS:
         bits |= GFP_ATOMIC
     return bits | numbers
+
+
+@kernel
+def _gfp_end(signs: NDArray[np.uint8], first: int, end: int) -> int:
+    """Return the place after GFP flags, which may have spaces beside the signs between them."""
+    at = last = first
+    joins = True
+    while at < end:
+        sign = wide(signs[at])
+        if sign in (SPACE, TAB):
+            at += 1
+            continue
+        if at > last and not joins and sign != _BAR:
+            break
+        joins = sign == _BAR
+        at += 1
+        last = at
+    return last
 
 
 @kernel
@@ -206,43 +233,9 @@ def reads_data(signs: NDArray[np.uint8], first: int, end: int) -> bool:
 
 
 @kernel
-def find_mark(signs: NDArray[np.uint8], first: int, end: int, fields: NDArray[np.int64]) -> bool:
-    """Return whether a mark is of a phase or a span; its text is then noted in `fields`."""
-    at = first
-    for word in range(3):
-        while at < end and wide(signs[at]) in (SPACE, TAB):
-            at += 1
-        if starts(signs, at, end, MARK_WORD):
-            at += MARK_WORD.size
-        elif starts(signs, at, end, BUFFER_WORD):
-            at += BUFFER_WORD.size
-        elif word < 2 and not _is_mark(signs, at, end):
-            # A function or an address: 0xffffffff8104: or ip=0xffffffff8104.
-            skipped = at
-            while skipped < end and wide(signs[skipped]) not in (SPACE, TAB):
-                skipped += 1
-            if skipped < end and (wide(signs[skipped - 1]) == _COLON or _has_equals(signs, at)):
-                at = skipped
-    found = _is_mark(signs, at, end)
-    if found:
-        fields[TEXT_FIRST] = at
-        fields[TEXT_END] = end
-    return found
-
-
-@kernel
-def _has_equals(signs: NDArray[np.uint8], first: int) -> bool:
+def has_equals(signs: NDArray[np.uint8], first: int) -> bool:
     """Return whether a word begins as ``ip=`` does."""
     return wide(signs[first + 2]) == _EQUALS
-
-
-@kernel
-def _is_mark(signs: NDArray[np.uint8], at: int, end: int) -> bool:
-    """Return whether the text of a mark of a phase or a span stands at a place."""
-    is_span = at < end and wide(signs[at]) in _SPAN_SIGNS
-    if is_span and at + 1 < end:
-        is_span = wide(signs[at + 1]) == _BAR
-    return is_span or starts(signs, at, end, PHASE_WORD)
 
 
 @kernel
@@ -362,6 +355,8 @@ def fill(
         column = columns[kind, key] if key != ABSENT else wide(ABSENT)
         if column == ABSENT or fields[column] != ABSENT:
             continue
+        if key == KEY_GFP_FLAGS and _BAR in (signs[at - 1], signs[min(at + 1, end - 1)]):
+            at = _gfp_end(signs, start, end)
         fields[column] = _value(signs, start, at, key, kind, page_shift, flags)
         if key == KEY_OFS and kind in (GET_PAGES, MAP_PAGES):
             fields[LAST_BYTES] = _last_of_range(signs, start, at)

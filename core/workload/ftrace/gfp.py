@@ -80,8 +80,8 @@ _GUESSED = (*LAYOUTS[:-2], _NEWEST)
 _VERSIONS = (r"Linux version (\d+)\.(\d+)", r"^Linux \S+ (\d+)\.(\d+)", r"^\s*(\d+)\.(\d+)")
 
 
-def layout_of(kernel: str) -> GfpLayout | None:
-    """Return the bits of a kernel, or None where its version is not told.
+def version_of(kernel: str) -> tuple[int, int] | None:
+    """Return a kernel's version, such as (6, 12), or None where it is not told.
 
     Parameters
     ----------
@@ -91,11 +91,24 @@ def layout_of(kernel: str) -> GfpLayout | None:
     for pattern in _VERSIONS:
         found = re.search(pattern, kernel, re.MULTILINE)
         if found:
-            version = (int(found[1]), int(found[2]))
-            if "android" in kernel and version >= (5, 10):
-                return _NEWEST  # Android brought __GFP_ZEROTAGS to its 5.10
-            return [layout for layout in LAYOUTS if layout.since <= version][-1]
+            return int(found[1]), int(found[2])
     return None
+
+
+def layout_of(kernel: str) -> GfpLayout | None:
+    """Return the bits of a kernel, or None where its version is not told.
+
+    Parameters
+    ----------
+    kernel
+        What ``/proc/version``, ``uname -a`` or ``uname -r`` says of it.
+    """
+    version = version_of(kernel)
+    if version is None:
+        return None
+    if "android" in kernel and version >= (5, 10):
+        return _NEWEST  # Android brought __GFP_ZEROTAGS to its 5.10
+    return [layout for layout in LAYOUTS if layout.since <= version][-1]
 
 
 def guess_layout(numbers: NDArray[np.int64]) -> GfpLayout | None:

@@ -1,4 +1,4 @@
-"""What stands before an event in a line of text: its time, its task, and its name.
+"""What stands before an event in a line of text: its time, its task and its name; and its mark.
 
 The columns are those of tracefs, ``trace-cmd report`` and ``perf script``; other_heads.py reads
 other ones.
@@ -10,14 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.jit import kernel, wide
-from core.workload.ftrace.fields import SPACE, TAB, is_digit, starts
+from core.workload.ftrace.fields import SPACE, TAB, has_equals, is_digit, starts
 from core.workload.ftrace.words import (
     ABSENT,
+    BUFFER_WORD,
     HASH_BITS,
     HASH_FACTOR,
     KDAMOND_WORD,
     KSWAPD_WORD,
+    MARK_WORD,
     PERF_WORD,
+    PHASE_WORD,
+    TEXT_END,
+    TEXT_FIRST,
 )
 
 #: The number of a task of which a line does not tell it.
@@ -30,6 +35,8 @@ _LESS, _QUESTION, _PLUS, _UNDERSCORE, _BAR, _MORE = (ord(sign) for sign in "<?+_
 _LETTER_A, _LETTER_K, _LETTER_Z = (ord(sign) for sign in "akz")
 #: Of an upper-case letter, this bit makes the lower-case one.
 _LOWER = 0x20
+#: Beginnings and ends of the spans that programs of Android mark.
+_SPAN_SIGNS = tuple(ord(sign) for sign in "SFBE")
 
 
 @kernel
@@ -155,12 +162,15 @@ def task_name(signs: NDArray[np.uint8], first: int, end: int) -> tuple[bool, boo
         return True, False
     if digit >= end:
         return True, False
-    if letter > at and wide(signs[letter - 1]) not in (_COLON, _BAR, _MORE, _PLUS):
+    if letter > at and wide(signs[letter - 1]) not in (
+        *(_COLON, _BAR, _MORE, _PLUS),
+        _OPEN_BRACKET,  # as ps prints it: [kswapd0]
+    ):
         return True, False
     place = digit
     while place < end and is_digit(wide(signs[place])):
         place += 1
-    return True, place > digit and (place == end or wide(signs[place]) == _COLON)
+    return True, place > digit and (place == end or wide(signs[place]) in (_COLON, _CLOSE_BRACKET))
 
 
 @kernel
@@ -198,3 +208,37 @@ def event_name(signs: NDArray[np.uint8], colon: int, end: int) -> tuple[int, int
     if at == end or wide(signs[at]) != _COLON:
         return wide(ABSENT), wide(ABSENT), wide(0)
     return name, at, value
+
+
+@kernel
+def _is_mark(signs: NDArray[np.uint8], at: int, end: int) -> bool:
+    """Return whether the text of a mark of a phase or a span stands at a place."""
+    is_span = at < end and wide(signs[at]) in _SPAN_SIGNS
+    if is_span and at + 1 < end:
+        is_span = wide(signs[at + 1]) == _BAR
+    return is_span or starts(signs, at, end, PHASE_WORD)
+
+
+@kernel
+def find_mark(signs: NDArray[np.uint8], first: int, end: int, fields: NDArray[np.int64]) -> bool:
+    """Return whether a mark is of a phase or a span; its text is then noted in `fields`."""
+    at = first
+    for word in range(3):
+        while at < end and wide(signs[at]) in (SPACE, TAB):
+            at += 1
+        if starts(signs, at, end, MARK_WORD):
+            at += MARK_WORD.size
+        elif starts(signs, at, end, BUFFER_WORD):
+            at += BUFFER_WORD.size
+        elif word < 2 and not _is_mark(signs, at, end):
+            # A function or an address: 0xffffffff8104: or ip=0xffffffff8104.
+            skipped = at
+            while skipped < end and wide(signs[skipped]) not in (SPACE, TAB):
+                skipped += 1
+            if skipped < end and (wide(signs[skipped - 1]) == _COLON or has_equals(signs, at)):
+                at = skipped
+    found = _is_mark(signs, at, end)
+    if found:
+        fields[TEXT_FIRST] = at
+        fields[TEXT_END] = end
+    return found

@@ -23,14 +23,14 @@ from core.workload.ftrace.fields import (
     failed,
     fill,
     find,
-    find_mark,
     reads_data,
 )
 from core.workload.ftrace.frames import NO_FRAME
-from core.workload.ftrace.gfp import GfpFlags
+from core.workload.ftrace.gfp import GfpFlags, version_of
 from core.workload.ftrace.heads import (
     UNKNOWN_PID,
     event_name,
+    find_mark,
     find_stamp,
     nanoseconds,
     task_end_of,
@@ -39,6 +39,7 @@ from core.workload.ftrace.heads import (
 )
 from core.workload.ftrace.other_heads import without_decoration
 from core.workload.ftrace.other_lines import OtherLines
+from core.workload.ftrace.shared_pids import SharedPids
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
@@ -61,8 +62,10 @@ from core.workload.ftrace.words import (
 )
 
 _NEWLINE = ord("\n")
-_OPEN_BRACKET, _QUOTE = ord("["), ord('"')
+_OPEN_BRACKET, _OPEN_BRACE, _QUOTE = ord("["), ord("{"), ord('"')
 
+#: The first kernel that prints the order of folios.
+_LARGE_FOLIOS = (5, 16)
 #: So many events that an import does not use are counted by name.
 OTHERS = 256
 # Elements of `counts`. ODD_LINES are those of the chunk that was read last.
@@ -122,6 +125,7 @@ class LineParser:
         self._is_decorated: bool | None = None
         self._tells_tags = False
         self._unknown_tasks = 0
+        self._shared_pids = SharedPids()
 
     @property
     def others(self) -> dict[str, int]:
@@ -140,6 +144,7 @@ class LineParser:
         if self._is_decorated is None:  # to look in every chunk would take a third of the time
             self._is_decorated = without_decoration(text) != text
         self.text = without_decoration(text) if self._is_decorated else text
+        self._shared_pids.look(self.text)
         before = (self.counts.copy(), self._hashes.copy(), self._numbers.copy())
         records, odd, places = self._read()
         if odd.size:
@@ -161,7 +166,8 @@ class LineParser:
     def _read(self) -> tuple[Records, NDArray[np.int64], NDArray[np.int64]]:
         """Return the records of the text, its odd lines, and the places of names in it."""
         signs = np.frombuffer(self.text, dtype=np.uint8)
-        most = self.text.count(b"\n")
+        # Half the time that bytes.count takes, which was 7 % of an import.
+        most = int(np.count_nonzero(signs == _NEWLINE))
         kind = np.empty(most, dtype=np.uint8)
         time_ns, pid, line = (np.empty(most, dtype=np.int64) for _ in range(3))
         kswapd, named = (np.empty(most, dtype=np.bool_) for _ in range(2))
@@ -194,15 +200,17 @@ class LineParser:
             Says where a line is, in words.
         """
         counts = self.counts
-        without_order = counts[WITHOUT_ORDER]
-        if without_order == counts[FOLIO_EVENTS]:
-            without_order = 0  # a kernel before large folios
+        missing, unknown = int(counts[WITHOUT_ORDER]), 0
+        if missing == counts[FOLIO_EVENTS]:
+            version = version_of(self._gfp.kernel) or _LARGE_FOLIOS
+            missing, unknown = 0, missing if version >= _LARGE_FOLIOS else 0
         own = {
             "incomplete_events": (
                 counts[INCOMPLETE],
                 f"the first is {place(int(counts[FIRST_INCOMPLETE]))}",
             ),
-            "missing_orders": (without_order, ""),
+            "missing_orders": (missing, ""),
+            "unknown_orders": (unknown, ""),
             "late_times": (counts[LATE_TIMES], ""),
             "unknown_tasks": (self._unknown_tasks, ""),
         }
@@ -210,6 +218,7 @@ class LineParser:
             *self.other_lines.losses(place),
             *losses_of({name: (int(count), where) for name, (count, where) in own.items()}),
             *self._gfp.losses(self._tells_tags),
+            *self._shared_pids.losses(),
         )
 
 
@@ -318,7 +327,7 @@ def _parse(
             continue
         stamp, colon = find_stamp(signs, start, end)
         task_end = wide(ABSENT)
-        if colon != ABSENT and wide(signs[start]) not in (_QUOTE, _OPEN_BRACKET):
+        if colon != ABSENT and wide(signs[start]) not in (_QUOTE, _OPEN_BRACKET, _OPEN_BRACE):
             task_end = task_end_of(signs, start, stamp)
         if task_end == ABSENT:
             _note_odd(start, end, False, counts, odd)

@@ -8,15 +8,19 @@ a mail puts at the beginning of the line.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from html import unescape
 from typing import NamedTuple
 
 #: What tells the task, before an event's time, is no longer: a file's name may stand there too.
 _LONGEST_TASK_BYTES = 512
 _COLOURS = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+_ENTITIES = re.compile(rb"&(?:#(?:12[0-6]|1[01]\d|[3-9]\d)|lt|gt|amp|quot|nbsp);")
 _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}".encode()
+_WIDE, _BLANKS = b" " * 64, re.compile(rb"\s{64,}")
 _QUOTED = re.compile(rb'^(?:[>|:+]\s*)+|^"|"$')
 _QUOTES = (b">", b"|", b":", b"+", b'"')
 _LOGGED = re.compile(
@@ -34,6 +38,8 @@ _TIME = re.compile(
     rb")\s*:(?=\s|[A-Za-z_])\s*"
 )
 _EVENT = re.compile(rb"(?:\(\+[\d.]*\)\s*)?(?:\d+\s+)?(?:[\w-]+:)?\w[\w.-]*:(?:\s|$)")
+# What perf script -F +cgroup prints before an event.
+_CGROUP = re.compile(rb"^/\S*\s+(?=(?:[\w-]+:)?\w[\w.-]*:(?:\s|$))")
 _TASK_WITH_CPU = re.compile(rb"^(?P<task>.*?)\s*(?:\(\s*[-\d]+\)\s*)?\[\d+\]\s*\S*$")
 _TASK_IN_LATENCY = re.compile(rb"^(?P<task>.*-\d+)\s+\d+[^\s\d\[\]]\S{3,7}$")
 _TASK_IN_VERBOSE = re.compile(rb"^(?P<task>.*?\s\d+)\s+\d+\s+[0-9a-f]+\s+[0-9a-f]{8}$")
@@ -66,10 +72,16 @@ class OtherHead(NamedTuple):
 NO_HEAD = OtherHead(b"")
 
 
+def _sign_of(entity: re.Match[bytes]) -> bytes:
+    return unescape(entity[0].decode()).encode()
+
+
 def without_decoration(text: bytes) -> bytes:
-    """Return text without the colours of a terminal, and with spaces that may break."""
+    """Return text without the colours of a terminal, entities of HTML, and no-break spaces."""
     if b"\x1b" in text:
         text = _COLOURS.sub(b"", text)
+    if _ENTITIES.search(text):
+        text = _ENTITIES.sub(_sign_of, text)
     if _NO_BREAK_SPACE in text:
         text = text.replace(_NO_BREAK_SPACE, b" ")
     return text
@@ -78,9 +90,23 @@ def without_decoration(text: bytes) -> bytes:
 def undecorated(line: bytes) -> bytes:
     """Return a line without the signs of quoted mail, quotation marks, and colours."""
     line = without_decoration(line).strip()
+    if _WIDE in line:  # or the expressions take their time
+        line = _BLANKS.sub(b" ", line)
+    if line[:1] == b"{":
+        line = _logged_as_json(line)
     if line[:1] in _QUOTES or line[-1:] == b'"':
         line = _QUOTED.sub(b"", line).strip()
     return line
+
+
+def _logged_as_json(line: bytes) -> bytes:
+    """Return the line that a log in JSON holds: of its strings, the longest."""
+    try:
+        logged = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    texts = [text for text in logged.values() if isinstance(text, str)] + [""]
+    return max(texts, key=len).strip().encode(errors="replace") or line
 
 
 def other_head(line: bytes) -> OtherHead:
@@ -119,7 +145,7 @@ def _head(line: bytes, time: re.Match[bytes]) -> tuple[bool, OtherHead] | None:
     """Return whether the CPU is told, and what a line is if a time of it is the event's."""
     if time.start() > _LONGEST_TASK_BYTES:
         return None
-    rest = line[time.end() :]
+    rest = _CGROUP.sub(b"", line[time.end() :])
     task = _task(line[: time.start()].strip(), time["milli"] is not None)
     if task is None:
         return None

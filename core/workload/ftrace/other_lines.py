@@ -112,7 +112,7 @@ class OtherLines:
                 changed = True
                 out.append(head.line + b"\n")
                 last = len(out) - 1
-            elif before and self._goes_on(before, line):
+            elif before and not head.rest and self._goes_on(before, line):
                 changed = True
                 out[last] = self._joined(before, line)
                 out.append(b"\n")
@@ -255,8 +255,9 @@ _WHY = {
         "nop, or set the options funcgraph-abstime and funcgraph-proc"
     ),
     "events_without_time": (
-        "its events have no time that can be read (differences of times do not tell it): set the "
-        "option context-info of tracefs, or perf script -F comm,tid,cpu,time,event,trace"
+        "its events have no time that can be read: seconds with a point and 6 or 9 digits after it "
+        "(differences of times do not tell it); set the option context-info of tracefs, or perf "
+        "script -F comm,tid,cpu,time,event,trace"
     ),
     "events_without_name": (
         "its events have no names: perf script -F comm,tid,cpu,time,event,trace prints them"

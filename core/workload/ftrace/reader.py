@@ -180,5 +180,6 @@ class TextReader:
         incomplete = int(self._parser.counts[lines.INCOMPLETE])
         if incomplete:
             first = self.place(int(self._parser.counts[lines.FIRST_INCOMPLETE]))
-            return f"all {incomplete:,} events in it lack a field, the first in {first}"
+            what = "lack a field, or have one that cannot be"
+            return f"all {incomplete:,} events in it {what}, the first in {first}"
         return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"

@@ -114,6 +114,8 @@ from core.workload.ftrace.words import (
 #: The buffers of several CPUs are merged with an error of so much; a longer step back is the
 #: clock's.
 JITTER_NS = 1_000_000
+#: Times that are moved on by so much, 73 years, are of no clock.
+MOST_MOVED_NS = 1 << 61
 #: The most pages that one mte_sync_tags is taken to name.
 _MOST_SYNCED_PAGES = 1 << MAX_ORDER
 #: Kinds of records of which it matters whether the trace has them.
@@ -203,7 +205,7 @@ def _note_time(time_ns: int, line: int, numbers: NDArray[np.int64]) -> None:
             numbers[FIRST_STEP_LINE] = line
         numbers[CLOCK_STEPS] += 1
         numbers[LARGEST_STEP_NS] = max(numbers[LARGEST_STEP_NS], behind)
-        numbers[MOVED_NS] += behind
+        numbers[MOVED_NS] = min(numbers[MOVED_NS] + min(behind, MOST_MOVED_NS), MOST_MOVED_NS)
         numbers[LAST_TIME_NS] = time_ns
 
 
@@ -318,7 +320,8 @@ def _advance(
             pages = min(_MOST_SYNCED_PAGES, max(1, wide(field[PTES])))
             map_tagged(state, first, pages)
         elif kind == COPY_PAGE and numbers[VMEMMAP] == 0:
-            numbers[NO_BASE] += 1
+            # While no page is known to be tagged, no copy of one is either.
+            numbers[NO_BASE] += wide(numbers[TAGGED_NOW] > 0)
         elif kind == COPY_PAGE:
             source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
             frame = frame_of(wide(field[POINTER]), first_frame, numbers)

@@ -192,7 +192,18 @@ def word_hash(word: str) -> int:
 
 
 def _table(words: dict[str, int]) -> NDArray[np.int64]:
-    return np.array([(word_hash(word), number) for word, number in words.items()], dtype=np.int64)
+    """Return a hash table by open addressing: [slot] a word's hash, or 0, and its number.
+
+    It is four times as large as its words need: a slot for each, nearly always.
+    """
+    slots = 1 << (4 * len(words)).bit_length()
+    table = np.zeros((slots, 2), dtype=np.int64)
+    for word, number in words.items():
+        slot = word_hash(word) & (slots - 1)
+        while table[slot, 0] != 0:
+            slot = (slot + 1) & (slots - 1)
+        table[slot] = word_hash(word), number
+    return table
 
 
 EVENT_TABLE, FLAG_TABLE = _table(_EVENTS), _table(_FLAG_WORDS)

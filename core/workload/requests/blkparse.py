@@ -103,11 +103,13 @@ def import_blkparse(
     lost_events = [0, 0]  # as blkparse sums up, and as blktrace says
     for matches in read_matches(paths, lambda name, text: Beginning(BLKPARSE, text, 1), progress):
         action, kinds = matches.fields["action"], _kinds(matches)
+        asks = pc.equal(kinds, "")
         for name in _ACTIONS:
-            rows = places(pc.and_(pc.equal(action, name), pc.equal(kinds, "")))
+            is_one = pc.equal(action, name)
+            there[name] += pc.sum(is_one).as_py() or 0
+            rows = places(pc.and_(is_one, asks)) if there[name] else places(is_one)
             asking[name] += rows.size
-            there[name] += places(pc.equal(action, name)).size
-            if name in collectors:
+            if name in collectors and rows.size:
                 _add(collectors[name], keys, matches, rows)
         if there["Q"]:  # then the others are not needed, nor is the room that they take
             collectors = {"Q": collectors["Q"]}

@@ -217,7 +217,9 @@ class TextKeys:
         keys[numeric] = distinct.filter(plain).cast(pa.string()).cast(pa.int64()).to_numpy()
         words = distinct.filter(pc.invert(plain)).to_pylist()
         known = self._words
-        keys[~numeric] = [self._key(word.strip(), known) for word in words]
+        keys[~numeric] = [
+            -1 - known[word] if word in known else self._key(word.strip(), known) for word in words
+        ]
         key_of_name: NDArray[np.int64] = keys[encoded.indices.to_numpy()]
         return key_of_name
 

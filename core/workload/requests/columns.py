@@ -26,11 +26,12 @@ USUAL_NAMES = {
     ),
     "offset": (
         "offset", "off", "pos", "position", "lba", "lbn", "blkno", "block", "sector", "address",
-        "addr", "start_block", "byte_offset",
+        "addr", "start_block", "byte_offset", "page", "pgoff", "lpn", "slba",
     ),
     "size": (
         "size", "length", "len", "bytes", "nbytes", "obj_size", "object_size", "io_size", "iosize",
-        "request_size", "value_size", "value size", "sectors", "blocks", "count",
+        "request_size", "value_size", "value size", "sectors", "blocks", "pages", "count",
+        "nsectors", "nr_sectors", "nblocks", "nr_blocks", "npages", "nr_pages", "nr_bytes", "nlb",
     ),
     "op": (
         "op", "opcode", "operation", "type", "iotype", "io_type", "rw", "rwbs", "action", "cmd",
@@ -88,6 +89,8 @@ class DelimitedFormat(NamedTuple):
         Its words for reads and writes; where both are empty, the usual ones.
     more_columns
         Whether a line without a header may have further columns.
+    finer_unit
+        The unit of times that are beyond any date in seconds, where no one says the unit.
     looks_like
         Another format whose lines are the same, so that the content alone does not decide.
     source
@@ -109,6 +112,7 @@ class DelimitedFormat(NamedTuple):
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     more_columns: bool = False
+    finer_unit: str = ""
     looks_like: str = ""
     source: str = ""
 

@@ -72,10 +72,16 @@ class Chunk(NamedTuple):
 
     def numbers(self, plain: str, digits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return a column's whole numbers, and their fractions in units of 10**-digits."""
-        whole, part, row, fault = parse_decimals(self.column(plain), digits)
+        return self._numbers(plain, self.column(plain), digits)
+
+    def _numbers(
+        self, plain: str, column: pa.StringArray, digits: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        whole, part, row, fault = parse_decimals(column, digits)
         if row >= 0:
             words = {NEGATIVE: "is negative", TOO_LARGE: "is too large"}
-            self.refuse(plain, row, words.get(fault, "is no number"))
+            value = column[row : row + 1].cast(pa.binary())[0].as_py()
+            self.refuse(plain, row, words.get(fault, f"is no number{_why_none(value)}"))
         return whole, part
 
     def check_numbers(self, plain: str) -> None:
@@ -86,13 +92,36 @@ class Chunk(NamedTuple):
 
     def whole_numbers(self, plain: str, unit: int) -> NDArray[np.int64]:
         """Return a column of whole numbers of `unit`."""
-        whole, part = self.numbers(plain, 9)
-        if part.any():
-            self.refuse(plain, int(np.argmax(part != 0)), "is no whole number")
+        whole: NDArray[np.int64] | None = None
+        for place in self.layout.places[plain]:  # several are added up
+            more, part = self._numbers(plain, self.columns[place], 9)
+            if part.any():
+                self.refuse(plain, int(np.argmax(part != 0)), "is no whole number")
+            whole = more if whole is None else whole + more
+        assert whole is not None  # a plain column is in one at least
         far = whole > (2**63 - 1) // unit
         if far.any():
             self.refuse(plain, int(np.argmax(far)), f"times {unit} bytes is too large")
         return whole if unit == 1 else whole * unit
+
+
+def _why_none(value: bytes) -> str:
+    """Return what to do about text that people take for a number and that is none."""
+    text = value.strip()
+    if re.fullmatch(rb"[\d.]*\d,\d[\d,]*", text):
+        return ": write decimal commas as points, and thousands without commas"
+    if re.fullmatch(rb"[\d.]+ ?[A-Za-z]{1,3}", text):
+        return ": take units out of the cells; --time-unit, --offset-unit and --size-unit say them"
+    if re.match(rb"\d+[/:]\d+[/:]\d", text):
+        return ", and no date such as 2026-01-02 03:04:05.678"
+    return ""
+
+
+def _first_signs(text: bytes) -> set[bytes]:
+    """Return the bytes that lines begin with: one pass, where a search for each is slow."""
+    signs = np.frombuffer(text, dtype=np.uint8)
+    first = signs[np.flatnonzero(signs[:-1] == ord("\n")) + 1]
+    return {text[:1], *(bytes([sign]) for sign in np.flatnonzero(np.bincount(first)).tolist())}
 
 
 def without_other_lines(
@@ -110,21 +139,32 @@ def without_other_lines(
         What a comment begins with.
     """
     counted = {}
-    if text.startswith(mark) or b"\n" + mark in text:
+    begins = _first_signs(text)
+    if mark in begins:
         comment = re.compile(rb"^%s[^\n]*" % re.escape(mark), re.MULTILINE)
         text, counted[f"lines of {mark.decode()}"] = comment.subn(b"", text)
     header = layout.header_line
-    if header and (text.startswith(header) or b"\n" + header in text):
+    if header and header[:1] in begins:
         again = re.compile(rb"^%s(?=\r?$)" % re.escape(header), re.MULTILINE)
         text, counted["headers again"] = again.subn(b"", text)
-    if b"\n " in text or b"\n\t" in text or text[:1] in (b" ", b"\t"):
+    if begins & {b" ", b"\t"}:
         text = _BLANK_LINE.sub(b"", text)
     if layout.delimiter == " ":
         if b"  " in text or b"\t" in text:
             text = _SPACES.sub(b" ", text)
-        if b" \n" in text or b" \r" in text or b"\n " in text or text.startswith(b" "):
+        if b" " in begins or b"\t" in begins or b" \n" in text or b" \r" in text:
             text = _EDGES.sub(b"", text)
     return text, counted
+
+
+def without_more_columns(text: bytes, layout: Layout) -> bytes:
+    """Return rows without the columns behind those of the layout, which only some may have."""
+    delimiter, others = layout.delimiter.encode(), len(layout.header) - 1
+    if text.count(delimiter) == others * text.count(b"\n"):
+        return text
+    column = rb"[^%s\r\n]*" % re.escape(delimiter)
+    known = rb"(?:%s%s){%d}%s" % (column, re.escape(delimiter), others, column)
+    return re.sub(rb"^(%s)%s[^\r\n]*" % (known, re.escape(delimiter)), rb"\1", text, flags=re.M)
 
 
 def parse(chunk: Chunk) -> Chunk:

@@ -8,17 +8,26 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from core.import_losses import losses_of
 from core.workload.requests.collector import Collector, ImportedRequests, TextKeys
+from core.workload.requests.column_names import bytes_in, other_time_unit_in
 from core.workload.requests.columns import STEP_NS, TIME_DIGITS, DelimitedFormat
-from core.workload.requests.csv_text import Chunk, parse, without_other_lines
+from core.workload.requests.csv_text import (
+    Chunk,
+    parse,
+    without_more_columns,
+    without_other_lines,
+)
 from core.workload.requests.delimited_formats import BY_NAME, CSV
-from core.workload.requests.layout import SECTORS, Layout, Options, layout_of, words_of
+from core.workload.requests.layout import Layout, layout_of, words_of
 from core.workload.requests.requests import MOST_ROWS
+from core.workload.requests.table_options import Options
 from core.workload.requests.time_units import (
     LAST_DATE_S,
+    LONGEST_DATES_NS,
     LONGEST_SPAN_NS,
     is_date,
     parse_dates,
@@ -75,15 +84,16 @@ def import_delimited(
     current, line, lines = "", 1, 0
     layout: Layout | None = None
     for name, text in read_chunks(paths, progress):
-        lines += text.count(b"\n")
+        count = text.count(b"\n")
+        lines += count
         if name != current:
             current, line = name, 1
             layout, begin = layout_of(name, text, form, options, layout)
-            line += text.count(b"\n", 0, begin)
-            text = text[begin:]
-        if layout is not None and text.strip():
+            above = text.count(b"\n", 0, begin)
+            text, line, count = text[begin:], line + above, count - above
+        if layout is not None:
             reading.add(name, text, line, layout)
-        line += text.count(b"\n")
+        line += count
     if layout is None:
         raise TraceError("is empty", file=os.fspath(paths[0]))
     return reading.finish(current, layout, lines, source)
@@ -131,8 +141,8 @@ class _Reading:
         self._first_skipped: tuple[str, int] | None = None
         self._begin: int | None = None
         self._unit = ""
-        self._dates = False
-        self._seen = 0
+        self._dates = self._since_1970 = False
+        self._seen = self._unnamed = 0
         self._largest_size = 0
 
     def add(self, name: str, text: bytes, line: int, layout: Layout) -> None:
@@ -140,7 +150,9 @@ class _Reading:
         mark = b"*" if self._form.name == "lirs" else b"#"
         text, others = without_other_lines(text, layout, mark)
         self._collector.unused.update(others)
-        if not text.strip():
+        if self._form.more_columns and not layout.header_line:
+            text = without_more_columns(text, layout)
+        if not text or text.isspace():
             return
         chunk = parse(Chunk(name, text, line, layout, {}))
         writes = np.zeros(chunk.size, dtype=np.bool_)
@@ -168,7 +180,9 @@ class _Reading:
         if "file" in layout.places:
             if len(self._form.columns) == 1:
                 chunk.check_numbers("file")
-            files = self._keys.keys(chunk.column("file"))
+            names = chunk.column("file")
+            files = self._keys.keys(names)
+            self._unnamed += pc.sum(pc.equal(pc.binary_length(names), 0)).as_py()
         columns = (time_ns, files, sizes["offset"], sizes["size"], writes)
         error_at = chunk.error_at
         if repeats is not None:
@@ -179,7 +193,10 @@ class _Reading:
 
     def finish(self, name: str, layout: Layout, lines: int, source: str) -> ImportedRequests:
         """Return the requests."""
-        skipped = ", ".join(f"{word} {count:,}" for word, count in self._skipped.most_common())
+        skipped = ", ".join(
+            f"{word!r} {count:,}" if word.isdigit() else f"{word} {count:,}"
+            for word, count in self._skipped.most_common()
+        )
         if not self._collector.has_requests:
             if self._first_skipped is None:
                 raise TraceError("holds no request", file=name)
@@ -194,6 +211,7 @@ class _Reading:
         self._collector.unused.update({f"op {word}": n for word, n in self._skipped.items()})
         losses = self._collector.losses
         losses["skipped_operations"] = (self._skipped.total(), skipped)
+        losses["requests_without_file"] = (self._unnamed, "")
         losses["columns_left_out"] = (int(bool(layout.left_out)), layout.left_out)
         imported = self._collector.finish(source)
         span_ns = int(imported.requests.time_ns[-1])
@@ -213,22 +231,33 @@ class _Reading:
             where = f"put {STEP_NS // 10**6} ms apart"
             losses["requests_without_time"] = (imported.counts["requests"], where)
         unsaid = not layout.time_unit and not self._dates
-        if unsaid and self._unit == "s" and span_ns > LONGEST_SPAN_NS:
+        longest_ns = LONGEST_DATES_NS if self._since_1970 else LONGEST_SPAN_NS
+        if unsaid and self._unit == "s" and span_ns > longest_ns:
             losses["doubtful_time_unit"] = (
                 1, f"they span {span_ns / 1e9 / 86400:,.0f} days; --time-unit says otherwise",
             )  # fmt: skip
-        if self._form is not CSV or "offset" not in places:
+        if self._form is not CSV:
             return
-        column = layout.header[places["offset"][0]]
-        if layout.offset_unit == 1 and SECTORS.search(column) and not self._options.offset_unit:
-            losses["doubtful_offset_unit"] = (
-                1, f"the column is called {column}; --offset-unit 512 if it counts sectors",
-            )  # fmt: skip
+        column = layout.header[places["time"][0]]
+        if unsaid and other_time_unit_in(column):
+            losses["doubtful_time_unit"] = (1, f"the column is called {column}")
         small = 0 < self._largest_size < _SECTOR_BYTES
-        if "size" in places and layout.size_unit == 1 and small and not self._options.size_unit:
-            losses["doubtful_size_unit"] = (
-                1, f"none is above {self._largest_size}; --size-unit 512 if these are sectors",
-            )  # fmt: skip
+        for plain, unit, said in (
+            ("offset", layout.offset_unit, self._options.offset_unit),
+            ("size", layout.size_unit, self._options.size_unit),
+        ):
+            if plain not in places or said or unit > 1:
+                continue
+            column = layout.header[places[plain][0]]
+            told = bytes_in(column)
+            if told:
+                what = {512: "sectors", 4096: "pages"}.get(told, f"{told:,} bytes")
+                where = f"the column is called {column}; --{plain}-unit {told} if it counts {what}"
+            elif plain == "size" and small:
+                where = f"none is above {self._largest_size}; --size-unit 512 if these are sectors"
+            else:
+                continue
+            losses[f"doubtful_{plain}_unit"] = (1, where)
 
     def _used(self, chunk: Chunk) -> tuple[Chunk, NDArray[np.bool_]]:
         """Return the requests that read or write, and which write; count the others."""
@@ -293,9 +322,15 @@ class _Reading:
             return said
         first = int(chunk.first().numbers("time", 9)[0][0])
         told = unit_of_date(first)
+        self._since_1970 = told == "s"
         if told and told != "s":
             where = f"the first, {first}, is a date in {since_when(told)}; --time-unit overrules"
             self._collector.losses["guessed_time_unit"] = (1, where)
+        finer = self._form.finer_unit
+        if finer and not told and first >= LAST_DATE_S:
+            where = f"the first, {first}, is no date in s: {finer}; --time-unit overrules"
+            self._collector.losses["guessed_time_unit"] = (1, where)
+            return finer
         if not told and first >= LAST_DATE_S:
             where = f"the first, {first}, is no date in s; --time-unit says otherwise"
             self._collector.losses["doubtful_time_unit"] = (1, where)

@@ -197,6 +197,40 @@ DELIMITED: tuple[DelimitedFormat, ...] = (
         source="cachelib.org, evaluating SSD hardware for Facebook workloads",
     ),
     DelimitedFormat(
+        name="cachelib_block",
+        title="block traces of Meta's Tectonic: CacheLib's block_chunk, and Baleen",
+        columns=("op_time", "block_id", "io_size", "io_offset", "op_name", "op_count"),
+        places={
+            "time": ("op_time",),
+            "file": ("block_id",),
+            "offset": ("io_offset",),
+            "size": ("io_size",),
+            "op": ("op_name",),
+            "count": ("op_count",),
+        },
+        time_unit="s",
+        meaning="op_time in s since 1970; a block is a file; io_offset and io_size in bytes; an op "
+        "is repeated op_count times; getChunkData (Baleen: 1, 2, 5) reads, putChunk (3, 4, 6) "
+        "writes",
+        example=(
+            "op_time,block_id,io_size,io_offset,op_name,op_count\n"
+            "1702511878,12ce-9e05,8388608,0,getChunkData.NotInitialized,1\n"
+            "1702511879,cfb4-0122,4096,8192,getChunkData.Permanent,2\n"
+            "1702511879,12ce-9e05,8388608,0,putChunk.Permanent,1\n"
+        ),
+        told_by=("op_time", "block_id", "io_size", "io_offset", "op_name"),
+        reads=(
+            "getChunkData.NotInitialized",
+            "getChunkData.Permanent",
+            "getChunkData",
+            "1",
+            "2",
+            "5",
+        ),
+        writes=("putChunk.NotInitialized", "putChunk.Permanent", "putChunk", "3", "4", "6"),
+        source="cachelib.org, cachebench's block_chunk traces; the Baleen traces of CMU",
+    ),
+    DelimitedFormat(
         name="twitter",
         title="key-value traces of Twitter's caches (2020)",
         columns=(
@@ -211,12 +245,12 @@ DELIMITED: tuple[DelimitedFormat, ...] = (
         places={
             "time": ("timestamp",),
             "file": ("anonymized key",),
-            "size": ("value size",),
+            "size": ("key size+value size",),
             "op": ("operation",),
         },
         time_unit="s",
-        meaning="time in s; a key is a file of the value's size in bytes; get and gets read; set, "
-        "add, replace, cas, append, prepend, incr and decr write; delete is skipped",
+        meaning="time in s; a key is a file of the key's and the value's size in bytes; get, gets "
+        "read; set, add, replace, cas, append, prepend, incr and decr write; others are skipped",
         example="0,q:q:1:8WTfjZU14ee,17,213,4,get,0\n0,yDqF:3q:1AJrrJ1nnCJKKrnGx1A,27,27,5,set,0\n"
         "1,q:q:1:8WTfjZU14ee,17,0,8,delete,0\n",
         told_by=("timestamp", "anonymized key", "key size", "value size", "operation"),
@@ -244,14 +278,16 @@ DELIMITED: tuple[DelimitedFormat, ...] = (
     ),
     DelimitedFormat(
         name="vscsi_csv",
-        title="VMware's vSCSI traces (CloudPhysics) in libCacheSim's CSV",
+        title="VMware's vSCSI traces (CloudPhysics) in CSV, of libCacheSim or PyMimircache",
         columns=("version", "time", "op", "size", "lbn"),
         places={"time": ("time",), "offset": ("lbn",), "size": ("size",), "op": ("op",)},
-        time_unit="us",
-        meaning="time in us; the disk is one file; lbn in sectors of 512 bytes; size in bytes; op "
-        "as SCSI's number: 28, 88, a8 and 8 read; 2a, 8a, aa and a write",
-        example="version,time,op,size,lbn\n1,5633898,2a,512,42932745\n1,5633901,28,6656,40409911\n"
-        "1,5633905,2a,512,42932746\n",
+        time_unit="",
+        finer_unit="us",
+        meaning="time in s, or in us (PyMimircache) if it is beyond any date in s; the disk is one "
+        "file; lbn in sectors of 512 bytes; size in bytes; op as SCSI's number: 28, 88, a8 and 8 "
+        "read; 2a, 8a, aa and a write",
+        example="version,time,op,size,lbn\n1,5633898,2a,512,42932745\n1,5633898,28,6656,40409911\n"
+        "1,5633899,2a,512,42932746\n",
         told_by=("version", "time", "op", "size", "lbn"),
         offset_unit=512,
         reads=("28", "88", "a8", "8", "08"),

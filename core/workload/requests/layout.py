@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from core.workload.requests.columns import (
-    PLAIN_COLUMNS,
-    READS,
-    TIME_DIGITS,
-    WRITES,
-    DelimitedFormat,
+from core.workload.requests.column_names import (
+    columns_option,
+    suggested,
+    time_unit_in,
+    usual_columns,
 )
+from core.workload.requests.columns import PLAIN_COLUMNS, READS, WRITES, DelimitedFormat
 from core.workload.requests.delimited_formats import CSV
 from core.workload.requests.recognition import (
     DELIMITERS,
@@ -26,43 +24,15 @@ from core.workload.requests.recognition import (
     is_header,
     near_formats,
     number_columns,
+    recognise,
     sample_of,
     split_line,
-    usual_columns,
 )
+from core.workload.requests.table_options import Options
 from core.workload.text import TraceError
 
-#: Sectors and blocks: offsets in a column of such a name are hardly bytes.
-SECTORS = re.compile(r"lba|lbn|sector|blk|block", re.IGNORECASE)
-_UNIT_IN_NAME = re.compile(
-    r"(?:[\s_(\[-])(s|sec|secs|seconds|ms|msec|us|usec|ns|nsec)[)\]]?$", re.IGNORECASE
-)
-
-
-class Options(NamedTuple):
-    """What a user says of the columns; each is empty where nothing is said.
-
-    Parameters
-    ----------
-    columns
-        The name, or the number from 1, of each plain column that is called otherwise.
-    time_unit
-        One of `TIME_DIGITS`.
-    delimiter
-        What separates columns.
-    offset_unit, size_unit
-        Bytes of a unit of offsets and sizes.
-    reads, writes
-        Words for reads and writes, besides the usual ones.
-    """
-
-    columns: Mapping[str, str] = {}
-    time_unit: str = ""
-    delimiter: str = ""
-    offset_unit: int = 0
-    size_unit: int = 0
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+#: So much of a header, or of a row, is shown in a message.
+_SHOWN_SIGNS = 120
 
 
 class Layout(NamedTuple):
@@ -139,13 +109,14 @@ def layout_of(
         if before is not None and (before.header_line or form is CSV):
             return before._replace(header_line=b""), 0
         header, places = _without_header(name, line, sample, form, options)
+        _check_options(places, options)
         return Layout(header, places, sample.delimiter, b"", *units), 0
     is_line = sample.has_header or not commented_header(sample)
     end = text.find(b"\n", begin) + 1 if is_line else 0
     header, left_out = tuple(cells), ""
     if form is CSV:
         places, left_out = _places(name, line, header, options.columns)
-        units = (units[0] or _unit_in_name(header[places["time"][0]]), *units[1:])
+        units = (units[0] or time_unit_in(header[places["time"][0]]), *units[1:])
     else:
         places = _named_places(form, header)
         if not fits_header(form, header):
@@ -153,8 +124,25 @@ def layout_of(
             raise TraceError(
                 f"columns {held} are not those of {form.name}: {wanted}", file=name, line=line
             )
+    _check_options(places, options)
     header_line = sample.lines[0] if is_line else b""
     return Layout(header, places, sample.delimiter, header_line, *units, left_out), end
+
+
+def _check_options(places: Mapping[str, tuple[int, ...]], options: Options) -> None:
+    """Raise where the user says of a column what it holds, and no column is that one."""
+    for plain, option, said in (
+        ("op", "--reads, --writes", bool(options.reads or options.writes)),
+        ("offset", "--offset-unit", bool(options.offset_unit)),
+        ("size", "--size-unit", bool(options.size_unit)),
+    ):
+        if said and plain not in places:
+            raise TraceError(f"{option}: no column is the {plain}; say which: --columns {plain}=..")
+    taken: dict[tuple[int, ...], str] = {}
+    for plain, place in places.items():
+        if place in taken and options.columns:
+            raise TraceError(f"--columns: {taken[place]} and {plain} are the same column")
+        taken[place] = plain
 
 
 def _without_header(
@@ -166,9 +154,10 @@ def _without_header(
     if form is CSV:
         return numbers, _numbered_places(name, line, sample, options)
     if width < known or (width > known and not form.more_columns):
-        _refuse_width(name, line, sample, form)
-    header = (*form.columns, *numbers[known:])
-    return header, _named_places(form, header)
+        _refuse_lines(name, line, sample, form, f"{width} columns, and {form.name} has {known}")
+    if form.line and not any(map(form.matches, sample.lines)):
+        _refuse_lines(name, line, sample, form, f"no line is one of {form.name}")
+    return form.columns, _named_places(form, form.columns)
 
 
 def _header_of(
@@ -190,18 +179,10 @@ def _header_of(
         if fits_header(form, cells) or (not form.line and is_header(cells)):
             return cells
         return [cell.strip() for cell in above] if above and fits_header(form, above) else None
-    named = {word for word in options.columns.values() if not word.isdigit()}
+    named = {word for word in options.columns.values() if not word.isdecimal()}
     if is_header(cells, {*named, "time"}):
         return cells
     return [cell.strip() for cell in above] or (cells if named else None)
-
-
-def _unit_in_name(name: str) -> str:
-    match = _UNIT_IN_NAME.search(name)
-    unit = match[1].lower() if match else ""
-    return {"sec": "s", "secs": "s", "seconds": "s", "msec": "ms", "usec": "us", "nsec": "ns"}.get(
-        unit, unit
-    )
 
 
 def _named_places(form: DelimitedFormat, header: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -217,11 +198,14 @@ def _named_places(form: DelimitedFormat, header: Sequence[str]) -> dict[str, tup
     return places
 
 
-def _refuse_width(name: str, line: int, sample: Sample, form: DelimitedFormat) -> None:
+def _refuse_lines(
+    name: str, line: int, sample: Sample, form: DelimitedFormat, what: str
+) -> NoReturn:
     seen = ", ".join(sample.rows[0])[:80]
+    other = recognise(name, b"\n".join(sample.lines))
+    looks = f"; it looks like --format {other.name}" if other not in (None, CSV, form) else ""
     raise TraceError(
-        f"{len(sample.rows[0])} columns, and {form.name} has {len(form.columns)} "
-        f"({', '.join(form.columns)}): {seen!r}{_near(sample)}",
+        f"{what} ({', '.join(form.columns)}): {seen!r}{looks or _near(sample)}",
         file=name,
         line=line,
     )
@@ -229,8 +213,13 @@ def _refuse_width(name: str, line: int, sample: Sample, form: DelimitedFormat) -
 
 def _near(sample: Sample) -> str:
     near = near_formats(sample)
-    shown = [f"--format {row.name} ({','.join(row.told_by or row.columns)})" for row in near[:4]]
+    shown = [f"--format {row.name} ({','.join(row.told_by or row.columns)})" for row in near[:2]]
     return f"; formats that come near: {'; '.join(shown)}" if shown else ""
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of what is shown, so that a message is read at once."""
+    return text if len(text) <= _SHOWN_SIGNS else f"{text[:_SHOWN_SIGNS]}.."
 
 
 def _numbered_places(
@@ -238,7 +227,7 @@ def _numbered_places(
 ) -> dict[str, tuple[int, ...]]:
     """Return where the plain columns are by the numbers that the user gave."""
     width = len(sample.rows[0])
-    seen = ", ".join(f"{at + 1} {cell[:24]!r}" for at, cell in enumerate(sample.rows[0][:16]))
+    seen = _cut(", ".join(f"{at + 1} {cell[:24]!r}" for at, cell in enumerate(sample.rows[0])))
     apart = f"separated by {DELIMITERS[sample.delimiter]}: {seen}" if sample.delimiter else seen
     if not options.columns:
         such = ",".join(f"{plain}={at}" for plain, at in number_columns(sample).items())
@@ -250,7 +239,7 @@ def _numbered_places(
         )
     places: dict[str, tuple[int, ...]] = {}
     for plain, word in options.columns.items():
-        if not word.isdigit() or not 1 <= int(word) <= width:
+        if not _is_place(word, width):
             raise TraceError(
                 f"--columns: {plain}={word} is none of 1 to {width}; the file's columns, {apart}",
                 file=name,
@@ -259,6 +248,11 @@ def _numbered_places(
         places[plain] = (int(word) - 1,)
     _check_required(name, line, places, apart)
     return places
+
+
+def _is_place(word: str, width: int) -> bool:
+    """Return whether a word is the number of a column."""
+    return word.isascii() and word.isdecimal() and len(word) < 7 and 1 <= int(word) <= width
 
 
 def _check_required(name: str, line: int, places: Mapping[str, tuple[int, ...]], held: str) -> None:
@@ -287,100 +281,42 @@ def _places(
         wanted = columns.get(plain, plain)
         if header.count(wanted) > 1:
             raise TraceError(
-                f"there are {header.count(wanted)} columns {wanted}", file=name, line=line
+                f"there are {header.count(wanted)} columns {wanted}; say which by its number: "
+                f"--columns {plain}={header.index(wanted) + 1}",
+                file=name,
+                line=line,
             )
         if wanted in header:
             places[plain] = (header.index(wanted),)
-        elif wanted.isdigit() and 1 <= int(wanted) <= len(header):
+        elif _is_place(wanted, len(header)):
             places[plain] = (int(wanted) - 1,)
         else:
             missing.append(plain)
     taken = {header[place] for (place,) in places.values()}
     others = [word for word in header if word not in taken and word]
-    found = _suggested(others, columns, missing)
+    found = suggested(others, columns, missing)
     needed = [plain for plain in missing if plain in columns or plain == "time"]
     if "file" in missing and "offset" in missing:
         needed.append("file")
     said = {plain: columns[plain] for plain in columns if plain in places} | found
-    such = ",".join(f"{plain}={said[plain]}" for plain in PLAIN_COLUMNS if plain in said)
-    hint = f"; did you mean --columns {such}?" if found else ""
     if needed:
+        if found and not said.keys() & {"file", "offset"} and "file" in needed:
+            said["file"] = "NAME"
+        hint = f"; did you mean {columns_option(header, said)}?" if found else ""
+        if "pfn" in header:
+            hint += "; a capture's events are read from its text, not from a table of them"
         wanted = columns.get(needed[0], needed[0])
         raise TraceError(
-            f"no column {wanted} (for {needed[0]}) in {', '.join(header)}{hint}",
+            f"no column {wanted} (for {needed[0]}) in {_cut(', '.join(header))}{hint}",
             file=name,
             line=line,
         )
-    left = {plain: word for plain, word in found.items() if plain not in columns}
+    left = {
+        plain: word
+        for plain, word in found.items()
+        # Any name may be that of a file, so that only a usual one is told where none is needed.
+        if plain not in columns and (plain != "file" or word in usual_columns(others).values())
+    }
     if not left:
         return places, ""
-    return places, f"{', '.join(left.values())}; did you mean --columns {such}?"
-
-
-def _suggested(
-    others: Sequence[str], columns: Mapping[str, str], missing: Sequence[str]
-) -> dict[str, str]:
-    """Return which of the other names of a header the missing plain columns may be."""
-    usual = usual_columns(others)
-    found: dict[str, str] = {}
-    for plain in missing:
-        left = [word for word in others if word not in found.values()]
-        close = closest(columns.get(plain, plain), left)
-        if usual.get(plain) in left and (plain not in columns or close is None):
-            found[plain] = usual[plain]
-        elif close is not None and (plain in columns or plain in ("time", "file")):
-            found[plain] = close
-    return found
-
-
-def closest(word: str, known: Sequence[str]) -> str | None:
-    """Return the word among those known that is spelled most alike, if one is."""
-    lower = {name.lower(): name for name in reversed(known)}
-    matches = get_close_matches(word.lower(), lower, n=1)
-    return lower[matches[0]] if matches else None
-
-
-def parse_columns(text: str) -> dict[str, str]:
-    """Return the name or number of each plain column in text such as ``time=ts,file=2``.
-
-    Raises
-    ------
-    TraceError
-        When the text is not of that form, or a plain column is unknown or there twice.
-    """
-    columns: dict[str, str] = {}
-    for part in text.split(","):
-        plain, equals, name = (word.strip() for word in part.partition("="))
-        if not equals or not name:
-            raise TraceError(f"--columns: {part!r} is not of the form time=NAME or time=NUMBER")
-        if plain not in PLAIN_COLUMNS:
-            known = ", ".join(PLAIN_COLUMNS)
-            close = closest(plain, PLAIN_COLUMNS)
-            hint = f"; did you mean {close}?" if close else ""
-            raise TraceError(f"--columns: {plain} is none of {known}{hint}")
-        if plain in columns:
-            raise TraceError(f"--columns: {plain} is there twice")
-        columns[plain] = name
-    return columns
-
-
-def parse_delimiter(text: str) -> str:
-    """Return what separates columns, given as a sign or as a word such as ``tab``.
-
-    Raises
-    ------
-    TraceError
-        When it is neither.
-    """
-    words = {"comma": ",", "tab": "\t", "\\t": "\t", "semicolon": ";", "bar": "|", "pipe": "|"}
-    delimiter = {**words, "space": " ", "spaces": " "}.get(text.strip().lower(), text)
-    if delimiter not in DELIMITERS:
-        raise TraceError(f"--delimiter: {text!r} is none of comma, tab, semicolon, bar, space")
-    return delimiter
-
-
-def parse_time_unit(text: str) -> str:
-    """Return the unit of times; raises `TraceError` where it is unknown."""
-    if text not in TIME_DIGITS:
-        raise TraceError(f"--time-unit: {text} is none of {', '.join(TIME_DIGITS)}")
-    return text
+    return places, f"{', '.join(left.values())}; did you mean {columns_option(header, said)}?"

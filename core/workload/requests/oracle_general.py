@@ -161,13 +161,13 @@ def _import(
             before = time_s[row - 1] if row else last_s
             raise records.error_at()(row, f"time goes back from {before} to {time_s[row]} s")
         last_s = int(time_s[-1])
-        chosen = np.arange(records.rows.size)
-        writes = np.zeros(chosen.size, dtype=np.bool_)
+        rows, chosen = records.rows, None
+        writes = np.zeros(rows.size, dtype=np.bool_)
         if "op" in (record.names or ()):
-            chosen, writes = operations.sort(records.rows["op"])
-        rows = records.rows[chosen]
+            chosen, writes = operations.sort(rows["op"])
+            rows, time_s = rows[chosen], time_s[chosen]
         collector.add(
-            time_s[chosen] * 1_000_000_000,
+            time_s * 1_000_000_000,
             rows["object"].astype(np.uint64).view(np.int64),
             np.zeros(rows.size, dtype=np.int64),
             _object_bytes(rows),

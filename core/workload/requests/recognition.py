@@ -11,14 +11,13 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import NamedTuple
 
-from core.workload.requests.columns import READS, USUAL_NAMES, WRITES, DelimitedFormat
+from core.workload.requests.column_names import likely_columns, usual_columns
+from core.workload.requests.columns import READS, WRITES, DelimitedFormat
 from core.workload.requests.delimited_formats import BY_NAME, DELIMITED
 
 #: How much of a file is looked at, and at most so many of its lines.
 SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 60
-#: A usual name of a column, with its unit, is shorter.
-_LONGEST_NAME = 100
 #: What can separate columns, as it is said.
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "spaces"}
 _NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?)\s*")
@@ -178,13 +177,19 @@ def near_formats(sample: Sample) -> list[DelimitedFormat]:
         names = set(header_names(sample.rows[0]))
         told = [(row, {name.lower() for name in row.told_by}) for row in DELIMITED[1:]]
         return [row for row, wanted in told if len(wanted & names) * 2 > len(wanted) > 0]
-    width = len(sample.rows[0])
-    near = [
+    return [
         row
         for row in DELIMITED
-        if row.line and len(row.columns) == width and row.delimiter == sample.delimiter
+        if row.line
+        and row.delimiter == sample.delimiter
+        and _kinds(split_line(row.example.splitlines()[-1], row.delimiter))
+        == _kinds(sample.rows[0])
     ]
-    return [row for row in near if all(map(row.matches, sample.lines))] or near
+
+
+def _kinds(cells: Sequence[str]) -> list[bool]:
+    """Return which cells are numbers."""
+    return list(map(is_number, cells))
 
 
 def number_columns(sample: Sample) -> dict[str, str]:
@@ -197,36 +202,32 @@ def number_columns(sample: Sample) -> dict[str, str]:
     numeric = [at for at in places if all(map(is_number, columns[at]))]
     times = sorted(numeric, key=lambda at: -_time_likeness(columns[at]))[:1]
     left = [at for at in places if at not in (*ops[:1], *times)]
-    sizes = [at for at in left[1:] if at in numeric][-2:]
+    # Text names a file; numbers that are all small are flags and kinds, others count the rows.
+    named = [at for at in left if at not in numeric and len(set(columns[at])) > 1]
+    flags = [at for at in left[1:] if at in numeric and not any(map(_is_large, columns[at]))]
+    before = range(times[0]) if times and len(rows) > 2 else ()
+    flags += [at for at in before if at in left and at in numeric and _counts(columns[at])]
+    left = [*named, *(at for at in left if at not in (*named, *flags))] or left
+    sizes = [at for at in left[1:] if at in numeric][:2]
+    moves = {cell.strip()[:1] for at in ops[:1] for cell in columns[at]}
+    if not named and len(left) == 2 and moves and moves <= set("rRwW"):
+        sizes = left  # where and how much, of the only device
     files = [at for at in left if at not in sizes]
     offsets = sizes[:-1]
     found = {"time": times, "file": files, "offset": offsets, "size": sizes[-1:], "op": ops}
     return {plain: str(at[0] + 1) for plain, at in found.items() if at}
 
 
-def usual_columns(header: Sequence[str]) -> dict[str, str]:
-    """Return which name in a header may be that of each plain column."""
-    found: dict[str, str] = {}
-    bare = [_bare(word) for word in header]
-    for plain, usual in USUAL_NAMES.items():
-        for name in usual:
-            match = [
-                word
-                for word, plainly in zip(header, bare, strict=True)
-                if plainly == name and word not in found.values()
-            ]
-            if match:
-                found[plain] = match[0]
-                break
-    return found
+def _is_large(cell: str) -> bool:
+    """Return whether a number, or a date, is more than a flag."""
+    return _NUMBER.fullmatch(cell) is None or "x" in cell.lower() or float(cell) >= 8
 
 
-def _bare(name: str) -> str:
-    """Return a column's name without a unit, such as ``time`` of ``Time (us)``."""
-    small = name.strip().lower()
-    if len(small) > _LONGEST_NAME:
-        return small
-    return re.sub(r"[\s_]*[(\[]?\b(s|sec|ms|us|ns|b|bytes)[)\]]?$", "", small) or small
+def _counts(cells: Sequence[str]) -> bool:
+    """Return whether each number is one more than that before."""
+    return all(cell.isdecimal() and len(cell) < 20 for cell in cells) and all(
+        int(after) == int(before) + 1 for before, after in pairwise(cells)
+    )
 
 
 def _time_likeness(column: list[str]) -> float:
@@ -273,7 +274,8 @@ def _is_table(sample: Sample) -> bool:
         if sample.delimiter != " ":
             names = sample.rows[0] if sample.has_header else commented_header(sample)
             return any(map(is_number, sum(sample.rows[1:4], ()))) or bool(usual_columns(names))
-        found = usual_columns(sample.rows[0] if sample.has_header else commented_header(sample))
+        names = sample.rows[0] if sample.has_header else commented_header(sample)
+        found = likely_columns(names) | usual_columns(names)
         return "time" in found and ("file" in found or "offset" in found)
     if sample.delimiter == " " and len({len(row) for row in sample.rows}) > 1:
         return False

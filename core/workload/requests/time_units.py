@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 FIRST_DATE_S, LAST_DATE_S = 631_152_000, 4_102_444_800
 #: Seconds from 1601, where Windows file times begin, to 1970.
 _FILETIME_S = 11_644_473_600
+#: A zone at the end of a date: ``+02:00`` or ``-0500``.
+_ZONE = r":\d\d(?:\.\d+)?\s*[+-]\d\d(?::?\d\d)?$"
 _UNITS_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-#: Times that are taken as seconds for want of a better unit span no more than a year.
-LONGEST_SPAN_NS = 366 * 86_400 * 10**9
+#: Times that are taken as seconds for want of a better unit span no more than a year if they are
+#: dates, else no more than a month: an hour in ms would be 42 days in s.
+LONGEST_DATES_NS, LONGEST_SPAN_NS = 366 * 86_400 * 10**9, 31 * 86_400 * 10**9
 
 
 def unit_of_date(first: int) -> str:
@@ -45,9 +48,14 @@ def parse_dates(
     text = pc.replace_substring_regex(text, r"\s*(?:UTC|Z|[+-]00:?00)?\s*$", "")
     text = pc.replace_substring(text, ",", ".")
     try:
-        stamps = text.cast(pa.timestamp("ns"))
+        if pc.any(pc.match_substring_regex(text, _ZONE)).as_py():  # then every date needs one
+            has_zone = pc.match_substring_regex(text, _ZONE)
+            text = pc.if_else(has_zone, text, pc.binary_join_element_wise(text, "Z", ""))
+            stamps = text.cast(pa.timestamp("ns", tz="UTC"))
+        else:
+            stamps = text.cast(pa.timestamp("ns"))
     except pa.ArrowInvalid:
-        rows = text.to_pylist()
+        rows = [word.decode(errors="replace") for word in text.cast(pa.binary()).to_pylist()]
         return (
             np.zeros(0, np.int64),
             np.zeros(0, np.int64),
@@ -59,7 +67,7 @@ def parse_dates(
 
 def _is_stamp(word: str) -> bool:
     try:
-        pa.array([word]).cast(pa.timestamp("ns"))
+        pa.array([word.removesuffix("Z")]).cast(pa.timestamp("ns"))
     except pa.ArrowInvalid:
         return False
     return True
