@@ -119,3 +119,18 @@ def test_a_small_file_of_many_bytes_takes_little_time_and_memory(
         _, seconds, _ = import_one(say_here, tmp_path, Mutant(name, name, content, ()))
         assert seconds < LONGEST_S, name
     assert peak_kib() - before < GROWTH_KIB
+
+
+def test_a_long_line_takes_little_time(say_here: CommandInThisProcess, tmp_path: Path) -> None:
+    warm_up(say_here, tmp_path)
+    contents = {
+        "columns without names": b"5," * 32_000 + b"R\n",
+        "columns with names": b"device_id,op,time," + b"1," * 30_000 + b"\nx,R,1\n",
+        "blanks in a name": b"time,a" + b" " * 60_000 + b"b\n1,2\n",
+        "digits": b"time,file\n" + b"9" * 60_000 + b"x,2\n",
+        "digits after a blank": b"a " + b"9" * 60_000 + b"x\n",
+        "blanks before a time": (b"a" + b" " * 4000 + b"b.c 1.000001: mm_x: y=1\n") * 30,
+    }
+    for name, content in contents.items():
+        _, seconds, _ = import_one(say_here, tmp_path, Mutant(name, name, content, ()))
+        assert seconds < LONGEST_S, name

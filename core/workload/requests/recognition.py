@@ -18,6 +18,8 @@ from core.workload.requests.delimited_formats import BY_NAME, DELIMITED
 #: How much of a file is looked at, and at most so many of its lines.
 SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 60
+#: Columns of requests are among so many.
+_MOST_COLUMNS = 1000
 #: What can separate columns, as it is said.
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "spaces"}
 _NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?)\s*")
@@ -195,8 +197,8 @@ def _kinds(cells: Sequence[str]) -> list[bool]:
 def number_columns(sample: Sample) -> dict[str, str]:
     """Return which column, by its number, may be each plain one in rows without a header."""
     rows = [row for row in sample.rows if len(row) == len(sample.rows[0])]
-    columns = [[row[place] for row in rows] for place in range(len(rows[0]))]
-    places = range(len(columns))
+    places = range(min(len(rows[0]), _MOST_COLUMNS))
+    columns = [[row[place] for row in rows] for place in places]
     words = {*READS, *WRITES}
     ops = [at for at in places if all(cell.strip().lower() in words for cell in columns[at])]
     numeric = [at for at in places if all(map(is_number, columns[at]))]
