@@ -30,6 +30,8 @@ ONE_IMPORTER = {
 #: Of the core's files, this one alone imports a package that an extra installs, where it is used.
 OPTIONAL_IN_CORE = {"core/workload/perfetto/protos.py": {"perfetto", "google"}}
 HEAVY = ("core", "numba", "pyarrow", "pydantic", "ray", "optuna", "duckdb", "plotly", "matplotlib")
+#: Packages that only extras install.
+OPTIONAL = ("perfetto", "google.protobuf")
 
 
 def module_of(path: Path) -> str:
@@ -105,7 +107,17 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from sweep.cli.main import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: pass\n"
-        f"print('LOADED', [name for name in {HEAVY} if name in sys.modules])"
+        f"print('LOADED', [name for name in {HEAVY + OPTIONAL} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert "LOADED []" in done.stdout, done.stdout + done.stderr
+
+
+def test_what_an_extra_installs_is_imported_where_it_is_used_alone() -> None:
+    program = (
+        "import sys; import core.workload.formats, core.workload.perfetto.reader\n"
+        "import sweep.cli.import_command, sweep.cli.import_requests, sweep.engine.inputs\n"
+        f"print('LOADED', [name for name in {OPTIONAL} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert "LOADED []" in done.stdout, done.stdout + done.stderr

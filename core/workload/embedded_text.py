@@ -124,8 +124,9 @@ def _script(window: _Window) -> Iterator[bytes]:
     """Yield the text of a script up to its end; a browser that saved the page wrote entities."""
     while True:
         end = _SCRIPT_END.search(window.held)
-        # The last line may hold the beginning of the tag.
-        size = end.start() if end else window.held.rfind(b"\n") + 1
+        # The last line may hold the beginning of the tag, and be of any length.
+        whole = max(window.held.rfind(b"\n") + 1, len(window.held) - _LONGEST_TAG_BYTES)
+        size = end.start() if end else whole
         text = window.take(size)
         if b"&" in text:
             for entity, sign in _ENTITIES:

@@ -362,6 +362,8 @@ def _tell(error: Exception) -> None:
     elif isinstance(error, OSError) and error.strerror:
         # A file system that is full or read-only, or a name that it does not take.
         print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+    elif isinstance(error, MemoryError):
+        print(f"needs more memory than there is: {error}", file=sys.stderr)
     elif isinstance(error, UnicodeEncodeError) and _is_of_a_name(error):
         print(
             f"{error.object}: a name that is not UTF-8, or not so in this locale; rename the file",

@@ -200,7 +200,7 @@ def _with_tenant(
 
 def _sampled_ratio(source: Source, place: Place, events: Events, name: str) -> float:
     """Return the most pages that a recording's samples found tagged, over those they looked at."""
-    sampled = dict(getattr(events, "sampled", ()))
+    sampled = dict(events.sampled)
     peak, pages = sampled.get("tagged_pages_peak"), sampled.get("sampled_pages", 0)
     if peak is None or pages <= 0:
         message = (

@@ -5,19 +5,16 @@ A row needs an example: a format of requests has its writers in tests/inputs/req
 
 from __future__ import annotations
 
-import gzip
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import perfetto_traces
 import pytest
 import request_files as files
-from captures import CAPTURE_PART
 from commands import CommandInThisProcess
+from format_examples import Example, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,39 +22,9 @@ from core.accesses import Accesses, check_accesses, read_accesses, write_accesse
 from core.errors import InputError
 from core.event_files import read_events, write_events
 from core.events import Events, check_events
-from core.workload.formats import FORMATS, Beginning, Format, detect
+from core.workload.formats import FORMATS, Beginning, detect
 from core.workload.requests.requests import accesses_of
 from core.workload.text import TraceError
-
-
-class Example(NamedTuple):
-    """A trace of a format, with as many lines or records that count as there are requests."""
-
-    format: Format
-    form: str
-    content: bytes
-
-
-@cache
-def examples() -> tuple[Example, ...]:
-    requests = files.whole_files(60)
-    made = [
-        Example(row, form, writer.content(requests))
-        for row in FORMATS
-        for form, writer in files.WRITERS.items()
-        if writer.format == row.name
-    ]
-    with gzip.open(CAPTURE_PART) as capture:
-        text = b"".join(line for line, _ in zip(capture, range(500), strict=False))
-    perfetto = next(row for row in FORMATS if row.name == "perfetto")
-    packets = perfetto_traces.as_text_form(perfetto_traces.example("inline"))
-    return (
-        Example(FORMATS[0], "ftrace", text),
-        Example(perfetto, "perfetto", perfetto_traces.example()),
-        Example(perfetto, "perfetto_text", packets.encode()),
-        *made,
-    )
-
 
 every_example = pytest.mark.parametrize("example", examples(), ids=lambda example: example.form)
 

@@ -28,6 +28,7 @@ from ftrace_lines import (
 from streams import compiled
 
 from core.accesses import check_accesses
+from core.events import RESTORE, STORE
 from core.workload.cut.asked import Asked, Moment, NoSuchPhase, NoSuchTask
 from core.workload.cut.tables import cut_table
 from core.workload.cut.text import CutText, cut_text
@@ -256,6 +257,19 @@ def test_to_cut_and_import_is_to_import_and_cut_where_nothing_is_carried_over(
         assert again.phases == table.phases
 
 
+@pytest.mark.parametrize(
+    "told", ["mm_vmscan_reclaim_pages: nid=0 nr_reclaimed=1", "mm_vmscan_kswapd_sleep: nid=0"]
+)
+def test_an_anonymised_capture_tells_who_reclaims(told: str, tmp_path: Path) -> None:
+    deletion = f"<...>-9 | {DELETE}: {folio(0)}"
+    content = text([add(0), deletion, f"<...>-9 | {told}", add(0)])
+    again = imported(tmp_path, cut(write(tmp_path, content), Asked(anonymise=True))[0])
+    assert by_first_use(rows(again.events)) == by_first_use(
+        rows(imported(tmp_path, content).events)
+    )
+    assert [row[0] for row in rows(again.events)] == [RESTORE, STORE, RESTORE]
+
+
 @compiled
 def test_the_import_of_an_anonymised_capture_is_the_same_but_for_numbers(tmp_path: Path) -> None:
     pieces: list[bytes] = []
@@ -300,7 +314,7 @@ def test_an_anonymised_trace_tells_of_nobody(tmp_path: Path) -> None:
         f"            task-1       [000] ..... {stamps[0]} {ADD}: dev=254:0 ino=10 pfn=0x40001 "
         "ofs=4096 order=0\n"
         f"            task-2       [000] ..... {stamps[1]} sched_process_exec:\n"
-        f"         kswapd1-3       [000] ..... {stamps[2]} mm_vmscan_kswapd_wake: nid=0\n"
+        f"         kswapd1-3       [000] ..... {stamps[2]} mm_vmscan_kswapd_wake:\n"
         f"           <...>-4       [000] ..... {stamps[3]} {ADD}: dev=254:1 ino=10 pfn=0x40001 "
         "ofs=8192 order=0\n"
         f"            task-1       [000] ..... {stamps[4]} tracing_mark_write: PHASE phase-1\n"

@@ -39,6 +39,8 @@ from core.workload.ftrace.words import (
     INDEX,
     INO,
     INODE_GONE,
+    KSWAPD_SLEEP,
+    KSWAPD_WAKE,
     LAST_BYTES,
     MAP_PAGES,
     MARK,
@@ -55,6 +57,7 @@ from core.workload.ftrace.words import (
     READAHEAD,
     RECLAIM_BEGIN,
     RECLAIM_END,
+    RECLAIM_PAGES,
     REFAULT,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
@@ -116,6 +119,9 @@ _EVENTS: dict[int, tuple[str, tuple[_Key, ...]]] = {
     REFAULT: ("workingset_refault", (_Key("shadow", SHADOW, "shadow"), _INDEX, _DECIMAL_INO)),
     RECLAIM_BEGIN: ("mm_vmscan_direct_reclaim_begin", ()),
     RECLAIM_END: ("mm_vmscan_direct_reclaim_end", ()),
+    RECLAIM_PAGES: ("mm_vmscan_reclaim_pages", ()),
+    KSWAPD_WAKE: ("mm_vmscan_kswapd_wake", ()),
+    KSWAPD_SLEEP: ("mm_vmscan_kswapd_sleep", ()),
     MARK: (
         "tracing_mark_write",
         (_Key("nr_free_pages", SAMPLED_PAGES, "number"), _Key("g32", SAMPLED_GROUPS, "number")),
@@ -135,8 +141,7 @@ _EVENTS: dict[int, tuple[str, tuple[_Key, ...]]] = {
     READAHEAD: ("page_cache_ra_order", _ASKED),
     INODE_GONE: ("evict", (_DECIMAL_INO, _DEV)),
 }
-#: Events that an import reads, or may read, by name alone.
-_NAMED = (b"mm_vmscan_kswapd_wake", b"mm_vmscan_kswapd_sleep")
+#: Events that `sweep trace costs` reads.
 _BLOCK_EVENTS = (b"block_rq_issue", b"block_rq_complete")
 _BLOCK = re.compile(rb"(\d{1,9}),(\d{1,9}) ([A-Z]+) (\d+ )?\([^)]*\) (\d{1,20}) \+ (\d{1,9})\b")
 
@@ -188,7 +193,7 @@ class AnonymousText:
                 event = self._event(kinds[number], fields[number], head)
                 time_ns, pid, is_kswapd = times[number], pids[number], kswapd[number]
             elif head is not None:
-                event = self._other(head)
+                event = self._block(head)
                 time_ns, pid, is_kswapd = head.time_ns, head.pid, head.comm.startswith(b"kswapd")
             else:
                 continue
@@ -220,7 +225,7 @@ class AnonymousText:
         if kind == MARK and field[SAMPLED_PAGES] == ABSENT:
             return ""
         if kind not in _EVENTS:
-            return "" if head is None else self._other(head)
+            return ""
         name, keys = _EVENTS[kind]
         if kind == MARK and field[SAMPLED_GROUPS] != ABSENT:
             keys = (keys[0]._replace(name="tagged"), keys[1])
@@ -231,13 +236,9 @@ class AnonymousText:
         ]
         return f"{name}: {' '.join(shown)}".rstrip()
 
-    def _other(self, head: Head) -> str:
-        if head.event in _BLOCK_EVENTS:
-            return self._block(head)
-        return f"{head.event.decode()}: nid=0" if head.event in _NAMED else ""
-
     def _block(self, head: Head) -> str:
-        match = _BLOCK.match(head.fields)
+        """Return a command to a device, or its end; "" of any other event."""
+        match = _BLOCK.match(head.fields) if head.event in _BLOCK_EVENTS else None
         if match is None:
             return ""
         major, minor, letters, size, sector, sectors = match.groups()

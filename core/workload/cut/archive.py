@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES
-from core.workload.ftrace.memory import beside, meta_beside
+from core.workload.ftrace.memory import beside
 from core.workload.text import TraceError
 
 #: Counters of the whole recording: they fit nothing but the whole trace.
@@ -78,11 +78,6 @@ def copy_archive(source: Path, target: Path, is_whole: bool, anonymise: bool) ->
 def archive_for(trace: Path) -> Path:
     """Return where an import looks for the archive of a trace."""
     return beside(trace)[0]
-
-
-def archive_of(trace: Path) -> Path | None:
-    """Return the archive beside a trace, if it is there."""
-    return meta_beside(trace)
 
 
 def read_cgroups(archive: str | os.PathLike[str]) -> list[tuple[int, str]]:

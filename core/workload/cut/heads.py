@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from core.workload.ftrace.state import JITTER_NS
 
+# What is possessive (*+, ++) would else be tried anew from each of many blanks in a row.
 _HEAD = re.compile(
-    rb"[ \t>|:]*(?P<comm>.*?)(?:-|[ \t]+|)(?P<pid>\d{1,10})(?:/(?P<tid>\d{1,10}))?[ \t]+"
+    rb"[ \t>|:]*+(?P<comm>.*?)(?:-|(?<![ \t])[ \t]++|)"
+    rb"(?P<pid>\d{1,10})(?:/(?P<tid>\d{1,10}))?[ \t]+"
     rb"(?:\([ \t]*(?P<tgid>\d{1,10}|-+)\)[ \t]+)?(?:\[(?P<cpu>\d{1,5})\][ \t]+)?(?:\S{4,6}[ \t]+)?"
     rb"(?P<seconds>\d{1,10})\.(?P<fraction>\d{9}|\d{6}):[ \t]+"
     rb"(?:[\w-]+:)?(?P<event>\w+):(?:[ \t]|$)(?P<fields>.*)"

@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Iterable
 
 from core.workload.cut.heads import UNKNOWN_COMMS, Head
-from core.workload.ftrace import words
 from core.workload.ftrace.frames import NO_FRAME, STRUCT_PAGE_BYTES
 from core.workload.ftrace.words import (
     ABSENT,
@@ -35,6 +34,8 @@ from core.workload.ftrace.words import (
     INDEX,
     INO,
     INODE_GONE,
+    KSWAPD_SLEEP,
+    KSWAPD_WAKE,
     MARK,
     NEW_PHASE,
     OFFSET_BYTES,
@@ -44,16 +45,13 @@ from core.workload.ftrace.words import (
     POINTER,
     RECLAIM_BEGIN,
     RECLAIM_END,
+    RECLAIM_PAGES,
     SOURCE_POINTER,
     TAG_CLEAR,
 )
 
-#: Events that say who reclaims. A kernel's own thread wakes and sleeps by events that an import may
-#: not have numbers for.
-_RECLAIM = {RECLAIM_BEGIN, RECLAIM_END} | {
-    getattr(words, name) for name in ("KSWAPD_WAKE", "KSWAPD_SLEEP") if hasattr(words, name)
-}
-_RECLAIM_NAMES = (b"mm_vmscan_kswapd_wake", b"mm_vmscan_kswapd_sleep")
+#: Events that say who reclaims.
+_RECLAIM = {RECLAIM_BEGIN, RECLAIM_END, RECLAIM_PAGES, KSWAPD_WAKE, KSWAPD_SLEEP}
 _FORK, _ATTACH = b"sched_process_fork", b"cgroup_attach_task"
 _CHILD = re.compile(rb"child_pid=(\d+)")
 _PATH = re.compile(rb"dst_path=(\S*)")
@@ -123,7 +121,7 @@ class TaskFilter:
         is_own = self._is_own(head, pid)
         self.own_lines += is_own
         if kind == ABSENT:
-            return is_own or (head is not None and head.event in _RECLAIM_NAMES)
+            return is_own
         is_of_theirs = self._follow(is_own, pid, kind, field)
         if kind in (MARK, NEW_PHASE):
             is_launch = b"launching: " in line

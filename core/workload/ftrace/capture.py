@@ -182,7 +182,7 @@ class _Read(NamedTuple):
 def _read(reader: RecordReader, memory: Memory | None, with_accesses: bool) -> _Read:
     """Read the records of a capture to their end."""
     chunks = reader.records()
-    prelude = _prelude(chunks, reader.names)
+    prelude = _prelude(reader, chunks)
     given, guessed = machine_of(memory or Memory(0, 0, 0), prelude)
     machine = (given.first_frame, given.frames, given.page_size)
     read = _Read(
@@ -227,16 +227,21 @@ def _accesses(read: _Read, shown: Memory, events: Events, names: str) -> Accesse
     return accesses
 
 
-def _prelude(chunks: Iterator[Records], names: str) -> Records:
-    """Return the first records as one chunk; what they show is known before any becomes a row."""
+def _prelude(reader: RecordReader, chunks: Iterator[Records]) -> Records:
+    """Return the first records as one chunk; what they show is known before any becomes a row.
+
+    A trace without any is refused: it takes no room for what is known of frames.
+    """
     parts: list[Records] = []
     while sum(part.kind.size for part in parts) < PRELUDE_RECORDS:
         part = next(chunks, None)
         if part is None:
             break
         parts.append(part)
+    if not any(part.kind.size for part in parts):
+        raise TraceError(reader.why_nothing(), file=reader.names)
     records = joined(parts)
-    refuse_newest_first(records, names)
+    refuse_newest_first(records, reader.names)
     return records
 
 

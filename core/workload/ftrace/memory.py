@@ -71,7 +71,9 @@ def meta_beside(trace: str | os.PathLike[str]) -> Path | None:
 def beside(trace: str | os.PathLike[str]) -> list[Path]:
     """Return where the archive of a trace is looked for."""
     path = Path(trace)
-    stem = re.sub(r"(\.ftrace)?(\.(txt|dat|trace|report))?(\.(gz|zst|xz|bz2|zip))?$", "", path.name)
+    stem = re.sub(
+        r"(\.ftrace)?(\.(txt|dat|trace|report))?(\.(gz|zst|xz|bz2|lz4|zip))?$", "", path.name
+    )
     return [path.with_name(stem + suffix) for suffix in _SUFFIXES]
 
 

@@ -15,6 +15,8 @@ from functools import lru_cache
 from html import unescape
 from typing import NamedTuple
 
+#: What tells the task, before an event's time, is no longer: a file's name may stand there too.
+_LONGEST_TASK_BYTES = 512
 _COLOURS = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _ENTITIES = re.compile(rb"&(?:#(?:12[0-6]|1[01]\d|[3-9]\d)|lt|gt|amp|quot|nbsp);")
 _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}".encode()
@@ -141,6 +143,8 @@ def other_head(line: bytes) -> OtherHead:
 
 def _head(line: bytes, time: re.Match[bytes]) -> tuple[bool, OtherHead] | None:
     """Return whether the CPU is told, and what a line is if a time of it is the event's."""
+    if time.start() > _LONGEST_TASK_BYTES:
+        return None
     rest = _CGROUP.sub(b"", line[time.end() :])
     task = _task(line[: time.start()].strip(), time["milli"] is not None)
     if task is None:

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 
 from core.workload.requests.columns import PLAIN_COLUMNS, USUAL_NAMES
 
+#: A longer name of a column, or of one behind so many others, tells nothing.
+_LONGEST_NAME, _MOST_NAMES = 100, 1000
 _NUMBER_UNITS = {"k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10, "mb": 1 << 20, "mib": 1 << 20}
 _TIME_UNITS = {
     word: unit
@@ -47,7 +49,8 @@ _LIKELY = {
 
 def _last_word(name: str) -> str:
     """Return the last word of a name, in small letters, if something parts it from the others."""
-    match = _LAST_WORD.search(name.strip())
+    name = name.strip()
+    match = _LAST_WORD.search(name) if len(name) <= _LONGEST_NAME else None
     return match[1].lower() if match else ""
 
 
@@ -73,6 +76,8 @@ def _bare(name: str) -> str:
     """Return a column's name in small letters without a unit, such as ``time`` of ``Time (us)``."""
     name = name.strip()
     word, small = _last_word(name), name.lower()
+    if not word:
+        return small
     units = {*_TIME_UNITS, *_OTHER_TIME_UNITS, *_NUMBER_UNITS, "b", "byte", "bytes", "sectors"}
     match = _LAST_WORD.search(name)
     return (small[: match.start()] or small) if match and word in units else small
@@ -81,13 +86,10 @@ def _bare(name: str) -> str:
 def usual_columns(header: Sequence[str]) -> dict[str, str]:
     """Return which name in a header may be that of each plain column."""
     found: dict[str, str] = {}
+    named = [(word, (word.strip().lower(), _bare(word))) for word in header[:_MOST_NAMES]]
     for plain, usual in USUAL_NAMES.items():
         for name in usual:
-            match = [
-                word
-                for word in header
-                if name in (word.strip().lower(), _bare(word)) and word not in found.values()
-            ]
+            match = [word for word, names in named if name in names and word not in found.values()]
             if match:
                 found[plain] = match[0]
                 break
@@ -99,7 +101,11 @@ def likely_columns(header: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for plain, pattern in _LIKELY.items():
         match = [
-            word for word in header if pattern.fullmatch(_bare(word)) and word not in found.values()
+            word
+            for word in header[:_MOST_NAMES]
+            if len(word) <= _LONGEST_NAME
+            and pattern.fullmatch(_bare(word))
+            and word not in found.values()
         ]
         if match:
             found[plain] = match[0]
@@ -129,7 +135,8 @@ def suggested(
 
 def closest(word: str, known: Sequence[str]) -> str | None:
     """Return the word among those known that is spelled most alike, if one is."""
-    lower = {name.lower(): name for name in reversed(known)}
+    short = [name for name in known[:_MOST_NAMES] if len(name) <= _LONGEST_NAME]
+    lower = {name.lower(): name for name in reversed(short)}
     matches = get_close_matches(word.lower(), lower, n=1)
     return lower[matches[0]] if matches else None
 

@@ -23,6 +23,7 @@ from core.workload.requests.csv_text import (
 )
 from core.workload.requests.delimited_formats import BY_NAME, CSV
 from core.workload.requests.layout import Layout, layout_of, words_of
+from core.workload.requests.requests import MOST_ROWS
 from core.workload.requests.table_options import Options
 from core.workload.requests.time_units import (
     LAST_DATE_S,
@@ -283,6 +284,9 @@ class _Reading:
         if (repeats > _MOST_REPEATS).any():
             row = int(np.argmax(repeats > _MOST_REPEATS))
             chunk.refuse("count", row, f"is more than {_MOST_REPEATS:,} times")
+        if repeats.sum() > MOST_ROWS:
+            what = f"{repeats.sum():,} repeats from here on are more than {MOST_ROWS:,}"
+            raise chunk.error_at(0, what)
         return repeats
 
     def _times(self, chunk: Chunk) -> NDArray[np.int64]:

@@ -18,14 +18,16 @@ from core.workload.requests.delimited_formats import BY_NAME, DELIMITED
 #: How much of a file is looked at, and at most so many of its lines.
 SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 60
+#: Columns of requests are among so many.
+_MOST_COLUMNS = 1000
 #: What can separate columns, as it is said.
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "spaces"}
-_NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*")
+_NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?)\s*")
 _DATE = re.compile(r"\s*\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?\s*")
 #: Text of events, of fio and of blkparse: none of these is a table.
 _OTHER_TEXT = re.compile(
     rb"# tracer|cpus=|fio version|Input file|[<{]|\s*\d+,\d+\s+\d+\s+\d+\s|"
-    rb".*\s\[\d+\]\s|.*: [a-z_0-9]+: |.*\s\d+[.\d]*: "
+    rb".*\s\[\d+\]\s|.*: [a-z_0-9]+: |.*\s\d[.\d]*: "
 )
 
 #: Names of events of a capture, and lines of its options raw and hex.
@@ -195,8 +197,8 @@ def _kinds(cells: Sequence[str]) -> list[bool]:
 def number_columns(sample: Sample) -> dict[str, str]:
     """Return which column, by its number, may be each plain one in rows without a header."""
     rows = [row for row in sample.rows if len(row) == len(sample.rows[0])]
-    columns = [[row[place] for row in rows] for place in range(len(rows[0]))]
-    places = range(len(columns))
+    places = range(min(len(rows[0]), _MOST_COLUMNS))
+    columns = [[row[place] for row in rows] for place in places]
     words = {*READS, *WRITES}
     ops = [at for at in places if all(cell.strip().lower() in words for cell in columns[at])]
     numeric = [at for at in places if all(map(is_number, columns[at]))]
@@ -225,7 +227,7 @@ def _is_large(cell: str) -> bool:
 
 def _counts(cells: Sequence[str]) -> bool:
     """Return whether each number is one more than that before."""
-    return all(map(str.isdecimal, cells)) and all(
+    return all(cell.isdecimal() and len(cell) < 20 for cell in cells) and all(
         int(after) == int(before) + 1 for before, after in pairwise(cells)
     )
 
