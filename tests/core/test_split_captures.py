@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import random
+import re
 from pathlib import Path
 
 import numpy as np
