@@ -223,6 +223,13 @@ def write_archive(folder: Path) -> Path:
 
 
 INPUTS["memory_holes"] = (PLAIN,)
+INPUTS["shared_pids"] = (
+    "".join(
+        f"  {name} 7 [001] 10.00000{n}: filemap:{add(n)}\n"
+        for n, name in enumerate(("reader", "writer", "reader"))
+    ),
+)
+INPUTS["requests_without_file"] = ("time,file,size\n1,a,4096\n2,,4096\n",)
 INPUTS["missing_requests"] = (_operations(0),)
 INPUTS["operations_not_named"] = (_operations(1), "--format", "oracle_general_op_ns")
 #: Losses of `sweep trace cut`, and the words that ask for it.
