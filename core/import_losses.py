@@ -20,7 +20,7 @@ SENTENCES = {
     "missing_events": (
         "{count} events are missing of those that the text's header counts: was it cut or filtered?"
     ),
-    "cut_off_flags": "{count} files end within the gfp_flags of an event: taken as they stand",
+    "cut_off_flags": "{count} files end within the gfp_flags of an event, as if cut off",
     "missing_buffers": "the buffers of {count} CPUs are not in it: their events lack",
     "garbage_lines": "{count} lines are no events",
     "raw_lines": "{count} lines are raw or hexadecimal (options raw and hex of tracefs): left out",
@@ -45,8 +45,8 @@ SENTENCES = {
         "lines?)"
     ),
     "guessed_gfp_numbers": (
-        "{count} page allocations have gfp_flags as numbers, and nothing tells the kernel's version: "
-        "a first line such as `# os release : 6.12.5` (uname -r) does"
+        "{count} page allocations have gfp_flags as numbers, and nothing tells the kernel's "
+        "version: a first line such as `# os release : 6.12.5` (uname -r) does"
     ),
     "undecoded_gfp_numbers": (
         "{count} page allocations have gfp_flags as numbers that fit no known kernel: taken as "
@@ -291,6 +291,8 @@ def _of_one(sentence: str) -> str:
     said = _PLURAL.sub(single, sentence, count=1)
     if said == sentence:
         said = _OTHERWISE.sub(r"{count} \1", sentence)
+    if said == sentence:
+        return said
     for several, one in _AFTERWARDS.items():
         said = said.replace(several, one)
     return said

@@ -126,7 +126,7 @@ class TaskState:
         where = "of tasks without a name, of which no event tells what they are"
         if self._numbers[_RECLAIM_EVENTS] == 0 and not records_reclaim:
             doubtful = int(tasks[:, _TRUNCATIONS].sum())
-            where = "no mm_vmscan_direct_reclaim_begin, memcg_reclaim_begin or kswapd_wake is in the trace"
+            where = "no mm_vmscan_direct_reclaim_begin or memcg_reclaim_begin is in the trace"
         elif tasks[is_unknown, _TRUNCATIONS].any():
             doubtful = int(tasks[nameless | is_unknown, _TRUNCATIONS].sum())
             where = "of tasks without a number or a name"
