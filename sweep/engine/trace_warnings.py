@@ -24,7 +24,7 @@ def untold_reclaim(table: Events | Recipe) -> Iterator[str]:
     deletions = stores + int((table.op == INVALIDATE).sum())
     if not stores and (deletions or (table.op == RESTORE).any()):
         told = UNTOLD_RECLAIM if _doubtful(table) else "no reclaim is in it"
-        yield f"{told}: {NOTHING_STORED}, so every policy ties with the carve-out; {_RECORD}"
+        yield f"{told}: {NOTHING_STORED}, so no policy can beat the carve-out; {_RECORD}"
         return
     yield from _mostly_doubtful(table, deletions)
 

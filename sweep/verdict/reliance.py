@@ -174,6 +174,8 @@ def guesses(facts: Facts) -> Iterator[Finding]:
 def warnings(facts: Facts) -> Iterator[Finding]:
     """Yield what was told of the study's traces when it was run."""
     for warning in facts.warnings:
+        if warning in facts.reasons_against:  # said first
+            continue
         yield Finding("warning", f"Mind: {warning}", {})
 
 

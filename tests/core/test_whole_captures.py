@@ -15,7 +15,8 @@ HEADER = "# tracer: nop\n#\n# entries-in-buffer/entries-written: {0}/{0}   #P:2\
 
 
 def line(number: int, name: str, fields: str, cpu: int = 0) -> str:
-    return f"           app-{10 + cpu}      [{cpu:03d}] ..... {100 + number / 1e3:.6f}: {name}: {fields}\n"
+    head = f"           app-{10 + cpu}      [{cpu:03d}] ..... {100 + number / 1e3:.6f}"
+    return f"{head}: {name}: {fields}\n"
 
 
 def add(number: int, cpu: int = 0) -> str:

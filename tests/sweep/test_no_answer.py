@@ -98,7 +98,7 @@ def test_a_capture_that_does_not_tell_reclaim_is_said_first_and_recommends_nothi
     assert validated.exit_code == 0, validated.output
     first = re.findall("warning: (.*)", validated.stderr)[0]
     assert why in first if why else "no reclaim" not in first
-    ran = runner.invoke(app, ["run", "s.yaml", "-o", "r.duckdb"])
+    ran = runner.invoke(app, ["run", "s.yaml"])
     assert ran.exit_code == 0, ran.output
     said = " ".join(ran.output.split())
     assert ("No answer" in said) is bool(why)
