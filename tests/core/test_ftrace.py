@@ -128,7 +128,7 @@ def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
     assert imported.counts["equal_tagged_samples"] == imported.counts["tagged_samples"] == 1
     said = "\n".join(imported.warnings)
     assert "page copies came before" not in said  # no page was known to be tagged then
-    assert "1 tagged frames were allocated anew" in said
+    assert "1 tagged frame was allocated anew" in said
     assert "1 event is of frames outside" in said
     assert "1 allocations failed" in said
 

@@ -107,8 +107,8 @@ def test_a_typed_memory_without_the_frames_of_the_trace_is_refused(tmp_path: Pat
 
 
 def test_a_trace_of_which_most_folios_cannot_be_placed_is_refused(tmp_path: Path) -> None:
-    odd = "".join(add(number).replace("ofs=", "ofs=1") for number in range(1, 9))
-    with pytest.raises(TraceError, match=r"of 9 folios .*--page-size"):
+    odd = "".join(add(number).replace("ofs=", "ofs=1") for number in range(1, 20))
+    with pytest.raises(TraceError, match=r"of 20 folios .*--page-size"):
         read(tmp_path, add(0) + odd, Memory(0, 0, 4096))
 
 

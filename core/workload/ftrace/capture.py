@@ -56,6 +56,10 @@ _COUNTED = {
 }
 
 
+#: Of so many folios most should lie where folios of their size can.
+_TELLING_FOLIOS = 16
+
+
 class Imported(NamedTuple):
     """An imported capture, and what its import counted and warns of."""
 
@@ -256,7 +260,7 @@ def _why_nothing(
         )
     folios = int(seen[[ADD, DELETE]].sum())
     has_rows = numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] > 0
-    if has_rows and 2 * numbers[frames.MISALIGNED] > folios:
+    if has_rows and 2 * numbers[frames.MISALIGNED] > folios >= _TELLING_FOLIOS:
         return (
             f"{numbers[frames.MISALIGNED]:,} of {folios:,} folios that enter or leave the page "
             f"cache lie at no multiple of their size in pages of {page_size} bytes: give the size "
