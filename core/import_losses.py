@@ -6,6 +6,7 @@ validate`` and the report show a sentence for each loss of a table.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 #: The sentence of each loss by its name; ``{count}`` stands for how often.
@@ -16,6 +17,10 @@ SENTENCES = {
         "{count} events were overwritten in the ring buffer before they were read: every count is "
         "too low by them"
     ),
+    "missing_events": (
+        "{count} events are missing of those that the text's header counts: was it cut or filtered?"
+    ),
+    "cut_off_flags": "{count} files end within the gfp_flags of an event, as if cut off",
     "missing_buffers": "the buffers of {count} CPUs are not in it: their events lack",
     "garbage_lines": "{count} lines are no events",
     "raw_lines": "{count} lines are raw or hexadecimal (options raw and hex of tracefs): left out",
@@ -40,7 +45,8 @@ SENTENCES = {
         "lines?)"
     ),
     "guessed_gfp_numbers": (
-        "{count} page allocations have gfp_flags as numbers, and nothing tells the kernel's version"
+        "{count} page allocations have gfp_flags as numbers, and nothing tells the kernel's "
+        "version: a first line such as `# os release : 6.12.5` (uname -r) does"
     ),
     "undecoded_gfp_numbers": (
         "{count} page allocations have gfp_flags as numbers that fit no known kernel: taken as "
@@ -58,7 +64,8 @@ SENTENCES = {
     ),
     "clock_steps": (
         "{count} times the clock stepped back by more than 1 ms: time goes on there, and what lay "
-        "in memory stays (of two recordings in one file, import each by itself)"
+        "in memory stays (of two recordings in one file, import each by itself; of the files of "
+        "CPUs one behind the other, give them singly)"
     ),
     "events_before_first": (
         "{count} events are no later than the first one, up to 1 ms: was the trace written twice, "
@@ -98,7 +105,10 @@ SENTENCES = {
         "{count} events are of a time of which other CPUs' events are already overwritten"
     ),
     "repeated_events": "{count} events are in the trace twice, and count once",
-    "reclaim_or_truncation": "{count} deletions are taken for truncation, but may be reclaim",
+    "reclaim_or_truncation": (
+        "{count} deletions are taken for truncation, but may be reclaim: kswapd's wake and sleep, "
+        "begins of reclaim or the names of tasks would tell (sweep trace record records them)"
+    ),
     "lost_reclaim_begins": (
         "{count} reclaims have no begin: what their task deleted before is taken for reclaim, as "
         "far back as it did nothing else"
@@ -116,7 +126,11 @@ SENTENCES = {
     ),
     "guessed_page_size": "the size of a page is a guess by {count} folios, for nothing tells it",
     "guessed_memory": (
-        "{count} frames of memory are a guess: nothing beside the trace tells the memory"
+        "{count} frames of memory are a guess: nothing beside the trace tells the memory; give "
+        "--memory and --memory-start, or the recording's archive (--meta)"
+    ),
+    "guessed_memory_start": (
+        "{count} frames of memory, and where they begin is a guess: give --memory-start"
     ),
     "memory_holes": "{count} frames within the range of the memory are none: they count as memory",
     "no_page_alloc": (
@@ -218,8 +232,70 @@ class Loss(NamedTuple):
     @property
     def warning(self) -> str:
         """The loss as a sentence."""
-        known = SENTENCES.get(self.name, "{count} " + self.name.replace("_", " "))
-        return known.format(count=f"{self.count:,}") + (f" ({self.where})" if self.where else "")
+        said = SENTENCES.get(self.name, "{count} " + self.name.replace("_", " "))
+        said = _of_one(said) if self.count == 1 else said
+        return said.format(count=f"{self.count:,}") + (f" ({self.where})" if self.where else "")
+
+
+#: Verbs of several things, and of one.
+_VERBS = {"cannot": "cannot", "are": "is", "were": "was", "have": "has", "do": "does"} | {
+    verb: f"{verb}s"
+    for verb in ("lack", "tell", "end", "leave", "enter", "name", "begin", "come", "lie")
+}
+#: What follows the number in a sentence: at most three words, of which the last is a plural, and
+#: its verb.
+_PLURAL = re.compile(
+    r"\{count\} ((?:(?!and |or |times )[a-z]+ ){0,2}?)(\w+s)\b((?: (?:of|in) [a-z_ ]+?)?),? ("
+    + "|".join(_VERBS)
+    + r")\b"
+)
+#: What is counted where no such verb follows.
+_OTHERWISE = re.compile(
+    r"\{count\} (time|frame|chunk|packet|row|folio|request|tagged allocation)s\b"
+)
+#: What stands behind the first verb, of several things and of a single one.
+_AFTERWARDS = {
+    " neither read nor write": " neither reads nor writes",
+    " low by them": " low by it",
+    " and are ": " and is ",
+    " or have one ": " or has one ",
+    "or begin a": "or begins a",
+    " is no events": " is no event",
+    " is no packets": " is no packet",
+    " and count once": " and counts once",
+    "before they were": "before it was",
+    "what they held": "what it held",
+    "each is taken": "it is taken",
+    "where its task": "where the task",
+    "what their task": "what its task",
+    "tell their task": "tell its task",
+    "and their free": "and its free",
+    "in their flags": "in its flags",
+    "of their refault": "of its refault",
+    "of their size": "of its size",
+    "of their folio": "of its folio",
+    "where they begin": "where it begins",
+    "if they are of processes": "if it is of a process",
+    "of their threads": "of its threads",
+}
+
+
+def _of_one(sentence: str) -> str:
+    """Return a sentence on several things as one on a single thing."""
+
+    def single(found: re.Match[str]) -> str:
+        kind, noun, more, verb = found.groups()
+        noun = f"{noun[:-3]}y" if noun.endswith("ies") else noun[:-1]
+        return f"{{count}} {kind}{noun}{more} {_VERBS.get(verb, verb)}"
+
+    said = _PLURAL.sub(single, sentence, count=1)
+    if said == sentence:
+        said = _OTHERWISE.sub(r"{count} \1", sentence)
+    if said == sentence:
+        return said
+    for several, one in _AFTERWARDS.items():
+        said = said.replace(several, one)
+    return said
 
 
 def losses_of(counted: dict[str, tuple[int, str]]) -> tuple[Loss, ...]:

@@ -61,7 +61,9 @@ def survey_events(events: Events) -> Survey:
         "events": {name: int((whole.op == op).sum()) for op, name in enumerate(OPS)},
         "swapped_out_pages": int(sizes[of_swap & (whole.op == STORE)].sum()),
         "swapped_in_pages": int(sizes[of_swap & (whole.op == RESTORE)].sum()),
-        "folio_orders": {int(k): int((orders == k).sum()) for k in np.unique(orders)},
+        "folio_orders": None
+        if any(loss.name == "unknown_orders" for loss in whole.losses)
+        else {int(k): int((orders == k).sum()) for k in np.unique(orders)},
         "files": int(np.unique(files).size),
         "distinct_pages": int(distinct_pages(events).size),
         "workingset_stores": int((events.flags[stores] & WORKINGSET != 0).sum()),

@@ -17,7 +17,7 @@ from core.accesses import write_accesses
 from core.event_files import write_events
 from core.workload.formats import Format
 from core.workload.ftrace.capture import Imported
-from core.workload.ftrace.memory import Memory, meta_beside, read_memory
+from core.workload.ftrace.memory import UNKNOWN_START, Memory, meta_beside, read_memory
 from core.workload.ftrace.shown_machine import PAGE_SIZES
 from core.workload.text import TraceError
 from sweep.cli.terminal import check_lines, note, print_json
@@ -231,10 +231,14 @@ def _machine(
     if memory is None:
         return machine if archive or pages else None
     try:
-        size, start = size_in_bytes(memory), int(memory_start or "0", 0)
+        size = size_in_bytes(memory)
+        start = UNKNOWN_START if memory_start is None else int(memory_start, 0)
     except ValueError as error:
         raise TraceError(f"--memory / --memory-start: {error}") from None
-    if size % 4096 or start % 4096 or start < 0 or not size:
+    if memory_start is None and machine.frames and machine.page_size:
+        start = machine.first_frame * machine.page_size
+    is_whole = start == UNKNOWN_START or (start >= 0 and not start % 4096)
+    if size % 4096 or not size or not is_whole or (memory_start and start < 0):
         raise TraceError("--memory / --memory-start: not whole pages of 4096 bytes")
     # What was free is known of the archive's memory alone.
     typed = machine._replace(typed_bytes=(start, size), free_pages=0, low_pages=0, high_pages=0)

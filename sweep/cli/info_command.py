@@ -71,8 +71,9 @@ def _events_info(path: Path, as_json: bool) -> None:
     )
     used = ", ".join(f"{name} {count:,}" for name, count in figures["events"].items() if count)
     print(f"  events: {used}")
-    orders = ", ".join(f"{order}: {count:,}" for order, count in figures["folio_orders"].items())
-    print(f"  folios by order: {orders or 'none'}")
+    by_order = figures["folio_orders"]
+    orders = ", ".join(f"{order}: {count:,}" for order, count in (by_order or {}).items())
+    print("  orders: unknown" if by_order is None else f"  folios by order: {orders or 'none'}")
     print(
         f"  pages: {figures['restored_pages']:,} restored, {figures['stored_pages']:,} stored, "
         f"{figures['refaults']:,} refaults; {figures['distinct_pages']:,} distinct in "

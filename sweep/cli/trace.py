@@ -115,7 +115,8 @@ def trace_import(
         typer.Option(metavar="SIZE", help="The tagged memory, such as 8GiB (captures, --plain)."),
     ] = None,
     memory_start: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Where it begins, such as 0x40000000.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Where it begins, such as 0x40000000."),
     ] = None,
     source: Annotated[str | None, typer.Option(help="What the table says of itself.")] = None,
     accesses: Annotated[

@@ -30,6 +30,13 @@ from core.policy_words import Anonymous, Placement
 from core.timeline.marks import parts_of_share
 from core.workload.recipe import Recipe
 from core.workload.text import TraceError
+from sweep.engine.trace_warnings import (
+    changes_of_machine,
+    has_tags,
+    import_warnings,
+    untold_reclaim,
+    without_tags,
+)
 from sweep.study.model import Study, Workload
 from sweep.study.space import baseline_spaces_of, spaces_of
 from sweep.study.values import SAMPLED
@@ -101,20 +108,25 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
         When a trace cannot be read, or a workload cannot be replayed as the study says.
     """
     loaded: list[_LoadedWorkload] = []
+    untold: list[str] = []
     warnings: list[str] = []
     names = titles([workload.given_fields for workload in study.workload])
     for i, (workload, name) in enumerate(zip(study.workload, names, strict=True)):
         if workload.trace is None:
             replicates_of_it = list(_load_recipes(study, source, i, workload, name))
-            warnings += [f"{name}: {warning}" for warning in _import_warnings(replicates_of_it[0])]
+            first = replicates_of_it[0].events
+            untold += [f"{name}: {told}" for told in untold_reclaim(first)]
+            warnings += [f"{name}: {warning}" for warning in import_warnings(first)]
             loaded += replicates_of_it
             continue
         path = source.path.parent / workload.trace
         trace = _load_trace(study, source, i, path, name)
         loaded += _with_tenant(study, source, i, workload, trace, warnings)
-        warnings += _changes_of_machine(path, trace)
-        warnings += [f"{path.name}: {warning}" for warning in _import_warnings(trace)]
-        warnings += _without_tags(path, trace, loaded[-1])
+        warnings += changes_of_machine(path, trace.events, trace.page_size, trace.data_pages)
+        untold += [f"{path.name}: {told}" for told in untold_reclaim(trace.events)]
+        warnings += [f"{path.name}: {warning}" for warning in import_warnings(trace.events)]
+        if loaded[-1].events is trace.events:
+            warnings += without_tags(path, trace.events)
     mistakes = [
         *_check_anonymous(study, source, [workload.events for workload in loaded]),
         *_check_worlds(study, loaded),
@@ -125,7 +137,7 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
     parts = parts_of_share(study.warm_up)
     workloads = Workloads(tables, page_sizes, data_pages, parts)
     names, numbers = list(loaded_names), list(replicates)
-    once = list(dict.fromkeys(warnings))  # several workloads may have one trace
+    once = list(dict.fromkeys([*untold, *warnings]))  # several workloads may have one trace
     return Inputs(workloads, names, numbers, list(digests), once, code_digest)
 
 
@@ -181,7 +193,7 @@ def _with_tenant(
     if parameters["tagged_ratio"] == SAMPLED:
         place = ("workload", i, "tagged_ratio")
         ratio = _sampled_ratio(source, place, events, str(workload.trace))
-        both = "; its own tagged pages were sampled too: both count" if _has_tags(events) else ""
+        both = "; its own tagged pages were sampled too: both count" if has_tags(events) else ""
         warnings += [f"{trace.name}: tagged_ratio is {ratio:.4g}, as it was sampled at most{both}"]
         parameters["tagged_ratio"] = ratio
     for replicate in range(study.replicates if is_random(given, varied) else 1):
@@ -210,39 +222,6 @@ def _sampled_ratio(source: Source, place: Place, events: Events, name: str) -> f
         )
         raise source.error([Mistake(place, message)])
     return float(peak / pages)
-
-
-def _without_tags(path: Path, trace: _LoadedWorkload, last: _LoadedWorkload) -> Iterator[str]:
-    """Yield that nothing is ever tagged in a trace, if that is so and no tenant is over it."""
-    events = trace.events
-    assert isinstance(events, Events)
-    if last.events is events and not _has_tags(events):
-        yield (
-            f"{path.name}: no page in it is ever tagged, so no tag block is ever reserved; "
-            "tagged_ratio lays a tenant over it that has tagged pages"
-        )
-
-
-def _has_tags(events: Events) -> bool:
-    """Return whether a page is ever tagged."""
-    return bool(((events.op == ALLOC) & (events.flags & TAGGED != 0)).any())
-
-
-def _changes_of_machine(path: Path, trace: _LoadedWorkload) -> Iterator[str]:
-    """Yield how the machine under a trace differs from the one of its capture."""
-    size, pages = trace.events.page_size, trace.events.data_pages
-    if trace.page_size != size:
-        yield f"{path.name}: captured with {size}-byte pages, not {trace.page_size}"
-    if trace.data_pages != pages:
-        yield f"{path.name}: captured with {pages} data pages, replayed with {trace.data_pages}"
-
-
-def _import_warnings(trace: _LoadedWorkload) -> list[str]:
-    """Return what its import found a trace to lack, or to differ from what its kernel counted."""
-    if isinstance(trace.events, Events):
-        return trace.events.import_warnings()
-    table = trace.events.table
-    return [loss.warning for loss in table.losses] if table is not None else []
 
 
 def _load_recipes(

@@ -13,6 +13,9 @@ from sweep.study.goals import Goal
 from sweep.study.model import FixedPolicy, Study
 from sweep.study.values import SIZE_FIELDS
 
+#: Is said of a capture in which reclaim cannot be told from truncation, and of one without stores.
+UNTOLD_RECLAIM = "no reclaim can be told in this capture"
+NOTHING_STORED = "nothing is ever stored"
 MINUS = "\N{MINUS SIGN}"
 _TIMES = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
 _SIZES = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("B", 1.0))

@@ -106,7 +106,10 @@ def _against_nothing(facts: Facts, chosen: Row, saved: list[Saved]) -> Finding:
         metric = plain_name(asked.metric)
         lead = f"By {metric}, which is asked for and is 0 of {NOTHING}, {of} better. "
     judged = [stands(each) for each in saved]
-    alone = " Leave tag storage alone." if set(judged) <= {Stands.LOSES, Stands.EQUALS} else ""
+    # Of a trace that does not tell reclaim, no policy could have gained.
+    is_told = not facts.reasons_against and not facts.without_offers
+    is_lost = is_told and set(judged) <= {Stands.LOSES, Stands.EQUALS}
+    alone = " Leave tag storage alone." if is_lost else ""
     beats = set(judged) <= {Stands.BEATS} and not lead
     text = f"{lead}{_sentence(name, NOTHING, saved)}{alone}"
     return Finding("carve_out", text, _numbers(saved) | {"beats": beats})

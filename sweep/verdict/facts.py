@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweep.results import Row, read_rows
 from sweep.results.questions import baselines_sql, best_first, best_sql, beyond_sql, status_sql
-from sweep.results.wording import label_of, readable, settings_of
+from sweep.results.wording import (
+    NOTHING_STORED,
+    UNTOLD_RECLAIM,
+    label_of,
+    readable,
+    settings_of,
+)
 from sweep.study.goals import Goal, goals_of
 from sweep.study.model import FixedPolicy, Study
 from sweep.study.worlds import POLICY_WORLD
@@ -73,6 +79,37 @@ class Facts:
     def counts(self) -> Row:
         """How many trials are complete, failed, feasible and distinct."""
         return self.read(status_sql())[0]
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What was told of its traces when it was run."""
+        (row,) = self.read("SELECT warnings FROM studies WHERE study = $1")
+        return list(row["warnings"] or ())
+
+    @cached_property
+    def reasons_against(self) -> list[str]:
+        """What was told of traces from which nothing follows: they do not tell reclaim."""
+        reasons = (UNTOLD_RECLAIM, NOTHING_STORED)
+        return [told for told in self.warnings if any(reason in told for reason in reasons)]
+
+    @cached_property
+    def _offers(self) -> dict[str, bool]:
+        """Whether a page was offered to a cache, or one restored, by workload."""
+        rows = self.read(
+            "SELECT workload, bool_or(stored + skipped + stale <> 0 OR restored <> 0) AS offers "
+            "FROM runs WHERE study = $1 GROUP BY workload ORDER BY workload"
+        )
+        return {str(row["workload"]): bool(row["offers"]) for row in rows}
+
+    @cached_property
+    def without_offers(self) -> list[str]:
+        """The workloads in which no page was ever offered to a cache."""
+        return [workload for workload, offers in self._offers.items() if not offers]
+
+    @property
+    def offers_nothing(self) -> bool:
+        """Whether no page was offered to a cache in any workload."""
+        return bool(self._offers) and not any(self._offers.values())
 
     @cached_property
     def scenarios(self) -> list[str]:

@@ -173,8 +173,9 @@ def guesses(facts: Facts) -> Iterator[Finding]:
 
 def warnings(facts: Facts) -> Iterator[Finding]:
     """Yield what was told of the study's traces when it was run."""
-    (row,) = facts.read("SELECT warnings FROM studies WHERE study = $1")
-    for warning in row["warnings"] or ():
+    for warning in facts.warnings:
+        if warning in facts.reasons_against:  # said first
+            continue
         yield Finding("warning", f"Mind: {warning}", {})
 
 

@@ -128,8 +128,8 @@ def test_tagged_frames_are_those_of_the_kernel(tmp_path: Path) -> None:
     assert imported.counts["equal_tagged_samples"] == imported.counts["tagged_samples"] == 1
     said = "\n".join(imported.warnings)
     assert "page copies came before" not in said  # no page was known to be tagged then
-    assert "1 tagged frames were allocated anew" in said
-    assert "1 events are of frames outside" in said
+    assert "1 tagged frame was allocated anew" in said
+    assert "1 event is of frames outside" in said
     assert "1 allocations failed" in said
 
 
@@ -214,12 +214,12 @@ def test_garbage_lost_events_and_clock_steps_are_told_and_survived(tmp_path: Pat
     assert imported.unused == {"sched_switch": 1}
     said = "\n".join(imported.warnings)
     for what in (
-        "1 lines are no events (the first is line 3)",
+        "1 line is no event (the first is line 3)",
         "12 events were lost",
-        "1 times the clock stepped back by more than 1 ms: time goes on there",
+        "1 time the clock stepped back by more than 1 ms: time goes on there",
         "(by 30 s at most, the first in line 6)",
-        "1 events lack a field, or have one that cannot be, and are left out (the first is line 7)",
-        "1 folios lie at no multiple",
+        "1 event lacks a field, or has one that cannot be, and is left out (the first is line 7)",
+        "1 folio lies at no multiple",
     ):
         assert what in said
 

@@ -53,7 +53,7 @@ def test_flags_of_an_evicted_folio_tell_workingset_and_mapped(tmp_path: Path) ->
     assert flags == [WORKINGSET, MAPPED, WORKINGSET | MAPPED, 0]
     assert imported.events.mapped
     assert imported.events.workingset_inferred_ratio == 0
-    assert any("1 stores have another workingset bit" in said for said in imported.warnings)
+    assert any("1 store has another workingset bit" in said for said in imported.warnings)
     assert any("taken as those of Linux 6.12" in said for said in imported.warnings)
 
 

@@ -66,7 +66,8 @@ def test_numbers_give_the_same_rows_as_names(tmp_path: Path, flags: str, kernel:
 def test_a_guess_and_what_it_rests_on_are_said(tmp_path: Path) -> None:
     imported = read(tmp_path, text([alloc(3, 0, "gfp_flags=0x940dca")]))
     assert any(
-        "1 page allocations have gfp_flags as numbers, and nothing tells the kernel's version "
+        "1 page allocation has gfp_flags as numbers, and nothing tells the kernel's version: "
+        "a first line such as `# os release : 6.12.5` (uname -r) does "
         "(as those of Linux 5.14 or later)" in warning
         for warning in imported.warnings
     )

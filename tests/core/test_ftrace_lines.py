@@ -197,7 +197,7 @@ def test_the_buffers_of_other_cpus_are_missed(tmp_path: Path) -> None:
 def test_a_word_that_is_no_note_loses_nothing(tmp_path: Path) -> None:
     content = text([f"LOST-7 | {ADD}: {folio(0)}"]) + "LOST+FOUND is 12 files\n"
     imported = read(tmp_path, content)
-    assert said(imported).splitlines()[0] == "1 lines are no events (the first is line 2)"
+    assert said(imported).splitlines()[0] == "1 line is no event (the first is line 2)"
 
 
 @pytest.mark.parametrize(
@@ -270,8 +270,8 @@ def test_cut_lines_are_told(tmp_path: Path) -> None:
     first, second, third = lines.splitlines()
     cut = "\n".join([first[: first.index("gfp_flags")], second, third[:-6], ""])
     imported = read(tmp_path, cut)
-    assert "1 page allocations have no gfp_flags" in said(imported)
-    assert "1 folios lack the order that others have" in said(imported)
+    assert "1 page allocation has no gfp_flags" in said(imported)
+    assert "1 folio lacks the order that others have" in said(imported)
 
 
 def test_marks_stand_behind_functions_and_addresses(tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def test_a_line_is_named_with_its_file(tmp_path: Path) -> None:
     second += text([f"{ADD}: dev 8:1 ino a", f"{ADD}: {folio(1)}"], start=21_000_000)
     first_path, second_path = write(tmp_path, a=first, b=second)
     said = words(import_ftrace([first_path, second_path], MEMORY))
-    assert f"1 lines are no events (the first is line 2 of {second_path})" in said
+    assert f"1 line is no event (the first is line 2 of {second_path})" in said
     assert f"the first in line 3 of {second_path})" in said
     assert f"(the first is line 4 of {second_path})" in said
     said = words(import_ftrace([second_path], MEMORY))
-    assert "1 lines are no events (the first is line 2)" in said
+    assert "1 line is no event (the first is line 2)" in said

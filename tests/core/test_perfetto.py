@@ -122,7 +122,7 @@ def test_a_packet_of_text_that_cannot_be_read_is_counted_with_its_line(tmp_path:
     imported = read(tmp_path, content.encode())
     line = content.count("\n") - 2
     assert any(
-        f"1 packets cannot be read: what they held is missing (the first in {tmp_path}/x.pftrace:"
+        f"1 packet cannot be read: what it held is missing (the first in {tmp_path}/x.pftrace:"
         f"{line})" in warning
         for warning in imported.warnings
     )

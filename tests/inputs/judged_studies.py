@@ -119,7 +119,9 @@ def _store_policy(
             for name in ("wait_ns", "wait_saved_ns", "read_ns", "cpu_ns", "time_saved_ns")
         }
         missed = ALL_NS * len(runs)
-        outcomes = dict.fromkeys(OUTCOME_COLUMNS, 0) | dict(given.outcomes or {}) | added
+        outcomes = (
+            dict.fromkeys(OUTCOME_COLUMNS, 0) | {"skipped": 1} | dict(given.outcomes or {}) | added
+        )
         outcomes["wait_saved_ratio"] = added["wait_saved_ns"] / missed
         outcomes["time_saved_ratio"] = added["time_saved_ns"] / missed
         by_cost = dict(given.by_cost or {})

@@ -58,7 +58,7 @@ def test_a_guess_is_said_and_stays_with_the_table(
     assert [loss["name"] for loss in told["losses"]] == names
     assert [loss.name for loss in read_accesses(out).losses] == names
     code, said, err = say_here("trace", "info", out)
-    assert "warning: 1 requests neither read nor write, and are left out (TRIM 1)" in said
+    assert "warning: 1 request neither reads nor writes, and is left out (TRIM 1)" in said
     words = ("--plain", "--memory", "1MiB", "--format", "csv")
     code, said, err = say_here("trace", "import", path, "-o", out, *NAMED, *words)
     assert code == 0, err

@@ -29,11 +29,11 @@ from core.workload.ftrace.order import Repeats, refuse_newest_first
 from core.workload.ftrace.page_flags import PageFlags
 from core.workload.ftrace.reader import RecordReader, TextReader
 from core.workload.ftrace.requests import RequestState
-from core.workload.ftrace.shown_machine import machine_of, memory_shown
+from core.workload.ftrace.shown_machine import machine_of, memory_shown, tells_frames
 from core.workload.ftrace.state import MOST_MOVED_NS, KernelState
 from core.workload.ftrace.tables import EventRows, access_table
 from core.workload.ftrace.tasks import PRELUDE_RECORDS, TaskState
-from core.workload.ftrace.words import REFAULT
+from core.workload.ftrace.words import ADD, DELETE, REFAULT
 from core.workload.text import Progress, TraceError
 
 #: The counts of an import by name: their places in the numbers of `KernelState`.
@@ -54,6 +54,10 @@ _COUNTED = {
     "tagged_samples": frames.SAMPLES,
     "equal_tagged_samples": frames.EQUAL_SAMPLES,
 }
+
+
+#: Of so many folios most should lie where folios of their size can.
+_TELLING_FOLIOS = 16
 
 
 class Imported(NamedTuple):
@@ -122,13 +126,13 @@ def import_records(
     """
     read = _read(reader, memory, with_accesses)
     given, requests, numbers = read.machine, read.requests, read.kernel.numbers
-    why = _why_nothing(reader, int(requests.seen.sum()), numbers, given.page_size)
+    why = _why_nothing(reader, requests.seen, numbers, given.page_size)
     if why is not None:
         raise TraceError(why, file=reader.names)
     finished = read.event_rows.finish(requests)
     columns, shown = finished.columns, given
     losses = (*reader.losses(), *_losses(reader, numbers), *_lacks(read))
-    if memory is None or not (memory.frames or memory.typed_bytes[1]):
+    if memory is None or not tells_frames(memory):
         shown, loss = memory_shown(given, numbers)
         losses += (loss,)
         moved = (columns["op"] == ALLOC) | (columns["op"] == FREE)
@@ -246,11 +250,11 @@ def _prelude(reader: RecordReader, chunks: Iterator[Records]) -> Records:
 
 
 def _why_nothing(
-    reader: RecordReader, seen: int, numbers: NDArray[np.int64], page_size: int
+    reader: RecordReader, seen: NDArray[np.int64], numbers: NDArray[np.int64], page_size: int
 ) -> str | None:
     """Return why a trace has no rows, or none that can be used; None where it has.
 
-    `seen` is the number of its events that are of a kind that is used.
+    `seen` is the number of its events of each kind.
     """
     if numbers[frames.MOVED_NS] >= MOST_MOVED_NS:
         return (
@@ -259,7 +263,15 @@ def _why_nothing(
             f"{reader.place(int(numbers[frames.FIRST_STEP_LINE]))}: are there lines of several "
             "clocks in it?"
         )
-    if numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS]:
+    folios = int(seen[[ADD, DELETE]].sum())
+    has_rows = numbers[frames.ROWS] + numbers[frames.CHUNK_ROWS] > 0
+    if has_rows and 2 * numbers[frames.MISALIGNED] > folios >= _TELLING_FOLIOS:
+        return (
+            f"{numbers[frames.MISALIGNED]:,} of {folios:,} folios that enter or leave the page "
+            f"cache lie at no multiple of their size in pages of {page_size} bytes: give the size "
+            "of its pages (--page-size), or whole lines if these are cut or wrapped"
+        )
+    if has_rows:
         return None
     if numbers[frames.MISALIGNED]:
         return (
@@ -271,9 +283,9 @@ def _why_nothing(
             f"all {numbers[frames.OUTSIDE]:,} frames lie outside the memory: give the right one "
             "(--memory, --memory-start)"
         )
-    if seen:
+    if seen.any():
         why = "".join(f"; {loss.warning}" for loss in reader.losses())
-        return f"{seen:,} events, and none is of a file's page or of a tagged one{why}"
+        return f"{int(seen.sum()):,} events, and none is of a file's page or of a tagged one{why}"
     return reader.why_nothing()
 
 

@@ -209,6 +209,7 @@ class LineParser:
                 counts[INCOMPLETE],
                 f"the first is {place(int(counts[FIRST_INCOMPLETE]))}",
             ),
+            "missing_events": (self.other_lines.missing(int(counts[LINES])), ""),
             "missing_orders": (missing, ""),
             "unknown_orders": (unknown, ""),
             "late_times": (counts[LATE_TIMES], ""),

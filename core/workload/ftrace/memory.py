@@ -24,6 +24,8 @@ _FILES = (
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
 #: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
 UNKNOWN_FRAMES = 1 << 26
+#: Where memory begins, in `Memory.typed_bytes`, if the trace is to tell it.
+UNKNOWN_START = -1
 #: Where only the trace tells, memory begins and ends at a multiple of so many frames: 128 MiB.
 ROUND_FRAMES = 1 << 15
 
@@ -44,7 +46,8 @@ class Memory(NamedTuple):
     kernel_counts: tuple[tuple[str, int], ...] = ()
     kernel: str = ""  # its version; empty: not known
     # Where its memory begins and how much it has, in bytes, as somebody typed it: instead of the
-    # frames, which are known with the size of a page. (0, 0): nobody did.
+    # frames, which are known with the size of a page. (0, 0): nobody did. It begins at
+    # `UNKNOWN_START` where only its size was typed.
     typed_bytes: tuple[int, int] = (0, 0)
     # Tracepoints that were recorded, whether or not there is an event of them; empty: not known.
     recorded: tuple[str, ...] = ()

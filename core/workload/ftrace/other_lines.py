@@ -69,6 +69,10 @@ class OtherLines:
         self.has_header = False
         #: Whether it is a histogram, which has no events.
         self.is_histogram = False
+        #: Lines that are headers.
+        self.header_lines = 0
+        # What headers say of the buffer: events in it, and all that were written.
+        self._in_buffer: set[tuple[int, int]] = set()
         self._first: dict[str, int] = {}
         self._written = 0
         self._buffers: set[int] = set()
@@ -183,6 +187,7 @@ class OtherLines:
         if written:
             kept, all_of_them, processors = (int(part) for part in written.groups() if part)
             self._written += all_of_them
+            self._in_buffer.add((kept, all_of_them))
             self._processors = processors
             if all_of_them > kept:
                 self._count("overwritten_events", number, all_of_them - kept)
@@ -195,6 +200,7 @@ class OtherLines:
             self._buffers.add(int(buffer[1]))
         if kernel:
             self.kernel = kernel[1].decode(errors="replace")
+        self.header_lines += line.startswith(b"#")
         self.has_header = self.has_header or line.startswith(b"# tracer:")
         self.is_histogram = self.is_histogram or line.startswith(b"# event histogram")
         return bool(not line or _HEADERS.match(line) or _CALL.match(line))
@@ -209,6 +215,20 @@ class OtherLines:
             self._note_unused("functions")
         else:
             self._note_unused(re.split(rb"[\s(:]", rest)[0].decode(errors="replace") or "?")
+
+    def missing(self, lines: int) -> int:
+        """Return how many events are missing at least of those that headers count.
+
+        A header that is there again says nothing new. Of function_graph two events are one line.
+
+        Parameters
+        ----------
+        lines
+            All lines of the text.
+        """
+        if "functions of function_graph" in self.unused:
+            return 0
+        return max(0, sum(kept for kept, _ in self._in_buffer) - (lines - self.header_lines))
 
     def losses(self, place: Callable[[int], str]) -> tuple[Loss, ...]:
         """Return what was lost, and what is not understood, among the odd lines.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from core.workload.ftrace.lines import Records, joined, some_of
 from core.workload.ftrace.phases import Phases, marks_in
+from core.workload.ftrace.sections import Section
 from core.workload.ftrace.words import TEXT_END, TEXT_FIRST
 from core.workload.text import Progress, TraceError, read_chunks
 
@@ -99,6 +100,8 @@ class MergedParts:
         Makes the records of some text.
     phases
         The phases of the workload, which marks change in the order of time.
+    sections
+        In place of the files: the parts of a single one.
     """
 
     def __init__(
@@ -107,7 +110,10 @@ class MergedParts:
         progress: Progress | None,
         parse: Parse,
         phases: Phases,
+        sections: Sequence[Section] = (),
     ) -> None:
+        self._sections = {section.name: section for section in sections}
+        paths = [*self._sections] or list(paths)
         self._paths, self._progress, self._parse, self._phases = paths, progress, parse, phases
         self._read = dict.fromkeys(paths, 0)
         self._overlapping: set[tuple[_Part, _Part]] = set()
@@ -137,6 +143,11 @@ class MergedParts:
 
     def warnings(self) -> list[str]:
         """Return how the files were put together, unless they follow each other as given."""
+        if self._sections:
+            return [
+                f"{len(self._sections)} traces of a CPU each stand in it one behind the other: "
+                "merged by time"
+            ]
         if self._overlapping:
             return [f"{len(self._paths)} files overlap in time: merged as parts of one trace"]
         if self._in_order != [path for path in self._paths if path in self._in_order]:
@@ -144,13 +155,17 @@ class MergedParts:
         return []
 
     def _chunks(self, path: str) -> Iterator[tuple[str, bytes]]:
-        size = sum(os.path.getsize(one) for one in self._paths if os.path.exists(one))
+        section = self._sections.get(path)
+        files = [each.path for each in self._sections.values()] or self._paths
+        size = sum(os.path.getsize(one) for one in files if os.path.exists(one))
 
         def progress(done: int, _: int) -> None:
             self._read[path] = done
             if self._progress is not None:
                 self._progress(sum(self._read.values()), size)
 
+        if section is not None:
+            return section.chunks(progress)
         return read_chunks([path], progress)
 
     def _check(self, parts: list[_Part]) -> None:

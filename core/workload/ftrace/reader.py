@@ -11,11 +11,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from core.import_losses import SENTENCES, Loss
+from core.import_losses import SENTENCES, Loss, losses_of
 from core.workload.ftrace import lines
 from core.workload.ftrace.lines import LineParser, Records
 from core.workload.ftrace.parts import MergedParts
 from core.workload.ftrace.phases import Phases
+from core.workload.ftrace.sections import sections_of
+from core.workload.ftrace.wholeness import is_cut_off, refuse_wrapped
 from core.workload.text import Progress, read_chunks
 
 #: Begins the last line of a trace that `core.workload.cut` has left lines out of.
@@ -98,22 +100,29 @@ class TextReader:
         self._lines_of: dict[str, int] = {}
         self._parts: MergedParts | None = None
         self._cuts: list[Loss] = []
+        # The last line of each file, as far as they are read.
+        self._ends: dict[str, bytes] = {}
 
     def records(self) -> Iterator[Records]:
         """Yield the records of one chunk of text after the other."""
-        if len(self._paths) == 1:
+        sections = sections_of(self._paths[0]) if len(self._paths) == 1 else []
+        self._lines_of = {section.name: section.lines_before for section in sections}
+        if len(self._paths) == 1 and not sections:
             for name, text in read_chunks(self._paths, self._progress):
                 records, parsed = self._parse(name, text)
                 self.phases.mark(records, parsed)
                 yield records
             return
-        self._parts = MergedParts(self._paths, self._progress, self._parse, self.phases)
+        self._parts = MergedParts(self._paths, self._progress, self._parse, self.phases, sections)
         yield from self._parts.records()
 
     def _parse(self, name: str, text: bytes) -> tuple[Records, bytes]:
         """Return the records of some text, and the text that their places of text count in."""
         self._note_cut(text)
         before = int(self._parser.counts[lines.LINES])
+        if not before:
+            refuse_wrapped(name, text)
+        self._ends[name] = text[text.rfind(b"\n", 0, len(text) - 1) + 1 :]
         records = self._parser.parse(text)
         self._chunks.append((before, name, self._lines_of.get(name, 0)))
         read = int(self._parser.counts[lines.LINES]) - before
@@ -143,7 +152,11 @@ class TextReader:
 
     def losses(self) -> tuple[Loss, ...]:
         """Return what was lost in the text, and what of it is not understood."""
-        return (*self._parser.losses(self.place), *self._cuts)
+        losses = [*self._parser.losses(self.place), *self._cuts]
+        if any(loss.name == "cut" for loss in losses):  # the header is of the whole
+            losses = [loss for loss in losses if loss.name != "missing_events"]
+        ends = sum(is_cut_off(line) for line in self._ends.values())
+        return (*losses, *losses_of({"cut_off_flags": (ends, "")}))
 
     def _note_cut(self, text: bytes) -> None:
         """Take in what a cut says of itself, if its notes end these lines."""

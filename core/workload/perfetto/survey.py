@@ -264,7 +264,7 @@ class Survey:
         start, end = self._stats[False], self._stats[True]
         counted = sum(max(0, lost - start.get(cpu, 0)) for cpu, lost in end.items())
         flagged = int((self.about[:, LOST] != 0).sum())
-        where = f"so many times at least: {flagged:,}" if flagged and not counted else ""
+        where = f"{flagged:,} at least" if flagged and not counted else ""
         unplaced = int(self.about[~self.is_placed, EVENTS].sum())
         errors = ", ".join(f"{name} {count:,}" for name, count in self._errors.items())
         dropped = max(self._buffers.get("lost_packets", 0), self._dropped)
