@@ -124,7 +124,7 @@ end_reader() {
     pid=
     kill -0 "$reader" 2>/dev/null && read -r pid 2>/dev/null <"$meta/reader"
     # cat ends, and what follows it in the pipe closes its file.
-    [ -n "$pid" ] && kill "$pid" 2>/dev/null
+    [ -n "$pid" ] && kill -USR1 "$pid" 2>/dev/null
     wait "$reader" 2>/dev/null
     packed=$?
     reader=
@@ -305,6 +305,8 @@ stopped=
 trap 'stopped=1' INT TERM HUP
 (
     sh -c 'echo $PPID' 2>/dev/null >>"$tracefs/set_event_notrace_pid"
+    # What ends the recording, and may be sent to all its processes, leaves these to write the rest.
+    trap '' INT TERM HUP
     # This shell itself has nothing to say, such as that cat was ended.
     exec 3>&2 2>/dev/null
     sh -c 'echo $$ >"$1" && exec cat "$2"' cat "$meta/reader" "$tracefs/trace_pipe" 2>&3 |
