@@ -322,7 +322,7 @@ say "recording for $seconds s into $output"
 passed=0 began=$(uptime)
 [ "$every" -eq 0 ] || sample
 while [ -z "$stopped" ] && [ $passed -lt "$seconds" ] && kill -0 $reader 2>/dev/null; do
-    sleep 1 || break
+    { sleep 1; } 2>/dev/null || break
     if [ "$began" -gt 0 ]; then passed=$(($(uptime) - began)); else passed=$((passed + 1)); fi
     if [ "$every" -gt 0 ] && [ $((passed / every)) -ge $samples ]; then sample; fi
 done
