@@ -34,9 +34,7 @@ _PACKED = (".gz", ".zst", ".xz", ".bz2", ".lz4")
 _PACKED_OTHERWISE = (".zip", ".lzma", ".7z", ".rar", ".Z", ".lz", ".lzo", ".br", ".tar", ".tgz")
 #: What an anonymised trace still tells.
 _TABLE_TELLS = "times, phases, frames, and sizes and offsets of files"
-_TEXT_TELLS = (
-    f"{_TABLE_TELLS}, uptime, sectors of disks, CPUs, and with its archive the kernel's version"
-)
+_TEXT_TELLS = f"{_TABLE_TELLS}, uptime, sectors of disks, CPUs, the kernel's version"
 #: So many names of a trace are shown where the one that was asked for is not among them.
 _SHOWN = 8
 
@@ -188,6 +186,7 @@ def _note_occurrences(asked: Asked, occurrences: int) -> None:
 
 
 def _cut_text(path: Path, output: Path, asked: Asked, meta: Path | None) -> dict[str, Any]:
+    check_no_perfetto(path, _of_perfetto(path, asked))
     if output.suffix == ".parquet":
         what = "is of text: give it a name such as cut.ftrace.txt.gz, and import that"
         raise TraceError(what, file=output)
@@ -195,7 +194,6 @@ def _cut_text(path: Path, output: Path, asked: Asked, meta: Path | None) -> dict
         *some, last = _PACKED
         what = f"is not compressed so: give a name that ends in {', '.join(some)}, {last} or .txt"
         raise TraceError(what, file=output)
-    check_no_perfetto(path, _of_perfetto(path, asked))
     archive = meta or meta_beside(path)
     copy = archive_for(output)
     check_output(copy, path, archive)

@@ -246,8 +246,8 @@ def trace_cut(
         bool,
         typer.Option(
             "--anonymise",
-            help="Drop names, and renumber files and tasks; docs/traces.md lists what an anonymised "
-            "trace still tells.",
+            help="Drop names, and renumber files and tasks; docs/traces.md lists what an "
+            "anonymised trace still tells.",
         ),
     ] = False,
     meta: Meta = None,
