@@ -3,6 +3,24 @@
 from __future__ import annotations
 
 import os
+import shlex
+import unicodedata
+
+#: Control characters, and what ends a line or a paragraph.
+_BREAKING = ("Cc", "Zl", "Zp")
+
+
+def shown_name(path: str | os.PathLike[str]) -> str:
+    """Return the name of a file as a message has it: what would break the line is written out."""
+    return "".join(
+        sign.encode("unicode_escape").decode() if unicodedata.category(sign) in _BREAKING else sign
+        for sign in os.fspath(path)
+    )
+
+
+def quoted_name(path: str | os.PathLike[str]) -> str:
+    """Return the name of a file as it stands in a command that somebody is to type."""
+    return shlex.quote(shown_name(path))
 
 
 class InputError(ValueError):
@@ -33,10 +51,19 @@ class InputError(ValueError):
     ) -> None:
         self.what, self.file, self.line, self.column = what, file, line, column
         self.meant = meant
-        place = [str(part) for part in (file, line, column) if part is not None]
+        name = None if file is None else shown_name(file)
+        place = [str(part) for part in (name, line, column) if part is not None]
         hint = f", did you mean {meant}?" if meant else ""
         super().__init__(f"{':'.join(place)}: {what}{hint}" if place else f"{what}{hint}")
 
 
 class TraceError(InputError):
     """A trace that cannot be imported: which file and line, and why."""
+
+
+def check_output_name(output: str | os.PathLike[str]) -> None:
+    """Raise `InputError` if a file to be written has the name ``-``, or one with a line break."""
+    if os.fspath(output) == "-":
+        raise InputError("-o -: nothing goes to standard output; give the name of a file")
+    if shown_name(output) != os.fspath(output):
+        raise InputError("holds a line break or the like; give another name", file=output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, NoReturn
 
-from core.errors import TraceError
+from core.errors import TraceError, quoted_name
 from core.workload.perfetto.signature import looks_like_perfetto
 
 _HEAD_BYTES = 1 << 16
@@ -222,7 +222,7 @@ def refuse_binary(name: str, content: bytes) -> NoReturn:
     raise TraceError(
         f"holds binary data in its text: {zeros} zero bytes, {place} (a device that lost power "
         "leaves them, and so does a shell that appends UTF-16 to other text); "
-        f"`tr -d '\\0' < {name} > trace.txt` takes them out",
+        f"`tr -d '\\0' < {quoted_name(name)} > trace.txt` takes them out",
         file=name,
     )
 
@@ -232,14 +232,14 @@ def refuse_other_text(name: str, beginning: bytes) -> None:
     if _QUOTED_PRINTABLE.search(beginning):
         raise TraceError(
             "text of a mail in quoted-printable, where `=` is `=3D`: save the mail's text decoded, "
-            f"as with `python3 -m quopri -d {name} > trace.txt`",
+            f"as with `python3 -m quopri -d {quoted_name(name)} > trace.txt`",
             file=name,
         )
     if _EVENT.search(beginning):
         return
     for magic, row in _OTHER_COMPILED:
         if magic.match(beginning):
-            raise TraceError(f"{row.name}: {row.advice.format(file=name)}", file=name)
+            raise TraceError(f"{row.name}: {row.advice.format(file=quoted_name(name))}", file=name)
 
 
 def _is_ring_buffer(content: bytes) -> bool:
@@ -257,4 +257,6 @@ def _refusal(name: str, what: str, advice: str, content: bytes) -> TraceError:
     with open(name, "rb") as raw:
         is_plain = content.startswith(raw.read(4))
     first = "" if is_plain else "decompress it first; "
-    return TraceError(f"{what}, binary data: {first}{advice.format(file=name)}", file=name)
+    return TraceError(
+        f"{what}, binary data: {first}{advice.format(file=quoted_name(name))}", file=name
+    )

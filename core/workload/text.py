@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from core.errors import TraceError as TraceError
+from core.errors import quoted_name, shown_name
 from core.workload.containers import read_unpacked
 from core.workload.embedded_text import taken_out
 from core.workload.encodings import as_utf8, encoding_of, with_newlines
@@ -133,7 +134,8 @@ def _size(name: str) -> int:
         what = "a pipe or a device, and a trace is read twice: write it to a file first"
         raise TraceError(what, file=name)
     if about.st_size == 0 and os.path.realpath(name).startswith(("/sys/", "/proc/")):
-        what = f"a file of the running kernel: copy it first, as with `cat {name} > trace.txt`"
+        copying = f"`cat {quoted_name(name)} > trace.txt`"
+        what = f"a file of the running kernel: copy it first, as with {copying}"
         raise TraceError(what, file=name)
     if about.st_size == 0:
         raise TraceError("is empty", file=name)
@@ -142,13 +144,17 @@ def _size(name: str) -> int:
 
 def _folder(name: str) -> str:
     """Return why a folder is no trace: some tools record one, of which another makes text."""
+    typed = quoted_name(name)
     if os.path.exists(os.path.join(name, "metadata")):
         return (
-            f"a folder, not a trace; LTTng's, if anything: `babeltrace2 {name}` makes text of it, "
+            f"a folder, not a trace; LTTng's, if anything: `babeltrace2 {typed}` makes text of it, "
             "but of events with other fields, so record with ftrace (sweep trace record)"
         )
     if os.path.exists(os.path.join(name, "data")):
-        return f"a folder, not a trace; perf's, if anything: `perf script -i {name} > trace.txt`"
+        return f"a folder, not a trace; perf's, if anything: `perf script -i {typed} > trace.txt`"
+    for folder in (name, os.path.join(name, "per_cpu")):
+        if os.path.exists(os.path.join(folder, "cpu0", "trace")):
+            return f"a folder, of a trace of each CPU: give these, {shown_name(folder)}/cpu*/trace"
     return "a folder, not a trace: give the files in it"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from core.cost_presets import COST_PRESETS, DEFAULT_PRESET
+from core.errors import quoted_name, shown_name
 from core.workload.ftrace.block_lines import (
     BlockRequests,
     BlockTrace,
@@ -19,7 +20,14 @@ from core.workload.ftrace.emulation import emulation_shown
 from core.workload.ftrace.memory import meta_beside, read_memory
 from core.workload.ftrace.read_costs import Estimate, Lack, ReadCosts, estimate_read_costs
 from core.workload.text import TraceError
-from sweep.cli.import_command import check_meta, check_output, check_parts, progress_bar, write_text
+from sweep.cli.import_command import (
+    check_meta,
+    check_no_perfetto,
+    check_output,
+    check_parts,
+    progress_bar,
+    write_text,
+)
 from sweep.cli.terminal import note, print_json
 
 _RECORD = "sweep trace record makes the script that turns these events on"
@@ -60,6 +68,10 @@ def costs_command(
         check_output(output, *paths, archive)
     check_meta(meta)
     page_size = _page_size(archive)
+    for path in paths:
+        name = quoted_name(path)
+        made = f"make text of it (`traceconv systrace {name} > trace.txt`), and give that"
+        check_no_perfetto(path, made)
     with progress_bar() as bar:
         task = bar.add_task("reading", total=None)
         trace = read_block_requests(
@@ -81,7 +93,7 @@ def costs_command(
             file=paths[0],
         )
     _tell(trace, told, emulated)
-    about = f"{', '.join(path.name for path in paths)}, device {device_name(number)}"
+    about = f"{', '.join(shown_name(path.name) for path in paths)}, device {device_name(number)}"
     text = _as_yaml(found, about, emulated)
     if output is not None:
         write_text(output, text)

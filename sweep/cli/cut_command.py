@@ -1,8 +1,10 @@
-"""The command that cuts a part out of a trace, and makes traces that tell of nobody."""
+"""The command that cuts a part out of a trace, and makes traces that name nobody."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from core.accesses import Accesses, read_accesses, write_accesses
+from core.errors import quoted_name, shown_name
 from core.event_files import read_events, write_events
 from core.workload.cut.archive import archive_for, copy_archive, read_cgroups
 from core.workload.cut.asked import Asked, Moment, NoSuchPhase, NoSuchTask
@@ -19,13 +22,19 @@ from core.workload.cut.tables import cut_table
 from core.workload.cut.text import CutText, cut_text
 from core.workload.ftrace.memory import meta_beside, read_memory
 from core.workload.text import TraceError
-from sweep.cli.import_command import check_output, progress_bar
+from sweep.cli.import_command import check_no_perfetto, check_output, progress_bar
 from sweep.cli.info_command import is_accesses
 from sweep.cli.terminal import note, print_json
 from sweep.study.wording import suggest
 
 _PARQUET = b"PAR1"
 _UNITS = {"": 10**9, "ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
+#: Names of what text is compressed to, and of what is read, or known, but not written.
+_PACKED = (".gz", ".zst", ".xz", ".bz2", ".lz4")
+_PACKED_OTHERWISE = (".zip", ".lzma", ".7z", ".rar", ".Z", ".lz", ".lzo", ".br", ".tar", ".tgz")
+#: What an anonymised trace still tells.
+_TABLE_TELLS = "times, phases, frames, and sizes and offsets of files"
+_TEXT_TELLS = f"{_TABLE_TELLS}, uptime, sectors of disks, CPUs, the kernel's version"
 #: So many names of a trace are shown where the one that was asked for is not among them.
 _SHOWN = 8
 
@@ -94,7 +103,7 @@ def cut_command(path: Path, output: Path, asked: Asked, meta: Path | None, as_js
     path
         The trace: text of an ftrace, or a table.
     output
-        Where the cut goes: text compressed by its name (``.gz``, ``.zst``), or a table.
+        Where the cut goes: text compressed by its name, such as ``.gz`` and ``.xz``, or a table.
     asked
         What is kept.
     meta
@@ -124,11 +133,14 @@ def cut_command(path: Path, output: Path, asked: Asked, meta: Path | None, as_js
     except NoSuchTask as error:
         name = str(asked.cgroup or asked.task)
         raise TraceError(f"{error.what}{_meant(name, error.known)}", file=path) from None
+    if asked.anonymise:
+        told = _TABLE_TELLS if is_table else _TEXT_TELLS
+        note(f"it names nobody, and still tells {told} (docs/traces.md, Cut and share)")
     if as_json:
         print_json({"output": str(output), **figures})
         return
     unit = "rows" if is_table else "lines"
-    print(f"{figures[unit]:>14,}  {unit} of {path.name}")
+    print(f"{figures[unit]:>14,}  {unit} of {shown_name(path.name)}")
     print(f"{figures[f'kept_{unit}']:>14,}  {unit} kept")
     if figures.get("carried_rows"):
         print(
@@ -147,7 +159,7 @@ def _meant(name: str, known: list[str]) -> str:
 
 
 def _cut_table(path: Path, output: Path, asked: Asked) -> dict[str, Any]:
-    if output.suffix in (".gz", ".zst", ".txt"):
+    if output.suffix in (*_PACKED, *_PACKED_OTHERWISE, ".txt", ".csv"):
         raise TraceError("is of a table: give it a name such as cut.parquet", file=output)
     table = read_accesses(path) if is_accesses(path) else read_events(path)
     done = cut_table(table, asked, str(path))
@@ -174,13 +186,18 @@ def _note_occurrences(asked: Asked, occurrences: int) -> None:
 
 
 def _cut_text(path: Path, output: Path, asked: Asked, meta: Path | None) -> dict[str, Any]:
+    check_no_perfetto(path, _of_perfetto(path, asked))
     if output.suffix == ".parquet":
         what = "is of text: give it a name such as cut.ftrace.txt.gz, and import that"
+        raise TraceError(what, file=output)
+    if output.suffix in _PACKED_OTHERWISE:
+        *some, last = _PACKED
+        what = f"is not compressed so: give a name that ends in {', '.join(some)}, {last} or .txt"
         raise TraceError(what, file=output)
     archive = meta or meta_beside(path)
     copy = archive_for(output)
     check_output(copy, path, archive)
-    memory = read_memory(archive) if archive else None
+    memory = read_memory(archive, needs_zones=False) if archive else None
     page_size, kernel = (memory.page_size, memory.kernel) if memory else (4096, "")
     cgroups = read_cgroups(archive) if archive and asked.cgroup is not None else []
     with _writes(output), _opened(output) as write, progress_bar() as bar:
@@ -201,12 +218,20 @@ def _cut_text(path: Path, output: Path, asked: Asked, meta: Path | None) -> dict
         "left_out_of_archive": [],
     }
     if archive is not None:
-        is_whole = done.kept_lines == done.lines
+        is_whole = not done.left_out_lines
         left_out = copy_archive(archive, copy, is_whole, asked.anonymise)
         figures |= {"archive": str(copy), "left_out_of_archive": left_out}
         if left_out:
             note(f"{copy}: without {', '.join(left_out)}, which {_why(is_whole)}")
     return figures
+
+
+def _of_perfetto(path: Path, asked: Asked) -> str:
+    """Return what cuts a trace of Perfetto: its table, or text of it, which alone has tasks."""
+    name, table = quoted_name(path), quoted_name(f"{path.name.split('.')[0] or 'trace'}.parquet")
+    if asked.by_tasks:
+        return f"make text of it (`traceconv systrace {name} > trace.txt`), and cut that"
+    return f"import it (`sweep trace import {name} -o {table}`), and cut the table"
 
 
 def _why(is_whole: bool) -> str:
@@ -236,8 +261,15 @@ def _opened(output: Path) -> Iterator[Callable[[bytes], object]]:
                     filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0
                 ) as packed:
                     yield packed.write
-            elif output.suffix == ".zst":
-                with pa.CompressedOutputStream(raw, "zstd") as stream:
+            elif output.suffix == ".xz":
+                with lzma.LZMAFile(raw, "wb") as xz:
+                    yield xz.write
+            elif output.suffix == ".bz2":
+                with bz2.BZ2File(raw, "wb") as bzip2:
+                    yield bzip2.write
+            elif output.suffix in (".zst", ".lz4"):
+                codec = "zstd" if output.suffix == ".zst" else "lz4"
+                with pa.CompressedOutputStream(raw, codec) as stream:
                     yield stream.write
             else:
                 yield raw.write

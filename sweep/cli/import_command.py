@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.accesses import write_accesses
+from core.errors import check_output_name, shown_name
 from core.event_files import write_events
 from core.workload.formats import Format
 from core.workload.ftrace.capture import Imported
 from core.workload.ftrace.memory import UNKNOWN_START, Memory, meta_beside, read_memory
 from core.workload.ftrace.shown_machine import PAGE_SIZES
-from core.workload.text import TraceError
+from core.workload.perfetto.signature import looks_like_perfetto
+from core.workload.text import TraceError, read_beginning
 from sweep.cli.terminal import check_lines, note, print_json
 from sweep.study.values import size_in_bytes
 
@@ -71,7 +73,7 @@ def import_command(
             raise TraceError("--accesses: is where the mm events go (-o)", file=accesses)
     check_meta(meta)
     machine = _machine(paths, meta, memory, memory_start, page_size)
-    about = source or ", ".join(path.name for path in paths)
+    about = source or ", ".join(shown_name(path.name) for path in paths)
     start = monotonic()
     with progress_bar() as bar:
         task = bar.add_task("importing", total=None)
@@ -120,10 +122,13 @@ def check_output(output: Path, *read: Path | None) -> None:
 
     Raises
     ------
+    InputError
+        When it is ``-``, or has a line break in its name.
     TraceError
         When it is a folder or a device, when there is no folder for it or one that cannot be
         written, or when it is one of the files read.
     """
+    check_output_name(output)
     if not output.parent.is_dir():
         raise TraceError(f"there is no folder {output.parent}", file=output)
     if output.is_dir():
@@ -156,6 +161,15 @@ def check_meta(meta: Path | None) -> None:
         "--meta: no archive of a recording, which is the tar that sweep trace record's script makes"
     )
     raise TraceError(what, file=meta)
+
+
+def check_no_perfetto(path: Path, advice: str) -> None:
+    """Raise `TraceError` with some advice if a file is of Perfetto, which this command cannot read.
+
+    What else keeps the file from being read is told as where it is read.
+    """
+    if looks_like_perfetto(read_beginning(path)):
+        raise TraceError(f"a trace of Perfetto, binary data: {advice}", file=path)
 
 
 def write_text(output: Path, text: str) -> None:
@@ -221,8 +235,11 @@ def _machine(
     try:
         if archive:
             machine = read_memory(archive, needs_zones=memory is None)
-    except TraceError:
-        if meta or memory is None:
+    except TraceError as error:
+        if memory is None:
+            what = f"{error.what}; --memory SIZE reads the trace without this"
+            raise TraceError(what, file=archive) from None
+        if meta:
             raise
     if pages and machine.page_size not in (0, pages):
         what = f"--page-size: {page_size}, but pages are of {machine.page_size} bytes by this file"

@@ -26,6 +26,7 @@ EVENTS = {
     "sched/sched_process_exec": "ends of requests at exec",
     "sched/sched_process_exit": "ends of requests at exit",
     "block/block_rq_issue": "reads that are issued to the disk",
+    "block/block_rq_complete": "when these are done, for sweep trace costs",
     "ftrace/print": "marks of phases and launches",
 }
 #: Probes that the user defines in tracefs before; of each, what it tells.

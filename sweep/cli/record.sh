@@ -37,6 +37,20 @@ done
 case $every in
 '' | *[!0-9]*) die "-s $every is not a whole number" ;;
 esac
+case $name in
+'' | */ | *'
+'*) die "-o: give a name, in one line, to which .ftrace.txt.gz is added" ;;
+-*) name=./$name ;;
+esac
+lacking=
+for tool in awk cat dd grep head mkdir od rm rmdir sed sh sleep tail tr uname; do
+    command -v $tool >/dev/null 2>&1 || lacking="$lacking $tool"
+done
+case $lacking in
+'') ;;
+' '*' '*) die "no$lacking: record needs them (busybox and toybox have such tools)" ;;
+*) die "no$lacking: record needs it (busybox and toybox have such tools)" ;;
+esac
 
 # TRACEFS names another mount of it, BTF another file of the kernel's types, and the others name
 # other files of /proc.
@@ -66,120 +80,88 @@ top=$tracefs
 if mkdir "$tracefs/instances/tag_storage" 2>/dev/null; then
     tracefs=$tracefs/instances/tag_storage
 else
-    say "no trace instance: the main buffer is used"
+    say "no trace instance: the main buffer is used, and what is in it is lost"
 fi
 
 meta=$name.meta
 probes=
 reader=
 names_kept=
+is_saved=
+keeps_meta=
+
+# A file that is not there, or takes no such value, is no word on stderr: what follows is said.
+put() { echo "$1" 2>/dev/null >"$2"; }
+
+# Our instance goes with all that is set in it; the main buffer gets back what others had set.
+save_settings() {
+    old_tracing=$(cat "$tracefs/tracing_on" 2>/dev/null)
+    old_clock=$(sed -n 's/.*\[\(.*\)\].*/\1/p' "$tracefs/trace_clock" 2>/dev/null)
+    old_fork=$(cat "$tracefs/options/event-fork" 2>/dev/null)
+    old_pids=$(cat "$tracefs/set_event_notrace_pid" 2>/dev/null)
+    old_sizes=
+    for size in "$tracefs"/buffer_size_kb "$tracefs"/per_cpu/cpu*/buffer_size_kb; do
+        # "7 (expanded: 1408)" is a buffer that becomes so large as it is first used.
+        kib_before=$(sed -n 's/^.*expanded: //; s/^\([0-9][0-9]*\).*/\1/p' "$size" 2>/dev/null)
+        [ -n "$kib_before" ] && old_sizes="$old_sizes ${size#"$tracefs"/}=$kib_before"
+    done
+    is_saved=1
+}
+
+restore_settings() {
+    true 2>/dev/null >"$tracefs/trace"
+    for size in $old_sizes; do put "${size#*=}" "$tracefs/${size%=*}"; done
+    [ -z "$old_clock" ] || put "$old_clock" "$tracefs/trace_clock"
+    [ -z "$old_fork" ] || put "$old_fork" "$tracefs/options/event-fork"
+    true 2>/dev/null >"$tracefs/set_event_notrace_pid"
+    for pid in $old_pids; do echo "$pid" 2>/dev/null >>"$tracefs/set_event_notrace_pid"; done
+    [ -z "$old_tracing" ] || put "$old_tracing" "$tracefs/tracing_on"
+}
+
+# Ends the reader, and leaves the status of what packs its text in `packed`.
+end_reader() {
+    [ -n "$reader" ] || return 0
+    pid=
+    kill -0 "$reader" 2>/dev/null && read -r pid 2>/dev/null <"$meta/reader"
+    # cat ends, and what follows it in the pipe closes its file.
+    [ -n "$pid" ] && kill -USR1 "$pid" 2>/dev/null
+    wait "$reader" 2>/dev/null
+    packed=$?
+    reader=
+    rm -f "$meta/reader"
+}
 
 clean_up() {
-    trap - INT TERM EXIT
-    echo 0 >"$tracefs/tracing_on"
-    [ -n "$reader" ] && kill "$reader" 2>/dev/null
-    for enable in $enabled; do echo 0 >"$enable" 2>/dev/null; done
+    trap - EXIT
+    trap '' INT TERM HUP
+    put 0 "$tracefs/tracing_on"
+    end_reader
+    for enable in $enabled; do put 0 "$enable"; done
     for probe in $probes; do
-        echo 0 >"$tracefs/events/tag_storage/$probe/enable" 2>/dev/null
-        echo "-:tag_storage/$probe" >>"$top/kprobe_events" 2>/dev/null
+        put 0 "$tracefs/events/tag_storage/$probe/enable"
+        echo "-:tag_storage/$probe" 2>/dev/null >>"$top/kprobe_events"
     done
-    [ -n "$names_kept" ] && echo "$names_kept" >"$top/saved_cmdlines_size" 2>/dev/null
-    [ "$tracefs" != "$top" ] && rmdir "$tracefs" 2>/dev/null
-    rm -rf "$meta"
+    [ -n "$names_kept" ] && put "$names_kept" "$top/saved_cmdlines_size"
+    if [ "$tracefs" != "$top" ]; then
+        rmdir "$tracefs" 2>/dev/null
+    elif [ -n "$is_saved" ]; then
+        restore_settings
+    fi
+    [ -n "$keeps_meta" ] || rm -rf "$meta"
 }
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
 trap clean_up EXIT
 
-# What the kernel counts while it is traced; read as near to the trace as can be.
-counters() {
-    cat /proc/vmstat >"$meta/vmstat.$1" 2>/dev/null
-}
+. "$(dirname "$0")/record_machine.sh"
 
-snapshot() {
-    for file in meminfo buddyinfo zoneinfo; do
-        cat "/proc/$file" >"$meta/$file.$1" 2>/dev/null
-    done
-}
-
-uptime() { # whole seconds since the start of the kernel
-    now=0
-    read -r now _ 2>/dev/null </proc/uptime
-    echo "${now%%.*}"
-}
-
-# The number of each task and its control group: `sweep trace cut --cgroup` finds its tasks by it.
-control_groups() {
-    for folder in /proc/[0-9]*; do
-        path=
-        while IFS= read -r line; do
-            case $line in
-            *:memory:* | *:memory,* | *,memory:* | *,memory,*) path=/${line#*:*:/} ;;
-            0::*) [ -n "$path" ] || path=/${line#*:*:/} ;;
-            esac
-        done 2>/dev/null <"$folder/cgroup"
-        [ -n "$path" ] || continue
-        for task in "$folder"/task/[0-9]*; do echo "${task##*/} $path"; done
-    done
-}
-
-task_names() {
-    for folder in /proc/[0-9]*/task/[0-9]*; do
-        IFS= read -r comm 2>/dev/null <"$folder/comm" && echo "${folder##*/} $comm"
-    done
-}
-
-# A sample is lines of: seconds, what is counted, how much. Of a large memory, the flags of pages
-# are read in 64 pieces of 1024 pages, other ones each time; bit 41 of them is set of tagged pages,
-# and bit 20 where there is no page.
-tagged_pages() { # tagged_pages SECONDS NUMBER-OF-THE-SAMPLE
-    awk '
-        /^Node/ {start = spanned = present = 0}
-        $1 == "spanned" {spanned = $2}
-        $1 == "present" {present = $2}
-        $1 == "start_pfn:" && present > 0 {print $2, spanned}' "$zoneinfo" 2>/dev/null |
-        awk -v sample="$2" '
-        {first[NR] = $1; pages[NR] = $2; all += $2}
-        END {
-            pieces = 64
-            if (all < pieces * 1024) pieces = int((all + 1023) / 1024)
-            step = pieces ? all / pieces : 0
-            room = int(step / 1024)
-            for (piece = 0; piece < pieces; piece++) {
-                place = int(piece * step) + (room > 1 ? sample % room * 1024 : 0)
-                for (zone = 1; zone < NR && place >= pages[zone]; zone++) place -= pages[zone]
-                printf "%d\n", (first[zone] + place) / 1024
-            }
-        }' | while read -r piece; do
-        dd if="$kpageflags" bs=8192 skip="$piece" count=1 2>/dev/null
-    done | od -An -v -tu4 2>/dev/null | awk -v now="$1" '
-        {
-            for (i = 2; i <= NF; i += 2) {
-                if (int($(i - 1) / 1048576) % 2) continue
-                pages++
-                tagged += int($i / 512) % 2
-            }
-        }
-        END {if (pages) {print now, "tagged_pages", tagged + 0; print now, "sampled_pages", pages}}'
-}
-
-samples=0
-sample() {
-    now=$(uptime)
-    {
-        awk -v now="$now" '/^(MemTotal|MemFree|MemAvailable|Cached|SwapFree):/ {
-            sub(":", "", $1); print now, $1 "_kib", $2}' /proc/meminfo
-        awk -v now="$now" '/^nr_(free_pages|(in)?active_(file|anon)|zspages) / {print now, $1, $2}' \
-            /proc/vmstat
-        [ -n "$has_mte" ] && [ -r "$kpageflags" ] && tagged_pages "$now" $samples
-    } >>"$meta/samples" 2>/dev/null
-    samples=$((samples + 1))
-}
-
-enabled=
+enabled= names=
 event() { # event NAME WHAT-IS-LOST
     enable=$tracefs/events/$1/enable
-    if [ -f "$enable" ] && echo 1 >"$enable" 2>/dev/null; then
-        enabled="$enabled $enable"
+    was_on=
+    read -r was_on 2>/dev/null <"$enable"
+    if [ -f "$enable" ] && put 1 "$enable"; then
+        names="$names ${1#*/}"
+        case $was_on in 1*) ;; *) enabled="$enabled $enable" ;; esac
     else
         say "no tracepoint $1 on Linux $kernel: $2"
         return 1
@@ -188,68 +170,31 @@ event() { # event NAME WHAT-IS-LOST
 
 try_probe() { # try_probe FUNCTION ARGUMENTS
     [ -f "$top/kprobe_events" ] || return 1
-    echo "p:tag_storage/$1 $1 $2" >>"$top/kprobe_events" 2>/dev/null || return 1
+    echo "p:tag_storage/$1 $1 $2" 2>/dev/null >>"$top/kprobe_events" || return 1
     probes="$probes $1"
     enable=$tracefs/events/tag_storage/$1/enable
-    [ -f "$enable" ] && echo 1 >"$enable" 2>/dev/null
+    [ -f "$enable" ] && put 1 "$enable"
 }
 
 probe() { # probe FUNCTION ARGUMENTS WHAT-IS-LOST
     try_probe "$1" "$2" || say "no probe on $1: $3"
 }
 
-# Kernels number the bits of folio->flags differently. BTF, the kernel's description of its own
-# types, has them: a header, then the types, then their names. It is read as 32-bit words.
-flag_numbers() { # flag_numbers FILE-OF-BTF: prints lines such as "workingset 9"
-    set -- "$1" $(od -An -v -tu4 -N 24 "$1" 2>/dev/null)
-    [ $# -eq 7 ] || return 1 # magic; sizes of the header, types and names, and where they begin
-    names=$(tail -c +$(($3 + $6 + 1)) "$1" | head -c "$7" | tr '\000' '\n' | LC_ALL=C awk '
-        /^PG_(workingset|mappedtodisk|swapbacked)$/ {print substr($0, 4) "=" place}
-        {place += length($0) + 1}' | tr '\n' ' ')
-    tail -c +$(($3 + $4 + 1)) "$1" | head -c "$5" | od -An -v -tu4 | awk -v names="$names" '
-        BEGIN {
-            count = split(names, pairs)
-            for (i = 1; i <= count; i++) {split(pairs[i], pair, "="); name[pair[2]] = pair[1]}
-        }
-        {
-            for (i = 1; i <= NF; i++) {
-                if (skipped) {skipped--; continue}
-                if (values) {
-                    values--
-                    if (values % 2) {known = ($i in name) ? name[$i] : ""}
-                    else if (known != "") {print known, $i; found++}
-                    if (found == count) exit
-                    continue
-                }
-                place = (place + 1) % 3
-                if (place == 2) {
-                    kind = int($i / 16777216) % 32; members = $i % 65536
-                } else if (place == 0) {
-                    if (kind == 1 || kind == 14 || kind == 17) skipped = 1
-                    else if (kind == 3) skipped = 3
-                    else if (kind == 4 || kind == 5 || kind == 15 || kind == 19)
-                        skipped = 3 * members
-                    else if (kind == 6) values = 2 * members
-                    else if (kind == 13) skipped = 2 * members
-                }
-            }
-        }'
-}
-
 rm -rf "$meta"
 mkdir "$meta" || die "$meta cannot be made"
-echo 0 >"$tracefs/tracing_on"
-echo "$kib" >"$tracefs/buffer_size_kb"
+save_settings
+put 0 "$tracefs/tracing_on"
+put "$kib" "$tracefs/buffer_size_kb" || say "no buffer of $kib KiB a CPU: it stays as large as it is"
 # The kernel keeps the names of 128 tasks; a line of any other task begins with <...>.
 names_kept=$(cat "$top/saved_cmdlines_size" 2>/dev/null)
 names_kept=${names_kept%%[!0-9]*}
 if [ -n "$names_kept" ] && [ "$names_kept" -lt 65536 ]; then
-    echo 65536 >"$top/saved_cmdlines_size" 2>/dev/null || names_kept=
+    put 65536 "$top/saved_cmdlines_size" || names_kept=
 else
     names_kept=
 fi
-echo mono >"$tracefs/trace_clock" 2>/dev/null || say "no clock mono: the default one is used"
-: >"$tracefs/trace"
+put mono "$tracefs/trace_clock" || say "no clock mono: the default one is used"
+true 2>/dev/null >"$tracefs/trace"
 
 found=0
 event filemap/mm_filemap_add_to_page_cache "no restores" && found=$((found + 1))
@@ -330,18 +275,16 @@ else
         probe folio_mark_accessed "folio=\$arg1:x64 $by_place" "$lost"
 fi
 
-for enable in $enabled; do
-    enable=${enable%/enable}
-    echo "${enable##*/}"
-done >"$meta/events"
-control_groups >"$meta/cgroups" 2>/dev/null
-task_names >"$meta/comms" 2>/dev/null
+for event in $names; do echo "$event"; done >"$meta/events"
+control_groups 2>/dev/null >"$meta/cgroups"
+task_names 2>/dev/null >"$meta/comms"
 snapshot before
-cat /proc/iomem /dev/null >"$meta/iomem" 2>/dev/null
-cat /proc/swaps /dev/null >"$meta/swaps" 2>/dev/null
+cat /proc/iomem /dev/null 2>/dev/null >"$meta/iomem"
+cat /proc/swaps /dev/null 2>/dev/null >"$meta/swaps"
 echo "$kernel" >"$meta/version"
-getconf PAGESIZE >"$meta/page_size" 2>/dev/null || {
-    page=$(sed -n 's/^KernelPageSize: *\([0-9]*\) kB.*/\1/p' /proc/self/smaps 2>/dev/null | head -n 1)
+getconf PAGESIZE 2>/dev/null >"$meta/page_size" || {
+    page=$(sed -n 's/^KernelPageSize: *\([0-9]*\) kB.*/\1/p' /proc/self/smaps 2>/dev/null |
+        head -n 1)
     echo $((${page:-4} * 1024)) >"$meta/page_size"
 }
 
@@ -353,44 +296,75 @@ else
 fi
 output=$name.ftrace.txt$suffix
 
+command -v tar >/dev/null 2>&1 || say "no tar: what the archive would hold stays in the folder $meta"
+
 # The work of this script must not be traced: it would feed itself.
-echo $$ >"$tracefs/set_event_notrace_pid" 2>/dev/null
-echo 1 >"$tracefs/options/event-fork" 2>/dev/null
+put $$ "$tracefs/set_event_notrace_pid"
+put 1 "$tracefs/options/event-fork"
+stopped=
+trap 'stopped=1' INT TERM HUP
 (
-    sh -c 'echo $PPID' >>"$tracefs/set_event_notrace_pid" 2>/dev/null
-    cat "$tracefs/trace_pipe" | head -c $((mib * 1048576)) | $pack >"$output"
+    sh -c 'echo $PPID' 2>/dev/null >>"$tracefs/set_event_notrace_pid"
+    # What ends the recording, and may be sent to all its processes, leaves these to write the rest.
+    trap '' INT TERM HUP
+    # This shell itself has nothing to say, such as that cat was ended.
+    exec 3>&2 2>/dev/null
+    sh -c 'echo $$ >"$1" && exec cat "$2"' cat "$meta/reader" "$tracefs/trace_pipe" 2>&3 |
+        head -c $((mib * 1048576)) 2>&3 | $pack 2>&3 >"$output"
 ) &
 reader=$!
+until [ -s "$meta/reader" ] || ! kill -0 $reader 2>/dev/null; do
+    sleep 0.1 2>/dev/null || sleep 1
+done
 counters before
-echo 1 >"$tracefs/tracing_on"
+put 1 "$tracefs/tracing_on"
 say "recording for $seconds s into $output"
 passed=0 began=$(uptime)
 [ "$every" -eq 0 ] || sample
-trap ':' INT TERM
-while [ $passed -lt "$seconds" ] && kill -0 $reader 2>/dev/null; do
-    sleep 1 || break
+while [ -z "$stopped" ] && [ $passed -lt "$seconds" ] && kill -0 $reader 2>/dev/null; do
+    { sleep 1; } 2>/dev/null || break
     if [ "$began" -gt 0 ]; then passed=$(($(uptime) - began)); else passed=$((passed + 1)); fi
     if [ "$every" -gt 0 ] && [ $((passed / every)) -ge $samples ]; then sample; fi
 done
-trap '' INT TERM
-echo 0 >"$tracefs/tracing_on"
+trap '' INT TERM HUP
+put 0 "$tracefs/tracing_on"
 counters after
-kill -0 $reader 2>/dev/null || say "the limit of $mib MiB is reached after $passed s"
+is_full=
+kill -0 $reader 2>/dev/null || is_full=1
 sleep 1 # for what is in the buffer
-for pid in $(ps -o pid,ppid 2>/dev/null | awk -v parent=$reader '$2 == parent {print $1}'); do
-    # cat ends, and what follows it in the pipe closes its file.
-    case $(cat "/proc/$pid/comm" 2>/dev/null) in cat) kill "$pid" 2>/dev/null ;; esac
-done
-wait $reader 2>/dev/null
-reader=
+end_reader
+
+# What is left of an earlier recording of this name is not this one's.
+rm -f "$name.meta.tar" "$name.meta.tar.gz"
+[ $packed -eq 0 ] || die "$output is damaged: it could not be written to its end; is the disk full?"
+[ -n "$(${pack%% *} ${suffix:+-dc} "$output" 2>/dev/null | head -c 1)" ] ||
+    die "nothing was recorded in $passed s: $output is empty"
+[ -z "$is_full" ] || say "the limit of $mib MiB is reached after $passed s"
 
 snapshot after
-cat "$tracefs"/per_cpu/cpu*/stats >"$meta/ring_stats" 2>/dev/null
+cat "$tracefs"/per_cpu/cpu*/stats 2>/dev/null >"$meta/ring_stats"
 lost=$(awk -F': *' '/^(overrun|dropped events)/ {lost += $2} END {print lost + 0}' \
     "$meta/ring_stats" 2>/dev/null)
 [ "${lost:-0}" -eq 0 ] || say "$lost events were lost: record again with a larger -b"
-if tar cf - "$meta" 2>/dev/null | $pack >"$name.meta.tar$suffix"; then
-    say "written: $output $name.meta.tar$suffix; then: sweep trace import $output -o $name.parquet"
+
+quoted() { # as a shell reads it
+    case $1 in
+    *[!A-Za-z0-9_./,:=@%+-]*) echo "'$(echo "$1" | sed "s/'/'\\\\''/g")'" ;;
+    *) echo "$1" ;;
+    esac
+}
+if ! command -v tar >/dev/null 2>&1; then
+    keeps_meta=1
+    say "written: $output and the folder $meta; where there is a tar, do this before the import:" \
+        "tar cf $(quoted "$meta.tar") $(quoted "$meta")"
+elif tar cf - "$meta" 2>/dev/null >"$meta.tar"; then
+    # A disk may be too full for a second copy; the first is an archive too.
+    [ -n "$suffix" ] && $pack -f "$meta.tar" 2>/dev/null || suffix=
+    say "written: $output $meta.tar$suffix; then:" \
+        "sweep trace import $(quoted "$output") -o $(quoted "$name.parquet")"
 else
-    say "no tar: $output is whole, but import will have to be told --memory"
+    keeps_meta=1
+    rm -f "$meta.tar"
+    die "$output is whole, but the archive of $meta could not be written; is the disk full?" \
+        "that folder stays: tar cf $(quoted "$meta.tar") $(quoted "$meta")"
 fi

@@ -244,12 +244,17 @@ def trace_cut(
         str | None, typer.Option(metavar="PATH", help="The tasks of a cgroup (text alone).")
     ] = None,
     anonymise: Annotated[
-        bool, typer.Option("--anonymise", help="Drop names, and renumber files and tasks.")
+        bool,
+        typer.Option(
+            "--anonymise",
+            help="Drop names, and renumber files and tasks; docs/traces.md lists what an "
+            "anonymised trace still tells.",
+        ),
     ] = False,
     meta: Meta = None,
     as_json: AsJson = False,
 ) -> int:
-    """Cut a part out of a trace, of its form, and make it tell of nobody, if that is wanted."""
+    """Cut a part out of a trace, of its form; drop the names in it, if that is wanted."""
     from sweep.cli.cut_command import asked_of, cut_command
 
     asked = asked_of(begin, end, phase, occurrence, task, cgroup, anonymise)

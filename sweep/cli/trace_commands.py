@@ -25,6 +25,8 @@ from sweep.study.values import SIZE_FIELDS, size_in_bytes
 from sweep.study.wording import suggest
 
 _PAGE_SIZE = 4096
+#: The line of record.sh in place of which the other file of the script comes.
+_NAMES_MACHINE = '. "$(dirname "$0")/record_machine.sh"\n'
 
 
 def changed_values(
@@ -201,7 +203,12 @@ def repair_command(path: Path, output: Path, as_json: bool) -> None:
 
 def record_command(output: Path | None) -> None:
     """Print, or write, the script that records a trace on a device."""
-    script = files("sweep.cli").joinpath("record.sh").read_text(encoding="utf-8")
+    script, machine = (
+        files("sweep.cli").joinpath(name).read_text(encoding="utf-8")
+        for name in ("record.sh", "record_machine.sh")
+    )
+    # One file travels to the device.
+    script = script.replace(_NAMES_MACHINE, machine)
     if output is None:
         sys.stdout.write(script)
         return

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.errors import InputError
+from core.errors import InputError, check_output_name
 from core.registry import plugin_digest
 from sweep.engine.inputs import Inputs
 from sweep.engine.manifest import (
@@ -37,9 +37,10 @@ def check_output(output: Path, database: Path) -> None:
 
     Raises
     ------
-    StoreError
+    InputError
         When it cannot.
     """
+    check_output_name(output)
     if output.suffix != SUFFIX:
         meant = output.with_name(output.name + SUFFIX)
         raise StoreError(f"a bundle is called NAME{SUFFIX}", file=output, meant=str(meant))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
+from core.errors import check_output_name
 from sweep.report.figures import draw_sections
 from sweep.report.page import page
 from sweep.report.study_results import StudyResults
@@ -70,10 +71,11 @@ def write_report(study: Study, name: str, database: Path, output: Path) -> Writt
 
 
 def check_output(output: Path, database: Path) -> None:
-    """Raise `StoreError` if a file cannot be written, or is the database.
+    """Raise `InputError` if a file cannot be written, or is the database.
 
     It is asked before the database is read, which takes seconds for a long study.
     """
+    check_output_name(output)
     if not output.parent.is_dir():
         raise StoreError(f"there is no folder {output.parent}", file=output)
     if output.is_dir():

@@ -274,7 +274,9 @@ def test_an_anonymised_capture_tells_who_reclaims(told: str, tmp_path: Path) -> 
 def test_the_import_of_an_anonymised_capture_is_the_same_but_for_numbers(tmp_path: Path) -> None:
     pieces: list[bytes] = []
     done = cut_text(CAPTURE_PART, pieces.append, Asked(anonymise=True))
-    assert done.lines == done.kept_lines
+    assert done.left_out_lines == 0
+    written = b"".join(pieces).splitlines()
+    assert done.kept_lines == sum(not line.startswith(b"#") for line in written) > 17_000
     path = tmp_path / "anonymous.ftrace.txt"
     path.write_bytes(b"".join(pieces))
     ours = import_ftrace([path], with_accesses=True)

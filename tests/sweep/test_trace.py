@@ -180,7 +180,7 @@ def test_the_recorder_probes_the_flags_of_evicted_folios_where_btf_tells_them(
     reads = ("filemap/mm_filemap_get_pages", "block/block_rq_issue")
     probes = [f"tag_storage/{name}" for name in probed]
     tracefs = make_tracefs(tmp_path, *probes, *reads)
-    (tracefs / "trace_pipe").touch()
+    (tracefs / "trace_pipe").write_text("a line\n")
     done = subprocess.run(
         ["sh", "record.sh", "-t", "1", "-o", "x"],
         cwd=tmp_path, env=os.environ | {"TRACEFS": str(tracefs), "BTF": "btf"}, capture_output=True,
@@ -206,7 +206,7 @@ def test_the_recorder_says_that_requests_are_guessed_only_where_no_event_tells_t
 ) -> None:
     say("trace", "record", "-o", tmp_path / "record.sh")
     tracefs = make_tracefs(tmp_path, tells)
-    (tracefs / "trace_pipe").touch()
+    (tracefs / "trace_pipe").write_text("a line\n")
     done = subprocess.run(
         ["sh", "record.sh", "-t", "1", "-o", "x"],
         cwd=tmp_path, env=os.environ | {"TRACEFS": str(tracefs), "BTF": "btf"}, capture_output=True,

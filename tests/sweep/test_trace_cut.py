@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import tarfile
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 import small_study
 from captures import CAPTURE_PART
 from commands import CommandInThisProcess
+from perfetto_traces import example as perfetto_example
 
 from core.event_files import read_events
 from core.workload.ftrace.memory import read_memory
@@ -91,6 +94,52 @@ def test_a_cut_is_text_as_it_was_with_its_archive_beside_it(
     assert "warning: it is a part of a longer trace" in out
 
 
+def test_text_is_compressed_as_its_name_says(tmp_path: Path, say: CommandInThisProcess) -> None:
+    lines = gzip.decompress(CAPTURE_PART.read_bytes()).splitlines(keepends=True)[:300]
+    trace = tmp_path / "x.txt"
+    trace.write_bytes(b"".join(lines))
+    written = {}
+    for suffix in ("xz", "bz2", "lz4"):
+        out = tmp_path / f"y.txt.{suffix}"
+        code, _, err = say("trace", "cut", trace, "-o", out, "--from", "0s")
+        assert code == 0, err
+        written[suffix] = out.read_bytes()
+    assert lzma.decompress(written["xz"]) == bz2.decompress(written["bz2"]) == trace.read_bytes()
+    with pa.CompressedInputStream(pa.BufferReader(written["lz4"]), "lz4") as stream:
+        assert stream.read() == trace.read_bytes()
+
+
+def test_the_lines_kept_of_an_anonymised_trace_are_those_written(
+    tmp_path: Path, say: CommandInThisProcess
+) -> None:
+    lines = gzip.decompress(CAPTURE_PART.read_bytes()).splitlines(keepends=True)[:300]
+    unread = b"  app-7  [000] ..... 140.000001: sched_switch: prev_comm=a ==> next_comm=b\n"
+    trace, out = tmp_path / "x.txt", tmp_path / "y.txt"
+    trace.write_bytes(b"".join(lines) + 5 * unread)
+    code, said, err = say("trace", "cut", trace, "-o", out, "--anonymise", "--json")
+    assert code == 0, err
+    written = [line for line in out.read_text().splitlines() if not line.startswith("#")]
+    assert json.loads(said)["kept_lines"] == len(written) <= 300
+    assert "# cut: " not in out.read_text()
+
+
+def test_a_trace_of_perfetto_is_imported_before_it_is_cut(
+    tmp_path: Path, say: CommandInThisProcess
+) -> None:
+    path, out = tmp_path / "my trace.pftrace", tmp_path / "x.txt"
+    path.write_bytes(perfetto_example())
+    for options, told in (
+        (
+            ("cut", "--anonymise"),
+            "import it (`sweep trace import '{}' -o 'my trace.parquet'`)",
+        ),
+        (("cut", "--task", "a"), "make text of it (`traceconv systrace '{}' > trace.txt`)"),
+        (("costs",), "make text of it (`traceconv systrace '{}' > trace.txt`), and give that"),
+    ):
+        code, _, err = say("trace", options[0], path, "-o", out, *options[1:])
+        assert (code, told.format(path) in err, "--format" in err) == (2, True, False), err
+
+
 def test_a_cgroup_of_the_archive_and_its_tasks_are_found(
     tmp_path: Path, say: CommandInThisProcess
 ) -> None:
@@ -121,6 +170,8 @@ def test_an_anonymised_archive_names_neither_host_nor_kernel_build(
     assert files["capture.meta/version"] == "6.12.107\n"
     ours, theirs = (read_memory(tmp_path / f"{name}.meta.tar.gz") for name in ("shared", "phone"))
     assert ours._replace(kernel="") == theirs._replace(kernel="")
+    assert "names nobody, and still tells times, phases, frames, and sizes and offsets" in err
+    assert "the kernel's version (docs/traces.md, Cut and share)" in err
     everything = gzip.decompress(out.read_bytes()) + str(files).encode()
     for word in (b"secret", b"sqlite", b"grep", b"phone", b"187a55"):
         assert word not in everything
@@ -171,6 +222,8 @@ def test_files_of_another_form_are_told(tmp_path: Path, say: CommandInThisProces
     (tmp_path / "other.csv").write_text("time,offset\n1,2\n")
     for given, output, told in (
         (table, text, "is of a table: give it a name such as cut.parquet"),
+        (table, tmp_path / "x.xz", "is of a table: give it a name such as cut.parquet"),
+        (CAPTURE_PART, tmp_path / "x.zip", "is not compressed so: give a name that ends in .gz, "),
         (CAPTURE_PART, tmp_path / "x.parquet", "is of text: give it a name such as cut.ftrace"),
         (tmp_path / "none", text, "No such file"),
         (tmp_path, text, "Is a directory"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ import small_study
 from block_events import Device, Truth
 from captures import CAPTURE_PART
 from commands import CommandInThisProcess
+from perfetto_traces import example as perfetto_example
 
 from core.event_files import write_table
 from core.events import EventsError
@@ -62,6 +65,77 @@ def test_a_folder_is_no_file_to_write(
     assert (code, out) == (2, "")
     assert err == "folder: is a folder; give the name of a file in it\n"
     assert sorted(files.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "cut"])
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("-", "-o -: nothing goes to standard output; give the name of a file\n"),
+        ("a\nb", "a\\nb: holds a line break or the like; give another name\n"),
+    ],
+)
+def test_no_file_is_called_a_dash_or_has_a_name_of_two_lines(
+    files: Path,
+    say_here: CommandInThisProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    output: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(files)
+    before = sorted(files.rglob("*"))
+    words = COMMANDS.get(name, ("cut", "capture.gz", "--from", "0s"))
+    assert say_here("trace", *words, "-o", output) == (2, "", told)
+    assert sorted(files.rglob("*")) == before
+
+
+def test_the_name_of_a_file_never_splits_a_message(
+    tmp_path: Path, say_here: CommandInThisProcess
+) -> None:
+    name = "two\nlines\x85.txt"
+    (tmp_path / name).write_text("nothing\n")
+    (tmp_path / "pf").mkdir()
+    (tmp_path / "pf" / name).write_bytes(perfetto_example())
+    for path in (tmp_path / name, tmp_path / "pf" / name, tmp_path / "none" / name):
+        for command in (("import",), ("costs",), ("cut", "--from", "0s"), ("repair",)):
+            if command == ("import",) and path.parent.name == "pf":
+                continue  # It is read.
+            out = tmp_path / ("out.txt" if "cut" in command else "out.parquet")
+            code, _, err = say_here("trace", *command, path, "-o", out)
+            assert (code, err.count("\n"), "two\\nlines\\x85.txt" in err) == (2, 1, True), err
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", gzip.compress(b""), gzip.compress(bytes(range(256)) * 90)[:-60]]
+)
+def test_an_archive_that_does_not_tell_the_memory_is_told_in_a_line_with_what_helps(
+    files: Path, say_here: CommandInThisProcess, content: bytes
+) -> None:
+    archive, out = files / "capture.meta.tar.gz", files / "x.parquet"
+    archive.write_bytes(content)
+    code, _, err = say_here("trace", "import", files / "capture.gz", "-o", out)
+    assert code == 2
+    told = "no archive of a recording: it is no tar, or a damaged one"
+    assert err == f"{archive}: {told}; --memory SIZE reads the trace without this\n"
+    with tarfile.open(archive, "w:gz"):
+        pass
+    code, _, err = say_here("trace", "import", files / "capture.gz", "-o", out)
+    assert code == 2
+    told = "has no /proc/zoneinfo with a populated zone; --memory SIZE reads the trace without this"
+    assert err == f"{archive}: {told}\n"
+
+
+def test_a_folder_of_the_traces_of_cpus_names_them(
+    tmp_path: Path, say_here: CommandInThisProcess
+) -> None:
+    folder = tmp_path / "per_cpu"
+    (folder / "cpu0").mkdir(parents=True)
+    (folder / "cpu0" / "trace").write_text("nothing\n")
+    for given in (folder, tmp_path):
+        code, _, err = say_here("trace", "import", given, "-o", tmp_path / "x.parquet")
+        told = f"a folder, of a trace of each CPU: give these, {folder}/cpu*/trace\n"
+        assert (code, err) == (2, f"{given}: {told}")
 
 
 @pytest.mark.parametrize("name", READING)

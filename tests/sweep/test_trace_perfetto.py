@@ -62,7 +62,12 @@ def test_every_event_and_probe_of_the_configuration_is_one_that_an_import_reads(
     assert len(names) == len(set(names)) == len(plain) + 8
     used = {name.partition("/")[2] for name in names if kind_of(name.partition("/")[2]) != OTHER}
     told = {name.partition("/")[2] for name in names}
-    assert told - used <= {"mm_vmscan_kswapd_wake", "mm_vmscan_kswapd_sleep"}
+    assert told - used <= {
+        *("mm_vmscan_kswapd_wake", "mm_vmscan_kswapd_sleep"),
+        "block_rq_complete",
+    }
+    # Of a request's issue alone nothing tells what it cost.
+    assert {"block/block_rq_issue", "block/block_rq_complete"} <= set(plain)
 
 
 def test_bounds_of_the_configuration_are_none_of_the_script(

@@ -1,1 +1,1 @@
-"""Cuts of a trace, by time, phase, task or cgroup, and traces that tell of nobody."""
+"""Cuts of a trace, by time, phase, task or cgroup, and traces that name nobody."""

@@ -1,4 +1,4 @@
-"""The text of a capture written anew, so that it tells of nobody.
+"""The text of a capture written anew, so that it names nobody.
 
 Only the events that an import reads are written, and of these only the fields that it reads: names
 of tasks, files and paths, and texts of programs are nowhere copied. Numbers of tasks, inodes and

@@ -8,13 +8,14 @@ import re
 import tarfile
 from pathlib import Path, PurePosixPath
 
+from core.workload.ftrace.archive import DAMAGE, opened_archive, why_unreadable
 from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES
 from core.workload.ftrace.memory import beside
 from core.workload.text import TraceError
 
 #: Counters of the whole recording: they fit nothing but the whole trace.
 WHOLE_TRACE_FILES = (*VMSTAT_FILES, *CACHE_FILES)
-#: Files of numbers that tell of a machine's memory and kernel, and of nobody.
+#: Files of numbers that tell of a machine's memory and kernel, and name nobody.
 _OF_THE_MACHINE = {
     *("zoneinfo", "page_size", "pagesize", "page_flags", "events", "samples"),
     *WHOLE_TRACE_FILES,
@@ -69,9 +70,11 @@ def copy_archive(source: Path, target: Path, is_whole: bool, anonymise: bool) ->
                 entry.size = len(content)
                 copy.addfile(entry, io.BytesIO(content))
         partial.replace(target)
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except DAMAGE as error:
         partial.unlink(missing_ok=True)
-        raise TraceError(f"no archive of a recording can be copied: {error}", file=source) from None
+        raise TraceError(
+            f"no archive of a recording can be copied: {why_unreadable(error)}", file=source
+        ) from None
     return left_out
 
 
@@ -89,18 +92,15 @@ def read_cgroups(archive: str | os.PathLike[str]) -> list[tuple[int, str]]:
         When the file is no archive.
     """
     name = os.fspath(archive)
-    try:
-        with tarfile.open(name) as opened:
-            for member in opened:
-                if PurePosixPath(member.name).name == _CGROUPS and member.isfile():
-                    file = opened.extractfile(member)
-                    text = file.read().decode(errors="replace") if file is not None else ""
-                    pairs = (line.strip().split(None, 1) for line in text.splitlines())
-                    return [
-                        (int(pair[0]), pair[1].strip())
-                        for pair in pairs
-                        if len(pair) == 2 and pair[0].isdigit()
-                    ]
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise TraceError(f"no archive of a recording: {error}", file=name) from None
+    with opened_archive(name) as opened:
+        for member in opened:
+            if PurePosixPath(member.name).name == _CGROUPS and member.isfile():
+                file = opened.extractfile(member)
+                text = file.read().decode(errors="replace") if file is not None else ""
+                pairs = (line.strip().split(None, 1) for line in text.splitlines())
+                return [
+                    (int(pair[0]), pair[1].strip())
+                    for pair in pairs
+                    if len(pair) == 2 and pair[0].isdigit()
+                ]
     return []

@@ -1,4 +1,4 @@
-"""What is asked of a cut: which part of a trace, and whether it is to tell of nobody."""
+"""What is asked of a cut: which part of a trace, and whether it is to name nobody."""
 
 from __future__ import annotations
 

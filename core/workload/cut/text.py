@@ -33,7 +33,8 @@ class CutText(NamedTuple):
     """What a cut of text kept."""
 
     lines: int
-    kept_lines: int
+    kept_lines: int  # those written; anonymised, what an import does not read is not
+    left_out_lines: int  # those that are not of what was asked for
     begin_ns: int  # stamps of the whole trace
     end_ns: int
     phases: list[str]
@@ -93,10 +94,11 @@ def cut_text(
     if asked.anonymise:
         for loss in cutter.losses():
             write(LOSS_NOTE + f"{loss.name} {loss.count}\n".encode())
-    left_out = done.lines - done.kept_lines
-    if left_out:
+    if done.left_out_lines:
         how = f", {asked.words}" if asked.words else ""
-        write(CUT_NOTE + f"{left_out} of {done.lines} lines are left out{how}\n".encode())
+        write(
+            CUT_NOTE + f"{done.left_out_lines} of {done.lines} lines are left out{how}\n".encode()
+        )
     return done
 
 
@@ -113,7 +115,7 @@ class _Cutter:
         if asked.by_tasks:
             self._tasks = TaskFilter(asked.task, asked.cgroup, cgroups, page_size)
         self._anonymous = AnonymousText() if asked.anonymise else None
-        self._lines = self._kept = self._kept_events = 0
+        self._lines = self._kept = self._written = self._kept_events = 0
         self._begin_ns: int | None = None
         # What the last line of the chunk before had: lines without a head go with it.
         self._last_ns: int | None = None
@@ -146,7 +148,10 @@ class _Cutter:
         self._kept += int(keeps.sum())
         self._kept_events += int((keeps & has_time).sum())
         if self._anonymous is not None:
-            return self._anonymous.text_of(chunk.heads, chunk.record, chunk.records, keeps)
+            written = self._anonymous.text_of(chunk.heads, chunk.record, chunk.records, keeps)
+            self._written += written.count(b"\n")
+            return written
+        self._written = self._kept
         if keeps.all():
             return text
         kept = [chunk.lines[place] for place in np.flatnonzero(keeps).tolist()]
@@ -174,7 +179,8 @@ class _Cutter:
                 file=name,
             )
         return CutText(
-            *(self._lines, self._kept, self._begin_ns, self._last_ns),
+            *(self._lines, self._written, self._lines - self._kept),
+            *(self._begin_ns, self._last_ns),
             *(self._phases.names, self._occurrences),
         )
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import tarfile
 
-from core.workload.text import TraceError
+from core.workload.ftrace.archive import opened_archive
 
 #: Block devices get the numbers 240 to 254 where none is reserved for them, and from 254 downwards.
 #: virtio_blk has none reserved. Of the others so numbered, zram and the device mapper make no
@@ -37,18 +36,15 @@ def emulation_shown(device: int, meta: str | os.PathLike[str] | None) -> str | N
     """
     if meta is not None:
         name = os.fspath(meta)
-        try:
-            with tarfile.open(name) as archive:
-                for member in archive:
-                    base = os.path.basename(member.name).partition(".")[0]
-                    file = archive.extractfile(member) if member.isfile() else None
-                    if base not in _OF_MACHINE or file is None:
-                        continue
-                    word = _EMULATOR.search(file.read())
-                    if word is not None:
-                        return f"{member.name} in {os.path.basename(name)} names {word[0].decode()}"
-        except (OSError, EOFError, tarfile.TarError) as error:
-            raise TraceError(f"no archive of a recording: {error}", file=name) from None
+        with opened_archive(name) as archive:
+            for member in archive:
+                base = os.path.basename(member.name).partition(".")[0]
+                file = archive.extractfile(member) if member.isfile() else None
+                if base not in _OF_MACHINE or file is None:
+                    continue
+                word = _EMULATOR.search(file.read())
+                if word is not None:
+                    return f"{member.name} in {os.path.basename(name)} names {word[0].decode()}"
     if device >> 20 == _UNRESERVED_MAJOR:
         return f"major number {_UNRESERVED_MAJOR}, which virtio_blk gets"
     return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import tarfile
 from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
 
+from core.workload.ftrace.archive import opened_archive
 from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES, kernel_counts
 from core.workload.ftrace.page_flags import PageFlags, page_flags_of
 from core.workload.text import TraceError
@@ -97,18 +97,15 @@ def read_memory(meta: str | os.PathLike[str], needs_zones: bool = True) -> Memor
     """
     name = os.fspath(meta)
     texts: dict[str, str] = {}
-    try:
-        with tarfile.open(name) as archive:
-            for member in archive:
-                base = os.path.basename(member.name)
-                if base not in _FILES:
-                    base = base.removesuffix(".before")
-                if base in _FILES and member.isfile():
-                    file = archive.extractfile(member)
-                    if file is not None:
-                        texts.setdefault(base, file.read().decode(errors="replace"))
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise TraceError(f"no archive of a recording: {error}", file=name) from None
+    with opened_archive(name) as archive:
+        for member in archive:
+            base = os.path.basename(member.name)
+            if base not in _FILES:
+                base = base.removesuffix(".before")
+            if base in _FILES and member.isfile():
+                file = archive.extractfile(member)
+                if file is not None:
+                    texts.setdefault(base, file.read().decode(errors="replace"))
     zones = _zones(texts.get("zoneinfo", ""))
     if not zones and needs_zones:
         raise TraceError("has no /proc/zoneinfo with a populated zone", file=name)
