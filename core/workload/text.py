@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 from core.errors import TraceError as TraceError
 from core.workload.containers import read_unpacked
@@ -149,6 +150,8 @@ def _folder(name: str) -> str:
         )
     if os.path.exists(os.path.join(name, "data")):
         return f"a folder, not a trace; perf's, if anything: `perf script -i {name} > trace.txt`"
+    if any(Path(name).glob("cpu*/trace")):
+        return f"a folder, not a trace: give the files in it, {name}/cpu*/trace"
     return "a folder, not a trace: give the files in it"
 
 
