@@ -55,9 +55,10 @@ def explain(problem: Any, fields: Fields) -> Mistake:
     kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     name = name_of(place)
     if kind == "extra_forbidden":
-        is_anchor = len(place) == 1 and isinstance(given, dict | list)
-        anchors = "; a key that only holds anchors begins with x-" if is_anchor else ""
-        return Mistake(place, _unknown_key(place, fields) + anchors, about_key=True)
+        what = _unknown_key(place, fields)
+        if len(place) == 1 and isinstance(given, dict | list) and "; expected" in what:
+            what += "; a key that only holds anchors begins with x-"
+        return Mistake(place, what, about_key=True)
     if kind == "missing":
         return Mistake(place[:-1], f"key {name} is missing")
     if kind == "union_tag_not_found":

@@ -243,8 +243,8 @@ class _Reading:
             gaps = max(1, imported.counts["requests"] - 1)
             if span_ns > _DAY_NS or (gaps >= _MANY_REQUESTS and span_ns > gaps * 10**9):
                 where = (
-                    f"whole numbers, on average {span_ns / gaps / 1e9:,.3g} s from one request to "
-                    "the next; --time-unit says otherwise"
+                    f"whole numbers, on average {round(span_ns / gaps / 1e9, 1):,} s from one "
+                    "request to the next; --time-unit says otherwise"
                 )
                 losses["doubtful_time_unit"] = (1, where)
         if self._form is not CSV:
@@ -322,10 +322,9 @@ class _Reading:
         # Counted from the first one: a Windows file time in nanoseconds is beyond 64 bits.
         far = np.abs(whole - self._begin) >= (2**63 - 1) // 10**digits
         if far.any():
-            finer = (
-                "" if chunk.layout.time_unit else ", taken as seconds; --time-unit ns if it is ns"
-            )
-            what = f"is more than 292 years from the first time{finer}"
+            finer = ", taken as seconds; --time-unit ns if these are ns"
+            unsaid = not chunk.layout.time_unit and not self._dates
+            what = f"is more than 292 years from the first time{finer if unsaid else ''}"
             chunk.refuse("time", int(np.argmax(far)), what)
         time_ns: NDArray[np.int64] = (whole - self._begin) * 10**digits + part
         return time_ns

@@ -314,10 +314,10 @@ def _places(
     others = [word for word in header if word not in taken and word]
     found = suggested(others, columns, missing)
     if "op" in missing and "op" not in columns:
-        left = [
-            at for at, word in enumerate(header) if word in others and word not in found.values()
-        ]
-        found |= {"op": header[at] for at in columns_of_ops(sample, left)[:1]}
+        free = [at for at, word in enumerate(header) if word in others]
+        ops = [at for at in columns_of_ops(sample, free) if header[at] not in found.values()]
+        if ops:
+            found["op"] = header[ops[0]]
     needed = [plain for plain in missing if plain in columns or plain == "time"]
     if "file" in missing and "offset" in missing:
         needed.append("file")
