@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.options import BAD_INPUT, DONE, AsJson, Written
-from sweep.cli.waiting import telling_of_interrupts
+from sweep.cli.waiting import telling_of_compiling, telling_of_interrupts
 
 trace = typer.Typer(
     help="Traces: record one on a device, import it, and see what it holds.", no_args_is_help=True
@@ -254,7 +254,7 @@ def trace_cut(
     from sweep.cli.cut_command import asked_of, cut_command
 
     asked = asked_of(begin, end, phase, occurrence, task, cgroup, anonymise)
-    with telling_of_interrupts(output):
+    with telling_of_interrupts(output), telling_of_compiling("cut"):
         cut_command(file, output, asked, meta, as_json)
     return DONE
 
@@ -281,7 +281,7 @@ def trace_reclaim(
 
     if by not in list(Reclaim):
         raise typer.BadParameter(f"{by} is not {' or '.join(Reclaim)}", param_hint="--by")
-    with telling_of_interrupts(output):
+    with telling_of_interrupts(output), telling_of_compiling("reclaim"):
         reclaim_command(file, output, by, memory, changed or (), as_json)
     return DONE
 

@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -206,5 +207,8 @@ def type_of(declared: Declaration) -> Any:
 
 #: The share of a tenant's tagged pages: a number, or the word `SAMPLED`.
 TAGGED_RATIO: Any = Annotated[
-    type_of(PARAMETERS["tagged_ratio"]), WrapValidator(_sampled_or_number), _OrSampled()
+    type_of(PARAMETERS["tagged_ratio"]),
+    WrapValidator(_sampled_or_number),
+    PlainSerializer(lambda value: value),
+    _OrSampled(),
 ]
