@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar, cast
@@ -17,6 +18,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 from numba.core import types
+from numba.core.event import Listener, install_listener
 from numba.extending import intrinsic
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
@@ -54,6 +56,24 @@ _FOLDER = _cache_folder(CORE_DIGEST)
 numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]
 #: Where tables of events are kept: one folder, and one bound, for every version of the simulator.
 KEPT_FOLDER = _FOLDER.parent / "events"
+
+
+@contextmanager
+def at_compiling(begins: Callable[[], None], ends: Callable[[], None]) -> Iterator[None]:
+    """Call `begins` and `ends` around each function that is compiled, rather than read from disk.
+
+    A function that calls others compiles them, so that the calls nest.
+    """
+
+    class Told(Listener):
+        def on_start(self, event: Any) -> None:
+            begins()
+
+        def on_end(self, event: Any) -> None:
+            ends()
+
+    with install_listener("numba:compile", Told()):
+        yield
 
 
 def kernel(function: Kernel) -> Kernel:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -19,9 +19,9 @@ from core.workload.requests.columns import DelimitedFormat
 from core.workload.requests.delimited_formats import DELIMITED
 from core.workload.requests.lcs import is_lcs
 from core.workload.requests.oracle_general import oracle_format
-from core.workload.requests.recognition import SAMPLE_BYTES, recognise
+from core.workload.requests.recognition import SAMPLE_BYTES, is_of_kernel, recognise, sample_of
 from core.workload.requests.vscsi import vscsi_version
-from core.workload.text import read_beginning
+from core.workload.text import TraceError, read_beginning
 
 
 class About(NamedTuple):
@@ -200,6 +200,38 @@ def detect(path: str | os.PathLike[str]) -> Format:
     # What is told by a mark goes before tables, which are told by what most lines look like.
     formats.sort(key=lambda row: row.form is not None)
     return next((row for row in formats if row.is_recognised(beginning)), any_file)
+
+
+def is_capture(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is seen to be a capture of a kernel, rather than taken for one."""
+    content = read_beginning(path)
+    return is_perfetto(content) or is_of_kernel(content)
+
+
+def check_same_format(paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Raise `TraceError` when a part is seen to be of another format than the first.
+
+    Tables whose lines fit the first's columns, and files that nothing tells, are left to the
+    importer, which knows more of them.
+    """
+    first = detect(paths[0]) if len(paths) > 1 else FORMATS[0]
+    for path in paths[1:]:
+        other = detect(path)
+        if other is first or (other is FORMATS[0] and not is_capture(path)):
+            continue
+        if first is FORMATS[0] and not is_capture(paths[0]):
+            continue
+        if first.form is not None and other.form is not None:
+            lines = sample_of(read_beginning(paths[0])[:SAMPLE_BYTES]).lines
+            fits = 2 * sum(map(other.form.matches, lines)) > len(lines) if other.form.line else True
+            if fits or other.name == "csv":
+                continue
+        names = [Path(each).name for each in (paths[0], path)]
+        raise TraceError(
+            f"is of the format {other.name}, and {names[0]} is of {first.name}: these are no parts "
+            "of one trace; import them one by one, or say --format if both are of one",
+            file=os.fspath(path),
+        )
 
 
 def about(row: Format) -> About:

@@ -25,7 +25,7 @@ from core.workload.text import TraceError
 from sweep.cli.import_command import check_no_perfetto, check_output, progress_bar
 from sweep.cli.info_command import is_accesses
 from sweep.cli.terminal import note, print_json
-from sweep.study.wording import suggest
+from sweep.study.wording import nearest
 
 _PARQUET = b"PAR1"
 _UNITS = {"": 10**9, "ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
@@ -153,9 +153,10 @@ def _meant(name: str, known: list[str]) -> str:
     """Return what may have been meant, and what there is."""
     if not known:
         return ": it tells of none"
-    hint = suggest(name, known[:1000])
+    near = nearest(name, known[:1000])
+    meant = f", did you mean {near}?" if near else ";"
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"{hint or ':'} it has {', '.join(known[:_SHOWN])}{more}"
+    return f"{meant} it has {', '.join(known[:_SHOWN])}{more}"
 
 
 def _cut_table(path: Path, output: Path, asked: Asked) -> dict[str, Any]:

@@ -23,7 +23,11 @@ from core.workload.ftrace.shown_machine import PAGE_SIZES
 from core.workload.perfetto.signature import looks_like_perfetto
 from core.workload.text import TraceError, read_beginning
 from sweep.cli.terminal import check_lines, note, print_json
+from sweep.cli.waiting import telling_of_compiling
 from sweep.study.values import size_in_bytes
+
+#: A rate over a shorter time says nothing.
+_SHORTEST_S = 1.0
 
 
 def import_command(
@@ -75,7 +79,7 @@ def import_command(
     machine = _machine(paths, meta, memory, memory_start, page_size)
     about = source or ", ".join(shown_name(path.name) for path in paths)
     start = monotonic()
-    with progress_bar() as bar:
+    with progress_bar() as bar, telling_of_compiling("import") as compiling:
         task = bar.add_task("importing", total=None)
         imported: Imported = trace_format.load_importer()(
             paths,
@@ -106,8 +110,26 @@ def import_command(
         unused = ", ".join(f"{name} {count:,}" for name, count in imported.unused.items())
         print(f"not used: {unused}")
     unit, number = next(iter(imported.counts.items()))  # what was read: lines, or events
-    rate = f"{number / seconds / 1e6:.2g} M {unit.replace('_', ' ')}/s"
-    print(f"{output}: {seconds:.1f} s, {rate}; sweep trace info shows what it holds")
+    took = took_words(seconds, compiling.seconds, number, unit.replace("_", " "))
+    print(f"{output}: {took}; sweep trace info shows what it holds")
+
+
+def took_words(seconds: float, compiled_s: float, number: int, unit: str) -> str:
+    """Return how long an import took, and at what rate if that says anything.
+
+    Parameters
+    ----------
+    seconds
+        How long it took.
+    compiled_s
+        How long of these machine code was compiled, which the next import finds on disk.
+    number, unit
+        How much was read.
+    """
+    read_s = seconds - compiled_s
+    rate = f", {number / read_s / 1e6:.2g} M {unit}/s" if read_s >= _SHORTEST_S else ""
+    compiled = f", {compiled_s:.1f} s of which compiled" if compiled_s >= _SHORTEST_S else ""
+    return f"{seconds:.1f} s{compiled}{rate}"
 
 
 def check_output(output: Path, *read: Path | None) -> None:

@@ -21,8 +21,9 @@ from core.workload.requests.table_options import (
     parse_time_unit,
 )
 from core.workload.text import TraceError
-from sweep.cli.import_command import check_output, check_parts, progress_bar
+from sweep.cli.import_command import check_output, check_parts, progress_bar, took_words
 from sweep.cli.terminal import note, print_json
+from sweep.cli.waiting import telling_of_compiling
 from sweep.study.values import size_in_bytes
 from sweep.study.wording import suggest
 
@@ -51,13 +52,16 @@ def find_format(paths: Sequence[Path], name: str | None, options: RequestOptions
     Raises
     ------
     TraceError
-        When there is no format of this name, or the first part cannot be read.
+        When there is no format of this name, the first part cannot be read, or another part is of
+        another format.
     """
     rows = {row.name: row for row in formats.FORMATS}
     if name is None:
         found = formats.detect(paths[0])
         says = (options.columns, options.delimiter, options.reads, options.writes)
-        is_table = found.form is not None or not found.of_requests
+        if found.form is None or not any(word is not None for word in says):
+            formats.check_same_format(paths)
+        is_table = found.form is not None or not (found.of_requests or formats.is_capture(paths[0]))
         return rows["csv"] if is_table and any(word is not None for word in says) else found
     if name not in rows:
         raise TraceError(f"--format: unknown format {name}{suggest(name, rows)}")
@@ -154,7 +158,7 @@ def import_requests(
     page_size, data_pages = _machine(options)
     arguments = _arguments(trace_format, options)
     start = monotonic()
-    with progress_bar() as bar:
+    with progress_bar() as bar, telling_of_compiling("import") as compiling:
         task = bar.add_task("importing", total=None)
         imported: ImportedRequests = trace_format.load_importer()(
             paths,
@@ -164,7 +168,7 @@ def import_requests(
             progress=lambda done, size: bar.update(task, completed=done, total=size),
             **arguments,
         )
-    seconds = monotonic() - start
+    seconds, compiled_s = monotonic() - start, compiling.seconds
     form = trace_format.form
     if form is not None and form.looks_like and not is_told:
         where = f"it may be {form.looks_like}; --format decides"
@@ -180,7 +184,8 @@ def import_requests(
     read_as = _read_as(trace_format, imported, is_told)
     if read_as:
         note(read_as)
-    _say_import(output, trace_format.name, imported, rows, seconds, read_as, as_json)
+    took = took_words(seconds, compiled_s, imported.counts["requests"], "requests")
+    _say_import(output, trace_format.name, imported, rows, took, read_as, as_json)
 
 
 def _read_as(trace_format: formats.Format, imported: ImportedRequests, is_told: bool) -> str:
@@ -261,7 +266,7 @@ def _say_import(
     format_name: str,
     imported: ImportedRequests,
     rows: int,
-    seconds: float,
+    took: str,
     read_as: str,
     as_json: bool,
 ) -> None:
@@ -283,8 +288,4 @@ def _say_import(
     if imported.unused:
         unused = ", ".join(f"{name} {count:,}" for name, count in imported.unused.items())
         print(f"not used: {unused}")
-    rate = counts["requests"] / max(seconds, 1e-9) / 1e6
-    print(
-        f"{output}: {format_name}, {seconds:.1f} s, {rate:.2g} M requests/s; "
-        "sweep trace info shows what it holds"
-    )
+    print(f"{output}: {format_name}, {took}; sweep trace info shows what it holds")

@@ -9,10 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from core.accesses import METADATA_KEY, read_accesses
+from core.errors import TraceError
 from core.event_files import read_events
+from core.events import Events, EventsError
 from core.workload.survey import survey_accesses, survey_events
 from sweep.cli.cache_filling import cache_filling, filling_lines
 from sweep.cli.terminal import check_lines, print_json
+from sweep.cli.waiting import telling_of_compiling
+from sweep.study.not_a_table import import_advice
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _PHASES_SHOWN, _SAMPLES_SHOWN = 12, 24
@@ -57,9 +61,10 @@ def is_accesses(path: Path) -> bool:
 
 def _events_info(path: Path, as_json: bool) -> None:
     """Show what an mm event table holds."""
-    events = read_events(path)
-    figures, tagged_pages = survey_events(events)
-    filling = cache_filling(events) if figures["stored_pages"] else None
+    events = _events_in(path)
+    with telling_of_compiling("trace info"):
+        figures, tagged_pages = survey_events(events)
+        filling = cache_filling(events) if figures["stored_pages"] else None
     if as_json:
         told = filling._asdict() if filling else None
         print_json(figures | {"tagged_pages": tagged_pages.tolist(), "cache_filling": told})
@@ -96,6 +101,17 @@ def _events_info(path: Path, as_json: bool) -> None:
         )
     for line in filling_lines(filling) if filling else ():
         print(f"  {line}")
+
+
+def _events_in(path: Path) -> Events:
+    """Return the events in a table; of a trace that is none yet, say how it becomes one."""
+    try:
+        return read_events(path)
+    except EventsError:
+        advice = import_advice(path)
+        if not advice:
+            raise
+        raise TraceError(advice, file=path) from None
 
 
 def _told(figures: dict[str, Any]) -> list[str]:

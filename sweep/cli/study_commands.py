@@ -18,6 +18,7 @@ from sweep.cli.terminal import (
     print_json,
     print_table,
 )
+from sweep.cli.waiting import telling_of_compiling
 from sweep.engine.generations import number_of_trials
 from sweep.engine.register import StartAfresh
 from sweep.engine.search import check_sampler
@@ -138,7 +139,8 @@ def validate_command(path: Path, as_json: bool) -> None:
     """
     study, source = load_study(path)
     check_sampler(study)
-    inputs = ready_inputs(study, source, note)
+    with telling_of_compiling("study"):
+        inputs = ready_inputs(study, source, note)
     workloads = [
         {"workload": name, "replicate": replicate, "data_pages": pages}
         | ({"events": int(source.op.size)} if isinstance(source, Events) else _made(study, source))

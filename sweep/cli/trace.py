@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.options import BAD_INPUT, DONE, AsJson, Written
+from sweep.cli.waiting import telling_of_compiling, telling_of_interrupts
 
 trace = typer.Typer(
     help="Traces: record one on a device, import it, and see what it holds.", no_args_is_help=True
@@ -163,14 +164,15 @@ def trace_import(
     trace_format = find_format(files, format_name, options)
     for option, why in misfits(trace_format, options, meta, memory_start, accesses):
         raise typer.BadParameter(why, param_hint=option)
-    if trace_format.of_requests:
-        is_told = format_name is not None
-        import_requests(files, output, trace_format, is_told, options, source, as_json)
-    else:
-        import_command(
-            *(files, output, trace_format, meta, memory, memory_start, page_size),
-            *(source, accesses, as_json),
-        )
+    with telling_of_interrupts(output, accesses):
+        if trace_format.of_requests:
+            is_told = format_name is not None
+            import_requests(files, output, trace_format, is_told, options, source, as_json)
+        else:
+            import_command(
+                *(files, output, trace_format, meta, memory, memory_start, page_size),
+                *(source, accesses, as_json),
+            )
     return DONE
 
 
@@ -258,7 +260,8 @@ def trace_cut(
     from sweep.cli.cut_command import asked_of, cut_command
 
     asked = asked_of(begin, end, phase, occurrence, task, cgroup, anonymise)
-    cut_command(file, output, asked, meta, as_json)
+    with telling_of_interrupts(output), telling_of_compiling("cut"):
+        cut_command(file, output, asked, meta, as_json)
     return DONE
 
 
@@ -284,7 +287,8 @@ def trace_reclaim(
 
     if by not in list(Reclaim):
         raise typer.BadParameter(f"{by} is not {' or '.join(Reclaim)}", param_hint="--by")
-    reclaim_command(file, output, by, memory, changed or (), as_json)
+    with telling_of_interrupts(output), telling_of_compiling("reclaim"):
+        reclaim_command(file, output, by, memory, changed or (), as_json)
     return DONE
 
 

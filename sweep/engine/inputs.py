@@ -182,8 +182,7 @@ def _with_tenant(
     warnings: list[str],
 ) -> Iterator[_LoadedWorkload]:
     """Yield a trace itself, or each replicate of the tenant that is laid over it."""
-    given = workload.given_fields
-    varied = varied_by(study)
+    given, varied = workload.given_fields, varied_by(study)
     if not has_tenant(given, varied):
         yield trace
         return
@@ -196,6 +195,8 @@ def _with_tenant(
         both = "; its own tagged pages were sampled too: both count" if has_tags(events) else ""
         warnings += [f"{trace.name}: tagged_ratio is {ratio:.4g}, as it was sampled at most{both}"]
         parameters["tagged_ratio"] = ratio
+    elif parameters["tagged_ratio"] and has_tags(events):
+        warnings += [f"{trace.name}: tagged_ratio lays tagged pages over its own: both count"]
     for replicate in range(study.replicates if is_random(given, varied) else 1):
         recipe = Recipe(
             name=trace.name,

@@ -11,6 +11,7 @@ from core.events import EventsError
 from core.frontend.run import SETTINGS, TWO_SWAPS
 from core.machine import Machine
 from core.workload.synthetic import PARAMETERS
+from sweep.study.not_a_table import import_advice
 from sweep.study.values import SAMPLED, is_size
 from sweep.study.wording import suggest
 from sweep.study.workloads import (
@@ -148,7 +149,9 @@ def _check_file(
     try:
         page_size, data_pages = read_machine(path) if kind == "trace" else read_page_size(path)
     except EventsError as error:
-        yield Mistake(place, f"{error}{_hint(str(kind), path, str(error))}")
+        advice = import_advice(path, str(kind))
+        told = f"{path}: {advice}" if advice else f"{error}{_hint(str(kind), path, str(error))}"
+        yield Mistake(place, told)
     except ValueError as error:
         yield Mistake(place, f"{name}: cannot be opened: {error}")
     else:

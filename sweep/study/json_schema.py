@@ -8,7 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from core.cost_presets import COST_PRESETS
 from sweep.study.glossary import short_meaning, vocabularies
-from sweep.study.model import Study
+from sweep.study.model import ANCHORS, Study
 from sweep.study.searchable import SEARCHABLE
 from sweep.study.worlds import WORLD_FIELDS
 
@@ -54,6 +54,7 @@ def json_schema() -> dict[str, Any]:
         "anyOf": [{"$ref": "#/definitions/CostFields"}, presets],
         "description": costs["description"],
     }
+    schema["patternProperties"] = {f"^{ANCHORS}": {"description": "holds anchors alone"}}
     _describe_words(schema, {tuple(words): words for words in vocabularies()})
     return {"$schema": _Draft7.schema_dialect, **schema}
 

@@ -311,6 +311,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "int": IntRange,
     "float": FloatRange,
 }
+#: So begin keys of a study that only hold anchors for YAML's aliases, as in compose files.
+ANCHORS = "x-"
 #: The keys of each section.
 SECTION_KEYS: dict[str, list[str]] = {
     section: list(model.model_fields) for section, model in SECTIONS.items()

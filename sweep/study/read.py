@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sweep.study.check_scenarios import check_costs, check_form
 from sweep.study.check_search import check_study
 from sweep.study.measured_costs import read_measured_costs
-from sweep.study.model import SECTION_KEYS, MachineFields, Study
+from sweep.study.model import ANCHORS, SECTION_KEYS, MachineFields, Study
 from sweep.study.wording import explain
 from sweep.study.yaml_source import Mistake, Section, Source, parse_source, read_source
 
@@ -82,8 +82,9 @@ def _in_long_form(data: Section) -> Section:
     """Return the data with what may be written in short written at length.
 
     One workload may stand without a list around it, and the name of a preset in place of costs.
+    Keys of the study that begin with x- hold anchors, which are used elsewhere: they are left out.
     """
-    data = dict(data)
+    data = {key: value for key, value in data.items() if not str(key).startswith(ANCHORS)}
     if isinstance(data.get("workload"), dict):
         data["workload"] = [data["workload"]]
     if isinstance(data.get("costs"), str):

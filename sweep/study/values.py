@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -162,6 +163,13 @@ def _sampled_or_number(value: object, is_number: ValidatorFunctionWrapHandler) -
     return value if value == SAMPLED else is_number(value)
 
 
+class _OrSampled:
+    """What an editor's schema says beside the number."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "string", "const": SAMPLED}]}
+
+
 def number_of(least: float, most: float) -> Any:
     """Return the type of a number of a study: a whole one, if its bounds are."""
     # The bound of a ratio that must stay below 1 is the float before 1: messages should say 1.
@@ -199,6 +207,8 @@ def type_of(declared: Declaration) -> Any:
 
 #: The share of a tenant's tagged pages: a number, or the word `SAMPLED`.
 TAGGED_RATIO: Any = Annotated[
-    type_of(PARAMETERS["tagged_ratio"]) | Literal["sampled"],
+    type_of(PARAMETERS["tagged_ratio"]),
     WrapValidator(_sampled_or_number),
+    PlainSerializer(lambda value: value),
+    _OrSampled(),
 ]

@@ -55,7 +55,10 @@ def explain(problem: Any, fields: Fields) -> Mistake:
     kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     name = name_of(place)
     if kind == "extra_forbidden":
-        return Mistake(place, _unknown_key(place, fields), about_key=True)
+        what = _unknown_key(place, fields)
+        if len(place) == 1 and isinstance(given, dict | list) and "; expected" in what:
+            what += "; a key that only holds anchors begins with x-"
+        return Mistake(place, what, about_key=True)
     if kind == "missing":
         return Mistake(place[:-1], f"key {name} is missing")
     if kind == "union_tag_not_found":

@@ -168,6 +168,10 @@ def test_a_cgroup_has_those_that_join_it_and_those_below_it(tmp_path: Path) -> N
     groups = [(7, "/apps"), (8, "/"), (1, "/init")]
     assert cut(path, Asked(cgroup="/apps"), cgroups=groups)[0] == expected
     assert cut(path, Asked(cgroup="/apps/"), cgroups=groups)[0] == expected
+    assert cut(path, Asked(cgroup="apps"), cgroups=groups)[0] == expected
+    with pytest.raises(NoSuchTask) as listed:
+        cut(path, Asked(cgroup="/nosuch"), cgroups=groups)
+    assert set(listed.value.known) == {"/apps", "/", "/init", "/apps/web", "/application"}
     with pytest.raises(NoSuchTask, match=r"nothing of cgroup /app") as raised:
         cut(path, Asked(cgroup="/app"))
     assert raised.value.known == ["/apps/web", "/application"]

@@ -49,7 +49,7 @@ def test_what_is_said_of_a_column_that_is_none_is_refused(tmp_path: Path) -> Non
 def test_no_column_that_may_say_more_is_left_out_in_silence(
     header: str, found: str, tmp_path: Path
 ) -> None:
-    said = losses(imported(tmp_path, f"{header}\n1,a,8,8,write\n"))
+    said = losses(imported(tmp_path, f"{header}\n1,a,8,8,x\n"))
     assert bool(found) == ("columns_left_out" in said)
     if found:
         assert f"did you mean --columns {found}" in said["columns_left_out"]
@@ -98,7 +98,7 @@ def test_sizes_in_a_column_of_other_units_are_doubted(
 
 def test_seconds_of_more_than_a_month_are_doubted_unless_they_are_dates(tmp_path: Path) -> None:
     for first, days, doubted in ((0, 30, False), (0, 32, True), (1_700_000_000, 300, False)):
-        text = f"time,file\n{first},a\n{first + days * 86_400},a\n"
+        text = f"time,file\n{first}.0,a\n{first + days * 86_400}.5,a\n"
         assert ("doubtful_time_unit" in losses(imported(tmp_path, text))) == doubted
 
 
@@ -188,3 +188,42 @@ def test_lines_of_an_old_mac_are_recognised(tmp_path: Path) -> None:
     path = write(tmp_path, "time,file\r1,a\r2,b\r")
     assert detect(path).name == "csv"
     assert detect(path).load_importer()([path]).counts["requests"] == 2
+
+
+def test_whole_numbers_are_hardly_seconds_where_few_requests_come_in_one(tmp_path: Path) -> None:
+    def doubted(times: list[str], name: str = "time", **options: object) -> bool:
+        text = f"{name},file\n" + "".join(f"{time},a\n" for time in times)
+        columns = {} if name == "time" else {"columns": {"time": name}}
+        return "doubtful_time_unit" in losses(imported(tmp_path, text, **columns, **options))
+
+    slow = [str(5 * number) for number in range(200)]
+    assert doubted(slow)
+    assert not doubted(slow[:100])  # too few to tell
+    assert not doubted([f"{time}.0" for time in slow])
+    assert not doubted([str(number // 2) for number in range(200)])
+    assert doubted(["0", "86401"])
+    assert not doubted(["0", "86400"])
+    assert not doubted([str(1_700_000_000 + 5 * number) for number in range(200)])
+    for said in ({"time_unit": "s"}, {"name": "time_s"}):
+        assert not doubted(slow, **said)  # type: ignore[arg-type]
+
+
+def test_times_beyond_what_seconds_can_be_name_the_option(tmp_path: Path) -> None:
+    text = "time,file\n0,a\n9300000000,a\n"
+    assert refused(tmp_path, text).endswith("taken as seconds; --time-unit ns if these are ns")
+    assert refused(tmp_path, text, time_unit="s").endswith("292 years from the first time")
+
+
+def test_what_is_suggested_names_every_column_and_the_units(tmp_path: Path) -> None:
+    bio = "TIME(s),COMM,DISK,T,SECTOR,BYTES\n0.1,dd,vda,R,8,4096\n0.2,dd,vda,W,16,4096\n"
+    option = "'time=TIME(s),file=DISK,offset=SECTOR,size=BYTES,op=T' --offset-unit 512?"
+    assert refused(tmp_path, bio).endswith(f"did you mean --columns {option}")
+    lba = refused(tmp_path, "time,disk,lba,sectors\n1,0,8,8\n")
+    assert lba.endswith("file=disk,offset=lba,size=sectors --offset-unit 512 --size-unit 512?")
+    bare = imported(
+        tmp_path,
+        "1.5,a,4096,512,R\n2.5,a,0,512,W\n",
+        columns={"time": "1", "file": "2", "offset": "3"},
+    )
+    assert "size=4,op=5" in losses(bare)["columns_left_out"]
+    assert "say which is: --columns time=.." in refused(tmp_path, "foo,bar,baz\n1,2,3\n")

@@ -144,6 +144,8 @@ def test_a_capture_in_which_nothing_is_tagged_is_told_with_what_helps(folder: Pa
         "files.parquet: no page in it is ever tagged, so no tag block is ever reserved; "
         "tagged_ratio lays a tenant over it that has tagged pages"
     )
+    both = "small.parquet: tagged_ratio lays tagged pages over its own: both count"
+    assert both in load(folder, "small.parquet, tagged_ratio: 0.1").warnings
     for trace, more in (("files.parquet, tagged_ratio: 0.1", ""), ("small.parquet", "")):
         assert not [line for line in load(folder, trace, more).warnings if "ever tagged" in line]
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from core.workload.cut.heads import UNKNOWN_COMMS, Head
 from core.workload.ftrace.frames import NO_FRAME, STRUCT_PAGE_BYTES
@@ -81,7 +81,7 @@ class TaskFilter:
         self,
         task: str | None,
         cgroup: str | None,
-        cgroups: Iterable[tuple[int, str]],
+        cgroups: Sequence[tuple[int, str]],
         page_size: int,
     ) -> None:
         #: Tasks or cgroups of the trace, with how often each is named.
@@ -90,7 +90,9 @@ class TaskFilter:
         self.own_lines = 0
         self._comm = None if task is None or task.isdigit() else task.encode()[:_COMM_BYTES]
         self._pid = int(task) if task is not None and task.isdigit() else -1
-        self._path = None if cgroup is None else cgroup.rstrip("/").encode()
+        self._path = None if cgroup is None else ("/" + cgroup.strip("/")).rstrip("/").encode()
+        if cgroup is not None:
+            self.seen.update(path for _, path in cgroups)
         self._chosen = {pid for pid, path in cgroups if self._is_below(path.encode())}
         if self._pid >= 0:
             self._chosen.add(self._pid)

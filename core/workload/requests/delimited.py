@@ -42,6 +42,9 @@ _MOST_REPEATS = 1_000_000
 _MOST_WORDS = 12
 #: Sizes that are all smaller are hardly bytes.
 _SECTOR_BYTES = 512
+#: Whole numbers without a unit are hardly seconds where so many requests come less than one a
+#: second, or span more than a day.
+_MANY_REQUESTS, _DAY_NS = 100, 86_400 * 10**9
 
 
 def import_delimited(
@@ -142,6 +145,7 @@ class _Reading:
         self._begin: int | None = None
         self._unit = ""
         self._dates = self._since_1970 = False
+        self._whole = True
         self._seen = self._unnamed = 0
         self._largest_size = 0
 
@@ -236,6 +240,14 @@ class _Reading:
             losses["doubtful_time_unit"] = (
                 1, f"they span {span_ns / 1e9 / 86400:,.0f} days; --time-unit says otherwise",
             )  # fmt: skip
+        elif unsaid and self._unit == "s" and self._whole and not self._since_1970:
+            gaps = max(1, imported.counts["requests"] - 1)
+            if span_ns > _DAY_NS or (gaps >= _MANY_REQUESTS and span_ns > gaps * 10**9):
+                where = (
+                    f"whole numbers, on average {round(span_ns / gaps / 1e9, 1):,} s from one "
+                    "request to the next; --time-unit says otherwise"
+                )
+                losses["doubtful_time_unit"] = (1, where)
         if self._form is not CSV:
             return
         column = layout.header[places["time"][0]]
@@ -306,12 +318,18 @@ class _Reading:
                 chunk.refuse("time", bad, "is no date such as 2026-01-02 03:04:05.678")
         else:
             whole, part = chunk.numbers("time", digits)
+            if self._whole:
+                first = chunk.column("time")[:1].cast(pa.binary())[0].as_py()
+                self._whole = b"." not in first and not part.any()
         if self._begin is None:
             self._begin = int(whole[0])
         # Counted from the first one: a Windows file time in nanoseconds is beyond 64 bits.
         far = np.abs(whole - self._begin) >= (2**63 - 1) // 10**digits
         if far.any():
-            chunk.refuse("time", int(np.argmax(far)), "is more than 292 years from the first time")
+            finer = ", taken as seconds; --time-unit ns if these are ns"
+            unsaid = not chunk.layout.time_unit and not self._dates
+            what = f"is more than 292 years from the first time{finer if unsaid else ''}"
+            chunk.refuse("time", int(np.argmax(far)), what)
         time_ns: NDArray[np.int64] = (whole - self._begin) * 10**digits + part
         return time_ns
 

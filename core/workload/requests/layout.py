@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 from core.workload.requests.column_names import (
+    bytes_in,
     columns_option,
     suggested,
     time_unit_in,
@@ -18,6 +19,7 @@ from core.workload.requests.recognition import (
     DELIMITERS,
     SAMPLE_BYTES,
     Sample,
+    columns_of_ops,
     commented_header,
     fits_header,
     header_names,
@@ -110,12 +112,13 @@ def layout_of(
             return before._replace(header_line=b""), 0
         header, places = _without_header(name, line, sample, form, options)
         _check_options(places, options)
-        return Layout(header, places, sample.delimiter, b"", *units), 0
+        left_out = _left_by_number(sample, places, options) if form is CSV else ""
+        return Layout(header, places, sample.delimiter, b"", *units, left_out), 0
     is_line = sample.has_header or not commented_header(sample)
     end = text.find(b"\n", begin) + 1 if is_line else 0
     header, left_out = tuple(cells), ""
     if form is CSV:
-        places, left_out = _places(name, line, header, options.columns)
+        places, left_out = _places(name, line, header, sample, options)
         units = (units[0] or time_unit_in(header[places["time"][0]]), *units[1:])
     else:
         places = _named_places(form, header)
@@ -250,6 +253,20 @@ def _numbered_places(
     return places
 
 
+def _left_by_number(sample: Sample, places: Mapping[str, tuple[int, ...]], options: Options) -> str:
+    """Return what the user's numbers leave out: a column of ops, or one that may be of sizes."""
+    taken = {place for held in places.values() for place in held}
+    found = {
+        plain: at
+        for plain, at in number_columns(sample).items()
+        if plain in ("size", "op") and plain not in places and int(at) - 1 not in taken
+    }
+    if not found:
+        return ""
+    said = {**options.columns, **found}
+    return f"{', '.join(found.values())}; did you mean {columns_option((), said)}?"
+
+
 def _is_place(word: str, width: int) -> bool:
     """Return whether a word is the number of a column."""
     return word.isascii() and word.isdecimal() and len(word) < 7 and 1 <= int(word) <= width
@@ -269,9 +286,10 @@ def _check_required(name: str, line: int, places: Mapping[str, tuple[int, ...]],
 
 
 def _places(
-    name: str, line: int, header: tuple[str, ...], columns: Mapping[str, str]
+    name: str, line: int, header: tuple[str, ...], sample: Sample, options: Options
 ) -> tuple[dict[str, tuple[int, ...]], str]:
     """Return where the plain columns are in a header, and what seems to be left out."""
+    columns = options.columns
     places: dict[str, tuple[int, ...]] = {}
     missing: list[str] = []
     for plain in PLAIN_COLUMNS:
@@ -295,6 +313,11 @@ def _places(
     taken = {header[place] for (place,) in places.values()}
     others = [word for word in header if word not in taken and word]
     found = suggested(others, columns, missing)
+    if "op" in missing and "op" not in columns:
+        free = [at for at, word in enumerate(header) if word in others]
+        ops = [at for at in columns_of_ops(sample, free) if header[at] not in found.values()]
+        if ops:
+            found["op"] = header[ops[0]]
     needed = [plain for plain in missing if plain in columns or plain == "time"]
     if "file" in missing and "offset" in missing:
         needed.append("file")
@@ -302,7 +325,9 @@ def _places(
     if needed:
         if found and not said.keys() & {"file", "offset"} and "file" in needed:
             said["file"] = "NAME"
-        hint = f"; did you mean {columns_option(header, said)}?" if found else ""
+        hint = f"; say which is: --columns {needed[0]}=.."
+        if found:
+            hint = f"; did you mean {columns_option(header, said)}{_units(said, options)}?"
         if "pfn" in header:
             hint += "; a capture's events are read from its text, not from a table of them"
         wanted = columns.get(needed[0], needed[0])
@@ -319,4 +344,12 @@ def _places(
     }
     if not left:
         return places, ""
-    return places, f"{', '.join(left.values())}; did you mean {columns_option(header, said)}?"
+    meant = f"{columns_option(header, said)}{_units(left, options)}"
+    return places, f"{', '.join(left.values())}; did you mean {meant}?"
+
+
+def _units(said: Mapping[str, str], options: Options) -> str:
+    """Return the options that the names of offsets and sizes ask for, such as of sectors."""
+    units = {"offset": options.offset_unit, "size": options.size_unit}
+    told = {plain: bytes_in(said.get(plain, "")) for plain in units if not units[plain]}
+    return "".join(f" --{plain}-unit {unit}" for plain, unit in told.items() if unit > 1)

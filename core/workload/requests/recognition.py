@@ -34,6 +34,11 @@ _OTHER_TEXT = re.compile(
 _OF_KERNEL = re.compile(rb"\bmm_(?:page|filemap|vmscan)_\w+[: ]|\btype: \d+\s*$", re.MULTILINE)
 
 
+def is_of_kernel(content: bytes) -> bool:
+    """Return whether text has events of a capture in it, or is headed as a tracer's."""
+    return content.lstrip().startswith(b"# tracer") or _OF_KERNEL.search(content) is not None
+
+
 class Sample(NamedTuple):
     """The beginning of text in columns."""
 
@@ -199,8 +204,7 @@ def number_columns(sample: Sample) -> dict[str, str]:
     rows = [row for row in sample.rows if len(row) == len(sample.rows[0])]
     places = range(min(len(rows[0]), _MOST_COLUMNS))
     columns = [[row[place] for row in rows] for place in places]
-    words = {*READS, *WRITES}
-    ops = [at for at in places if all(cell.strip().lower() in words for cell in columns[at])]
+    ops = columns_of_ops(sample, places)
     numeric = [at for at in places if all(map(is_number, columns[at]))]
     times = sorted(numeric, key=lambda at: -_time_likeness(columns[at]))[:1]
     left = [at for at in places if at not in (*ops[:1], *times)]
@@ -218,6 +222,14 @@ def number_columns(sample: Sample) -> dict[str, str]:
     offsets = sizes[:-1]
     found = {"time": times, "file": files, "offset": offsets, "size": sizes[-1:], "op": ops}
     return {plain: str(at[0] + 1) for plain, at in found.items() if at}
+
+
+def columns_of_ops(sample: Sample, places: Iterable[int]) -> list[int]:
+    """Return which of the columns hold nothing but usual words for reads and writes."""
+    words = {*READS, *WRITES}
+    rows = sample.rows[1 if sample.has_header else 0 :]
+    rows = tuple(row for row in rows if len(row) == len(sample.rows[0]))
+    return [at for at in places if rows and all(row[at].strip().lower() in words for row in rows)]
 
 
 def _is_large(cell: str) -> bool:
