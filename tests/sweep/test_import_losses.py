@@ -113,6 +113,11 @@ INPUTS: dict[str, tuple[str | bytes, ...]] = {
     "lost_events": ("CPU:1 [4711 EVENTS DROPPED]\n" + PLAIN,),
     "uncounted_losses": ("CPU 0 [LOST EVENTS]\n" + PLAIN,),
     "overwritten_events": ("# entries-in-buffer/entries-written: 2/99328   #P:1\n" + PLAIN,),
+    "missing_events": ("# entries-in-buffer/entries-written: 9/9   #P:1\n" + PLAIN,),
+    "cut_off_flags": (
+        PLAIN + line("pfn=0x40004 order=0 gfp_flags=GFP_USER|__GF", "mm_page_alloc").rstrip(),
+    ),
+    "guessed_memory_start": (PLAIN, "--memory", "4MiB"),
     "missing_buffers": (
         "# entries-in-buffer/entries-written: 1/1   #P:8\n# buffer: cpu3\n" + PLAIN,
     ),
@@ -255,7 +260,7 @@ def import_input(sweep: CommandInThisProcess, folder: Path, name: str) -> tuple[
     is_capture = "perfetto" in options or (isinstance(content, str) and "mm_" in content)
     if name == "memory_holes":
         options += ["--meta", str(write_archive(folder))]
-    elif is_capture and name != "guessed_memory":
+    elif is_capture and name not in ("guessed_memory", "guessed_memory_start"):
         options += MEMORY
     code, _, err = sweep("trace", "import", path, "-o", table, *options)
     assert code == 0, err
