@@ -9,6 +9,7 @@ import pytest
 from core.import_losses import SENTENCES, Loss
 from core.workload.ftrace.capture import Imported, import_ftrace
 from core.workload.ftrace.memory import UNKNOWN_START, Memory
+from core.workload.survey import survey_events
 from core.workload.text import TraceError
 
 HEADER = "# tracer: nop\n#\n# entries-in-buffer/entries-written: {0}/{0}   #P:2\n#\n"
@@ -117,3 +118,10 @@ def test_one_of_a_thing_is_told_in_the_singular(name: str) -> None:
     said = Loss(name, 1).warning
     assert not said.startswith(("1 events", "1 times", "1 lines", "1 folios", "1 packets"))
     assert Loss(name, 2).warning == SENTENCES[name].format(count=2)
+
+
+def test_folios_whose_orders_nothing_tells_are_not_counted_by_order(tmp_path: Path) -> None:
+    text = "".join(map(add, range(4)))
+    assert survey_events(read(tmp_path, text).events).figures["folio_orders"] == {0: 4}
+    unknown = read(tmp_path, text.replace(" order=0", "")).events
+    assert survey_events(unknown).figures["folio_orders"] is None

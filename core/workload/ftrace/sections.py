@@ -58,7 +58,7 @@ class _Found:
 def sections_of(path: str) -> list[Section]:
     """Return the sections of a file that are of one CPU each; none where it is one trace.
 
-    Only a file that begins with one CPU's events is read for it.
+    Only a file that begins with a header and one CPU's events is read for it.
 
     Parameters
     ----------
@@ -68,11 +68,14 @@ def sections_of(path: str) -> list[Section]:
     found = [_Found(0, 0)]
     at = lines = 0
     for _, text in read_chunks([path]):
+        if not at and _HEADER not in text:
+            return []
         begin = 0
         for place in [*_headers(text), len(text)]:
             found[-1].look(text[begin:place])
             lines += text.count(b"\n", begin, place)
-            if len(found[0].cpus) > 1:
+            is_looked_at = found[0].looked_at >= _LOOKED_AT_BYTES
+            if len(found[0].cpus) > 1 or (is_looked_at and not found[0].cpus):
                 return []
             if at + place > 0 and place < len(text):
                 found.append(_Found(at + place, lines))
