@@ -129,8 +129,9 @@ def test_an_interrupt_says_what_is_written(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(import_requests, "write_accesses", interrupt)
-    said = sweep("trace", "import", folder / "a.csv", "-o", folder / "x.parquet")
+    with monkeypatch.context() as patch:
+        patch.setattr(import_requests, "write_accesses", interrupt)
+        said = sweep("trace", "import", folder / "a.csv", "-o", folder / "x.parquet")
     assert said == (130, "", "interrupted: nothing is written\n")
     monkeypatch.setattr(import_requests, "note", interrupt)  # after what it wrote
     path = folder / "y.parquet"
