@@ -195,4 +195,7 @@ class TextReader:
             first = self.place(int(self._parser.counts[lines.FIRST_INCOMPLETE]))
             what = "lack a field, or have one that cannot be"
             return f"all {incomplete:,} events in it {what}, the first in {first}"
-        return "no line of it is an event: is it ftrace, trace-cmd report or perf script text?"
+        return (
+            "no line of it is an event: is it ftrace, trace-cmd report or perf script text? "
+            "`sweep trace formats` lists what else is read"
+        )
