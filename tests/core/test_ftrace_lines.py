@@ -260,7 +260,7 @@ def test_a_line_without_a_name_is_no_rest_of_the_one_before(tmp_path: Path) -> N
 
 def test_events_that_make_no_row_are_not_called_none(tmp_path: Path) -> None:
     untagged = alloc(3, gfp="gfp_flags=0xffffffff")
-    why = "1 events, and none is of a file's page or of a tagged one; 1 page allocations have gfp_"
+    why = "1 events, and none is of a file's page or of a tagged one; 1 page allocation has gfp_"
     with pytest.raises(TraceError, match=why):
         read(tmp_path, text([untagged]))
 

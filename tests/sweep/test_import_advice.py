@@ -81,7 +81,7 @@ def test_options_of_tables_are_refused_for_a_capture(
 def test_a_folder_of_cpus_says_which_files_to_give(folder: Path) -> None:
     (folder / "per_cpu/cpu0").mkdir(parents=True)
     (folder / "per_cpu/cpu0/trace").write_text("# tracer: nop\n")
-    with pytest.raises(TraceError, match=r"give the files in it, .*/per_cpu/cpu\*/trace"):
+    with pytest.raises(TraceError, match=r"give these, .*/per_cpu/cpu\*/trace"):
         check_same_format([folder / "per_cpu", folder / "a.csv"])
 
 
