@@ -33,7 +33,6 @@ _DAMAGE = (
     pa.ArrowException,
     # A zip with a password, or of a method that Python does not know.
     RuntimeError,
-    NotImplementedError,
 )
 
 
@@ -87,7 +86,7 @@ def _why(container: Container, error: Exception) -> str:
     kind = f"a file of {container.name}"
     if "emory" in told:
         return f"{kind} that needs too much memory to decompress ({told}): compress it anew"
-    if isinstance(error, RuntimeError | NotImplementedError):
+    if isinstance(error, RuntimeError):
         return f"{kind} that cannot be read here ({told}): unpack it, and give what is in it"
     return f"{kind}, cut off or damaged inside its compressed data: {told} ({READ})"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tables_of_text import imported, losses, refused, write
+from tables_of_text import import_csv, imported, losses, refused, write
 
 from core.workload.formats import FORMATS, about, detect
 from core.workload.requests.decimal_text import NO_NUMBER, parse_decimals
-from core.workload.requests.delimited import import_csv, import_delimited
+from core.workload.requests.delimited import import_delimited
 from core.workload.requests.delimited_formats import BY_NAME, DELIMITED
 from core.workload.requests.table_options import parse_columns, parse_delimiter
 from core.workload.text import TraceError

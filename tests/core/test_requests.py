@@ -10,6 +10,7 @@ import pytest
 import request_files as files
 from hypothesis import given
 from hypothesis import strategies as st
+from tables_of_text import import_csv
 
 from core.accesses import LOOKUP, WRITE, Accesses, check_accesses
 from core.backend import replay
@@ -19,7 +20,8 @@ from core.policy import Policy
 from core.workload.requests.blkparse import import_blkparse
 from core.workload.requests.collector import FileNumbers, TextKeys
 from core.workload.requests.decimal_text import NEGATIVE, NO_NUMBER, TOO_LARGE, parse_decimals
-from core.workload.requests.delimited import import_csv, import_msr
+from core.workload.requests.delimited import import_delimited
+from core.workload.requests.delimited_formats import BY_NAME
 from core.workload.requests.fio import import_fio
 from core.workload.requests.oracle_general import import_oracle_general
 from core.workload.requests.requests import Requests, accesses_of, plain_events
@@ -284,7 +286,7 @@ def test_lines_of_fio_that_ask_for_no_page_are_counted(tmp_path: Path) -> None:
 
 def test_times_that_go_back_are_sorted_and_counted(tmp_path: Path) -> None:
     requests = [files.Request(time_s, time_s, 0, 512, False) for time_s in (5, 3, 5, 4, 9)]
-    imported = import_msr([files.write(tmp_path, "msr", requests)])
+    imported = import_delimited([files.write(tmp_path, "msr", requests)], BY_NAME["msr"])
     assert (imported.requests.time_ns // 10**9).tolist() == [0, 1, 2, 2, 6]
     assert imported.requests.inode.tolist() == [1, 2, 0, 0, 3]
     assert imported.warnings == ["2 requests came after later ones; sorted by time"]

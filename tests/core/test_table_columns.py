@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tables_of_text import imported, losses, refused, write
+from tables_of_text import import_csv, imported, losses, refused, write
 
 from core.workload.formats import detect
-from core.workload.requests.delimited import import_csv, import_delimited
+from core.workload.requests.delimited import import_delimited
 from core.workload.requests.delimited_formats import BY_NAME
 from core.workload.requests.table_options import parse_columns
 from core.workload.text import TraceError

@@ -59,6 +59,21 @@ def test_a_last_line_that_ends_within_its_flags_is_counted(tmp_path: Path, flags
     assert "cut_off_flags" not in lost(read(tmp_path, add(0) + alloc(1).rstrip()))
 
 
+def of_one_width(stamp: str) -> str:
+    event = "mm_filemap_add_to_page_cache: dev 254:2 ino 1f pfn=0x8000{0} ofs=0 order=0"
+    return "".join(f"app-11 {stamp} {event}\n".format(100_000 + number) for number in range(40))
+
+
+@pytest.mark.parametrize("stamp", ["1..... {0}us :", "[000] ..... 9.{0}:"])
+def test_lines_of_one_width_are_not_taken_for_wrapped(tmp_path: Path, stamp: str) -> None:
+    assert read(tmp_path, of_one_width(stamp)).counts["insertions"] == 40
+
+
+def test_lines_of_one_width_of_a_clock_that_counts_are_called_that(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="trace clock counts"):
+        read(tmp_path, of_one_width("[000] ..... {0}000:"))
+
+
 def test_lines_wrapped_within_words_are_refused(tmp_path: Path) -> None:
     wide = 100
     lines = [add(number).rstrip() for number in range(40)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,14 @@ from core.workload.requests.collector import ImportedRequests
 from core.workload.requests.delimited import import_delimited
 from core.workload.requests.table_options import Options
 from core.workload.text import TraceError
+
+
+def import_csv(
+    paths: Sequence[Path], columns: dict[str, str] | None = None, time_unit: str = "", **how: Any
+) -> ImportedRequests:
+    """Return what is read of a table, some of whose columns are called otherwise."""
+    options = Options(columns=columns or {}, time_unit=time_unit)
+    return import_delimited(paths, options=options, **how)
 
 
 def write(folder: Path, text: str, name: str = "t.txt") -> Path:

@@ -107,7 +107,7 @@ class TaskState:
         previous = np.empty(records.kind.size, dtype=np.int64)
         self._chunks += 1
         of_tasks = self._tasks, self._list, self._numbers
-        _advance(records, records.named, self._chunks, *of_tasks, previous, by)
+        _advance(records, self._chunks, *of_tasks, previous, by)
         return by
 
     def losses(self, records_reclaim: bool) -> tuple[Loss, ...]:
@@ -192,7 +192,6 @@ def _learn_kswapds(records: Records, tasks: NDArray[np.int64], numbers: NDArray[
 @entry
 def _advance(
     records: Records,
-    named: NDArray[np.bool_],
     chunk: int,
     tasks: NDArray[np.int64],
     listed: NDArray[np.int64],
@@ -201,7 +200,7 @@ def _advance(
     by: NDArray[np.uint8],
 ) -> None:
     kinds, pids, fields = records.kind, records.pid, records.fields
-    kswapd = records.kswapd
+    kswapd, named = records.kswapd, records.named
     is_used = _USED
     _learn_kswapds(records, tasks, numbers)
     for record in range(kinds.size):

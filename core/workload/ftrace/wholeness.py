@@ -11,7 +11,8 @@ from core.workload.text import TraceError
 _LOOKED_AT_BYTES = 1 << 18
 #: So many lines that are full and go on in the next one tell that they are wrapped.
 _TELLING_LINES = 8
-_STAMP = re.compile(rb"\d\.\d{6}")
+#: What the first part of a wrapped event has, and no rest: a time in seconds, or a name behind one.
+_HEAD = re.compile(rb"\d\.\d{6}|:\s+(?:[\w-]+:)?\w+:(?:\s|$)")
 #: What the names of flags of an allocation are, without GFP_ before them.
 _PLAIN = (
     "ATOMIC KERNEL KERNEL_ACCOUNT NOWAIT NOIO NOFS USER DMA DMA32 HIGHUSER HIGHUSER_MOVABLE "
@@ -57,11 +58,11 @@ def refuse_wrapped(name: str, text: bytes) -> None:
     """
     lines = text[:_LOOKED_AT_BYTES].split(b"\n")[:-1]
     width = max((len(line) for line in lines), default=0)
-    events = sum(bool(_STAMP.search(line)) for line in lines)
+    events = sum(bool(_HEAD.search(line)) for line in lines)
     wrapped = sum(
-        len(line) == width and bool(after) and not _STAMP.search(after)
+        len(line) == width and bool(after) and not _HEAD.search(after)
         for line, after in pairwise(lines)
     )
-    if wrapped >= _TELLING_LINES and 2 * wrapped > events:
+    if wrapped >= _TELLING_LINES and 2 * wrapped > events > 0:
         what = f"lines are wrapped at {width} columns, as a terminal does: copy the file instead"
         raise TraceError(what, file=name)

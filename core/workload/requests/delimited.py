@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from core.workload.requests.csv_text import (
     without_more_columns,
     without_other_lines,
 )
-from core.workload.requests.delimited_formats import BY_NAME, CSV
+from core.workload.requests.delimited_formats import CSV
 from core.workload.requests.layout import Layout, layout_of, words_of
 from core.workload.requests.requests import MOST_ROWS
 from core.workload.requests.table_options import Options
@@ -100,36 +100,6 @@ def import_delimited(
     if layout is None:
         raise TraceError("is empty", file=os.fspath(paths[0]))
     return reading.finish(current, layout, lines, source)
-
-
-def import_csv(
-    paths: Sequence[str | os.PathLike[str]],
-    columns: Mapping[str, str] | None = None,
-    time_unit: str = "",
-    page_size: int = 4096,
-    ignore_size: bool = False,
-    source: str = "",
-    progress: Progress | None = None,
-) -> ImportedRequests:
-    """Return the requests in a table of text with or without a header, as `import_delimited` does.
-
-    Parameters
-    ----------
-    columns
-        The header's name, or the number from 1, of each plain column that is called otherwise.
-    time_unit
-        ``s``, ``ms``, ``us``, ``ns`` or ``100ns``; times may have fractions of it. If it is empty,
-        a first time that is a date tells it, else it is ``s``.
-    paths, page_size, ignore_size, source, progress
-        As of `import_delimited`.
-    """
-    options = Options(columns=columns or {}, time_unit=time_unit)
-    return import_delimited(paths, CSV, options, page_size, ignore_size, source, progress)
-
-
-def import_msr(paths: Sequence[str | os.PathLike[str]], page_size: int = 4096) -> ImportedRequests:
-    """Return the requests in a block trace of MSR Cambridge; a disk of a host is a file."""
-    return import_delimited(paths, BY_NAME["msr"], page_size=page_size)
 
 
 class _Reading:

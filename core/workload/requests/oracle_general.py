@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,20 +81,23 @@ def has_records(content: bytes, record: Record) -> bool:
     )
 
 
-def import_oracle_general(
+def import_objects(
+    record: Record,
     paths: Sequence[str | os.PathLike[str]],
     page_size: int = 4096,
     ignore_size: bool = False,
     source: str = "",
     progress: Progress | None = None,
 ) -> ImportedRequests:
-    """Return the requests of an oracleGeneral trace, in one file or in several parts.
+    """Return the requests in a trace of one of `RECORDS`, in one file or in several parts.
 
-    Each object becomes a file. A request reads the file from its first page on, as many pages as
-    the object's size in that request needs, and at least one.
+    Each object becomes a file. A request reads or writes the file from its first page on, as many
+    pages as the object's size in that request needs, and at least one.
 
     Parameters
     ----------
+    record
+        What a request is in it.
     paths
         The parts in the order of time, each plain or compressed.
     page_size
@@ -110,45 +114,6 @@ def import_oracle_general(
     TraceError
         When a file cannot be read or ends within a record, or time goes back.
     """
-    return _import(RECORD, paths, page_size, ignore_size, source, progress)
-
-
-def import_oracle_general_op_ns(
-    paths: Sequence[str | os.PathLike[str]],
-    page_size: int = 4096,
-    ignore_size: bool = False,
-    source: str = "",
-    progress: Progress | None = None,
-) -> ImportedRequests:
-    """Return the requests of an oracleGeneralOpNS trace, which says what reads and what writes.
-
-    Parameters and errors are those of `import_oracle_general`.
-    """
-    return _import(RECORD_OP_NS, paths, page_size, ignore_size, source, progress)
-
-
-def import_oracle_sys_twr_ns(
-    paths: Sequence[str | os.PathLike[str]],
-    page_size: int = 4096,
-    ignore_size: bool = False,
-    source: str = "",
-    progress: Progress | None = None,
-) -> ImportedRequests:
-    """Return the requests of an oracleSysTwrNS trace; an object is a key with its value.
-
-    Parameters and errors are those of `import_oracle_general`.
-    """
-    return _import(RECORD_SYS_TWR_NS, paths, page_size, ignore_size, source, progress)
-
-
-def _import(
-    record: Record,
-    paths: Sequence[str | os.PathLike[str]],
-    page_size: int,
-    ignore_size: bool,
-    source: str,
-    progress: Progress | None,
-) -> ImportedRequests:
     collector, operations = Collector(page_size, ignore_size), Operations()
     last_s, name = 0, ""
     header = Header(0, record)
@@ -175,6 +140,12 @@ def _import(
             records.error_at(chosen),
         )
     return finish(collector, operations, source, name)
+
+
+#: The importers of the formats; of oracleGeneral all requests are reads.
+import_oracle_general = partial(import_objects, RECORD)
+import_oracle_general_op_ns = partial(import_objects, RECORD_OP_NS)
+import_oracle_sys_twr_ns = partial(import_objects, RECORD_SYS_TWR_NS)
 
 
 def finish(
