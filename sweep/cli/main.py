@@ -116,19 +116,12 @@ def run(
     """Run a study, or that of a bundle; running it again goes on where it was."""
     from sweep.cli.study_commands import dry_run_command, run_command
     from sweep.engine.register import start_afresh
-    from sweep.engine.study_run import EXECUTORS, Where
+    from sweep.engine.study_run import Where
 
-    if executor not in ("auto", *EXECUTORS):
-        what = f"{executor} is not auto, {', '.join(EXECUTORS)}"
-        raise typer.BadParameter(what, param_hint="--executor")
-    if executor in ("threads", "in-process") and address:
-        raise typer.BadParameter(f"{executor} has no cluster", param_hint="--address")
-    if executor == "in-process" and workers:
-        what = "in-process has one worker; threads has several"
-        raise typer.BadParameter(what, param_hint="--workers")
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
     where = Where(executor, address, workers)
+    where.check()
     if dry_run and study.suffix == ".tar":
         raise typer.BadParameter(
             "a bundle has no dry run: unpack its study", param_hint="--dry-run"

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from core.errors import InputError
 from core.jit import CORE_DIGEST
 from sweep.engine.alone import Alone
 from sweep.engine.driver import Starting
@@ -42,6 +43,17 @@ class Where(NamedTuple):
     executor: str = "auto"
     address: str | None = None
     workers: int | None = None
+
+    def check(self) -> None:
+        """Raise `InputError` if there is no such executor, or it cannot be as it is described."""
+        if self.executor not in ("auto", *EXECUTORS):
+            raise InputError(f"executor {self.executor} is not auto, {', '.join(EXECUTORS)}")
+        if self.executor in ("threads", "in-process") and self.address is not None:
+            raise InputError(f"executor {self.executor} has no cluster: leave the address out")
+        if self.executor == "in-process" and self.workers is not None:
+            raise InputError("executor in-process has one worker: threads has several")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"workers {self.workers} is less than 1")
 
     @property
     def chosen(self) -> str:

@@ -12,7 +12,7 @@ from core.event_files import read_events, write_events
 from core.events import make_events
 from sweep.engine.driver import Starting
 from sweep.engine.executor import Executor
-from sweep.engine.generations import run_study
+from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import load_inputs
 from sweep.engine.register import StartAfresh, register
 from sweep.results import Store
@@ -105,13 +105,18 @@ def starting(workloads: Any, make: Callable[[Any], Executor] = Inline) -> Starti
     return Starting(lambda: make(workloads), lambda: Inline(workloads))
 
 
-def run(path: Path, database: Path, make: Callable[[Any], Executor] = Inline) -> Study:
+def run(
+    path: Path,
+    database: Path,
+    make: Callable[[Any], Executor] = Inline,
+    progress: Progress | None = None,
+) -> Study:
     """Run a study to its end."""
     study, source = load_study(path)
     inputs = load_inputs(study, source)
     store = Store(database)
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
-    run_study(study, inputs, store, starting(inputs.workloads, make), Silent())
+    run_study(study, inputs, store, starting(inputs.workloads, make), progress or Silent())
     return study
 
 
