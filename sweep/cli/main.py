@@ -101,6 +101,10 @@ def run(
     ] = False,
     folder: Folder = None,
     trust_code: TrustCode = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Run the I-th of N shares, to be merged (sweep merge)."),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Record nothing: tell what it would replay, and how long."),
@@ -110,6 +114,7 @@ def run(
     """Run a study, or that of a bundle; running it again goes on where it was."""
     from sweep.cli.study_commands import dry_run_command, run_command
     from sweep.engine.register import start_afresh
+    from sweep.engine.shards import parse_shard
     from sweep.engine.study_run import EXECUTORS, Where
 
     if executor not in EXECUTORS:
@@ -119,7 +124,10 @@ def run(
         raise typer.BadParameter("in-process has no cluster", param_hint="--address / --workers")
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
-    where = Where(executor, address, workers)
+    if shard and (dry_run or study.suffix == ".tar"):
+        what = "a share has no dry run, and a bundle no shares: unpack its study"
+        raise typer.BadParameter(what, param_hint="--shard")
+    where = Where(executor, address, workers, parse_shard(shard) if shard else None)
     if dry_run and study.suffix == ".tar":
         raise typer.BadParameter(
             "a bundle has no dry run: unpack its study", param_hint="--dry-run"
@@ -137,6 +145,21 @@ def run(
         raise typer.BadParameter("it is of bundles alone", param_hint="--folder / --trust-code")
     failed = run_command(study, database, where, afresh, as_json)
     return FAILED_TRIALS if failed else DONE
+
+
+@app.command()
+def merge(
+    into: Annotated[Path, typer.Argument(metavar="INTO.DUCKDB", help="What gets the rows.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="FROM.DUCKDB…", help="What is read, and stays.")
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Bring results databases together, such as those of shards; merging again changes nothing."""
+    from sweep.cli.merge_command import merge_command
+
+    merge_command(into, sources, as_json)
+    return DONE
 
 
 @app.command()

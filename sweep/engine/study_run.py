@@ -18,7 +18,9 @@ from sweep.engine.plugins import Plugins, load_plugins
 from sweep.engine.ray_cluster import RayCluster
 from sweep.engine.register import StartAfresh, only_run, register
 from sweep.engine.search import check_sampler
+from sweep.engine.shards import Shard, check_shard
 from sweep.results import Row, Store
+from sweep.results.file_system import check_file_system
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
 
@@ -34,11 +36,14 @@ class Where(NamedTuple):
         A Ray cluster that runs already; by default that of RAY_ADDRESS, or a local one.
     workers
         Actors of the cluster; by default one a core.
+    shard
+        The share of the trials that is replayed; None for all.
     """
 
     executor: str = "ray"
     address: str | None = None
     workers: int | None = None
+    shard: Shard | None = None
 
 
 def ready_inputs(
@@ -93,6 +98,11 @@ def run_to_database(
         When the study, its workloads, its plug-ins, its database or its cluster cannot be used.
     """
     check_sampler(study)
+    if where.shard:
+        check_shard(study)
+    warning = check_file_system(database)
+    if warning:
+        note(f"warning: {warning}")
     plugins = load_plugins(source)
     inputs = ready_inputs(study, source, note, plugins.code_digest())
     store = Store(database)
@@ -102,7 +112,7 @@ def run_to_database(
             note(f"the earlier study is kept as {kept_as}")
         try:
             start = partial(EXECUTORS[where.executor], where, study, inputs, plugins)
-            run_study(study, inputs, store, start, progress)
+            run_study(study, inputs, store, start, progress, where.shard)
         except KeyboardInterrupt:
             note(f"interrupted: finished trials are kept in {database}; run it again to go on")
             raise
