@@ -124,10 +124,10 @@ def run(
         raise typer.BadParameter("in-process has no cluster", param_hint="--address / --workers")
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
-    if shard and (dry_run or study.suffix == ".tar"):
+    if shard is not None and (dry_run or study.suffix == ".tar"):
         what = "a share has no dry run, and a bundle no shares: unpack its study"
         raise typer.BadParameter(what, param_hint="--shard")
-    where = Where(executor, address, workers, parse_shard(shard) if shard else None)
+    where = Where(executor, address, workers, None if shard is None else parse_shard(shard))
     if dry_run and study.suffix == ".tar":
         raise typer.BadParameter(
             "a bundle has no dry run: unpack its study", param_hint="--dry-run"

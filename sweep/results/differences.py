@@ -224,6 +224,14 @@ def _compare_table(
     sides: _Sides, table: str, columns: dict[str, str], outcomes_alone: bool
 ) -> _OfTable:
     joined, values = sides.joined(table)
+    (summed,) = sides.rows(
+        "SELECT count(*) FILTER (stored.there AND replayed.there) AS both, count(*) AS all_rows, "
+        f"coalesce(bool_or({_rows_differ(columns)}), false) AS any_differs {joined}",
+        values,
+    )
+    if not (outcomes_alone or summed["any_differs"] or summed["both"] < summed["all_rows"]):
+        # Planning what follows takes 70 ms a table, and this a tenth of it.
+        return _OfTable(summed["both"] * len(columns), 0, [], None, [])
     asked = ["count(*) FILTER (stored.there AND replayed.there) AS both", "count(*) AS all_rows"]
     for place, (name, of) in enumerate(columns.items()):
         asked += [
@@ -281,6 +289,15 @@ def _value(side: str, name: str, of: str) -> str:
 def _differs(name: str, of: str) -> str:
     stored, replayed = _value("stored", name, of), _value("replayed", name, of)
     return f"(stored.there AND replayed.there AND {stored} IS DISTINCT FROM {replayed})"
+
+
+def _rows_differ(columns: dict[str, str]) -> str:
+    """Return the SQL of whether any value of two rows differs."""
+    rows = (
+        f"row({', '.join(_value(side, name, of) for name, of in columns.items())})"
+        for side in ("stored", "replayed")
+    )
+    return f"(stored.there AND replayed.there AND {' IS DISTINCT FROM '.join(rows)})"
 
 
 def _share(name: str) -> str:

@@ -13,6 +13,7 @@ from sweep.engine.executor import Executor, InProcess, Result
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
 from sweep.engine.register import StartAfresh, register
+from sweep.engine.shards import Shard
 from sweep.results import Store
 from sweep.results.schema import TABLES
 from sweep.study.model import Study
@@ -114,13 +115,18 @@ class Interrupted(InProcess):
             yield place, result
 
 
-def run(path: Path, database: Path, make: Callable[[Any], Executor] = InProcess) -> Study:
-    """Run a study to its end."""
+def run(
+    path: Path,
+    database: Path,
+    make: Callable[[Any], Executor] = InProcess,
+    shard: Shard | None = None,
+) -> Study:
+    """Run a study, or a share of it, to its end."""
     study, source = load_study(path)
     inputs = load_inputs(study, source)
     store = Store(database)
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
-    run_study(study, inputs, store, lambda: make(inputs.workloads), Silent())
+    run_study(study, inputs, store, lambda: make(inputs.workloads), Silent(), shard)
     return study
 
 
