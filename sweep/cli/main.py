@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli.merge_command import merge
 from sweep.cli.options import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED, AsJson, Written
 from sweep.cli.streams import give_up_stdout_if_full, print_in_any_encoding
 from sweep.cli.trace import trace
@@ -125,8 +126,7 @@ def run(
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
     if shard is not None and (dry_run or study.suffix == ".tar"):
-        what = "a share has no dry run, and a bundle no shares: unpack its study"
-        raise typer.BadParameter(what, param_hint="--shard")
+        raise typer.BadParameter("not of a bundle, and not with --dry-run", param_hint="--shard")
     where = Where(executor, address, workers, None if shard is None else parse_shard(shard))
     if dry_run and study.suffix == ".tar":
         raise typer.BadParameter(
@@ -147,19 +147,7 @@ def run(
     return FAILED_TRIALS if failed else DONE
 
 
-@app.command()
-def merge(
-    into: Annotated[Path, typer.Argument(metavar="INTO.DUCKDB", help="What gets the rows.")],
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="FROM.DUCKDB…", help="What is read, and stays.")
-    ],
-    as_json: AsJson = False,
-) -> int:
-    """Bring results databases together, such as those of shards; merging again changes nothing."""
-    from sweep.cli.merge_command import merge_command
-
-    merge_command(into, sources, as_json)
-    return DONE
+app.command()(merge)
 
 
 @app.command()

@@ -1,37 +1,35 @@
-"""The command that brings databases together."""
+"""The command that brings databases together, with its options."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from core.errors import InputError
-from sweep.cli.terminal import note, print_json, print_table
-from sweep.results import open_for_reading, read_rows
-from sweep.results.file_system import check_file_system
-from sweep.results.merging import MergedDatabase, merge_databases
-from sweep.results.questions import status_sql
+import typer
+
+from sweep.cli.options import DONE, AsJson
+
+if TYPE_CHECKING:
+    from sweep.results.merging import MergedDatabase
 
 
-def merge_command(into: Path, sources: Sequence[Path], as_json: bool) -> None:
-    """Bring the rows of databases into one, and show how far its studies are then.
+def merge(
+    into: Annotated[Path, typer.Argument(metavar="INTO.DUCKDB", help="What gets the rows.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="FROM.DUCKDB…", help="What is read, and stays.")
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Bring results databases together, such as those of shards; merging again changes nothing."""
+    from core.errors import InputError
+    from sweep.cli.terminal import note, print_json, print_table
+    from sweep.results import open_for_reading, read_rows
+    from sweep.results.file_system import check_file_system
+    from sweep.results.merging import merge_databases
+    from sweep.results.questions import status_sql
 
-    Parameters
-    ----------
-    into
-        The database that gets the rows; it is made if there is none.
-    sources
-        The databases that are read. `into` itself may be among them, as ``*.duckdb`` has it.
-    as_json
-        Whether what is printed is JSON.
-
-    Raises
-    ------
-    InputError
-        When two databases contradict each other, or one cannot be used.
-    """
-    target = into.resolve()
-    read = {source.resolve(): source for source in sources if source.resolve() != target}
+    # INTO may be among them, as *.duckdb has it.
+    read = {source.resolve(): source for source in sources if source.resolve() != into.resolve()}
     if not read:
         raise InputError("there is nothing to merge into it: name other databases", file=into)
     warning = check_file_system(into)
@@ -52,3 +50,4 @@ def merge_command(into: Path, sources: Sequence[Path], as_json: bool) -> None:
         print_json({"database": str(into), "merged": databases, "studies": rows})
     else:
         print_table(rows)
+    return DONE

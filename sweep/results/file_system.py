@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from sweep.results.errors import StoreError, told_errors
-from sweep.results.file import spool_folder, sync
+from sweep.results.file import sync
 
 _MOUNTS = Path("/proc/self/mountinfo")
 #: What a file system answers that cannot do what it is asked; anything else, such as a full disk,
@@ -86,10 +86,9 @@ def check_file_system(database: Path) -> str | None:
     if not database.parent.is_dir():
         raise StoreError(f"there is no folder {database.parent}", file=database)
     with told_errors(database):
-        folder = spool_folder(database)
-        folder.mkdir(exist_ok=True)
-        mount = mount_of(folder.parent)
-        with TemporaryDirectory(dir=folder, prefix="trial-") as name:
+        folder = database.resolve().parent
+        mount = mount_of(folder)
+        with TemporaryDirectory(dir=folder, prefix=f".{database.name}.trial-") as name:
             _try_locks_and_names(Path(name), database, mount)
             if mount is None or mount.kind not in _FLUSH:
                 _try_flushes(Path(name), database, mount)

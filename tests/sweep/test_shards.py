@@ -125,7 +125,7 @@ def test_the_command_refuses_in_one_line_and_makes_nothing(
         (["--shard", "3/2"], "there is no share 3/2"),
         (["--shard="], "no share"),
         (["--shard", "1/2"], "grid, random, qmc"),
-        (["--shard", "1/2", "--dry-run"], "no dry run"),
+        (["--shard", "1/2", "--dry-run"], "not with --dry-run"),
     ):
         code, out, err = sweep("run", path, "--db", database, *words)
         assert (code, out) == (2, "")
