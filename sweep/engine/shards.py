@@ -10,9 +10,6 @@ from core.errors import InputError
 from sweep.study.model import Study
 from sweep.study.samplers import SAMPLERS
 
-#: Samplers that ask for the same trials whatever was found of those before.
-ASKS_AHEAD = ("grid", "random", "qmc")
-
 
 class ShardError(InputError):
     """A share of a study that cannot be run by itself."""
@@ -72,8 +69,8 @@ def parse_shard(text: str) -> Shard:
 def check_shard(study: Study) -> None:
     """Raise `ShardError` if what a study asks for hangs on what was found before."""
     name = study.sampler.name
-    if study.searched and name not in ASKS_AHEAD:
-        ahead = ", ".join(each for each in SAMPLERS if each in ASKS_AHEAD)
+    if study.searched and not SAMPLERS[name].asks_ahead:
+        ahead = ", ".join(each for each, kind in SAMPLERS.items() if kind.asks_ahead)
         raise ShardError(
             f"study {study.study}: --shard is for samplers that ask whatever was found ({ahead}); "
             f"{name} asks for what earlier trials make likely, so it needs all of them: run the "

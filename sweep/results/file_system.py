@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from sweep.results.errors import StoreError, told_errors
-from sweep.results.file import sync
+from sweep.results.files import DISK
 
 _MOUNTS = Path("/proc/self/mountinfo")
 #: What a file system answers that cannot do what it is asked; anything else, such as a full disk,
@@ -88,7 +88,7 @@ def check_file_system(database: Path) -> str | None:
     with told_errors(database):
         folder = database.resolve().parent
         mount = mount_of(folder)
-        with TemporaryDirectory(dir=folder, prefix=f".{database.name}.trial-") as name:
+        with TemporaryDirectory(dir=folder, prefix=".sweep-trial-") as name:
             _try_locks_and_names(Path(name), database, mount)
             if mount is None or mount.kind not in _FLUSH:
                 _try_flushes(Path(name), database, mount)
@@ -126,9 +126,9 @@ def _try_locks_and_names(folder: Path, database: Path, mount: Mount | None) -> N
 def _try_flushes(folder: Path, database: Path, mount: Mount | None) -> None:
     """Flush a file, and the names in a folder."""
     with _tried("flush a file (fsync)", database, mount):
-        sync(folder / "second")
+        DISK.sync(folder / "second")
     with _tried("flush the names in a folder (fsync)", database, mount):
-        sync(folder)
+        DISK.sync(folder)
 
 
 @contextmanager

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sweep.results.differences import VARYING, Difference, Differences, Side, compare_sides
 from sweep.results.errors import StoreError, told_errors
-from sweep.results.file import rewrite, sync
+from sweep.results.file import rewrite, spool_folder
+from sweep.results.files import DISK
 from sweep.results.identity import identity_changes
+from sweep.results.inserting import merge
 from sweep.results.reading import open_for_reading, read_rows
 from sweep.results.schema import TABLES, Row
-from sweep.results.spool import merge, spooled
+from sweep.results.spool import Spool
 
 if TYPE_CHECKING:
     from sweep.results.reading import Connection
@@ -80,8 +82,9 @@ def merge_databases(
     StoreError
         When two databases contradict each other, or one cannot be used.
     """
-    if into.exists() or spooled(into):
-        merge(into, PATIENCE_S)
+    spool = Spool(spool_folder(into))
+    if into.exists() or spool.names():
+        merge(into, spool, PATIENCE_S)
         _merge_all(into, into, sources, merged)
         return
     # Made aside, so that a refusal leaves no empty database.
@@ -95,7 +98,7 @@ def merge_databases(
             raise StoreError(what, file=into) from None
         except OSError:
             draft.rename(into)  # a file system without links
-        sync(into.parent)
+        DISK.sync(into.parent)
 
 
 def _merge_all(

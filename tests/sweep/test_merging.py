@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 from sweep.results import MODEL_VERSION, Store, StoreError
 from sweep.results.merging import MergedDatabase, merge_databases
-from sweep.results.spool import spool
 
 Rows = list[tuple[str, dict[str, Any]]]
 
@@ -78,13 +77,12 @@ def write(path: Path, *rows: Rows, spooled: bool = False) -> Path:
     if not path.exists():
         path.write_bytes(empty())
     store = Store(path)
-    flat = [row for each in rows for row in each]
-    if spooled:
-        spool(path, flat)
-    else:
-        for table, row in flat:
+    for each in rows:
+        for table, row in each:
             store.add(table, row)
-        store.flush()
+    store.acknowledge()
+    if not spooled:
+        store.merge()
     return path
 
 
@@ -268,7 +266,7 @@ def test_a_database_that_is_held_is_read_and_what_waits_beside_both_is_merged(
     source = write(tmp_path / "source.duckdb", study_rows())
     with held(source):
         write(source, trial_rows(3), spooled=True)
-        spool(into, trial_rows(2))
+        write(into, trial_rows(2), spooled=True)
         merge(into, source)
         assert len(spool_of(source)) == 1  # its own run will merge it
     assert not spool_of(into)
