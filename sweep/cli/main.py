@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli.merge_command import merge
 from sweep.cli.options import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED, AsJson, Written
 from sweep.cli.streams import give_up_stdout_if_full, print_in_any_encoding
 from sweep.cli.trace import trace
@@ -107,6 +108,10 @@ def run(
     ] = False,
     folder: Folder = None,
     trust_code: TrustCode = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Run the I-th of N shares, to be merged (sweep merge)."),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Record nothing: tell what it would replay, and how long."),
@@ -116,12 +121,23 @@ def run(
     """Run a study, or that of a bundle; running it again goes on where it was."""
     from sweep.cli.study_commands import dry_run_command, run_command
     from sweep.engine.register import start_afresh
+<<<<<<< HEAD
     from sweep.engine.study_run import Where
+=======
+    from sweep.engine.shards import parse_shard
+    from sweep.engine.study_run import EXECUTORS, Where
+>>>>>>> shards
 
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
+<<<<<<< HEAD
     where = Where(executor, address, workers)
     where.check()
+=======
+    if shard is not None and (dry_run or study.suffix == ".tar"):
+        raise typer.BadParameter("not of a bundle, and not with --dry-run", param_hint="--shard")
+    where = Where(executor, address, workers, None if shard is None else parse_shard(shard))
+>>>>>>> shards
     if dry_run and study.suffix == ".tar":
         raise typer.BadParameter(
             "a bundle has no dry run: unpack its study", param_hint="--dry-run"
@@ -139,6 +155,9 @@ def run(
         raise typer.BadParameter("it is of bundles alone", param_hint="--folder / --trust-code")
     failed = run_command(study, database, where, afresh, as_json)
     return FAILED_TRIALS if failed else DONE
+
+
+app.command()(merge)
 
 
 @app.command()

@@ -65,6 +65,8 @@ def run_command(
         When the study, a workload, the database or the cluster cannot be used.
     """
     study = run_file(path, database, where, afresh)
+    if where.shard:
+        note(f"share {where.shard} is in {database}; sweep merge ALL.duckdb FILE… joins the shares")
     answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
     show(study, study.study, answered, as_json)
     return bool(answered.counts["failed"] or answered.counts["failed_baselines"])

@@ -21,8 +21,10 @@ from sweep.engine.loops import loops_of
 from sweep.engine.plugins import Plugins, load_plugins
 from sweep.engine.register import StartAfresh, only_run, register
 from sweep.engine.search import check_sampler
+from sweep.engine.shards import Shard, check_shard
 from sweep.engine.threads import Threads, default_workers
 from sweep.results import Row, Store
+from sweep.results.file_system import check_file_system
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
 
@@ -38,11 +40,14 @@ class Where(NamedTuple):
         A Ray cluster that runs already; by default that of RAY_ADDRESS, or a local one.
     workers
         Threads, or actors of the cluster; by default one a core.
+    shard
+        The share of the trials that is replayed; None for all.
     """
 
     executor: str = "auto"
     address: str | None = None
     workers: int | None = None
+    shard: Shard | None = None
 
     def check(self) -> None:
         """Raise `InputError` if there is no such executor, or it cannot be as it is described."""
@@ -116,6 +121,11 @@ def run_to_database(
         When the study, its workloads, its plug-ins, its database or its cluster cannot be used.
     """
     check_sampler(study)
+    if where.shard:
+        check_shard(study)
+    warning = check_file_system(database)
+    if warning:
+        note(f"warning: {warning}")
     plugins = load_plugins(source)
     inputs = ready_inputs(study, source, note, plugins.code_digest())
     store = Store(database)
@@ -128,7 +138,7 @@ def run_to_database(
                 partial(EXECUTORS[where.chosen], where, study, inputs, plugins),
                 partial(Alone, inputs.workloads, plugins),
             )
-            run_study(study, inputs, store, starting, progress)
+            run_study(study, inputs, store, starting, progress, shard=where.shard)
         except KeyboardInterrupt:
             note(f"interrupted: finished trials are kept in {database}; run it again to go on")
             raise

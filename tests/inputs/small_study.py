@@ -15,6 +15,7 @@ from sweep.engine.executor import Executor
 from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import load_inputs
 from sweep.engine.register import StartAfresh, register
+from sweep.engine.shards import Shard
 from sweep.results import Store
 from sweep.results.schema import TABLES
 from sweep.study.model import Study
@@ -109,14 +110,24 @@ def run(
     path: Path,
     database: Path,
     make: Callable[[Any], Executor] = Inline,
+<<<<<<< HEAD
     progress: Progress | None = None,
 ) -> Study:
     """Run a study to its end."""
+=======
+    shard: Shard | None = None,
+) -> Study:
+    """Run a study, or a share of it, to its end."""
+>>>>>>> shards
     study, source = load_study(path)
     inputs = load_inputs(study, source)
     store = Store(database)
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
+<<<<<<< HEAD
     run_study(study, inputs, store, starting(inputs.workloads, make), progress or Silent())
+=======
+    run_study(study, inputs, store, starting(inputs.workloads, make), Silent(), shard=shard)
+>>>>>>> shards
     return study
 
 
