@@ -121,23 +121,15 @@ def run(
     """Run a study, or that of a bundle; running it again goes on where it was."""
     from sweep.cli.study_commands import dry_run_command, run_command
     from sweep.engine.register import start_afresh
-<<<<<<< HEAD
-    from sweep.engine.study_run import Where
-=======
     from sweep.engine.shards import parse_shard
-    from sweep.engine.study_run import EXECUTORS, Where
->>>>>>> shards
+    from sweep.engine.study_run import Where
 
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
-<<<<<<< HEAD
-    where = Where(executor, address, workers)
-    where.check()
-=======
     if shard is not None and (dry_run or study.suffix == ".tar"):
         raise typer.BadParameter("not of a bundle, and not with --dry-run", param_hint="--shard")
     where = Where(executor, address, workers, None if shard is None else parse_shard(shard))
->>>>>>> shards
+    where.check()
     if dry_run and study.suffix == ".tar":
         raise typer.BadParameter(
             "a bundle has no dry run: unpack its study", param_hint="--dry-run"

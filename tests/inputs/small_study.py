@@ -110,24 +110,16 @@ def run(
     path: Path,
     database: Path,
     make: Callable[[Any], Executor] = Inline,
-<<<<<<< HEAD
     progress: Progress | None = None,
-) -> Study:
-    """Run a study to its end."""
-=======
     shard: Shard | None = None,
 ) -> Study:
     """Run a study, or a share of it, to its end."""
->>>>>>> shards
     study, source = load_study(path)
     inputs = load_inputs(study, source)
     store = Store(database)
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
-<<<<<<< HEAD
-    run_study(study, inputs, store, starting(inputs.workloads, make), progress or Silent())
-=======
-    run_study(study, inputs, store, starting(inputs.workloads, make), Silent(), shard=shard)
->>>>>>> shards
+    start = starting(inputs.workloads, make)
+    run_study(study, inputs, store, start, progress or Silent(), shard=shard)
     return study
 
 
