@@ -100,12 +100,8 @@ def run_to_database(
         kept_as = register(store, study, source.text, inputs, source.path, afresh)
         if kept_as:
             note(f"the earlier study is kept as {kept_as}")
-        try:
-            start = partial(EXECUTORS[where.executor], where, study, inputs, plugins)
-            run_study(study, inputs, store, start, progress)
-        except KeyboardInterrupt:
-            note(f"interrupted: finished trials are kept in {database}; run it again to go on")
-            raise
+        start = partial(EXECUTORS[where.executor], where, study, inputs, plugins)
+        run_study(study, inputs, store, start, progress)
 
 
 def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], None]) -> Row:
