@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, NoReturn
 #: What a user, a batch system, and a terminal that is closed send to end a command.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: A command stops within a second: so long in order, and the rest is for leaving.
-IN_ORDER_S = 0.7
+IN_ORDER_S = 0.5
 #: `timeout` sends its signal to the command and to its group, a closed terminal likewise: what
 #: comes within this time is the first signal still. Nobody presses Ctrl-C twice as fast.
 TWICE_S = 0.1
@@ -209,7 +209,7 @@ def saying_what_is_written(*outputs: Path | None) -> Iterator[None]:
         return f"{', '.join(changed)} is written" if changed else _NOTHING.says()
 
     partial = [
-        path.with_name(f"{path.name}.{suffix}")
+        Path(f"{path}.{suffix}")  # a wrong name, such as a folder's, is told elsewhere
         for path in paths
         for suffix in ("partial", f"{os.getpid()}.partial")
     ]
