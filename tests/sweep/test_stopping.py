@@ -37,7 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "long.txt").open("w") as file:
         file.writelines([f"{event} order=0\n" * 10**5] * 40)
     (folder / "long.yaml").write_text(
-        "study: long\nsampler: {name: random}\nn_trials: 4\nworkload: {synthetic: zipf, asks: 90000000}\n"
+        "study: long\nsampler: {name: random}\nn_trials: 4\n"
+        "workload: {synthetic: zipf, asks: 90000000}\n"
         "policy: {system: cleancache}\nparameters: {headroom: {type: float, low: 0.0, high: 0.5}}\n"
         "objectives: [{metric: read_ns, direction: minimize}]\n"
     )
