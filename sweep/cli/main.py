@@ -1,4 +1,4 @@
-"""The command line: data to stdout, progress to stderr, exit codes 0, 1, 2 and 130.
+"""The command line: data to stdout, progress to stderr, exit codes 0, 1, 2, 129, 130 and 143.
 
 This file has the commands and their options. What a command does is in another file, which is
 imported only when the command is called: `sweep --help` takes 0.1 s, and 0.9 s if it imported all.
@@ -15,6 +15,7 @@ import typer
 
 from sweep.cli.merge_command import merge
 from sweep.cli.options import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED, AsJson, Written
+from sweep.cli.stopping import answering_signals, saying_what_is_written, was_stopped
 from sweep.cli.streams import give_up_stdout_if_full, print_in_any_encoding
 from sweep.cli.trace import trace
 
@@ -198,7 +199,8 @@ def report(
     """Write a study's answer as one HTML file, with figures and the SQL behind them."""
     from sweep.cli.study_commands import report_command
 
-    report_command(study, database, output, as_json)
+    with saying_what_is_written(output):
+        report_command(study, database, output, as_json)
     return DONE
 
 
@@ -252,7 +254,8 @@ def figure(
     if name is None or output is None:
         list_figures_command(study, database, as_json)
     else:
-        figure_command(study, name, database, output, as_json)
+        with saying_what_is_written(output):
+            figure_command(study, name, database, output, as_json)
     return DONE
 
 
@@ -286,7 +289,8 @@ def bundle(
     """Write a study, its traces and its rows as one tar, which sweep run reproduces elsewhere."""
     from sweep.cli.bundle_commands import bundle_command
 
-    bundle_command(study, database, output, folder, not without_traces, as_json)
+    with saying_what_is_written(output):
+        bundle_command(study, database, output, folder, not without_traces, as_json)
     return DONE
 
 
@@ -344,22 +348,25 @@ def main() -> None:
     Raises
     ------
     SystemExit
-        With 0 (done), 1 (a trial failed, or differs), 2 (wrong input) or 130 (interrupted).
+        With 0 (done), 1 (a trial failed, or differs), 2 (wrong input); a signal ends the process
+        with 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
     print_in_any_encoding()
-    try:
-        code = app(standalone_mode=False)
-        sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of the output has seen enough, as in `sweep status | head`.
-        sys.stderr.close()
-        code = DONE
-    except Exception as error:
-        _tell(error)
-        code = BAD_INPUT
-    give_up_stdout_if_full()
+    with answering_signals():
+        try:
+            code = app(standalone_mode=False)
+            sys.stdout.flush()
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
+        except BrokenPipeError:
+            # The reader of the output has seen enough, as in `sweep status | head`.
+            sys.stderr.close()
+            code = DONE
+        except Exception as error:
+            if not was_stopped():
+                _tell(error)
+            code = BAD_INPUT
+        give_up_stdout_if_full()
     sys.exit(code if isinstance(code, int) else DONE)
 
 

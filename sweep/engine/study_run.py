@@ -133,15 +133,11 @@ def run_to_database(
         kept_as = register(store, study, source.text, inputs, source.path, afresh)
         if kept_as:
             note(f"the earlier study is kept as {kept_as}")
-        try:
-            starting = Starting(
-                partial(EXECUTORS[where.chosen], where, study, inputs, plugins),
-                partial(Alone, inputs.workloads, plugins),
-            )
-            run_study(study, inputs, store, starting, progress, shard=where.shard)
-        except KeyboardInterrupt:
-            note(f"interrupted: finished trials are kept in {database}; run it again to go on")
-            raise
+        starting = Starting(
+            partial(EXECUTORS[where.chosen], where, study, inputs, plugins),
+            partial(Alone, inputs.workloads, plugins),
+        )
+        run_study(study, inputs, store, starting, progress, shard=where.shard)
 
 
 def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], None]) -> Row:
