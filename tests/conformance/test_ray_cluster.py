@@ -15,10 +15,10 @@ import pytest
 import small_study
 
 from core.costs import Costs
-from core.evaluator import Candidate, Evaluator, Workloads
+from core.evaluator import Candidate, Workloads
 from core.event_files import read_events
 from core.policy import Policy
-from sweep.engine.executor import Failure, Result, evaluated
+from sweep.engine.executor import Failure, Result
 from sweep.engine.ray_cluster import ClusterError, RayCluster, connection
 
 if TYPE_CHECKING:
@@ -86,28 +86,32 @@ def batches_of(count: int, size: int = 2) -> list[list[Candidate]]:
     return [[Candidate(Policy(folio_order=k), 4096, Costs()) for k in each] for each in orders]
 
 
-def workers_running(cluster: str = "") -> list[int]:
+def workers_running() -> list[int]:
     """Return the worker processes on this machine that replay."""
     listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
     return [int(line.split()[0]) for line in listed.splitlines() if "ray::Worker" in line]
 
 
-def test_batches_of_two_nodes_are_those_of_one_process(
-    two_nodes: Cluster, workloads: Workloads, monkeypatch: pytest.MonkeyPatch
+def test_tables_of_two_nodes_are_those_of_one_process(
+    two_nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
-    batches, evaluator = batches_of(9), Evaluator(workloads)
-    before = signal.getsignal(signal.SIGTERM)
-    with Noted(workloads, None, "auto") as noted:
-        noted.until(lambda: len(nodes_of(noted)) == 2, 20)
-        assert noted.on.workers == 2
-        for number, batch in enumerate(batches):
-            noted.on.submit(number, batch)
-        ended = noted.results(len(batches))
-        assert signal.getsignal(signal.SIGTERM) is before
-    for number, batch in enumerate(batches):
-        assert str(ended[number]) == str(evaluated(evaluator, batch))
-    assert noted.lines == []
+    small_study.write_trace(tmp_path)
+    path = small_study.write_study(tmp_path, "nsga2", objectives=small_study.TWO_OBJECTIVES)
+    used: list[Noted] = []
+
+    def on_both(workloads: Workloads) -> RayCluster:
+        used.append(Noted(workloads, None, "auto"))
+        used[0].until(lambda: len(nodes_of(used[0])) == 2, 20)
+        assert used[0].on.workers == 2
+        return used[0].on
+
+    small_study.run(path, tmp_path / "two_nodes.duckdb", on_both)
+    small_study.run(path, tmp_path / "one_process.duckdb")
+    expected = small_study.tables(tmp_path / "one_process.duckdb")
+    assert len(expected["trials"]) == 32
+    assert small_study.tables(tmp_path / "two_nodes.duckdb") == expected
+    assert used[0].lines == []
 
 
 def nodes_of(noted: Noted) -> set[str]:
@@ -190,17 +194,22 @@ def test_a_cluster_that_is_not_there_is_told(workloads: Workloads, address: str,
 
 #: A driver that starts a cluster of its own, and leaves so many seconds later.
 LEAVES = """
-import sys, time
+import os, signal, sys, time
 from core.evaluator import Workloads
 from sweep.engine.ray_cluster import RayCluster
 began = time.monotonic()
 cluster = RayCluster(Workloads((), (), ()), 2, None, [])
 assert time.monotonic() - began < 0.5, "it is there at once"
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(1))
 time.sleep(float(sys.argv[1]))
+os.kill(os.getpid(), signal.SIGTERM)
 began = time.monotonic()
 cluster.close()
 cluster.close()
 assert time.monotonic() - began < 3.5, "it stops soon"
+os.kill(os.getpid(), signal.SIGTERM)
+assert len(told) == 2, "SIGTERM is the driver's"
 """
 
 

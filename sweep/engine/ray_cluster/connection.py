@@ -7,6 +7,7 @@ makes when it looks.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import secrets
@@ -33,6 +34,9 @@ HEAD_PATIENCE_S = 10.0
 PLACE_PATIENCE_S = 6.0
 #: The driver waits so long for Ray to stop: it takes 1.1 s, and more while it still starts.
 STOP_S = 2.5
+
+#: More than a `struct sigaction` has on any Linux: 152 bytes on x86-64 and arm64.
+SIGACTION_BYTES = 512
 
 
 class ClusterError(InputError):
@@ -89,7 +93,7 @@ class Connection:
         self._begin, self._joined, self._note = begin, joined, note
         self._closing = threading.Event()
         # Ray's processes are killed by the kernel when the thread that started them ends: so it
-        # lives as long as they do. In no main thread, Ray leaves the handler of SIGTERM alone.
+        # lives as long as they do.
         self._thread = threading.Thread(target=self._run, name="ray-connection", daemon=True)
         self._thread.start()
 
@@ -98,19 +102,26 @@ class Connection:
         if self._closing.is_set():
             return
         self._closing.set()
-        self._thread.join(STOP_S)
+        kept, end = _sigterm(), monotonic() + STOP_S
+        while self._thread.is_alive() and monotonic() < end:
+            self._thread.join(0.02)
+            _sigterm(kept)  # which Ray's native part gives up as it stops
         if self._thread.is_alive():
             _kill_children_of(self._thread)
             self._thread.join(0.3)
+            _sigterm(kept)
         if self._address == "local":
             _remove_sockets()
 
     def _run(self) -> None:
+        kept = _sigterm()
         try:
             ray = _start(self._address, self.expected, self._need.store_bytes)
         except ClusterError as error:
             self.events.put(partial(_fail, error))
             return
+        # Ray's native part would dump its stack, and end this process, where a handler stops it.
+        _sigterm(kept)
         try:
             if not self._closing.is_set():
                 self._watch(ray, self._begin(ray))
@@ -187,6 +198,20 @@ class _Places:
 
 def _fail(error: ClusterError) -> None:
     raise error
+
+
+def _sigterm(action: bytes | None = None) -> bytes:
+    """Return what SIGTERM does to this process, as the kernel has it; or have it do so.
+
+    Python can change it in the main thread alone, and does not see that native code has changed it.
+    """
+    kept = ctypes.create_string_buffer(action or b"", SIGACTION_BYTES)
+    libc = ctypes.CDLL(None)
+    if action is None:
+        libc.sigaction(signal.SIGTERM, None, kept)
+    else:
+        libc.sigaction(signal.SIGTERM, kept, None)
+    return kept.raw
 
 
 def _kill_children_of(thread: threading.Thread) -> None:
