@@ -174,7 +174,8 @@ def test_a_head_that_is_lost_ends_a_run_with_one_message(
             with pytest.raises(ClusterError, match="run it again to go on"):
                 noted.until(lambda: False, 10)
             began = monotonic()
-        assert monotonic() - began < 3
+        assert monotonic() - began < 5
+        noted.on._connection._thread.join(20)
     finally:
         cluster.shutdown()
     assert capfd.readouterr() == ("", "")
@@ -207,7 +208,7 @@ os.kill(os.getpid(), signal.SIGTERM)
 began = time.monotonic()
 cluster.close()
 cluster.close()
-assert time.monotonic() - began < 3.5, "it stops soon"
+assert time.monotonic() - began < 5, "it stops soon"
 os.kill(os.getpid(), signal.SIGTERM)
 assert len(told) == 2, "SIGTERM is the driver's"
 """
@@ -220,7 +221,7 @@ def test_nothing_of_a_cluster_of_our_own_stays_behind(after_s: float) -> None:
         [sys.executable, "-c", LEAVES, str(after_s)], capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    end = monotonic() + 20
+    end = monotonic() + 70  # Ray's agents try to reach a dead head for a minute
     while traces() - before:
         assert monotonic() < end, traces() - before
         sleep(0.2)

@@ -17,7 +17,6 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -32,8 +31,9 @@ WATCH_S = 1.0
 HEAD_PATIENCE_S = 10.0
 #: Workers without a place are told of when none became ready for so long: one starts in 1 to 3 s.
 PLACE_PATIENCE_S = 6.0
-#: The driver waits so long for Ray to stop: it takes 1.1 s, and more while it still starts.
-STOP_S = 2.5
+#: The driver waits so long for Ray to stop: that takes 1.1 s, 3.4 s as it has just begun to start.
+#: Killed while it starts, it would wait a minute for its dead head.
+STOP_S = 4.5
 
 #: More than a `struct sigaction` has on any Linux: 152 bytes on x86-64 and arm64.
 SIGACTION_BYTES = 512
@@ -98,7 +98,7 @@ class Connection:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop what was started; what still starts then, or waits for a dead head, is killed."""
+        """Stop what was started; what takes longer than `STOP_S` goes on stopping by itself."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -106,17 +106,20 @@ class Connection:
         while self._thread.is_alive() and monotonic() < end:
             self._thread.join(0.02)
             _sigterm(kept)  # which Ray's native part gives up as it stops
-        if self._thread.is_alive():
-            _kill_children_of(self._thread)
-            self._thread.join(0.3)
-            _sigterm(kept)
         if self._address == "local":
             _remove_sockets()
 
     def _run(self) -> None:
-        kept = _sigterm()
         try:
-            ray = _start(self._address, self.expected, self._need.store_bytes)
+            if self._address == "local":
+                # Without these Ray warns, and writes a token under HOME.
+                os.environ.setdefault("RAY_AUTH_MODE", "token")
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            ray = _import_ray()
+            if self._closing.is_set():
+                return
+            kept = _sigterm()
+            _start(ray, self._address, self.expected, self._need.store_bytes)
         except ClusterError as error:
             self.events.put(partial(_fail, error))
             return
@@ -214,32 +217,6 @@ def _sigterm(action: bytes | None = None) -> bytes:
     return kept.raw
 
 
-def _kill_children_of(thread: threading.Thread) -> None:
-    """Kill the processes that a thread started, and theirs.
-
-    The kernel kills the former as this process ends, but Ray's agents, which those started, would
-    try to reach the dead head for a minute.
-    """
-    left = _listed(Path(f"/proc/self/task/{thread.native_id}/children"))
-    found: list[int] = []
-    while left:
-        process = left.pop()
-        found.append(process)
-        for children in Path(f"/proc/{process}/task").glob("*/children"):
-            left += _listed(children)
-    for process in found:
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-
-
-def _listed(children: Path) -> list[int]:
-    """Return the processes in a list of the kernel's, of which a thread that ended has none."""
-    try:
-        return [int(process) for process in children.read_text().split()]
-    except OSError:
-        return []
-
-
 def _remove_sockets() -> None:
     """Remove the files of sockets that Ray leaves in the folder of a session that has ended."""
     folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
@@ -251,14 +228,22 @@ def _own_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _start(address: str, cpus: int, store_bytes: int) -> Any:
-    """Connect to the cluster at `address`, or start one, and return the ray module."""
+def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with warnings.catch_warnings():
+        # What Ray imports has opinions about proxies of the environment.
+        warnings.simplefilter("ignore")
+        import ray
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # What raylets say of dead workers would go to stdout, which is for data, with pages of logs.
+    ray._private.worker._worker_logs_enabled = False
+    return ray
+
+
+def _start(ray: Any, address: str, cpus: int, store_bytes: int) -> None:
+    """Connect to the cluster at `address`, or start one."""
     options: dict[str, Any] = {}
     if address == "local":
-        # Without these Ray warns, and writes a token under HOME.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         options = {
             "num_cpus": cpus,
             "num_gpus": 0,
@@ -267,20 +252,11 @@ def _start(address: str, cpus: int, store_bytes: int) -> Any:
         }
     elif address != "auto":
         _probe(address)
-    with warnings.catch_warnings():
-        # What Ray imports has opinions about proxies of the environment.
-        warnings.simplefilter("ignore")
-        import ray
-
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    # What raylets say of dead workers would go to stdout, which is for data, with pages of logs.
-    ray._private.worker._worker_logs_enabled = False
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         hint = " (`ray start --head` starts one)" if address == "auto" else ""
         raise ClusterError(f"Ray at {address}: {str(error).splitlines()[0]}{hint}") from None
-    return ray
 
 
 def _answers(address: str) -> bool:

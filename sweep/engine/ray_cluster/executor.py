@@ -101,7 +101,12 @@ class RayCluster:
     @property
     def workers(self) -> int:
         """How many workers replay side by side now; those that are expected, before the first."""
-        return self._connection.ready or self._connection.expected
+        return self.ready or self._connection.expected
+
+    @property
+    def ready(self) -> int:
+        """How many workers are there."""
+        return self._connection.ready
 
     def takes(self, candidate: Candidate) -> bool:
         """Return True: a batch waits here until a node has compiled what it needs."""
