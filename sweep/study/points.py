@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from math import prod
 from typing import Any
 
 from core.policy import POLICY_FIELDS, PRESETS, Policy, reads
 from core.system.contract import Choices
-from sweep.study.model import Categorical, FixedPolicy, Parameter, Subspace
+from sweep.study.model import Categorical, FixedPolicy, Parameter, Study, Subspace
 
 
 def value_count(parameter: Parameter) -> int | None:
@@ -63,3 +64,26 @@ def distinct_points(subspace: Subspace) -> int | None:
     counts = list(points_by_system(subspace).values())
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+def values_of(parameter: Parameter) -> list[Any]:
+    """Return the values of a parameter that has finitely many, in order."""
+    if isinstance(parameter, Categorical):
+        return list(parameter.choices)
+    assert parameter.step is not None, "a range of fractions without a step has no end of values"
+    count = value_count(parameter) or 0
+    return [round(parameter.low + i * parameter.step, 12) for i in range(count)]
+
+
+def grid_size(study: Study) -> int:
+    """Return the number of points of a grid."""
+    parameters = study.parameters or {}
+    return prod(len(values_of(parameter)) for parameter in parameters.values())
+
+
+def grid_points(study: Study) -> Iterator[dict[str, Any]]:
+    """Yield the points of a grid; the last parameter changes fastest."""
+    parameters = study.parameters or {}
+    values = [values_of(parameter) for parameter in parameters.values()]
+    for point in product(*values):
+        yield dict(zip(parameters, point, strict=True))
