@@ -18,11 +18,10 @@ from sweep.engine.generations import trials_within
 from sweep.engine.inputs import Inputs
 from sweep.engine.loops import loops_of
 from sweep.engine.rows import evaluate
-from sweep.engine.search import grid_points
 from sweep.engine.trials import TASK_LANES
 from sweep.results import Row
 from sweep.study.model import Categorical, IntRange, Parameter, Study
-from sweep.study.points import distinct_points, points_by_system
+from sweep.study.points import distinct_points, grid_points, points_by_system
 from sweep.study.samplers import SAMPLERS
 from sweep.study.worlds import World, worlds_of
 

@@ -20,9 +20,11 @@ from optuna.samplers import BaseSampler
 from core.evaluator import Candidate
 from sweep.engine.executor import InProcess, Result
 from sweep.engine.over_scenarios import bounds_of
-from sweep.engine.search import Search, grid_size
+from sweep.engine.samplers.generation_sampler import GenerationSampler
+from sweep.engine.search import Search
 from sweep.study.goals import goals_of
 from sweep.study.model import Categorical, Study
+from sweep.study.points import grid_size
 from sweep.study.read import load_study
 from sweep.study.samplers import SAMPLERS
 from sweep.study.yaml_source import SourceError
@@ -102,10 +104,10 @@ def ask_and_tell(search: Search, study: Study, generation: int) -> list[tuple[in
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_it_is_a_class_of_optuna_and_has_a_line(sampler: str) -> None:
+def test_it_is_a_class_of_optuna_or_asks_for_generations_and_has_a_line(sampler: str) -> None:
     kind = SAMPLERS[sampler]
     module, _, class_name = kind.implementation.partition(":")
-    assert issubclass(getattr(import_module(module), class_name), BaseSampler)
+    assert issubclass(getattr(import_module(module), class_name), (BaseSampler, GenerationSampler))
     assert kind.summary
     assert "\n" not in kind.summary
 

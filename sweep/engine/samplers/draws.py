@@ -14,10 +14,9 @@ from sweep.study.model import Study
 class Random(GenerationSampler):
     """Independent draws."""
 
-    def draw(self, chance: np.random.Generator, count: int) -> Iterator[Sequence[Row]]:
-        """Yield draws, a single one for each trial."""
-        for row in self.cube.rows(chance.random((count, len(self.cube.parameters)))):
-            yield [row]
+    def draw(self, chance: np.random.Generator, count: int) -> Iterator[Row]:
+        """Yield draws."""
+        yield from self.cube.rows(chance.random((count, len(self.cube.parameters))))
 
     def tell(self, generation: Sequence[Told]) -> None:
         """Do nothing: what was told changes no draw."""
@@ -36,13 +35,12 @@ class Sobol(Random):
         seed = np.random.default_rng(study.sampler.seed)
         self._sequence = Sequence_(len(self.cube.parameters), scramble=True, rng=seed)
 
-    def draw(self, chance: np.random.Generator, count: int) -> Iterator[Sequence[Row]]:
-        """Yield the next points of the sequence, a single one for each trial."""
+    def draw(self, chance: np.random.Generator, count: int) -> Iterator[Row]:
+        """Yield the next points of the sequence."""
         import warnings
 
         with warnings.catch_warnings():
             # That only powers of two are quite even is so of every generation but the whole.
             warnings.simplefilter("ignore", UserWarning)
             points = self._sequence.random(count)
-        for row in self.cube.rows(np.minimum(points, np.nextafter(1, 0))):
-            yield [row]
+        yield from self.cube.rows(np.minimum(points, np.nextafter(1, 0)))

@@ -56,8 +56,8 @@ class GenerationSampler(ABC):
         self.cube = UnitCube(study.parameters or {})
 
     @abstractmethod
-    def draw(self, chance: np.random.Generator, count: int) -> Iterator[Sequence[Row]]:
-        """Yield for each of `count` trials what it may be, the best first: at least one.
+    def draw(self, chance: np.random.Generator, count: int) -> Iterator[Row]:
+        """Yield the parameters of `count` trials.
 
         Parameters
         ----------
@@ -79,32 +79,29 @@ class GenerationSampler(ABC):
     def ask(self, generation: int, count: int, is_new: IsNew) -> list[Row]:
         """Return the parameters of the trials of a generation.
 
-        Of what a trial may be the first is taken that no trial was before. Where all of them were,
-        the trial is drawn again with the others like it, up to `MAX_DRAWS` times, and then repeats
-        one.
+        Those that repeat an earlier trial are drawn again, up to `MAX_DRAWS` times; what is still
+        missing then are repetitions. A generation is always drawn whole: so one that is cut off by the number of trials is
+        the beginning of what it is when that is raised.
 
         Parameters
         ----------
         generation
             Its number, from 0.
         count
-            How many trials it has.
+            How many of its trials there are.
         is_new
             Tells what no trial was before.
         """
         chance = self.begin(generation)
+        whole = max(count, self.study.generation)
         asked: list[Row] = []
         repeated: list[Row] = []
         for _ in range(MAX_DRAWS):
-            for drawn in self.draw(chance, count - len(asked)):
-                fresh = next((parameters for parameters in drawn if is_new(parameters)), None)
-                if fresh is None:
-                    repeated.append(drawn[0])
-                else:
-                    asked.append(fresh)
-            if len(asked) == count:
-                return asked
-        return asked + repeated[: count - len(asked)]
+            for parameters in self.draw(chance, whole - len(asked)):
+                (asked if is_new(parameters) else repeated).append(parameters)
+            if len(asked) == whole:
+                break
+        return [*asked, *repeated][:count]
 
 
 def losses_of(generation: Sequence[Told], signs: Sequence[int]) -> NDArray[Any]:

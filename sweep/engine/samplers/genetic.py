@@ -54,12 +54,12 @@ class _Genetic(GenerationSampler):
             self._parents = self.select(born + self._parents)
             self._told = {trial.number: self._told[trial.number] for trial in self._parents}
 
-    def draw(self, chance: np.random.Generator, count: int) -> Iterator[Sequence[Row]]:
-        """Yield children, a single one for each trial; where there are no parents, random draws."""
+    def draw(self, chance: np.random.Generator, count: int) -> Iterator[Row]:
+        """Yield children; where there are no parents, random draws."""
         names = list(self.cube.parameters)
         anew = self.cube.rows(chance.random((count, len(names))))
         if len(self._parents) < 2:
-            yield from ([row] for row in anew)
+            yield from anew
             return
         first, second = self._pick(chance, count), self._pick(chance, count)
         crossed = chance.random(count) < CROSSOVER
@@ -68,12 +68,12 @@ class _Genetic(GenerationSampler):
         parents = [trial.params for trial in self._parents]
         for child, row in enumerate(anew):
             father, mother = parents[first[child]], parents[second[child]]
-            yield [{
+            yield {
                 name: row[name] if mutates else mother[name] if swaps else father[name]
                 for name, mutates, swaps in zip(
                     names, mutated[child].tolist(), swapped[child].tolist(), strict=True
                 )
-            }]  # fmt: skip
+            }  # fmt: skip
 
     def _pick(self, chance: np.random.Generator, count: int) -> NDArray[np.int64]:
         """Return parents: of two at random the one that dominates the other, or else the second."""

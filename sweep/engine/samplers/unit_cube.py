@@ -33,6 +33,8 @@ class UnitCube:
         points
             Coordinates from 0 to below 1.  # [trial, parameter]
         """
+        if not self.parameters:
+            return [{} for _ in points]
         columns = [
             _values(parameter, points[:, axis])
             for axis, parameter in enumerate(self.parameters.values())
