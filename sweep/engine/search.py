@@ -162,7 +162,8 @@ def _make_asker(study: Study) -> Asker:
     module, _, class_name = SAMPLERS[study.sampler.name].implementation.partition(":")
     sampler = getattr(import_module(module), class_name)
     if issubclass(sampler, GenerationSampler):
-        return sampler(study)
+        asker: GenerationSampler = sampler(study)
+        return asker
     from sweep.engine.samplers.one_by_one import OneByOne
 
     return OneByOne(study, sampler)

@@ -16,7 +16,7 @@ from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
 from sweep.engine.plugins import Plugins, load_plugins
 from sweep.engine.ray_cluster import RayCluster
-from sweep.engine.register import StartAfresh, only_run, register
+from sweep.engine.register import StartAfresh, as_recorded, only_run, register
 from sweep.engine.search import check_sampler
 from sweep.results import Row, Store
 from sweep.study.model import Study
@@ -97,6 +97,9 @@ def run_to_database(
     inputs = ready_inputs(study, source, note, plugins.code_digest())
     store = Store(database)
     with only_run(database, study.study):
+        study = as_recorded(store, study, afresh)
+        if study.sampler.why:
+            note(f"sampler {study.sampler.name}: {study.sampler.why}")
         kept_as = register(store, study, source.text, inputs, source.path, afresh)
         if kept_as:
             note(f"the earlier study is kept as {kept_as}")

@@ -77,8 +77,7 @@ def values_of(parameter: Parameter) -> list[Any]:
 
 def grid_size(study: Study) -> int:
     """Return the number of points of a grid."""
-    parameters = study.parameters or {}
-    return prod(len(values_of(parameter)) for parameter in parameters.values())
+    return prod(value_count(parameter) or 0 for parameter in (study.parameters or {}).values())
 
 
 def grid_points(study: Study) -> Iterator[dict[str, Any]]:

@@ -61,6 +61,10 @@ class SamplerKind:
     min_generation: int = 2
 
 
+#: In place of a sampler's name: one that suits the study, which sweep/study/pick.py picks.
+AUTO = "auto"
+ABOUT_AUTO = "one of the others, by the points, goals and trials of the study; it is told which"
+
 SAMPLERS: dict[str, SamplerKind] = {
     "grid": SamplerKind(
         "every point of the grid of all parameters, once",

@@ -155,6 +155,18 @@ Size = Annotated[
     ),
 ]
 #: A size that may be 0.
+Duration = Annotated[
+    float,
+    BeforeValidator(duration_in_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^\s*[0-9]{1,9}(\.[0-9]{1,6})?\s*(s|min|h|d)?\s*$"},
+            ]
+        }
+    ),
+]
 SizeOrZero = Annotated[
     int,
     BeforeValidator(_size),

@@ -17,7 +17,9 @@ import pytest
 import small_study
 from optuna.samplers import BaseSampler
 
+from core.distinct import deciding
 from core.evaluator import Candidate
+from sweep.engine.candidates import fields_of
 from sweep.engine.executor import InProcess, Result
 from sweep.engine.over_scenarios import bounds_of
 from sweep.engine.samplers.generation_sampler import GenerationSampler
@@ -132,6 +134,39 @@ def test_a_resumed_search_asks_as_an_uninterrupted_one(sampler: str, folder: Pat
         recorded = [(number, row, outcome_of(study, row)) for number, row in asked]
         resumed.replay(generation, recorded)
     assert ask_and_tell(resumed, study, 2) == generations[2]
+
+
+@every_sampler
+def test_a_shorter_search_asks_for_the_beginning_of_a_longer_one(
+    sampler: str, folder: Path
+) -> None:
+    study = study_of(folder, sampler)
+    whole, cut = Search(study), Search(study)
+    expected = [ask_and_tell(whole, study, generation) for generation in range(2)]
+    assert ask_and_tell(cut, study, 0) == expected[0]
+    assert cut.ask(1, 5) == expected[1][:5]
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if SAMPLERS[name].asks_ahead])
+def test_one_that_asks_ahead_asks_the_same_whatever_is_told(sampler: str, folder: Path) -> None:
+    study = study_of(folder, sampler)
+    told, ahead = Search(study), Search(study)
+    expected = [ask_and_tell(told, study, generation) for generation in range(3)]
+    assert [ahead.ask(generation, GENERATION) for generation in range(3)] == expected
+
+
+@every_sampler
+def test_no_policy_is_asked_for_twice_while_there_are_others(sampler: str, folder: Path) -> None:
+    if sampler == "gp":
+        pytest.skip("it takes seconds for a generation")
+    study = study_of(folder, sampler)
+    search = Search(study)
+    asked = [row for place in range(3) for _, row in ask_and_tell(search, study, place)]
+    if SAMPLERS[sampler].enumerates:
+        return
+    # 100 points, of which the 10 with folio_order 0 are one with the other drop.
+    keys = {deciding(fields_of(study) | row) for row in asked}
+    assert len(keys) == len(asked)
 
 
 @every_sampler

@@ -82,8 +82,10 @@ class _Genetic(GenerationSampler):
         beyond = np.array([sum(max(0.0, each) for each in one.violations.values()) for one in told])
         one, other = chance.integers(len(told), size=(2, count))
         dominates = (losses[one] <= losses[other]).all(1) & (losses[one] < losses[other]).any(1)
-        wins = (beyond[one] < beyond[other]) | ((beyond[one] == 0) & (beyond[other] == 0) & dominates)
-        return np.where(wins, one, other)
+        both_keep = (beyond[one] == 0) & (beyond[other] == 0)
+        wins = (beyond[one] < beyond[other]) | (both_keep & dominates)
+        winners: NDArray[np.int64] = np.where(wins, one, other)
+        return winners
 
 
 class NSGAII(_Genetic):

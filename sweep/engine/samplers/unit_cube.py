@@ -1,4 +1,4 @@
-"""The unit cube: every point of it is a trial's parameters, and equal volumes are equally likely."""
+"""The unit cube: each point of it is a trial's parameters, and equal volumes are as likely."""
 
 from __future__ import annotations
 
