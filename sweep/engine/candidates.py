@@ -32,11 +32,6 @@ def baseline(policy: Baseline, worlds: Sequence[World]) -> list[Candidate]:
     return _in_worlds(_said(policy), worlds)
 
 
-def fields_of(study: Study) -> dict[str, Any]:
-    """Return all fields of the policy that a study holds fixed, by name."""
-    return vars(Policy()) | _said(study.policy)
-
-
 def _in_worlds(fields: dict[str, Any], worlds: Sequence[World]) -> list[Candidate]:
     return [
         Candidate(

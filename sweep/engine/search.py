@@ -17,13 +17,13 @@ from typing import Any, Protocol
 
 from core.distinct import deciding
 from core.errors import InputError
-from sweep.engine.candidates import fields_of
 from sweep.engine.over_scenarios import bounds_of
 from sweep.engine.samplers.draws import Random
 from sweep.engine.samplers.generation_sampler import GenerationSampler, IsNew, Told
 from sweep.results import Row
 from sweep.study.goals import goals_of
 from sweep.study.model import Study
+from sweep.study.points import fields_of
 from sweep.study.points import grid_size as grid_size
 from sweep.study.samplers import SAMPLERS
 
@@ -144,7 +144,7 @@ class _Seen:
     """The policies of a search so far; called with parameters, it tells whether theirs is new."""
 
     def __init__(self, study: Study, single_pages: bool) -> None:
-        self._fields = fields_of(study)
+        self._fields = fields_of(study.policy)
         self._single_pages = single_pages
         self._seen: set[tuple[Any, ...]] = set()
 

@@ -19,14 +19,13 @@ from optuna.samplers import BaseSampler
 
 from core.distinct import deciding
 from core.evaluator import Candidate
-from sweep.engine.candidates import fields_of
 from sweep.engine.executor import InProcess, Result
 from sweep.engine.over_scenarios import bounds_of
 from sweep.engine.samplers.generation_sampler import GenerationSampler
 from sweep.engine.search import Search
 from sweep.study.goals import goals_of
 from sweep.study.model import Categorical, Study
-from sweep.study.points import grid_size
+from sweep.study.points import fields_of, grid_size
 from sweep.study.read import load_study
 from sweep.study.samplers import SAMPLERS
 from sweep.study.yaml_source import SourceError
@@ -165,7 +164,7 @@ def test_no_policy_is_asked_for_twice_while_there_are_others(sampler: str, folde
     if SAMPLERS[sampler].enumerates:
         return
     # 100 points, of which the 10 with folio_order 0 are one with the other drop.
-    keys = {deciding(fields_of(study) | row) for row in asked}
+    keys = {deciding(fields_of(study.policy) | row) for row in asked}
     assert len(keys) == len(asked)
 
 

@@ -7,12 +7,12 @@ import pytest
 from captures import TRACES
 
 from core.backend import replay
+from core.costs import Costs
 from core.distinct import deciding, has_single_pages
 from core.event_files import read_events
 from core.events import Events, make_events
 from core.machine import Machine
 from core.outcomes import measure
-from core.costs import Costs
 from core.policy import Policy
 
 #: Policies that differ in fields that do nothing; the last ones only where every folio is a page.
@@ -48,7 +48,10 @@ def beginning(capture: str, rows: int) -> Events:
 @pytest.fixture(scope="module")
 def tables() -> dict[bool, Events]:
     """Return a table with large folios, and one without, by whether every folio is a page."""
-    return {False: beginning("database-xfs-256w", 6000), True: beginning("database-mglru-256w", 6000)}
+    return {
+        False: beginning("database-xfs-256w", 6000),
+        True: beginning("database-mglru-256w", 6000),
+    }
 
 
 def outcomes_of(events: Events, policies: list[Policy]) -> dict[str, np.ndarray]:
