@@ -52,7 +52,10 @@ def choices_of(policy: FixedPolicy, searched: Mapping[str, Parameter]) -> Choice
 def fields_of(policy: FixedPolicy) -> dict[str, Any]:
     """Return all fields of a policy by name: what is said, the preset's, and the defaults."""
     base: dict[str, Any] = vars(PRESETS[policy.preset] if policy.preset else Policy())
-    return base | policy.model_dump(exclude_unset=True, exclude={"preset", "tag_block_size"})
+    said: dict[str, Any] = policy.model_dump(
+        exclude_unset=True, exclude={"preset", "tag_block_size"}
+    )
+    return base | said
 
 
 def points_by_system(subspace: Subspace) -> dict[str, int | None]:
