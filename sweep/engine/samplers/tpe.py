@@ -33,8 +33,8 @@ from sweep.study.model import Study
 CANDIDATES = 24
 STARTUP_TRIALS = 10
 #: Of so many finished trials one more changes a density by little: of 64 trials each has a fit of
-#: its own as in Optuna, of 10,000 50 share one. With a fit for half as many the quickstart finds
-#: 98.9 % of the hypervolume that there is after 213 trials, in place of 99.4 %.
+#: its own as in Optuna, of 10,000 50 share one. That is what keeps asking at some 250 trials a
+#: second there (benchmarks/search.py).
 TRIALS_OF_A_FIT = 200
 
 
@@ -60,8 +60,8 @@ class _Split(NamedTuple):
 class TPE(GenerationSampler):
     """Draws from where the better trials are dense and the others are not.
 
-    Of one objective all parameters are drawn together, of several each is drawn alone. Both are
-    Optuna's defaults, and benchmarks/search.py finds the same.
+    Of one objective all parameters are drawn together, of several each is drawn alone: both are
+    Optuna's defaults.
     """
 
     def __init__(self, study: Study) -> None:
