@@ -31,6 +31,7 @@ from sweep.results.identity import identity_changes
 from sweep.results.questions import another_version
 from sweep.study.goals import goals_of
 from sweep.study.model import Study
+from sweep.study.pick import with_picked_sampler
 from sweep.study.worlds import worlds_of
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
@@ -143,10 +144,13 @@ def register(
         "model_version": MODEL_VERSION,
         "goals": [goal._asdict() for goal in goals_of(study)],
         "warnings": inputs.warnings,
+        "sampler": study.sampler.name,
+        "sampler_reason": study.sampler.why or None,
+        "stopped": None,
     }
     if rows and kept_as is None:
         # A finished study keeps the versions that it was run with.
-        kept = ("created_at",) if unfinished else ("created_at", *_PROVENANCE)
+        kept = ["created_at", "stopped", *(() if unfinished else _PROVENANCE)]
         entry |= {name: rows[0][name] for name in kept}
     store.add("studies", entry)
     for place, world in enumerate(worlds_of(study)):
@@ -154,6 +158,34 @@ def register(
         store.add("scenarios", of_world | row_of_world(study, world))
     store.flush()
     return kept_as
+
+
+def as_recorded(store: Store, study: Study, afresh: StartAfresh) -> Study:
+    """Return a study with the sampler that was picked when it was run first, if it names none.
+
+    Parameters
+    ----------
+    store
+        The database.
+    study
+        The study, as its file says.
+    afresh
+        When it starts afresh: then nothing of an earlier run counts.
+    """
+    sql = "SELECT identity, sampler, sampler_reason FROM studies WHERE study = ?"
+    for row in store.rows(sql, [study.study]):
+        goes_on = afresh is not StartAfresh.ALWAYS and not list(changes_of(row, study))
+        if goes_on and row["sampler_reason"]:
+            return with_picked_sampler(study, (row["sampler"], row["sampler_reason"]))
+    return study
+
+
+def note_stopped(store: Store, study: Study, reason: str | None) -> None:
+    """Store why a search ended before its last trial; None of one that did not."""
+    for row in store.rows("SELECT * FROM studies WHERE study = ?", [study.study]):
+        if row["stopped"] != reason:
+            store.add("studies", row | {"stopped": reason})
+            store.flush()
 
 
 def _change(

@@ -19,7 +19,7 @@ from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
 from sweep.engine.plugins import Plugins, load_plugins
-from sweep.engine.register import StartAfresh, only_run, register
+from sweep.engine.register import StartAfresh, as_recorded, note_stopped, only_run, register
 from sweep.engine.search import check_sampler
 from sweep.engine.shards import Shard, check_shard
 from sweep.engine.threads import Threads, default_workers
@@ -130,6 +130,9 @@ def run_to_database(
     inputs = ready_inputs(study, source, note, plugins.code_digest())
     store = Store(database)
     with only_run(database, study.study):
+        study = as_recorded(store, study, afresh)
+        if study.sampler.why:
+            note(f"sampler {study.sampler.name}: {study.sampler.why}")
         kept_as = register(store, study, source.text, inputs, source.path, afresh)
         if kept_as:
             note(f"the earlier study is kept as {kept_as}")
@@ -137,7 +140,10 @@ def run_to_database(
             partial(EXECUTORS[where.chosen], where, study, inputs, plugins),
             partial(Alone, inputs.workloads, plugins),
         )
-        run_study(study, inputs, store, starting, progress, shard=where.shard)
+        why = run_study(study, inputs, store, starting, progress, shard=where.shard)
+        note_stopped(store, study, why)
+        if why:
+            note(f"stopped: {why}")
 
 
 def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], None]) -> Row:
