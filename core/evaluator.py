@@ -1,7 +1,8 @@
 """The evaluator: how a candidate is replayed on workloads.
 
 It knows which timeline each policy sees, which ideal its outcomes are quoted against, and that a
-system which is memory runs a front end of its own.
+system which is memory runs a front end of its own. Threads share one: what a batch needs is made by
+the first that asks for it, while the others work.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from core.backend import replay_bytes, replay_timeline, view_of
 from core.costs import Costs
 from core.events import Events
 from core.frontend.run import Fronted
+from core.kept import Kept
 from core.machine import Machine
 from core.policy import Policies, Policy, as_read, pack, read_alone
 from core.replayed import Outcomes, Replayed, outcomes_of_groups
@@ -26,7 +28,7 @@ from core.timeline.prepare import Timeline
 from core.timeline.view import View, prepare_view
 from core.workload.recipe import Recipe
 
-#: Memory that the replays of one batch may take beside the timelines.
+#: Memory that the replays of all batches at one time may take beside the timelines.
 BATCH_BYTES = 512 * 2**20
 
 #: Timelines kept, of 14 bytes an event each: a study may search what they depend on.
@@ -35,8 +37,13 @@ TIMELINE_BYTES = 512 * 2**20
 #: Runs of a larger memory kept; the tables they came from are on disk.
 LARGER_KEPT = 32
 
+#: Bounds kept: a number each.
+IDEALS_KEPT = 65_536
+
 #: (name, value) of workload parameters and settings.
 Values = tuple[tuple[str, Any], ...]
+#: What a timeline is made of: a workload, a tag block size, values and a view.
+_Key = tuple[int, int, Values, View]
 
 
 @dataclass(frozen=True)
@@ -90,13 +97,23 @@ class Batch(NamedTuple):
 
 
 class Evaluator:
-    """Replays candidates on workloads; timelines are kept by tag block size and view."""
+    """Replays candidates on workloads; timelines are kept by tag block size and view.
 
-    def __init__(self, workloads: Workloads) -> None:
+    Parameters
+    ----------
+    workloads
+        What is replayed.
+    threads
+        How many threads share the evaluator.
+    """
+
+    def __init__(self, workloads: Workloads, threads: int = 1) -> None:
         self.workloads = workloads
+        self._batch_bytes = BATCH_BYTES // threads
         self._machines: dict[tuple[int, int, Values], Machine] = {}
-        self._timelines: dict[tuple[int, int, Values, View], Timeline] = {}
-        self._larger: dict[tuple[int, int, Values, View], tuple[Timeline, Fronted]] = {}
+        self._timelines = Kept[_Key, Timeline](TIMELINE_BYTES, _bytes)
+        self._restored_by_ideal = Kept[_Key, int](IDEALS_KEPT)
+        self._larger = Kept[_Key, tuple[Timeline, Fronted]](LARGER_KEPT)
 
     def evaluate(self, candidates: Sequence[Candidate]) -> Iterator[Batch]:
         """Yield batches of candidates with their outcomes on every workload.
@@ -125,8 +142,8 @@ class Evaluator:
 
     def timeline_bytes(self) -> int:
         """Return the bytes of the timelines that are kept."""
-        larger = (timeline for timeline, _ in self._larger.values())
-        return sum(map(_bytes, (*self._timelines.values(), *larger)))
+        larger = [timeline for timeline, _ in self._larger.values()]
+        return sum(map(_bytes, [*self._timelines.values(), *larger]))
 
     def batch_bytes(self, candidate: Candidate, policies: int) -> int:
         """Return the bytes that a batch of policies such as a candidate's takes beside them."""
@@ -158,19 +175,27 @@ class Evaluator:
 
     def _timeline(self, workload: int, ground: Ground, view: View) -> Timeline:
         key = (workload, ground.tag_block_size, ground.workload, view)
-        if key not in self._timelines:
-            source = self.workloads.sources[workload]
-            if isinstance(source, Recipe):
-                recipe = source.changed(dict(ground.workload))
-                events = replace(recipe, every_frame=view.wants_every_frame).events()
-            else:
-                events = source
-            kept = self._timelines
-            while kept and sum(map(_bytes, kept.values())) > TIMELINE_BYTES:
-                del kept[next(iter(kept))]
-            machine = self._machine(workload, ground.tag_block_size, ground.workload)
-            kept[key] = prepare_view(events, machine, view, self.workloads.warm_up_parts)
-        return self._timelines[key]
+        return self._timelines.get(key, lambda: self._prepare(workload, ground, view))
+
+    def _prepare(self, workload: int, ground: Ground, view: View) -> Timeline:
+        source = self.workloads.sources[workload]
+        if isinstance(source, Recipe):
+            recipe = source.changed(dict(ground.workload))
+            events = replace(recipe, every_frame=view.wants_every_frame).events()
+        else:
+            events = source
+        machine = self._machine(workload, ground.tag_block_size, ground.workload)
+        return prepare_view(events, machine, view, self.workloads.warm_up_parts)
+
+    def _ideal(self, workload: int, ground: Ground, view: View) -> int:
+        """Return the pages that the ideal restores of a view: the same for every batch of it.
+
+        Kept, since it takes as long as five of the lanes of the quickstart.
+        """
+        key = (workload, ground.tag_block_size, ground.workload, view)
+        return self._restored_by_ideal.get(
+            key, lambda: restored_by_ideal(self._timeline(workload, ground, view))
+        )
 
     def _lanes_at_once(self, ground: Ground) -> int:
         if ground.views[0].tag_memory is not None:
@@ -179,16 +204,16 @@ class Evaluator:
         for workload, view in enumerate(ground.views):
             timeline = self._timeline(workload, ground, view)
             most = max(most, replay_bytes(timeline, 1) - replay_bytes(timeline, 0))
-        return max(1, BATCH_BYTES // most)
+        return max(1, self._batch_bytes // most)
 
     def _replay(self, workload: int, ground: Ground, policies: Policies) -> Outcomes:
         machine = self._machine(workload, ground.tag_block_size, ground.workload)
         view = ground.views[workload]
-        if view.tag_memory is None and view.region is None:
-            return replay_timeline(self._timeline(workload, ground, view), machine, policies)
-        # A region, and memory, are held against the ideal of the tag storage.
-        beside = self._timeline(workload, ground, view_of(ideal_beside(view), machine))
-        restored = restored_by_ideal(beside)
+        beside = view
+        if view.tag_memory is not None or view.region is not None:
+            # A region, and memory, are held against the ideal of the tag storage.
+            beside = view_of(ideal_beside(view), machine)
+        restored = self._ideal(workload, ground, beside)
         if view.tag_memory is None:
             timeline = self._timeline(workload, ground, view)
             return replay_timeline(timeline, machine, policies, ideal=restored)
@@ -212,17 +237,18 @@ class Evaluator:
     def _larger_memory(self, workload: int, ground: Ground, view: View) -> tuple[Timeline, Fronted]:
         """Return how a workload runs where tag storage is memory."""
         key = (workload, ground.tag_block_size, ground.workload, view)
-        if key not in self._larger:
-            source = self.workloads.sources[workload]
-            assert isinstance(source, Recipe), "mm events do not say what more memory would do"
-            recipe = replace(source.changed(dict(ground.workload)), tag_memory=view.tag_memory)
-            fronted = recipe.fronted()
-            base = self._timeline(workload, ground, View())
-            machine = self._machine(workload, ground.tag_block_size, ground.workload)
-            while len(self._larger) >= LARGER_KEPT:
-                del self._larger[next(iter(self._larger))]
-            self._larger[key] = (own_timeline(fronted, machine, base), fronted)
-        return self._larger[key]
+        return self._larger.get(key, lambda: self._run_larger(workload, ground, view))
+
+    def _run_larger(
+        self, workload: int, ground: Ground, view: View
+    ) -> tuple[Timeline, Fronted]:
+        source = self.workloads.sources[workload]
+        assert isinstance(source, Recipe), "mm events do not say what more memory would do"
+        recipe = replace(source.changed(dict(ground.workload)), tag_memory=view.tag_memory)
+        fronted = recipe.fronted()
+        base = self._timeline(workload, ground, View())
+        machine = self._machine(workload, ground.tag_block_size, ground.workload)
+        return own_timeline(fronted, machine, base), fronted
 
 
 def _bytes(timeline: Timeline) -> int:

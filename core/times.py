@@ -62,11 +62,11 @@ def _commands_ns(requests: Int64, commands: Int64, pages: Int64, costs: CostTabl
 def times_of(run: Replayed, costs: CostTable, marks: Sequence[int] | None = None) -> Times:
     """Return the times of the lanes of one system on one workload; `costs` are each [lane].
 
-    They are those up to all marks, or up to some of them. `wait_ns` is what tasks wait for: the
+    Of costs that are each [table, 1], times are each [table, lane, mark]. They are those up to all marks, or up to some of them. `wait_ns` is what tasks wait for: the
     reads of requests that a task waits for, every sample of reservation latency, and what the
     system says. `cpu_ns` is what the system pays.
     """
-    by_lane = {name: values[:, None] for name, values in costs.items()}
+    by_lane = {name: values[..., None] for name, values in costs.items()}
     work = _work_of(run, slice(None) if marks is None else list(marks))
     read = _read_ns(work.counted, by_lane)
     waited = _waited_read_ns(work.counted, by_lane)
@@ -107,7 +107,7 @@ def in_all(run: Replayed, costs: CostTable) -> Times:
     # Up to these marks alone: cost by cost, what is saved is worked out in a fifth of the time.
     begin = run.timeline.warm_up_marks
     times = times_of(run, costs, [begin - 1, -1] if begin else [-1])
-    return Times(*(values[:, -1] - (values[:, 0] if begin else 0) for values in times))
+    return Times(*(values[..., -1] - (values[..., 0] if begin else 0) for values in times))
 
 
 def parts_of(run: Replayed, times: Times) -> dict[str, Int64]:

@@ -233,6 +233,8 @@ class System:
         end did.
     pays
         Return the nanoseconds that lanes pay beside reads: `cpu_ns`.  # [lane, mark]
+        Costs come as [lane, 1], or as [table, 1, 1] to price lanes under several tables at once, so
+        that it is a sum of products, element by element.
     waits
         Return those that tasks wait for beside reads and reservations.  # [lane, mark]
     reads

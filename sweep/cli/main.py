@@ -78,8 +78,13 @@ def run(
     ],
     database: Database = DEFAULT_DATABASE,
     executor: Annotated[
-        str, typer.Option(metavar="ray|in-process", help="Where trials are replayed.")
-    ] = "ray",
+        str,
+        typer.Option(
+            metavar="auto|threads|ray|in-process",
+            help="Where trials are replayed: in threads of this machine, on a Ray cluster (auto: "
+            "where one is named), or one by one.",
+        ),
+    ] = "auto",
     address: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +92,7 @@ def run(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Actors; by default one a core of the cluster.")
+        int | None, typer.Option(min=1, help="Threads, or actors of the cluster; by default one a core.")
     ] = None,
     new: Annotated[
         bool, typer.Option("--new", help="Start afresh; an older study of the name is kept aside.")
@@ -112,11 +117,14 @@ def run(
     from sweep.engine.register import start_afresh
     from sweep.engine.study_run import EXECUTORS, Where
 
-    if executor not in EXECUTORS:
-        what = f"{executor} is not {' or '.join(EXECUTORS)}"
+    if executor not in ("auto", *EXECUTORS):
+        what = f"{executor} is not auto, {', '.join(EXECUTORS)}"
         raise typer.BadParameter(what, param_hint="--executor")
-    if executor == "in-process" and (address or workers):
-        raise typer.BadParameter("in-process has no cluster", param_hint="--address / --workers")
+    if executor in ("threads", "in-process") and address:
+        raise typer.BadParameter(f"{executor} has no cluster", param_hint="--address")
+    if executor == "in-process" and workers:
+        what = "in-process has one worker; threads has several"
+        raise typer.BadParameter(what, param_hint="--workers")
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
     where = Where(executor, address, workers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
 from math import exp, log
@@ -13,13 +12,13 @@ from core.backend import compile_loop
 from core.evaluator import Candidate, Evaluator
 from core.events import Events
 from core.policy import read_alone, reads
+from sweep.engine.batching import MOST_TRIALS
 from sweep.engine.candidates import baseline, candidates
 from sweep.engine.generations import trials_within
 from sweep.engine.inputs import Inputs
 from sweep.engine.loops import loops_of
 from sweep.engine.rows import evaluate
 from sweep.engine.search import grid_points
-from sweep.engine.trials import TASK_LANES
 from sweep.results import Row
 from sweep.study.model import Categorical, IntRange, Parameter, Study
 from sweep.study.points import distinct_points, points_by_system
@@ -118,11 +117,6 @@ def dry_run(study: Study, inputs: Inputs, workers: int) -> Row:
     }
 
 
-def default_workers() -> int:
-    """Return the processes that replay by default: one a core."""
-    return len(os.sched_getaffinity(0))
-
-
 def _space(study: Study, worlds: Sequence[World]) -> Space:
     """Return what a study comes to that searches one subspace alone."""
     (subspace,) = study.subspaces
@@ -218,5 +212,5 @@ def _sample(evaluator: Evaluator, drawn: Sequence[list[Candidate]], end: float) 
     start = monotonic()
     evaluate(evaluator, [candidate for of_policy in ready for candidate in of_policy])
     seconds = (monotonic() - start) / len(ready)
-    memory = evaluator.timeline_bytes() + evaluator.batch_bytes(ready[0][0], TASK_LANES)
+    memory = evaluator.timeline_bytes() + evaluator.batch_bytes(ready[0][0], MOST_TRIALS)
     return Measured(len(ready), seconds, memory)

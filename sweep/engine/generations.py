@@ -1,17 +1,19 @@
-"""The loop of a run: ask a generation, settle its trials, tell them."""
+"""The loop of a run: ask generations, have their trials settled, tell them in order."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Protocol
 
 from sweep.engine.candidates import baseline, candidates
-from sweep.engine.executor import Executor
+from sweep.engine.driver import Driver, Starting
 from sweep.engine.inputs import Inputs
 from sweep.engine.search import Search, SearchError, grid_size
-from sweep.engine.trials import Trial, Trials
-from sweep.results import Row, Store
+from sweep.engine.trials import Trial
+from sweep.results import Row, RunStore
 from sweep.study.model import Study
 from sweep.study.samplers import SAMPLERS
 from sweep.study.values import MAX_TRIALS
@@ -24,7 +26,7 @@ class Progress(Protocol):
         """The run has `total` trials, `recorded` of them from before."""
 
     def finished(self, row: Row) -> None:
-        """One more trial, or baseline, has its row."""
+        """One more trial, or baseline, is safe on disk."""
 
 
 def number_of_trials(study: Study) -> int:
@@ -44,9 +46,10 @@ def trials_within(study: Study) -> int:
 def run_study(
     study: Study,
     inputs: Inputs,
-    store: Store,
-    executor: Callable[[], Executor],
+    store: RunStore,
+    starting: Starting,
     progress: Progress,
+    clock: Callable[[], float] = monotonic,
 ) -> None:
     """Run every trial that is not recorded yet; what was finished is recorded on any exit.
 
@@ -58,71 +61,91 @@ def run_study(
         Its workloads.
     store
         The database.
-    executor
-        Returns the executor, started; it is called when there is something to replay.
+    starting
+        Starts executors, when there is something to replay.
     progress
-        What is told of trials as they end.
+        What is told of trials once they are safe.
+    clock
+        Returns seconds that go on whatever the time of day.
     """
-    trials = Trials(study, inputs, store, executor, progress.finished)
+    driver = Driver(study, inputs, store, starting, progress.finished, clock)
     # Of S subspaces the first has the trials 0, S, 2S …, so that each can be searched further.
     spaces = [
         (study.within(subspace), trials_within(study.within(subspace)))
         for subspace in study.subspaces
     ]
     done = [
-        sum(("trial", place + k * len(spaces)) in trials.recorded for k in range(total))
+        sum(("trial", place + k * len(spaces)) in driver.recorded for k in range(total))
         for place, (_, total) in enumerate(spaces)
     ]
     progress.began(number_of_trials(study), sum(done))
     try:
-        _run_baselines(study, trials)
+        driver.add(_baselines(study, driver))
         for place, (within, total) in enumerate(spaces):
             if done[place] < total:
-                _run_generations(within, trials, total, place, len(spaces))
+                _run_subspace(within, driver, total, place, len(spaces))
+        while driver.busy:
+            driver.advance()
     finally:
-        trials.close()
+        driver.close()
 
 
-def _run_baselines(study: Study, trials: Trials) -> None:
-    waiting = [
-        trials.make("baseline", number, baseline(fields, trials.worlds))
-        for number, fields in enumerate(study.baselines)
-        if ("baseline", number) not in trials.recorded
-    ]
-    trials.settle(waiting)
+def _baselines(study: Study, driver: Driver) -> Iterator[Trial]:
+    for number, fields in enumerate(study.baselines):
+        if ("baseline", number) not in driver.recorded:
+            yield driver.keys.trial("baseline", number, baseline(fields, driver.keys.worlds))
 
 
-def _run_generations(study: Study, trials: Trials, total: int, place: int, subspaces: int) -> None:
-    """Search one subspace; its trial `k` is number `place + k * subspaces` of the study."""
+def _run_subspace(study: Study, driver: Driver, total: int, place: int, subspaces: int) -> None:
+    """Search one subspace; its trial `k` is number `place + k * subspaces` of the study.
+
+    A generation is asked for once the one before is told, unless what the sampler asks for does not
+    depend on what it is told: then, before workers have nothing to do.
+    """
     search = Search(study)
-    for generation, first in enumerate(range(0, total, study.generation)):
+    asks_ahead = SAMPLERS[study.sampler.name].asks_ahead
+    asked: deque[dict[int, Trial]] = deque()  # generations, by number in the search
+    for number, first in enumerate(range(0, total, study.generation)):
+        while asked and not (asks_ahead and driver.hungry):
+            _tell_settled(search, asked)
+            if asked:
+                driver.advance()
         numbers = range(first, min(first + study.generation, total))
-        rows = [trials.recorded.get(("trial", place + k * subspaces)) for k in numbers]
+        rows = [driver.recorded.get(("trial", place + k * subspaces)) for k in numbers]
         whole = [row for row in rows if row is not None]
         if len(whole) == study.generation:
             search.replay(
-                generation,
+                number,
                 [
                     (k, json.loads(row["asked"]), _told(row))
                     for k, row in zip(numbers, whole, strict=True)
                 ],
             )
             continue
-        asked = search.ask(generation, len(numbers))
-        generation_trials = [
-            trials.make(
+        trials = {
+            k: driver.keys.trial(
                 "trial",
                 place + k * subspaces,
-                candidates(study, parameters, trials.worlds),
+                candidates(study, parameters, driver.keys.worlds),
                 parameters,
                 place,
             )
-            for k, parameters in asked
-        ]
-        for trial, row in zip(generation_trials, rows, strict=True):
+            for k, parameters in search.ask(number, len(numbers))
+        }
+        for trial, row in zip(trials.values(), rows, strict=True):
             _resume(trial, row)
-        trials.settle(generation_trials)
-        for (k, _), trial in zip(asked, generation_trials, strict=True):
+        driver.add(trial for trial in trials.values() if trial.row is None)
+        asked.append(trials)
+    while asked:
+        _tell_settled(search, asked)
+        if asked:
+            driver.advance()
+
+
+def _tell_settled(search: Search, asked: deque[dict[int, Trial]]) -> None:
+    """Tell the search the generations that are settled, in order."""
+    while asked and all(trial.row is not None for trial in asked[0].values()):
+        for k, trial in asked.popleft().items():
             search.tell(k, _told(trial.row))
 
 

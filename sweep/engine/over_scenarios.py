@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sweep.engine.rows import Evaluated
+import pyarrow as pa
+
 from sweep.results import OUTCOME_COLUMNS, Row
-from sweep.study.goals import Goal, goals_of
+from sweep.study.goals import goals_of
 from sweep.study.model import Study
-from sweep.study.worlds import World
+from sweep.study.worlds import worlds_of
 
 
 class Judged(NamedTuple):
@@ -17,8 +18,6 @@ class Judged(NamedTuple):
 
     Parameters
     ----------
-    outcomes
-        Each outcome, as its mean over the scenarios.
     objectives
         The values of the study's goals; None where one has no value.
     violations
@@ -28,7 +27,6 @@ class Judged(NamedTuple):
         Why it can be neither ranked nor judged; None if it can.
     """
 
-    outcomes: Row
     objectives: list[float | None]
     violations: list[float | None]
     reason: str | None
@@ -39,51 +37,77 @@ class Judged(NamedTuple):
         return all(beyond is None or beyond <= 0 for beyond in self.violations)
 
 
-def judge(study: Study, worlds: Sequence[World], evaluated: Sequence[Evaluated]) -> Judged:
-    """Return what a trial is worth.
+class Judge:
+    """What a study asks of a trial: its goals and its bounds.
 
     Parameters
     ----------
     study
         The study.
-    worlds, evaluated
-        Its worlds, and what became of the trial in each.  # [world]
     """
-    by_scenario = {world.name: each.outcomes for world, each in zip(worlds, evaluated, strict=True)}
-    goals = goals_of(study)
-    objectives = [goal.value(by_scenario) for goal in goals]
-    rows = list(by_scenario.values())
-    reason = _reason(study, goals, objectives, by_scenario)
-    outcomes = rows[0] if len(rows) == 1 else {name: _mean(name, rows) for name in OUTCOME_COLUMNS}
-    return Judged(outcomes, objectives, _violations(study, rows), reason)
+
+    def __init__(self, study: Study) -> None:
+        self._names = [world.name for world in worlds_of(study)]
+        self._goals = goals_of(study)
+        self._bounds = bounds_of(study)
+        bounded = [constraint.metric for constraint in study.constraints]
+        #: The outcomes that it reads.
+        self.metrics = tuple(dict.fromkeys([goal.metric for goal in self._goals] + bounded))
+        self._bounded = bounded
+
+    def __call__(self, rows: Sequence[Row]) -> Judged:
+        """Return what a trial is worth, by its outcomes in each world.  # [world]"""
+        by_scenario = dict(zip(self._names, rows, strict=True))
+        objectives = [goal.value(by_scenario) for goal in self._goals]
+        violations = [_violation(bound, rows) for bound in self._bounds]
+        return Judged(objectives, violations, self._reason(objectives, by_scenario))
+
+    def _reason(
+        self, objectives: list[float | None], by_scenario: dict[str, Row]
+    ) -> str | None:
+        pairs = zip(self._goals, objectives, strict=True)
+        read = [goal.metric for goal, value in pairs if value is None] + self._bounded
+        missing = [
+            (metric, name)
+            for metric in dict.fromkeys(read)
+            for name, row in by_scenario.items()
+            if row[metric] is None
+        ]
+        if not missing:
+            return None
+        metrics = ", ".join(dict.fromkeys(metric for metric, _ in missing))
+        where = f" in {missing[0][1]}" if len(by_scenario) > 1 else ""
+        return f"{metrics} has no value (NULL){where}"
 
 
-def _reason(
-    study: Study, goals: list[Goal], objectives: list[float | None], by_scenario: dict[str, Row]
-) -> str | None:
-    read = [goal.metric for goal, value in zip(goals, objectives, strict=True) if value is None]
-    read += [constraint.metric for constraint in study.constraints]
-    missing = [
-        (metric, name)
-        for metric in dict.fromkeys(read)
-        for name, row in by_scenario.items()
-        if row[metric] is None
-    ]
-    if not missing:
-        return None
-    metrics = ", ".join(dict.fromkeys(metric for metric, _ in missing))
-    where = f" in {missing[0][1]}" if len(by_scenario) > 1 else ""
-    return f"{metrics} has no value (NULL){where}"
+def mean_outcomes(outcomes: pa.Table, worlds: int) -> pa.Table:
+    """Return each outcome of trials as its mean over the worlds.
+
+    Parameters
+    ----------
+    outcomes
+        Those of each trial in each world.  # [trial x world], worlds fastest
+    worlds
+        How many worlds there are.
+    """
+    columns = {name: outcomes[name] for name in OUTCOME_COLUMNS}
+    if worlds > 1:
+        columns = {name: _means(name, column, worlds) for name, column in columns.items()}
+    return pa.table(columns)
 
 
-def _mean(name: str, rows: list[Row]) -> Any:
-    """Return the mean of an outcome over the scenarios; of a whole number, to a whole number."""
-    values = [row[name] for row in rows]
-    if any(value is None for value in values):
-        return None
-    if OUTCOME_COLUMNS[name] == "BIGINT":
-        return round(sum(values) / len(values))
-    return float(sum(values) / len(values))
+def _means(name: str, column: pa.ChunkedArray, worlds: int) -> pa.Array:
+    """Return the mean of an outcome over worlds; of a whole number, to a whole number."""
+    values = column.to_pylist()
+    means = []
+    for first in range(0, len(values), worlds):
+        of_trial = values[first : first + worlds]
+        if any(value is None for value in of_trial):
+            means.append(None)
+        else:
+            mean = sum(of_trial) / worlds
+            means.append(round(mean) if OUTCOME_COLUMNS[name] == "BIGINT" else float(mean))
+    return pa.array(means, column.type)
 
 
 def bounds_of(study: Study) -> list[tuple[str, str, float]]:
@@ -97,14 +121,10 @@ def bounds_of(study: Study) -> list[tuple[str, str, float]]:
     return bounds
 
 
-def _violations(study: Study, rows: list[Row]) -> list[float | None]:
-    beyond: list[float | None] = []
-    for metric, sign, bound in bounds_of(study):
-        values = [row[metric] for row in rows]
-        if any(value is None for value in values):
-            beyond.append(None)
-        elif sign == "<=":
-            beyond.append(float(max(values) - bound))
-        else:
-            beyond.append(float(bound - min(values)))
-    return beyond
+def _violation(bound: tuple[str, str, float], rows: Sequence[Row]) -> float | None:
+    """Return how far a trial is beyond a bound in the world in which it is farthest."""
+    metric, sign, number = bound
+    values = [row[metric] for row in rows]
+    if any(value is None for value in values):
+        return None
+    return float(max(values) - number if sign == "<=" else number - min(values))

@@ -4,31 +4,56 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from core.costs import COST_FIELDS, Costs, pack_costs
+from core.costs import Costs, pack_costs
 from core.evaluator import Batch, Candidate, Evaluator
 from core.outcomes import Columns, measure, saved_by_cost
 from core.policy import DECISIONS, Policy, read_alone, reads
 from core.replayed import Outcomes, Replayed, samples_of, series_of
-from core.timeline.prepare import Recorded
 from core.times import PhaseTimes, parts_of, phases_of, times_of
-from sweep.results import Row
+from sweep.results import RUN_VALUES, SCENARIO_VALUES, Row
+from sweep.results.arrow import schema_of
 from sweep.study.model import Study
 from sweep.study.workloads import WORKLOAD_FIELDS, common_values
 from sweep.study.worlds import POLICY_WORLD, World, varied_by
 
 
 class Evaluated(NamedTuple):
-    """What became of a candidate: its row's outcomes, and one row a workload."""
+    """What became of the candidates of a batch, as columns.
 
-    outcomes: Row
-    runs: list[Row]
+    Parameters
+    ----------
+    outcomes
+        `SCENARIO_VALUES` of each.  # [candidate]
+    runs
+        `RUN_VALUES` of each on each workload.  # [candidate x workload], workloads fastest
+    """
+
+    outcomes: pa.Table
+    runs: pa.Table
+
+    def take(self, places: Sequence[int]) -> Evaluated:
+        """Return what became of some candidates, each as often as it is named."""
+        if not len(self.outcomes):
+            return self
+        workloads = len(self.runs) // len(self.outcomes)
+        chosen = np.asarray(places, dtype=np.int64)
+        of_runs = chosen[:, None] * workloads + np.arange(workloads)
+        return Evaluated(self.outcomes.take(chosen), self.runs.take(of_runs.reshape(-1)))
+
+
+def together(parts: Sequence[Evaluated]) -> Evaluated:
+    """Return what became of the candidates of several batches, in their order."""
+    outcomes, runs = zip(*(parts or [_NOTHING]), strict=True)
+    return Evaluated(pa.concat_tables(outcomes), pa.concat_tables(runs))
 
 
 def row_of(policy: Policy) -> Row:
@@ -89,121 +114,148 @@ def _key_of(candidate: Candidate) -> list[Any]:
     return [policy, candidate.tag_block_size, vars(candidate.costs), candidate.workload]
 
 
-def evaluate(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list[Evaluated]:
+def evaluate(evaluator: Evaluator, candidates: Sequence[Candidate]) -> Evaluated:
     """Return what became of each candidate, in their order."""
-    evaluated: dict[int, Evaluated] = {}
+    places: list[int] = []
+    parts: list[Evaluated] = []
     for batch in evaluator.evaluate(candidates):
-        evaluated |= dict(zip(batch.places, _rows_of_batch(batch), strict=True))
-    return [evaluated[place] for place in range(len(candidates))]
+        places += batch.places
+        parts.append(_columns_of_batch(batch))
+    order = np.argsort(places)
+    all_parts = together(parts)
+    in_order = bool((order == np.arange(order.size)).all())
+    return all_parts if in_order else all_parts.take(order)
 
 
-def _rows_of_batch(batch: Batch) -> list[Evaluated]:
-    together = _rows(measure(batch.runs, batch.costs))
-    alone = [together]
-    if len(batch.runs) > 1:
-        alone = [_rows(measure(run, batch.costs)) for run in batch.runs]
-    more = [_run_rows(run, batch.costs) for run in batch.runs]
-    by_cost = [_by_cost_rows(run) for run in batch.runs]
-    return [
-        Evaluated(
-            together[lane] | _sum_by_cost([rows[lane] for rows in by_cost]),
-            [
-                rows[lane] | savings[lane] | others[lane]
-                for rows, savings, others in zip(alone, by_cost, more, strict=True)
-            ],
-        )
-        for lane in range(len(batch.places))
-    ]
+def _columns_of_batch(batch: Batch) -> Evaluated:
+    outcomes = _scalars(measure(batch.runs, batch.costs)) | _by_cost(batch.runs)
+    of_workloads = []
+    for run in batch.runs:
+        alone = outcomes if len(batch.runs) == 1 else _scalars(measure(run, batch.costs))
+        by_cost = outcomes if len(batch.runs) == 1 else _by_cost([run])
+        columns = _run_columns(run, batch.costs) | alone | by_cost
+        of_workloads.append(_table(columns, _RUN_VALUES))
+    lanes, workloads = len(batch.places), len(batch.runs)
+    # From [workload][lane] to [lane][workload].
+    order = np.arange(lanes * workloads).reshape(workloads, lanes).T.reshape(-1)
+    return Evaluated(
+        _table(outcomes, _SCENARIO_VALUES), pa.concat_tables(of_workloads).take(order)
+    )
 
 
-def _by_cost_rows(run: Outcomes) -> list[Row]:
-    """Return how often each cost is in what lanes save; costs that are not in it are left out."""
-    lists = {
-        saving: {cost: times.tolist() for cost, times in by_cost.items()}
-        for saving, by_cost in saved_by_cost([run]).items()
-    }
-    return [
-        {
-            f"{saving.removesuffix('_ns')}_by_cost": {
-                cost: times[lane] for cost, times in by_cost.items() if times[lane]
-            }
-            for saving, by_cost in lists.items()
-        }
-        for lane in range(run.group_of.size)
-    ]
+def _table(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.Table:
+    return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _sum_by_cost(rows: Sequence[Row]) -> Row:
-    """Return how often each cost is in what a lane saves on all workloads together."""
-    sums: Row = {}
-    for column in rows[0]:
-        times = {cost: sum(row[column].get(cost, 0) for row in rows) for cost in COST_FIELDS}
-        sums[column] = {cost: often for cost, often in times.items() if often}
-    return sums
-
-
-def _rows(columns: Columns) -> list[Row]:
-    """Return the lanes of columns as rows; what is masked is None."""
-    lists = {name: column.tolist() for name, column in columns.items()}
-    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
-
-
-def _run_rows(run: Outcomes, costs: Sequence[Costs]) -> list[Row]:
-    """Return what a row of `runs` has beside outcomes: latency tallies, series and phases."""
-    rows: list[Row] = [{} for _ in run.group_of]
-    for number, group in enumerate(run.groups):
-        lanes = np.flatnonzero(run.group_of == number)
-        placed = group.of(run.place_of[lanes])
-        times = times_of(placed, pack_costs([costs[int(lane)] for lane in lanes], lanes.size))
-        lists = {
-            **{name: values.tolist() for name, values in series_of(placed).items()},
-            **{f"series_{name}": of.tolist() for name, of in parts_of(placed, times).items()},
-            "reservation_samples": _sample_rows(placed),
-            "phases": _phase_rows(phases_of(placed, times)),
-        }
-        of_table = {"page_size": group.machine.page_size} | _recorded(group.timeline.recorded)
-        for place, lane in enumerate(lanes):
-            rows[lane] = of_table | {name: values[place] for name, values in lists.items()}
-    return rows
-
-
-def _recorded(recorded: Recorded) -> Row:
-    """Return what of a table was recorded, and what is guessed, as columns of `runs`."""
-    inferred = recorded.workingset_inferred_ratio
+def _scalars(columns: Columns) -> dict[str, pa.Array]:
+    """Return the columns of outcomes; what is masked is NULL."""
     return {
-        "requests": "recorded" if recorded.requests else "guessed",
+        name: pa.array(column.data, mask=np.ma.getmaskarray(column))
+        for name, column in columns.items()
+    }
+
+
+def _by_cost(runs: Sequence[Outcomes]) -> dict[str, pa.Array]:
+    """Return how often each cost is in what lanes save; costs that are not in it are left out."""
+    columns = {}
+    for saving, times in saved_by_cost(runs).items():
+        often = np.stack(list(times.values()), axis=1)  # [lane, cost]
+        lanes, costs = np.nonzero(often)
+        name = f"{saving.removesuffix('_ns')}_by_cost"
+        columns[name] = pa.MapArray.from_arrays(
+            _offsets(np.bincount(lanes, minlength=len(often))),
+            pa.array(list(times)).take(pa.array(costs)),
+            pa.array(often[lanes, costs]),
+        )
+    return columns
+
+
+def _offsets(lengths: NDArray[np.int64]) -> pa.Array:
+    """Return where lists of these lengths begin and end in what they hold, one after the other."""
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+
+
+def _run_columns(run: Outcomes, costs: Sequence[Costs]) -> dict[str, pa.Array]:
+    """Return what `runs` has beside outcomes: latency tallies, series and phases."""
+    lanes = [np.flatnonzero(run.group_of == number) for number in range(len(run.groups))]
+    parts = [
+        _group_columns(group.of(run.place_of[mine]), [costs[int(lane)] for lane in mine])
+        for group, mine in zip(run.groups, lanes, strict=True)
+        if mine.size
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    order = pa.array(np.argsort(np.concatenate(lanes), kind="stable"))
+    return {
+        name: pa.concat_arrays([part[name] for part in parts]).take(order) for name in parts[0]
+    }
+
+
+def _group_columns(run: Replayed, costs: Sequence[Costs]) -> dict[str, pa.Array]:
+    times = times_of(run, pack_costs(costs, run.lanes))
+    lists = series_of(run) | {
+        f"series_{name}": of for name, of in parts_of(run, times).items()
+    }
+    inferred = run.timeline.recorded.workingset_inferred_ratio
+    of_table = {
+        "page_size": run.machine.page_size,
+        "requests": "recorded" if run.timeline.recorded.requests else "guessed",
         "workingset": "recorded" if inferred == 0 else "inferred",
         "workingset_inferred_ratio": None if isnan(inferred) else inferred,
-        "mapped": "recorded" if recorded.mapped else "unknown",
+        "mapped": "recorded" if run.timeline.recorded.mapped else "unknown",
+    }
+    return {
+        **{
+            name: pa.array([value] * run.lanes, _RUN_VALUES.field(name).type)
+            for name, value in of_table.items()
+        },
+        **{name: _lists(pa.array(of.reshape(-1)), of.shape) for name, of in lists.items()},
+        "reservation_samples": _samples(run),
+        "phases": _phases(phases_of(run, times)),
     }
 
 
-def _phase_rows(phases: PhaseTimes) -> list[list[Row]]:
+def _lists(values: pa.Array, shape: tuple[int, ...]) -> pa.Array:
+    """Return lists of one length."""
+    lanes, length = shape
+    return pa.ListArray.from_arrays(_offsets(np.full(lanes, length)), values)
+
+
+def _phases(phases: PhaseTimes) -> pa.Array:
     """Return what each lane waited for in the occurrences of phases, in order."""
-    waits = zip(phases.wait_ns.tolist(), phases.all_missed_wait_ns.tolist(), strict=True)
-    return [
-        [
-            {"name": name, "wait_ns": wait_ns, "all_missed_wait_ns": all_missed_ns}
-            for name, wait_ns, all_missed_ns in zip(phases.names, *lane, strict=True)
-        ]
-        for lane in waits
-    ]
+    lanes = len(phases.wait_ns)
+    occurrences = {
+        "name": pa.array(phases.names * lanes, pa.string()),
+        "wait_ns": pa.array(phases.wait_ns.reshape(-1)),
+        "all_missed_wait_ns": pa.array(phases.all_missed_wait_ns.reshape(-1)),
+    }
+    return _structs("phases", occurrences, np.full(lanes, len(phases.names)))
 
 
-def _sample_rows(run: Replayed) -> list[list[Row]]:
+def _samples(run: Replayed) -> pa.Array:
     """Return each lane's latency tallies: what samples had to do, and how many there were."""
     samples = samples_of(run)
-    keys = [
-        {
-            "atomic": bool(atomic),
-            "blocks": int(blocks),
-            "dropped": int(dropped),
-            "written": int(written),
-            "migrated": int(migrated),
-        }
-        for atomic, blocks, dropped, written, migrated in zip(*samples[:5], strict=True)
-    ]
-    return [
-        [keys[place] | {"count": int(counts[place])} for place in np.flatnonzero(counts)]
-        for counts in samples.counts
-    ]
+    lanes, bins = np.nonzero(samples.counts)
+    tallies = {
+        "atomic": pa.array(samples.atomic[bins]),
+        "blocks": pa.array(samples.blocks[bins]),
+        "dropped": pa.array(samples.dropped[bins]),
+        "written": pa.array(samples.written[bins]),
+        "migrated": pa.array(samples.migrated[bins]),
+        "count": pa.array(samples.counts[lanes, bins]),
+    }
+    return _structs("reservation_samples", tallies, np.bincount(lanes, minlength=run.lanes))
+
+
+def _structs(column: str, fields: Mapping[str, pa.Array], lengths: NDArray[np.int64]) -> pa.Array:
+    """Return a column of lists of structs."""
+    of_type = _RUN_VALUES.field(column).type.value_type
+    arrays = [fields[field.name].cast(field.type) for field in of_type]
+    return pa.ListArray.from_arrays(
+        _offsets(lengths), pa.StructArray.from_arrays(arrays, fields=list(of_type))
+    )
+
+
+_SCENARIO_VALUES = pa.schema([schema_of("outcomes").field(name) for name in SCENARIO_VALUES])
+_RUN_VALUES = pa.schema([schema_of("runs").field(name) for name in RUN_VALUES])
+_NOTHING = Evaluated(_SCENARIO_VALUES.empty_table(), _RUN_VALUES.empty_table())

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from core.jit import CORE_DIGEST
-from sweep.engine.dry_run import default_workers, dry_run
-from sweep.engine.executor import Executor, InProcess
+from sweep.engine.alone import Alone
+from sweep.engine.driver import Starting
+from sweep.engine.dry_run import dry_run
+from sweep.engine.executor import Executor
 from sweep.engine.foreseen import check_foreseen, foreseen_warnings
 from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
 from sweep.engine.plugins import Plugins, load_plugins
-from sweep.engine.ray_cluster import RayCluster
 from sweep.engine.register import StartAfresh, only_run, register
 from sweep.engine.search import check_sampler
+from sweep.engine.threads import Threads, default_workers
 from sweep.results import Row, Store
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
@@ -29,16 +32,24 @@ class Where(NamedTuple):
     Parameters
     ----------
     executor
-        One of `EXECUTORS`.
+        One of `EXECUTORS`, or ``auto``: a Ray cluster where one is named, and else threads.
     address
         A Ray cluster that runs already; by default that of RAY_ADDRESS, or a local one.
     workers
-        Actors of the cluster; by default one a core.
+        Threads, or actors of the cluster; by default one a core.
     """
 
-    executor: str = "ray"
+    executor: str = "auto"
     address: str | None = None
     workers: int | None = None
+
+    @property
+    def chosen(self) -> str:
+        """The executor that is meant: one of `EXECUTORS`."""
+        if self.executor != "auto":
+            return self.executor
+        # A job that `ray job submit` started finds its cluster in RAY_ADDRESS, too.
+        return "ray" if self.address or os.environ.get("RAY_ADDRESS") else "threads"
 
 
 def ready_inputs(
@@ -101,8 +112,11 @@ def run_to_database(
         if kept_as:
             note(f"the earlier study is kept as {kept_as}")
         try:
-            start = partial(EXECUTORS[where.executor], where, study, inputs, plugins)
-            run_study(study, inputs, store, start, progress)
+            starting = Starting(
+                partial(EXECUTORS[where.chosen], where, study, inputs, plugins),
+                partial(Alone, inputs.workloads, plugins),
+            )
+            run_study(study, inputs, store, starting, progress)
         except KeyboardInterrupt:
             note(f"interrupted: finished trials are kept in {database}; run it again to go on")
             raise
@@ -119,21 +133,29 @@ def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], No
     check_sampler(study)
     plugins = load_plugins(source)
     inputs = ready_inputs(study, source, note, plugins.code_digest())
-    in_process = where.executor == "in-process"
-    return dry_run(study, inputs, 1 if in_process else where.workers or default_workers())
+    one = where.chosen == "in-process"
+    return dry_run(study, inputs, 1 if one else where.workers or default_workers())
 
 
 def _in_process(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
-    return InProcess(inputs.workloads)
+    return Threads(inputs.workloads)
+
+
+def _in_threads(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
+    return Threads(inputs.workloads, where.workers or default_workers())
 
 
 def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
+    # It takes 0.1 s to import.
+    from sweep.engine.ray_cluster import RayCluster
+
     loops = loops_of(study)
     return RayCluster(inputs.workloads, where.workers, where.address, loops, plugins)
 
 
 #: What starts an executor, by the word that a user says.
 EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins], Executor]] = {
+    "threads": _in_threads,
     "ray": _on_ray,
     "in-process": _in_process,
 }

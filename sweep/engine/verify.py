@@ -14,13 +14,15 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from sweep.engine.candidates import baseline, candidates
-from sweep.engine.executor import InProcess
+from sweep.engine.driver import Driver, Starting
+from sweep.engine.executor import Executor
 from sweep.engine.inputs import Inputs
 from sweep.engine.plugins import load_plugins
 from sweep.engine.recorded import Recorded, check_events
 from sweep.engine.register import StartAfresh, register
 from sweep.engine.study_run import ready_inputs
-from sweep.engine.trials import TASK_LANES, Trial, Trials
+from sweep.engine.threads import Threads, default_workers
+from sweep.engine.trials import Keys, Trial
 from sweep.results import (
     Difference,
     Differences,
@@ -132,42 +134,42 @@ def _replay(
 ) -> list[Difference]:
     path = recorded.source.path
     register(store, study, recorded.source.text, inputs, path, StartAfresh.NEVER)
-    trials = Trials(study, inputs, store, lambda: InProcess(inputs.workloads), finished)
+    starting = Starting(lambda: Threads(inputs.workloads, default_workers()), _nobody)
+    driver = Driver(study, inputs, store, starting, finished)
     untried = []
     try:
-        for start in range(0, len(rows), TASK_LANES):
-            part: list[Trial] = []
-            for row in rows[start : start + TASK_LANES]:
-                try:
-                    part.append(_trial_of(study, trials, row))
-                except (
-                    ValueError,
-                    TypeError,
-                    LookupError,
-                    AttributeError,
-                    RecursionError,
-                ) as error:
-                    place = (row["role"], row["number"], None, None)
-                    why = f"cannot be tried: {error}"
-                    untried.append(Difference("trials", *place, "asked", row["asked"], why))
-            trials.settle(part)
+        for row in rows:
+            try:
+                driver.add([_trial_of(study, driver.keys, row)])
+            except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+                place = (row["role"], row["number"], None, None)
+                why = f"cannot be tried: {error}"
+                untried.append(Difference("trials", *place, "asked", row["asked"], why))
+            while not driver.hungry:
+                driver.advance()
+        while driver.busy:
+            driver.advance()
     finally:
-        trials.close()
+        driver.close()
     return untried
 
 
-def _trial_of(study: Study, trials: Trials, row: Row) -> Trial:
+def _nobody() -> Executor:
+    raise AssertionError("a database that is new suspects no trial")
+
+
+def _trial_of(study: Study, keys: Keys, row: Row) -> Trial:
     """Return the trial, or the baseline, of a recorded row, without a row."""
     role, number = row["role"], row["number"]
     if role == "baseline":
         if not 0 <= number < len(study.baselines):
             raise LookupError(f"the study has {len(study.baselines)} baselines")
-        return trials.make(role, number, baseline(study.baselines[number], trials.worlds))
+        return keys.trial(role, number, baseline(study.baselines[number], keys.worlds))
     # Of S subspaces the first has the trials 0, S, 2S …
     place = number % len(study.subspaces)
     within = study.within(study.subspaces[place])
     asked = json.loads(row["asked"] or "")
-    return trials.make(role, number, candidates(within, asked, trials.worlds), asked, place)
+    return keys.trial(role, number, candidates(within, asked, keys.worlds), asked, place)
 
 
 def differences_by_simulator(

@@ -18,7 +18,7 @@ from sweep.results.schema import (
     TABLES,
     Row,
 )
-from sweep.results.store import Store, name_aside
+from sweep.results.store import RunStore, Store, name_aside
 
 __all__ = [
     "MODEL_VERSION",
@@ -31,6 +31,7 @@ __all__ = [
     "Differences",
     "Row",
     "Rows",
+    "RunStore",
     "Store",
     "StoreError",
     "answer_query",

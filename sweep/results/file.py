@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sweep.results.errors import LockedError, StoreError, first_line, told_errors
+from sweep.results.files import DISK
 from sweep.results.tables import bring_up_to_date
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
                 bring_up_to_date(connection, path)
                 yield connection
                 connection.execute("CHECKPOINT")
-            sync(copy)
+            DISK.sync(copy)
             os.replace(copy, real)
-            sync(real.parent)
+            DISK.sync(real.parent)
 
 
 @contextmanager
@@ -156,7 +157,7 @@ def _make(path: Path) -> None:
     with connect(draft) as connection:
         bring_up_to_date(connection, path)
         connection.execute("CHECKPOINT")
-    sync(draft)
+    DISK.sync(draft)
     try:
         os.link(draft, path.resolve())
     except FileExistsError:
@@ -164,13 +165,4 @@ def _make(path: Path) -> None:
     except OSError:
         draft.rename(path.resolve())  # a file system without links
     draft.unlink(missing_ok=True)
-    sync(folder.parent)
-
-
-def sync(place: Path) -> None:
-    """Flush a file, or the names in a folder, to disk."""
-    descriptor = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    DISK.sync(folder.parent)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.results.errors import LockedError, StoreError, told_errors
-from sweep.results.file import connect, connect_patiently
+from sweep.results.file import connect, connect_patiently, spool_folder
+from sweep.results.inserting import insert, merge
 from sweep.results.schema import Row
-from sweep.results.spool import insert, merge, spooled, unspool
+from sweep.results.spool import Spool, has_earlier_rows
 from sweep.results.tables import bring_up_to_date, is_earlier
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def open_for_reading(
         When there is no such database, or it cannot be read.
     """
     with told_errors(path):
-        if not path.exists() and not spooled(path):
+        if not path.exists() and not _spool(path).names():
             raise StoreError("no such database; sweep run makes it, --db names another", file=path)
         snapshot = snapshot or Snapshot(path)
         for attempt in range(1, TRIES + 1):
@@ -87,11 +88,11 @@ def open_for_reading(
 
 def _connect(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
     """Open a database after the rows spooled for it are merged into it."""
-    if spooled(path):
+    if _spool(path).names():
         needed = [path.resolve().parent, *([path] if path.exists() else [])]
         if not all(os.access(place, os.W_OK) for place in needed):
             raise _CopyNeededError("may only be read", file=path)
-        merge(path, patience_s)
+        merge(path, _spool(path), patience_s)
     before = _version(os.stat(path))
     connection = connect_patiently(path, patience_s, read_only=True)
     if _version(os.stat(path)) != before:
@@ -102,6 +103,10 @@ def _connect(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
         connection.close()
         raise _CopyNeededError("is of an earlier version", file=path)
     return connection
+
+
+def _spool(path: Path) -> Spool:
+    return Spool(spool_folder(path))
 
 
 def _version(stat: os.stat_result) -> Version:
@@ -118,7 +123,8 @@ class Snapshot:
         self._path = path.resolve()
         self._folder: str | None = None
         self._copied: State | None = None
-        self._merged: set[Path] = set()
+        self._merged: set[str] = set()
+        self._spool = _spool(path)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Open the copy for reading only, brought up to date with the database and its spool.
@@ -144,19 +150,19 @@ class Snapshot:
 
     def _renew(self, copy: Path) -> bool:
         """Bring the copy up to date; return False if the database changed while it was copied."""
-        state, waiting = self._state(), spooled(self._path)
+        state, waiting = self._state(), self._spool.names()
         stale = state != self._copied or not self._merged.issubset(waiting)
         if stale:
             self._copied, self._merged = None, set()
-        fresh = [file for file in waiting if file not in self._merged]
+        fresh = [name for name in waiting if name not in self._merged]
         # Read before the database is copied: rows that are merged in between are in the copy.
-        rows = list(unspool(fresh))
+        rows = list(self._spool.read(fresh))
         if stale and not self._copy(copy, state):
             return False
         if rows or stale:
             with connect(copy) as connection:
                 bring_up_to_date(connection, self._path)
-                insert(connection, rows)
+                insert(connection, rows, has_earlier_rows(fresh))
         self._merged.update(fresh)
         self._copied = state
         return True
@@ -228,7 +234,7 @@ def copy_of(path: Path) -> duckdb.DuckDBPyConnection:
         When there is no such database, or it cannot be read.
     """
     with told_errors(path):
-        if not path.exists() and not spooled(path):
+        if not path.exists() and not _spool(path).names():
             raise StoreError("no such database; sweep run makes it, --db names another", file=path)
         attempt = 1
         while True:

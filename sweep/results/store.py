@@ -12,20 +12,68 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sweep.results.errors import LockedError, StoreError, told_errors
-from sweep.results.file import rewrite
-from sweep.results.reading import Snapshot, open_for_reading, read_rows
-from sweep.results.schema import TABLES, Row
-from sweep.results.spool import merge, spool, spooled
+import pyarrow as pa
 
-#: How long a flush waits for a client that holds the database before rows stay in the spool.
-PATIENCE_S = 0.2
+from sweep.results.arrow import arrow_table
+from sweep.results.database import Database, DuckDB
+from sweep.results.errors import LockedError, StoreError, told_errors
+from sweep.results.file import rewrite, spool_folder
+from sweep.results.inserting import merge
+from sweep.results.schema import TABLES, Row
+from sweep.results.spool import Spool
+
 #: How long to wait for the database to set a study aside, which the spool cannot do.
 SET_ASIDE_PATIENCE_S = 10.0
 
 
-class Store:
-    """A results database as a run uses it: rows are read, and rows are added.
+class RunStore:
+    """What the trials of a run write through, and what they ask of earlier ones.
+
+    Parameters
+    ----------
+    path
+        The database, for messages.
+    spool
+        Where rows are safe.
+    database
+        Where they go from there.
+    """
+
+    def __init__(self, path: Path, spool: Spool, database: Database) -> None:
+        self.path, self.spool, self.database = path, spool, database
+        self._pending: list[tuple[str, pa.Table]] = []
+
+    def add(self, table: str, *rows: Row) -> None:
+        """Add rows; they are acknowledged by the next `acknowledge`."""
+        self.add_table(table, arrow_table(table, rows))
+
+    def add_table(self, table: str, rows: pa.Table) -> None:
+        """Add rows that are an Arrow table."""
+        self._pending.append((table, rows))
+
+    def acknowledge(self) -> None:
+        """Write the added rows to disk: from then on they survive a crash."""
+        # Rows stay pending until they are on disk: adding a row twice changes nothing.
+        rows = list(self._pending)
+        if rows:
+            with told_errors(self.path):
+                self.spool.write(rows)
+            del self._pending[: len(rows)]
+
+    def merge(self) -> None:
+        """Bring acknowledged rows into the database, unless another process holds it."""
+        if self.spool.names():
+            with suppress(LockedError):  # a client holds the file: rows stay in the spool
+                self.database.merge()
+
+    def flush(self) -> None:
+        """Acknowledge the added rows, and merge them."""
+        self.acknowledge()
+        self.merge()
+
+
+class Store(RunStore):
+    """A results database in a DuckDB file, as a run uses it: rows are read, and rows are added.
 
     Raises
     ------
@@ -33,38 +81,20 @@ class Store:
         When the database cannot be opened or created.
     """
 
+    database: DuckDB
+
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._pending: list[tuple[str, Row]] = []
-        self._snapshot = Snapshot(path)
+        spool = Spool(spool_folder(path))
+        super().__init__(path, spool, DuckDB(path, spool))
         if not path.parent.is_dir():
             raise StoreError(f"there is no folder {path.parent}", file=path)
-        if not path.exists() or spooled(path):
-            self._merge()
-
-    def add(self, table: str, row: Row) -> None:
-        """Add a row; it is acknowledged by the next `flush`."""
-        self._pending.append((table, row))
-
-    def flush(self) -> None:
-        """Write the added rows to disk, and merge them unless another process holds the file."""
-        # Rows stay pending until they are on disk: adding a row twice changes nothing.
-        rows = list(self._pending)
-        if rows:
-            with told_errors(self.path):
-                spool(self.path, rows)
-            del self._pending[: len(rows)]
-        if spooled(self.path):
-            self._merge()
-
-    def _merge(self) -> None:
-        with suppress(LockedError):  # a client holds the file: rows stay in the spool
-            merge(self.path, PATIENCE_S)
+        if not path.exists() or spool.names():
+            with suppress(LockedError):
+                self.database.merge()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query over all rows that are acknowledged."""
-        with open_for_reading(self.path, PATIENCE_S, self._snapshot) as connection:
-            return read_rows(connection, sql, values)
+        return self.database.rows(sql, values)
 
     def set_aside(self, study: str) -> str:
         """Rename a study and all its rows, so that its name is free; return the new name.
@@ -74,7 +104,7 @@ class Store:
         LockedError
             When another process holds the file: a study cannot be renamed through the spool.
         """
-        merge(self.path, SET_ASIDE_PATIENCE_S)
+        merge(self.path, self.spool, SET_ASIDE_PATIENCE_S)
         with rewrite(self.path, SET_ASIDE_PATIENCE_S) as connection:
             taken = {name for (name,) in connection.execute("SELECT study FROM studies").fetchall()}
             aside = name_aside(study, taken)

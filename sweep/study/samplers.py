@@ -30,6 +30,9 @@ class SamplerKind:
     enumerates
         Whether it visits each point of a grid once. Each range then needs a step, and the study
         needs no `n_trials`.
+    asks_ahead
+        Whether what it asks for does not depend on what it is told, so that it may be asked for a
+        generation before the one before is told.
     package, extra
         A Python package that it needs beside Optuna, and the extra of this project that has it.
     takes_several_objectives
@@ -47,6 +50,7 @@ class SamplerKind:
     arguments: Callable[[int, int], dict[str, Any]]
     seeded_each_generation: bool = False
     enumerates: bool = False
+    asks_ahead: bool = False
     package: str | None = None
     extra: str | None = None
     takes_several_objectives: bool = True
@@ -70,12 +74,16 @@ SAMPLERS: dict[str, SamplerKind] = {
         "optuna.samplers:RandomSampler",
         _seed,
         enumerates=True,
+        asks_ahead=True,
     ),
-    "random": SamplerKind("independent draws", "optuna.samplers:RandomSampler", _seed),
+    "random": SamplerKind(
+        "independent draws", "optuna.samplers:RandomSampler", _seed, asks_ahead=True
+    ),
     "qmc": SamplerKind(
         "a scrambled Sobol sequence, more even than random draws",
         "optuna.samplers:QMCSampler",
         lambda seed, _: {"seed": seed, "scramble": True},
+        asks_ahead=True,
     ),
     "tpe": SamplerKind(
         "a tree-structured Parzen estimator: Bayesian, of any parameters",

@@ -1,0 +1,85 @@
+"""What is known of policies already: from this run, or from an earlier one of any study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from sweep.engine.rows import Evaluated, together
+from sweep.engine.trials import Keys, Trial
+from sweep.results import RUN_VALUES, SCENARIO_VALUES, RunStore
+
+#: Policies whose outcomes are kept, some 10 KB each; reading them back costs 200 ms.
+REMEMBERED = 4096
+
+
+class Known:
+    """The policies that need not be replayed.
+
+    Parameters
+    ----------
+    store
+        The database.
+    code_digest
+        Of all code that decides outcomes.
+    keys
+        The worlds of the study.
+    """
+
+    def __init__(self, store: RunStore, code_digest: str, keys: Keys) -> None:
+        self._store, self._worlds, self._digests = store, keys.worlds, keys.digests
+        self._keys = store.database.known(code_digest)
+        self._remembered: dict[str, tuple[Evaluated, int]] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def add(self, trials: Sequence[Trial], evaluated: Evaluated) -> None:
+        """Take in what became of trials.  # evaluated: [trial x world], worlds fastest"""
+        for place, trial in enumerate(trials):
+            if trial.row and trial.row["state"] == "complete":
+                self._keys.add(trial.key)
+                self._remembered[trial.key] = (evaluated, place)
+        while len(self._remembered) > REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+
+    def evaluated(self, keys: Sequence[str]) -> tuple[list[str], Evaluated]:
+        """Return what became of policies, and the keys of those that are known still, in order.
+
+        All that was added must be acknowledged.
+        """
+        unread = sorted({key for key in keys if key not in self._remembered})
+        read = self._read(unread) if unread else {}
+        known = [key for key in dict.fromkeys(keys) if key in self._remembered or key in read]
+        parts = []
+        for key in known:
+            of_key, place = self._remembered.get(key) or (read[key], 0)
+            first = place * len(self._worlds)
+            parts.append(of_key.take(range(first, first + len(self._worlds))))
+        return known, together(parts)
+
+    def _read(self, keys: Sequence[str]) -> dict[str, Evaluated]:
+        found = self._store.database.evaluated(keys)
+        outcomes = _rows_by(found.outcomes, "key", "scenario")
+        runs = _rows_by(found.runs, "key", "scenario", "events_digest")
+        all_outcomes, all_runs = (
+            found.outcomes.select(SCENARIO_VALUES),
+            found.runs.select(RUN_VALUES),
+        )
+        read = {}
+        for key in dict.fromkeys(found.outcomes["key"].to_pylist()):
+            worlds = list(zip(self._worlds, self._digests, strict=True))
+            of_worlds = [outcomes[key, world.name] for world, _ in worlds]
+            of_runs = [runs[key, world.name, each] for world, digests in worlds for each in digests]
+            read[key] = Evaluated(
+                all_outcomes.take(np.array(of_worlds)), all_runs.take(np.array(of_runs))
+            )
+        return read
+
+
+def _rows_by(table: pa.Table, *names: str) -> dict[tuple[str, ...], int]:
+    """Return the place of each row, by the values of some columns."""
+    columns = [table[name].to_pylist() for name in names]
+    return {key: place for place, key in enumerate(zip(*columns, strict=True))}

@@ -1,0 +1,113 @@
+"""What a run asks of its results database, and what a DuckDB file answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from sweep.results.inserting import merge
+from sweep.results.reading import Snapshot, open_for_reading, read_rows, read_table
+from sweep.results.schema import Row
+from sweep.results.spool import Spool
+
+#: How long a merge waits for a client that holds the database before rows stay in the spool.
+PATIENCE_S = 0.2
+
+
+class Found(NamedTuple):
+    """What became of policies that are recorded, whatever their study.
+
+    Parameters
+    ----------
+    outcomes, runs
+        Rows of the tables of those names, each with its policy's ``key``.
+    """
+
+    outcomes: pa.Table
+    runs: pa.Table
+
+
+class Database(Protocol):
+    """A results database, with all rows that are spooled beside it."""
+
+    def merge(self) -> None:
+        """Bring in the spooled rows, and remove them from the spool.
+
+        Raises
+        ------
+        LockedError
+            When another process holds the database: the rows stay in the spool.
+        """
+
+    def recorded(self, study: str) -> list[Row]:
+        """Return the trials and baselines of a study: what is asked of them again."""
+
+    def attempts(self, study: str) -> list[Row]:
+        """Return how often trials of a study failed, with the last error."""
+
+    def known(self, code_digest: str) -> set[str]:
+        """Return the keys of policies of which one simulator has a complete trial."""
+
+    def evaluated(self, keys: Sequence[str]) -> Found:
+        """Return what became of policies, by key."""
+
+
+class DuckDB:
+    """A results database in a DuckDB file."""
+
+    def __init__(self, path: Path, spool: Spool) -> None:
+        self._path, self._spool = path, spool
+        self._snapshot = Snapshot(path)
+
+    def merge(self) -> None:
+        """Bring in the spooled rows, and remove them from the spool."""
+        merge(self._path, self._spool, PATIENCE_S)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a query over all rows that are acknowledged."""
+        with open_for_reading(self._path, PATIENCE_S, self._snapshot) as connection:
+            return read_rows(connection, sql, values)
+
+    def recorded(self, study: str) -> list[Row]:
+        """Return the trials and baselines of a study: what is asked of them again."""
+        return self.rows(
+            "SELECT role, number, state, asked, objectives, violations, feasible, attainable "
+            "FROM trials WHERE study = ?",
+            [study],
+        )
+
+    def attempts(self, study: str) -> list[Row]:
+        """Return how often trials of a study failed, with the last error."""
+        sql = "SELECT role, number, attempts, error FROM attempts WHERE study = ?"
+        return self.rows(sql, [study])
+
+    def known(self, code_digest: str) -> set[str]:
+        """Return the keys of policies of which one simulator has a complete trial."""
+        rows = self.rows(
+            "SELECT DISTINCT policy_key FROM trials WHERE state = 'complete' AND core_digest = ?",
+            [code_digest],
+        )
+        return {row["policy_key"] for row in rows}
+
+    def evaluated(self, keys: Sequence[str]) -> Found:
+        """Return what became of policies, by key."""
+        firsts = (
+            "WITH firsts AS (SELECT DISTINCT ON (policy_key) policy_key, study, role, number "
+            "FROM trials WHERE state = 'complete' AND list_contains($1, policy_key) "
+            "ORDER BY policy_key, study, role, number) "
+        )
+        with open_for_reading(self._path, PATIENCE_S, self._snapshot) as connection:
+            return Found(
+                *(
+                    read_table(
+                        connection,
+                        f"{firsts} SELECT {table}.*, firsts.policy_key AS key "
+                        f"FROM {table} JOIN firsts USING (study, role, number)",
+                        [list(keys)],
+                    )
+                    for table in ("outcomes", "runs")
+                )
+            )

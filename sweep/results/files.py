@@ -1,0 +1,76 @@
+"""The files of a spool: the few operations that it is written, read and removed by."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class Files(Protocol):
+    """A file system. A name, or a file's content, survives a power failure once it is synced."""
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder, if there is none, and sync its name."""
+
+    def names(self, folder: Path) -> list[str]:
+        """Return the names in a folder, sorted; of a folder that is not there none."""
+
+    def read(self, file: Path) -> bytes:
+        """Return the content of a file."""
+
+    def write(self, file: Path, content: bytes) -> None:
+        """Write a file."""
+
+    def sync(self, place: Path) -> None:
+        """Sync the content of a file, or the names in a folder."""
+
+    def rename(self, file: Path, new: Path) -> None:
+        """Give a file another name, in one step; a file that has it already is replaced."""
+
+    def remove(self, file: Path) -> None:
+        """Remove a file, if it is there."""
+
+
+class Disk:
+    """The file system of this machine."""
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder, if there is none, and sync its name."""
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            self.sync(folder.parent)
+
+    def names(self, folder: Path) -> list[str]:
+        """Return the names in a folder, sorted; of a folder that is not there none."""
+        try:
+            return sorted(os.listdir(folder))
+        except FileNotFoundError:
+            return []
+
+    def read(self, file: Path) -> bytes:
+        """Return the content of a file."""
+        return file.read_bytes()
+
+    def write(self, file: Path, content: bytes) -> None:
+        """Write a file."""
+        file.write_bytes(content)
+
+    def sync(self, place: Path) -> None:
+        """Sync the content of a file, or the names in a folder."""
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, file: Path, new: Path) -> None:
+        """Give a file another name, in one step; a file that has it already is replaced."""
+        file.rename(new)
+
+    def remove(self, file: Path) -> None:
+        """Remove a file, if it is there."""
+        file.unlink(missing_ok=True)
+
+
+DISK = Disk()
