@@ -76,7 +76,7 @@ class Compiling:
         self._told(0, len(self._missing))
         answers, answer = os.pipe()
         request = pickle.dumps(sys.path) + pickle.dumps((self._missing, self._plugins))
-        why = "the processes that compile have ended"
+        why = ""
         try:
             for _ in range(min(self._most, len(self._missing))):
                 self._processes.append(_started(request, answer))
@@ -110,10 +110,10 @@ class Compiling:
                 place, error = json.loads(line)
                 self._end(self._missing[place], error)
         for process in self._processes:
-            process.wait()
-            # An open pipe would warn when it is thrown away.
-            with suppress(OSError):
-                process.stdin.close()  # type: ignore[union-attr]
+            process.communicate()
+            code = process.returncode
+            ended = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            why = why or f"a process that compiled was {ended}"
         for loop in [] if self._closed else list(self._left):
             self._end(loop, why)
 
