@@ -21,9 +21,11 @@ from contextlib import contextmanager, suppress
 
 from core.backend import compile_loop, not_compiled
 from core.errors import InputError
+from core.evaluator import Candidate
 from core.jit import CODE_FOLDER
 from core.system.cleancache.entries import entry_name
 from core.system.contract import ReplayLoop
+from sweep.engine.loops import loops_of_policy
 from sweep.engine.plugins import NO_PLUGINS, Plugins
 
 #: What is added to the niceness of a process that compiles: replays go first.
@@ -90,6 +92,10 @@ class Compiling:
     def is_ready(self, loop: ReplayLoop) -> bool:
         """Return whether a loop is not waited for: it is on disk, or could not be compiled."""
         return loop not in self._left
+
+    def takes(self, candidate: Candidate) -> bool:
+        """Return whether a candidate can be replayed at once: no loop of it is waited for."""
+        return not self._left or self._left.isdisjoint(loops_of_policy(candidate.policy))
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until no loop is waited for, or for so long, and return whether none is."""

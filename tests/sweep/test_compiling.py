@@ -134,10 +134,12 @@ def test_a_loop_on_disk_is_known_at_once_and_starts_no_process() -> None:
         start = perf_counter()
         compiling = Compiling([LOOP], 2, lambda *numbers: told.append(numbers))
         compiling.start()
-        assert compiling.is_ready(LOOP) and compiling.wait(0)
+        assert compiling.is_ready(LOOP)
+        assert compiling.wait(0)
         taken_s.append(perf_counter() - start)
         compiling.close()
-    assert not children_of(os.getpid()) and not told
+    assert not children_of(os.getpid())
+    assert not told
     assert min(taken_s) < 0.005
 
 
@@ -149,14 +151,19 @@ def test_a_loop_that_another_run_compiles_is_waited_for_and_not_compiled_again(
     lock = locked(empty)
     compiling = Compiling([LOOP], 1, lambda *numbers: told.append(numbers))
     compiling.start()
-    assert not compiling.wait(1.5) and not compiling.is_ready(LOOP) and told == [(0, 1)]
+    assert not compiling.wait(1.5)
+    assert not compiling.is_ready(LOOP)
+    assert told == [(0, 1)]
     kept = empty / "core_0" / f"jit.{entry_name(*LOOP)}-1.py311.1.nbc"
     kept.parent.mkdir()
     kept.touch()
     os.close(lock)
-    assert compiling.wait(10) and compiling.is_ready(LOOP) and told == [(0, 1), (1, 1)]
+    assert compiling.wait(10)
+    assert compiling.is_ready(LOOP)
+    assert told == [(0, 1), (1, 1)]
     compiling.close()
-    assert compiling.failed == {} and list(empty.glob("*/*.nbc")) == [kept]
+    assert compiling.failed == {}
+    assert list(empty.glob("*/*.nbc")) == [kept]
 
 
 @compiled
@@ -166,7 +173,8 @@ def test_where_every_process_has_died_nothing_is_waited_for(empty: Path) -> None
     compiling.start()
     (child,) = children_of(os.getpid())
     os.kill(child, signal.SIGKILL)
-    assert compiling.wait(5) and compiling.is_ready(LOOP)
+    assert compiling.wait(5)
+    assert compiling.is_ready(LOOP)
     compiling.close()
     assert "killed by signal 9" in compiling.failed[LOOP]
     os.close(lock)
@@ -179,7 +187,8 @@ def test_a_run_that_ends_leaves_no_process(empty: Path, number: int) -> None:
     run = subprocess.Popen(
         [sys.executable, "-c", WAIT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    assert run.stdout is not None and run.stdout.readline() == b"started\n"
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"started\n"
     children = children_of(run.pid)
     assert len(children) == 1
     sleep(0.5 if number == signal.SIGINT else 0)  # it dies while it starts, and at work
@@ -220,4 +229,5 @@ def test_a_script_without_a_guard_is_told_why_a_loop_of_its_own_cannot_be_compil
         [sys.executable, str(script)], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr
-    assert "TypingError" in done.stdout and "no_such_array" in done.stdout
+    assert "TypingError" in done.stdout
+    assert "no_such_array" in done.stdout
