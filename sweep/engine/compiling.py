@@ -28,8 +28,9 @@ from core.system.contract import ReplayLoop
 from sweep.engine.loops import loops_of_policy
 from sweep.engine.plugins import NO_PLUGINS, Plugins
 
-#: What is added to the niceness of a process that compiles: replays go first.
-_NICENESS = 10
+#: What is added to the niceness of a process that compiles. Beside a replay it has a quarter of a
+#: processor; with less, whoever waits for it would wait for all else that a busy machine does.
+_NICENESS = 5
 #: What such a process runs. It finds modules where its parent does, and not in its own folder (-P).
 _PROGRAM = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
