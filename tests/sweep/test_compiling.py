@@ -18,11 +18,16 @@ from streams import compiled
 
 from core import jit
 from core.backend import compile_loop
+from core.costs import Costs
+from core.evaluator import Candidate
 from core.jit import CODE_FOLDER
+from core.policy import Policy
 from core.system.cleancache.entries import entry_name
 from core.system.contract import ReplayLoop
+from sweep.cli.terminal import LiveProgress
 from sweep.engine import compiling
 from sweep.engine.compiling import Compiling
+from sweep.study.read import load_study
 
 LOOP = ReplayLoop("lru", "single")
 #: Compiles the loops that are named, by one process.
@@ -84,6 +89,10 @@ def locked(folder: Path) -> int:
     lock = os.open(folder / f"{entry_name(*LOOP)}.lock", os.O_CREAT | os.O_WRONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
+
+
+def candidate(policy: Policy) -> Candidate:
+    return Candidate(policy, 4096, Costs())
 
 
 def children_of(process: int) -> list[int]:
@@ -151,6 +160,9 @@ def test_a_loop_that_another_run_compiles_is_waited_for_and_not_compiled_again(
     lock = locked(empty)
     compiling = Compiling([LOOP], 1, lambda *numbers: told.append(numbers))
     compiling.start()
+    assert not compiling.takes(candidate(Policy(eviction=LOOP.eviction)))
+    assert compiling.takes(candidate(Policy(eviction="fifo")))
+    assert compiling.takes(candidate(Policy(system="carveout", eviction=LOOP.eviction)))
     assert not compiling.wait(1.5)
     assert not compiling.is_ready(LOOP)
     assert told == [(0, 1)]
@@ -160,6 +172,7 @@ def test_a_loop_that_another_run_compiles_is_waited_for_and_not_compiled_again(
     os.close(lock)
     assert compiling.wait(10)
     assert compiling.is_ready(LOOP)
+    assert compiling.takes(candidate(Policy(eviction=LOOP.eviction)))
     assert told == [(0, 1), (1, 1)]
     compiling.close()
     assert compiling.failed == {}
@@ -231,3 +244,14 @@ def test_a_script_without_a_guard_is_told_why_a_loop_of_its_own_cannot_be_compil
     assert done.returncode == 0, done.stderr
     assert "TypingError" in done.stdout
     assert "no_such_array" in done.stdout
+
+
+def test_progress_says_how_many_loops_are_compiled(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study, _ = load_study(golden.TRACES.parent / "quickstart.yaml")
+    progress = LiveProgress(study)
+    progress.compiling(0, 10)
+    progress.compiling(2, 10)  # no other line for some seconds
+    told = "study quickstart: compiling 1 of 10, once for this version\n"
+    assert capsys.readouterr().err == told
