@@ -239,9 +239,7 @@ class Evaluator:
         key = (workload, ground.tag_block_size, ground.workload, view)
         return self._larger.get(key, lambda: self._run_larger(workload, ground, view))
 
-    def _run_larger(
-        self, workload: int, ground: Ground, view: View
-    ) -> tuple[Timeline, Fronted]:
+    def _run_larger(self, workload: int, ground: Ground, view: View) -> tuple[Timeline, Fronted]:
         source = self.workloads.sources[workload]
         assert isinstance(source, Recipe), "mm events do not say what more memory would do"
         recipe = replace(source.changed(dict(ground.workload)), tag_memory=view.tag_memory)

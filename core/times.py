@@ -62,9 +62,10 @@ def _commands_ns(requests: Int64, commands: Int64, pages: Int64, costs: CostTabl
 def times_of(run: Replayed, costs: CostTable, marks: Sequence[int] | None = None) -> Times:
     """Return the times of the lanes of one system on one workload; `costs` are each [lane].
 
-    Of costs that are each [table, 1], times are each [table, lane, mark]. They are those up to all marks, or up to some of them. `wait_ns` is what tasks wait for: the
-    reads of requests that a task waits for, every sample of reservation latency, and what the
-    system says. `cpu_ns` is what the system pays.
+    Of costs that are each [table, 1], times are each [table, lane, mark]. They are those up to all
+    marks, or up to some of them. `wait_ns` is what tasks wait for: the reads of requests that a
+    task waits for, every sample of reservation latency, and what the system says. `cpu_ns` is what
+    the system pays.
     """
     by_lane = {name: values[..., None] for name, values in costs.items()}
     work = _work_of(run, slice(None) if marks is None else list(marks))

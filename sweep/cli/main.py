@@ -92,7 +92,8 @@ def run(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads, or actors of the cluster; by default one a core.")
+        int | None,
+        typer.Option(min=1, help="Threads, or actors of the cluster; by default one a core."),
     ] = None,
     new: Annotated[
         bool, typer.Option("--new", help="Start afresh; an older study of the name is kept aside.")

@@ -91,6 +91,4 @@ def next_batch(
 def enough(waiting: deque[Trial], pace: Pace, workers: int) -> bool:
     """Return whether what waits fills so many batches that all workers have two of them."""
     batches = 2 * workers
-    return len(waiting) >= batches * MOST_TRIALS or (
-        sum(map(pace.of, waiting)) >= batches * MOST_S
-    )
+    return len(waiting) >= batches * MOST_TRIALS or (sum(map(pace.of, waiting)) >= batches * MOST_S)

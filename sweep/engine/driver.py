@@ -91,7 +91,8 @@ class Driver:
         self._alone: Executor | None = None
         self._unrecorded: list[Settled] = []
         self._untold: list[Trial] = []
-        self._acknowledge_at = self._merge_at = clock()
+        self._acknowledge_at = clock()  # the first at once
+        self._merge_at = clock() + MERGE_S
 
     def add(self, trials: Iterable[Trial]) -> None:
         """Take trials on that have no row: each is looked up, or will be replayed."""
@@ -260,7 +261,8 @@ class Driver:
         """Give trials their rows, and those that are like them."""
         worlds = len(self.keys.worlds)
         rows = evaluated.outcomes.select(self._judge.metrics).to_pylist()
-        settled, places = [], []
+        settled: list[Trial] = []
+        places: list[int] = []
         for i, trial in enumerate(trials):
             worth = self._judge(rows[i * worlds : (i + 1) * worlds])
             for twin in self._alike.pop(trial.key):

@@ -62,9 +62,7 @@ class Judge:
         violations = [_violation(bound, rows) for bound in self._bounds]
         return Judged(objectives, violations, self._reason(objectives, by_scenario))
 
-    def _reason(
-        self, objectives: list[float | None], by_scenario: dict[str, Row]
-    ) -> str | None:
+    def _reason(self, objectives: list[float | None], by_scenario: dict[str, Row]) -> str | None:
         pairs = zip(self._goals, objectives, strict=True)
         read = [goal.metric for goal, value in pairs if value is None] + self._bounded
         missing = [
@@ -99,7 +97,7 @@ def mean_outcomes(outcomes: pa.Table, worlds: int) -> pa.Table:
 def _means(name: str, column: pa.ChunkedArray, worlds: int) -> pa.Array:
     """Return the mean of an outcome over worlds; of a whole number, to a whole number."""
     values = column.to_pylist()
-    means = []
+    means: list[float | None] = []
     for first in range(0, len(values), worlds):
         of_trial = values[first : first + worlds]
         if any(value is None for value in of_trial):

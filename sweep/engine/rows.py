@@ -40,7 +40,7 @@ class Evaluated(NamedTuple):
     outcomes: pa.Table
     runs: pa.Table
 
-    def take(self, places: Sequence[int]) -> Evaluated:
+    def take(self, places: Sequence[int] | NDArray[np.int64]) -> Evaluated:
         """Return what became of some candidates, each as often as it is named."""
         if not len(self.outcomes):
             return self
@@ -138,9 +138,7 @@ def _columns_of_batch(batch: Batch) -> Evaluated:
     lanes, workloads = len(batch.places), len(batch.runs)
     # From [workload][lane] to [lane][workload].
     order = np.arange(lanes * workloads).reshape(workloads, lanes).T.reshape(-1)
-    return Evaluated(
-        _table(outcomes, _SCENARIO_VALUES), pa.concat_tables(of_workloads).take(order)
-    )
+    return Evaluated(_table(outcomes, _SCENARIO_VALUES), pa.concat_tables(of_workloads).take(order))
 
 
 def _table(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.Table:
@@ -186,16 +184,12 @@ def _run_columns(run: Outcomes, costs: Sequence[Costs]) -> dict[str, pa.Array]:
     if len(parts) == 1:
         return parts[0]
     order = pa.array(np.argsort(np.concatenate(lanes), kind="stable"))
-    return {
-        name: pa.concat_arrays([part[name] for part in parts]).take(order) for name in parts[0]
-    }
+    return {name: pa.concat_arrays([part[name] for part in parts]).take(order) for name in parts[0]}
 
 
 def _group_columns(run: Replayed, costs: Sequence[Costs]) -> dict[str, pa.Array]:
     times = times_of(run, pack_costs(costs, run.lanes))
-    lists = series_of(run) | {
-        f"series_{name}": of for name, of in parts_of(run, times).items()
-    }
+    lists = series_of(run) | {f"series_{name}": of for name, of in parts_of(run, times).items()}
     inferred = run.timeline.recorded.workingset_inferred_ratio
     of_table = {
         "page_size": run.machine.page_size,

@@ -1,4 +1,4 @@
-"""Rows as Arrow tables: how they travel from workers to the spool, and from there to the database."""
+"""Rows as Arrow tables: how they travel from workers to the spool, and on to the database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from sweep.results.schema import BY_COST, STRUCT_FIELDS, TABLES, Row
+from sweep.study.worlds import AS_GIVEN
 
 
 @cache
@@ -39,7 +40,7 @@ def _arrow_type(type_name: str) -> pa.DataType:
 
 
 def arrow_table(table: str, rows: Sequence[Row]) -> pa.Table:
-    """Return rows of a table of the database; a column that is not in a row is NULL."""
+    """Return rows of a table of the database; a column that is not in a row has its default."""
     return pa.table(
         [pa.array(_values(rows, field), field.type) for field in schema_of(table)],
         schema=schema_of(table),
@@ -48,7 +49,8 @@ def arrow_table(table: str, rows: Sequence[Row]) -> pa.Table:
 
 def _values(rows: Sequence[Row], field: pa.Field) -> list[Any]:
     """Return a column of rows as Arrow takes it: a mapping as its items."""
-    values = [row.get(field.name) for row in rows]
+    default = AS_GIVEN if field.name == "scenario" else None
+    values = [row.get(field.name, default) for row in rows]
     if not pa.types.is_map(field.type):
         return values
     return [value and list(value.items()) for value in values]

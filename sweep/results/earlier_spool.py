@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from sweep.results.arrow import arrow_table
 from sweep.results.schema import SAMPLES, STRUCT_FIELDS, TABLES, Row
-from sweep.study.worlds import AS_GIVEN
 
 
 def read_json_lines(content: bytes) -> Iterator[tuple[str, pa.Table]]:
@@ -29,9 +28,7 @@ def read_json_lines(content: bytes) -> Iterator[tuple[str, pa.Table]]:
                 row[name] = datetime.fromisoformat(row[name])
         if table not in TABLES:
             raise ValueError(f"there is no table {table}")
-        if table == "runs":
-            row.setdefault("scenario", AS_GIVEN)  # a version before scenarios
-        # Another counted less of a sample.
+        # A version counted less of a sample.
         for sample in row.get("reservation_samples") or ():
             sample |= {name: sample.get(name, 0) for name in STRUCT_FIELDS[SAMPLES]}
         by_table.setdefault(table, []).append(row)

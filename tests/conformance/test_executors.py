@@ -9,12 +9,13 @@ import pytest
 import small_study
 
 from core.costs import Costs
-from core.evaluator import Candidate, Workloads
+from core.evaluator import Candidate, Evaluator, Workloads
 from core.event_files import read_events
 from core.policy import Policy
-from sweep.engine.executor import Executor, InProcess, Result
+from sweep.engine.executor import Executor, Failure, Replays, Result
 from sweep.engine.inputs import load_inputs
 from sweep.engine.plugins import NO_PLUGINS
+from sweep.engine.rows import evaluate
 from sweep.engine.study_run import EXECUTORS, Where
 from sweep.study.read import load_study
 
@@ -57,37 +58,62 @@ def test_every_batch_comes_back_once_with_what_one_process_makes_of_it(
     executor: Executor, workloads: Workloads
 ) -> None:
     batches = batches_of([1, 3, 0, 2, 1, 1, 1])
-    ended = list(executor.run(batches))
-    assert sorted(place for place, _ in ended) == list(range(len(batches)))
-    assert dict(ended) == dict(InProcess(workloads).run(batches))
-    assert [len(result) for _, result in sorted(ended)] == [1, 3, 0, 2, 1, 1, 1]
+    ended = results_of(executor, batches)
+    evaluator = Evaluator(workloads)
+    for number, batch in enumerate(batches):
+        result = ended[number]
+        assert isinstance(result, Replays)
+        assert result.evaluated == evaluate(evaluator, batch)
+        assert len(result.evaluated.outcomes) == len(batch)
 
 
-def test_no_batches_are_no_results(executor: Executor) -> None:
-    assert list(executor.run([])) == []
+def results_of(executor: Executor, batches: Sequence[Sequence[Candidate]]) -> dict[int, Result]:
+    """Return what comes back of batches, by number; each comes back once."""
+    for number, batch in enumerate(batches):
+        executor.submit(number, batch)
+    ended: dict[int, Result] = {}
+    while len(ended) < len(batches):
+        for number, result in executor.finished(30.0):
+            assert number not in ended
+            ended[number] = result
+    return ended
+
+
+def test_nothing_handed_over_is_nothing_finished(executor: Executor) -> None:
+    assert executor.finished(0.01) == []
+    assert executor.workers >= 1
 
 
 def test_a_batch_that_fails_comes_back_as_text_and_the_others_live(executor: Executor) -> None:
     batches = batches_of([2, 1, 1, 2, 1])
     batches[1] = [UNKNOWN]
     batches[3][1] = UNKNOWN
-    results: dict[int, Result] = dict(executor.run(batches))
-    assert sorted(results) == [0, 1, 2, 3, 4]
-    for place, result in results.items():
-        if place in (1, 3):
-            assert isinstance(result, str)
-            assert "nobody:HAS_IT" in result
-            assert "\n" not in result
+    for number, result in results_of(executor, batches).items():
+        if number in (1, 3):
+            assert isinstance(result, Failure)
+            assert "nobody:HAS_IT" in result.error
+            assert "\n" not in result.error
+            assert not result.died
+            assert not result.lost
         else:
-            assert len(result) == len(batches[place])
-    assert len(dict(executor.run(batches_of([1] * 5)))) == 5
+            assert isinstance(result, Replays)
+            assert len(result.evaluated.outcomes) == len(batches[number])
+    assert len(results_of(executor, batches_of([1] * 5))) == 5
 
 
 class StaysOpen:
     """An executor that a run does not stop."""
 
     def __init__(self, executor: Executor) -> None:
-        self.run, self.workers = executor.run, executor.workers
+        self._executor = executor
+        self.isolates = executor.isolates
+        self.takes, self.submit, self.finished = (
+            *(executor.takes, executor.submit, executor.finished),
+        )
+
+    @property
+    def workers(self) -> int:
+        return self._executor.workers
 
     def close(self) -> None:
         """Leave the executor to the next run."""

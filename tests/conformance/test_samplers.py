@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +13,9 @@ from typing import Any
 
 import pytest
 import small_study
+from inline_executors import Interrupted, Shuffled
 from optuna.samplers import BaseSampler
 
-from core.evaluator import Candidate
-from sweep.engine.executor import InProcess, Result
 from sweep.engine.over_scenarios import bounds_of
 from sweep.engine.search import Search, grid_size
 from sweep.study.goals import goals_of
@@ -174,20 +171,9 @@ def test_a_continued_run_equals_an_uninterrupted_one_with_any_number_of_workers(
     small_study.run(path, stopped)
     write(folder, sampler)
     with pytest.raises(KeyboardInterrupt):
-        small_study.run(path, stopped, lambda workloads: small_study.Interrupted(workloads, 1))
+        small_study.run(path, stopped, lambda workloads: Interrupted(workloads, 1))
     small_study.run(path, stopped)
     assert small_study.tables(stopped) == expected
-
-
-class Shuffled(InProcess):
-    """An executor whose batches are as many as those of three workers, and end in any order."""
-
-    workers = 3
-
-    def run(self, batches: Sequence[Sequence[Candidate]]) -> Iterator[tuple[int, Result]]:
-        ended = list(super().run(batches))
-        random.Random(len(ended)).shuffle(ended)
-        yield from ended
 
 
 def mistakes_of(folder: Path, sampler: str, **changed: Any) -> list[str]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from core.policy import PRESETS, Policy
 from core.system import SYSTEMS
-from sweep.engine.over_scenarios import judge
-from sweep.engine.rows import Evaluated, row_of, row_of_world
+from sweep.engine.over_scenarios import Judge, mean_outcomes
+from sweep.engine.rows import row_of, row_of_world
 from sweep.results import OUTCOME_COLUMNS, Store
+from sweep.results.arrow import arrow_table
 from sweep.study.goals import goals_of
 from sweep.study.read import parse_study
 from sweep.study.worlds import worlds_of
@@ -125,17 +126,18 @@ def _store_policy(
         outcomes["wait_saved_ratio"] = added["wait_saved_ns"] / missed
         outcomes["time_saved_ratio"] = added["time_saved_ns"] / missed
         by_cost = dict(given.by_cost or {})
-        evaluated.append(Evaluated(outcomes, runs))
+        evaluated.append(outcomes)
         saved = {"time_saved_by_cost": by_cost, "wait_saved_by_cost": by_cost}
         store.add("outcomes", place | {"scenario": world.name} | outcomes | saved)
         for run in runs:
             store.add("runs", place | {"scenario": world.name} | outcomes | run)
-    judged = judge(study, worlds, evaluated)
+    judged = Judge(study)(evaluated)
+    (means,) = mean_outcomes(arrow_table("outcomes", evaluated), len(worlds)).to_pylist()
     store.add(
         "trials",
         place
         | row_of(policy)
-        | judged.outcomes
+        | means
         | {
             "state": "complete" if judged.reason is None or role == "baseline" else "fail",
             "reason": judged.reason,

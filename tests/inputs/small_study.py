@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.evaluator import Candidate
+from inline_executors import Inline
+
 from core.event_files import read_events, write_events
 from core.events import make_events
-from sweep.engine.executor import Executor, InProcess, Result
+from sweep.engine.driver import Starting
+from sweep.engine.executor import Executor
 from sweep.engine.generations import run_study
 from sweep.engine.inputs import load_inputs
 from sweep.engine.register import StartAfresh, register
@@ -101,29 +103,18 @@ class Silent:
         """Say nothing."""
 
 
-class Interrupted(InProcess):
-    """An executor that Ctrl-C stops after so many batches."""
-
-    def __init__(self, workloads: Any, batches: int) -> None:
-        super().__init__(workloads)
-        self.left = batches
-
-    def run(self, batches: Sequence[Sequence[Candidate]]) -> Iterator[tuple[int, Result]]:
-        # Two lanes a batch, so that a generation is left half done.
-        for place, result in super().run(batches):
-            if self.left == 0:
-                raise KeyboardInterrupt
-            self.left -= 1
-            yield place, result
+def starting(workloads: Any, make: Callable[[Any], Executor] = Inline) -> Starting:
+    """Return what starts an executor of a test, and for suspects another one."""
+    return Starting(lambda: make(workloads), lambda: Inline(workloads))
 
 
-def run(path: Path, database: Path, make: Callable[[Any], Executor] = InProcess) -> Study:
+def run(path: Path, database: Path, make: Callable[[Any], Executor] = Inline) -> Study:
     """Run a study to its end."""
     study, source = load_study(path)
     inputs = load_inputs(study, source)
     store = Store(database)
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
-    run_study(study, inputs, store, lambda: make(inputs.workloads), Silent())
+    run_study(study, inputs, store, starting(inputs.workloads, make), Silent())
     return study
 
 

@@ -112,4 +112,4 @@ def numbers(path: Path, patience_s: float = 0.2) -> list[int]:
 
 
 def spool_of(path: Path) -> list[Path]:
-    return sorted((path.parent / f"{path.name}.spool").glob("*.jsonl"))
+    return sorted((path.parent / f"{path.name}.spool").glob("*.arrows"))

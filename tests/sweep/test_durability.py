@@ -17,7 +17,8 @@ import pytest
 from database_processes import Writers, held, numbers, spool_of, trial
 
 from sweep.results import Store, StoreError, answer_query
-from sweep.results.spool import spool
+from sweep.results.arrow import arrow_table
+from sweep.results.spool import Spool
 
 
 @pytest.fixture
@@ -118,14 +119,14 @@ def test_merging_twice_changes_nothing(path: Path) -> None:
             store.add("trials", trial(attempts))
             store.add("trials", trial(0, reason=str(attempts)))
             store.flush()
-    spooled = {file: file.read_text() for file in spool_of(path)}
+    spooled = {file: file.read_bytes() for file in spool_of(path)}
     assert len(spooled) == 2
     tables = [store.rows(f"FROM {table}") for table in ("attempts", "trials")]
     assert not spool_of(path)
     assert [row["attempts"] for row in tables[0]] == [2]  # what changes is as it was last
     assert [row["reason"] for row in tables[1]] == [None, "1", None]  # a result stays
     for file, text in spooled.items():  # as a kill before they were removed leaves them
-        file.write_text(text)
+        file.write_bytes(text)
     assert [store.rows(f"FROM {table}") for table in ("attempts", "trials")] == tables
     assert not spool_of(path)
 
@@ -157,7 +158,8 @@ def test_a_long_hold_costs_neither_the_reader_nor_the_merge_much(path: Path) -> 
     store = Store(path)
     with held(path):
         for first in range(0, 2000, 20):  # what a run of minutes spools, without its pauses
-            spool(path, [("trials", trial(first + i, stored=i)) for i in range(20)])
+            rows = [trial(first + i, stored=i) for i in range(20)]
+            Spool(Path(f"{path}.spool")).write([("trials", arrow_table("trials", rows))])
         assert len(store.rows("FROM trials")) == 2000
         start = time.monotonic()
         assert len(store.rows("FROM trials")) == 2000

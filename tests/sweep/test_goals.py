@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from study_mistakes import changed
 from worlds import MADE, TRACED, Row, rows_of, run
 
-from sweep.engine.over_scenarios import Judged, judge
-from sweep.engine.rows import Evaluated
+from sweep.engine.over_scenarios import Judge, Judged, mean_outcomes
 from sweep.results import OUTCOME_COLUMNS, Store
+from sweep.results.arrow import arrow_table
 from sweep.study.goals import MAX_GOALS, goals_of
 from sweep.study.model import Study
 from sweep.study.read import parse_study
@@ -42,7 +42,7 @@ def judged(study: Study, values: dict[str, list[Any]]) -> Judged:
     for metric, in_scenarios in values.items():
         for row, value in zip(rows, in_scenarios, strict=True):
             row[metric] = value
-    return judge(study, worlds, [Evaluated(row, []) for row in rows])
+    return Judge(study)(rows)
 
 
 numbers = st.lists(
@@ -130,11 +130,11 @@ def test_no_value_in_one_scenario_fails_a_trial_and_names_the_scenario(
 
 @given(st.lists(st.integers(-(2**53), 2**53), min_size=3, max_size=3))
 def test_an_outcome_of_a_trial_is_its_mean_over_the_scenarios(values: list[int]) -> None:
-    study = study_of([{"metric": "stored", "direction": "minimize"}])
-    whole = judged(study, {"stored": values, "hit_ratio": [0.5, None, 0.5]}).outcomes
-    assert whole["stored"] == round(sum(values) / 3)
-    assert isinstance(whole["stored"], int)
-    assert whole["hit_ratio"] is None
+    columns = {"stored": [*values, 1, 2, 4], "hit_ratio": [0.5, None, 0.5, 0.25, 0.5, 0.75]}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    means = mean_outcomes(arrow_table("outcomes", rows), 3)
+    assert means["stored"].to_pylist() == [round(sum(values) / 3), 2]
+    assert means["hit_ratio"].to_pylist() == [None, 0.5]
 
 
 #: The grid of cleancaches alone: what is timed of reservations has no value under the ideal.

@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import commands
@@ -13,9 +14,10 @@ import duckdb
 import pytest
 import small_study
 from database_processes import held
+from inline_executors import Inline, nobody
 
-from sweep.engine.executor import InProcess, evaluated
-from sweep.engine.ray_cluster import RayCluster
+from core.evaluator import Candidate
+from sweep.engine.executor import Failure, Result
 from sweep.engine.search import SearchError
 from sweep.results import Store, StoreError, answer_query
 
@@ -65,70 +67,69 @@ def _count(database: Path) -> int:
         return 0
 
 
-def test_a_worker_that_dies_costs_an_attempt_and_no_trial(folder: Path, tmp_path: Path) -> None:
-    path = small_study.write_study(folder, "random", n_trials=24)
-    database = tmp_path / "dying.duckdb"
-    made: list[RayCluster] = []
-
-    def cluster(workloads: object) -> RayCluster:
-        made.append(_Dying(workloads, 2, None, []))
-        return made[0]
-
-    small_study.run(path, database, cluster)
-    rows = Store(database).rows("SELECT state, attempts FROM trials")
-    assert {row["state"] for row in rows} == {"complete"}
-    assert max(row["attempts"] for row in rows) == 2
-    small_study.run(path, tmp_path / "whole.duckdb")
-    varying = (*small_study.VARYING, "attempts")
-    assert small_study.tables(database, varying) == small_study.tables(
-        tmp_path / "whole.duckdb", varying
-    )
-
-
-class _Dying(RayCluster):
-    """A cluster one of whose workers is killed as it begins on its second batches."""
-
-    runs = 0
-
-    def run(self, batches):
-        self.runs += 1
-        if self.runs == 2:
-            self._ray.kill(self._actors[0])
-        yield from super().run(batches)
-
-
-class _Failing(InProcess):
+class _Failing(Inline):
     """An executor on which every batch with a certain policy fails."""
 
-    def run(self, batches):
-        for place, batch in enumerate(batches):
-            if any(candidate.policy.folio_order == 3 for candidate in batch):
-                yield place, "MemoryError: no room"
-            else:
-                yield place, evaluated(self._evaluator, batch)
+    failure = Failure("MemoryError: no room")
+
+    def evaluate(self, batch: Sequence[Candidate]) -> Result:
+        if any(candidate.policy.folio_order == 3 for candidate in batch):
+            return self.failure
+        return super().evaluate(batch)
 
 
-def test_a_trial_that_always_fails_is_failed_with_the_error_and_stops_no_other(
-    folder: Path, tmp_path: Path
+class _Dying(_Failing):
+    """The same, whose worker dies of it."""
+
+    failure = Failure("the worker died", died=True)
+
+
+@pytest.mark.parametrize("make", [_Failing, _Dying])
+def test_a_trial_that_always_fails_is_failed_with_the_error_and_counts_for_no_other(
+    folder: Path, tmp_path: Path, make: type[_Failing]
 ) -> None:
     path = small_study.write_study(folder, "random", n_trials=24)
     database = tmp_path / "failing.duckdb"
-    small_study.run(path, database, _Failing)
+    small_study.run(path, database, make)
     rows = Store(database).rows("SELECT * FROM trials WHERE role = 'trial'")
     failed = [row for row in rows if row["state"] == "fail"]
     assert {row["folio_order"] for row in failed} == {3}
-    assert {(row["reason"], row["attempts"]) for row in failed} == {("MemoryError: no room", 3)}
-    assert all(row["state"] == "complete" for row in rows if row["folio_order"] != 3)
+    assert {(row["reason"], row["attempts"]) for row in failed} == {(make.failure.error, 3)}
+    lived = [row for row in rows if row["folio_order"] != 3]
+    assert {(row["state"], row["attempts"]) for row in lived} == {("complete", 1)}
+
+
+class _Losing(Inline):
+    """One that loses every other batch, as where a machine goes away."""
+
+    lost = False
+
+    def evaluate(self, batch: Sequence[Candidate]) -> Result:
+        self.lost = not self.lost
+        return Failure("gone", lost=True) if self.lost else super().evaluate(batch)
+
+
+def test_a_batch_that_is_lost_is_replayed_again_and_counts_for_nobody(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = small_study.write_study(folder, "random", n_trials=24)
+    small_study.run(path, tmp_path / "lost.duckdb", _Losing)
+    small_study.run(path, tmp_path / "whole.duckdb")
+    lost, whole = (small_study.tables(tmp_path / f"{name}.duckdb") for name in ("lost", "whole"))
+    assert lost == whole
 
 
 class _FailingOnce(_Failing):
-    """The same, stopped after its first failure."""
+    """One that fails for certain, and is stopped after the first failure of a trial alone."""
 
-    def run(self, batches):
-        for place, result in super().run(batches):
-            yield place, result
-            if isinstance(result, str):
-                raise KeyboardInterrupt
+    stop = False
+
+    def evaluate(self, batch: Sequence[Candidate]) -> Result:
+        if self.stop:
+            raise KeyboardInterrupt
+        result = super().evaluate(batch)
+        self.stop = isinstance(result, Failure) and len(batch) == 1
+        return result
 
 
 def test_attempts_are_counted_across_runs(folder: Path, tmp_path: Path) -> None:
@@ -137,20 +138,21 @@ def test_attempts_are_counted_across_runs(folder: Path, tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             small_study.run(path, database, _FailingOnce)
-    counted = Store(database).rows("SELECT max(attempts) AS most FROM attempts")
-    assert counted == [{"most": 2}]
+    counted = Store(database).rows("SELECT sum(attempts) AS counted FROM attempts")
+    assert counted == [{"counted": 2}]
     tried: list[int] = []
 
-    class Counting(_Failing):
-        def run(self, batches):
-            tried.extend(candidate.policy.folio_order for batch in batches for candidate in batch)
-            yield from super().run(batches)
+    class Tried(_Failing):
+        def evaluate(self, batch: Sequence[Candidate]) -> Result:
+            if len(batch) == 1:
+                tried.append(batch[0].policy.folio_order)
+            return super().evaluate(batch)
 
-    small_study.run(path, database, Counting)
+    small_study.run(path, database, Tried)
     rows = Store(database).rows("SELECT * FROM trials WHERE role = 'trial'")
     failed = [row for row in rows if row["state"] == "fail"]
     assert {(row["folio_order"], row["attempts"]) for row in failed} == {(3, 3)}
-    # The one that had failed twice is tried once more, the others three times.
+    # Those that failed before are tried so much less often now.
     policies = {row["policy_key"] for row in failed}
     assert tried.count(3) == 3 * len(policies) - 2
 
@@ -160,11 +162,7 @@ def test_a_policy_in_the_database_is_looked_up_and_counts(folder: Path, tmp_path
     path = small_study.write_study(folder)
     small_study.run(path, database)
     path.write_text(path.read_text().replace("study: small", "study: again"))
-
-    def nothing(workloads: object) -> InProcess:
-        raise AssertionError("a known policy was replayed")
-
-    small_study.run(path, database, nothing)
+    small_study.run(path, database, nobody)
     store = Store(database)
     strip = "* EXCLUDE (study, finished_at, host)"
     for table in ("trials", "outcomes", "runs"):
@@ -221,4 +219,4 @@ def test_a_client_that_holds_the_file_stops_no_run(folder: Path, tmp_path: Path)
         holder.kill()
     small_study.run(path, tmp_path / "free.duckdb")
     assert small_study.tables(database) == small_study.tables(tmp_path / "free.duckdb")
-    assert not list(database.with_name("held.duckdb.spool").glob("*.jsonl"))
+    assert not list(database.with_name("held.duckdb.spool").glob("*.arrows"))

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_study
+from inline_executors import Shuffled, nobody
 
 from core.costs import COST_FIELDS
 from core.event_files import read_events, write_events
 from core.events import NO_PHASE, PHASE
 from core.times import PARTS
-from sweep.engine.executor import InProcess
 from sweep.results import answer_query
 
 
@@ -128,15 +128,9 @@ def test_what_of_a_table_was_recorded_is_a_column(folder: Path, tmp_path: Path) 
         assert answer_query(database, sql).rows == [told]
 
 
-class _Three(InProcess):
-    """An executor that gets the batches of three workers."""
-
-    workers = 3
-
-
 def test_a_run_is_the_same_in_every_batch(folder: Path, database: Path) -> None:
     small_study.write_study(folder, n_trials=16)
-    small_study.run(folder / "small.yaml", folder / "three.duckdb", _Three)
+    small_study.run(folder / "small.yaml", folder / "three.duckdb", Shuffled)
     assert small_study.tables(folder / "three.duckdb") == small_study.tables(database)
 
 
@@ -146,11 +140,7 @@ def test_a_run_that_is_looked_up_has_every_column_of_the_first(
     copy = Path(shutil.copy(database, tmp_path / "results.duckdb"))
     path = small_study.write_study(folder, n_trials=16)
     path.write_text(path.read_text().replace("study: small", "study: again"))
-
-    def nothing(workloads: object) -> InProcess:
-        raise AssertionError("a known policy was replayed")
-
-    small_study.run(path, copy, nothing)
+    small_study.run(path, copy, nobody)
     sql = "SELECT * EXCLUDE study FROM runs WHERE study = '{}' ORDER BY role, number"
     again, first = (answer_query(copy, sql.format(name)).rows for name in ("again", "small"))
     assert again == first

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import small_study
 import worlds
+from inline_executors import Counting, Interrupted, Shuffled
 from worlds import MADE, TRACED, Row, Section, rows_of, run
 
 import core.evaluator
 from core.accesses import write_accesses
 from core.workload.synthetic import parameters_of, synthesise
-from sweep.engine.executor import InProcess
 from sweep.results import Store, answer_query
 from sweep.study.worlds import AS_GIVEN, scenarios_of
 
@@ -163,27 +162,15 @@ def test_scenarios_of_other_costs_are_one_replay_and_its_integers(
     assert sum(lanes) == 2 * alone
 
 
-class _Counting(InProcess):
-    """An executor that keeps what it is asked to replay."""
-
-    def __init__(self, workloads: Any) -> None:
-        super().__init__(workloads)
-        self.asked: list[Any] = []
-
-    def run(self, batches: Sequence[Sequence[Any]]) -> Any:
-        self.asked += [candidate for batch in batches for candidate in batch]
-        return super().run(batches)
-
-
 def test_policies_alike_in_all_that_is_read_are_replayed_once(folder: Path, tmp_path: Path) -> None:
     choices = {"type": "categorical", "choices": ["ideal", "cleancache", "carveout"]}
     grid = {"system": choices, "eviction": {"type": "categorical", "choices": ["lru", "fifo"]}}
     study = {name: TRACED[name] for name in TRACED if name not in ("policies", "baselines")}
     study |= {"parameters": grid, "scenarios": {"lookup_ns": [0, 900]}}
-    executors: list[_Counting] = []
+    executors: list[Counting] = []
 
-    def make(workloads: Any) -> _Counting:
-        executors.append(_Counting(workloads))
+    def make(workloads: Any) -> Counting:
+        executors.append(Counting(workloads))
         return executors[-1]
 
     database = run(folder, study, f"{tmp_path}/alike.duckdb", make)
@@ -229,15 +216,6 @@ SEARCHED: Section = {name: TRACED[name] for name in TRACED if name != "policies"
 }
 
 
-class _ThreeBackwards(InProcess):
-    """An executor of three workers whose batches end in the opposite order."""
-
-    workers = 3
-
-    def run(self, batches: Sequence[Sequence[Any]]) -> Any:
-        return reversed(list(super().run(batches)))
-
-
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_a_study_over_scenarios_is_the_same_however_it_is_run(
     folder: Path, tmp_path: Path, sampler: str
@@ -245,12 +223,12 @@ def test_a_study_over_scenarios_is_the_same_however_it_is_run(
     study = SEARCHED | {"sampler": {"name": sampler, "seed": 2}}
     expected = small_study.tables(run(folder, study, f"{tmp_path}/whole.duckdb"))
     assert [len(rows) for rows in expected.values()] == [4, 22, 88, 88]
-    other = run(folder, study, f"{tmp_path}/three.duckdb", _ThreeBackwards)
+    other = run(folder, study, f"{tmp_path}/three.duckdb", Shuffled)
     assert small_study.tables(other) == expected
     run(folder, study | {"n_trials": 5}, f"{tmp_path}/stopped.duckdb")
     with pytest.raises(KeyboardInterrupt):
         run(folder, study, f"{tmp_path}/stopped.duckdb",
-            lambda workloads: small_study.Interrupted(workloads, 1))  # fmt: skip
+            lambda workloads: Interrupted(workloads, 1))  # fmt: skip
     stopped = run(folder, study, f"{tmp_path}/stopped.duckdb")
     assert small_study.tables(stopped) == expected
 
