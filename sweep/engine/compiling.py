@@ -119,8 +119,8 @@ class Compiling:
         for process in self._processes:
             process.communicate()
             code = process.returncode
-            ended = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            why = why or f"a process that compiled was {ended}"
+            ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            why = why or f"a process that compiled {ended}"
         for loop in [] if self._closed else list(self._left):
             self._end(loop, why)
 
@@ -130,9 +130,10 @@ class Compiling:
         if error:
             self.failed[loop] = error
         self._left.discard(loop)
-        self._told(len(self._missing) - len(self._left), len(self._missing))
         if not self._left:
             self._all_ended.set()
+        with suppress(OSError):  # a terminal that is gone keeps nobody waiting
+            self._told(len(self._missing) - len(self._left), len(self._missing))
 
 
 def compile_all(
