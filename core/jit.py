@@ -23,7 +23,7 @@ import numpy as np
 from numba.core import types
 from numba.core.event import Listener, install_listener
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
+from numba.extending import lower_builtin, type_callable
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -189,23 +189,23 @@ def naming(suffix: str) -> Callable[[Kernel], Kernel]:
     return name
 
 
-def _declare_apart(typing_context: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
+def apart() -> None:
+    """Do nothing; LLVM, which inlines what it likes, keeps a loop apart that calls this first.
 
-    return types.void(), generate
-
-
-def _nothing() -> None:
-    """Do nothing."""
+    Such a loop has several callers. Else the front end's chain of calls is compiled once for every
+    way through it.
+    """
 
 
-#: Called first in a loop that has several callers: LLVM, which inlines what it likes, keeps it
-#: apart. Else the front end's chain of calls is compiled once for every way through it.
-apart: Any = (
-    _nothing if numba.config.DISABLE_JIT else intrinsic(_declare_apart)  # type: ignore[attr-defined]
-)
+@type_callable(apart)
+def _type_apart(context: Any) -> Any:
+    return lambda: types.void
+
+
+@lower_builtin(apart)
+def _lower_apart(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    builder.function.attributes.add("noinline")
+    return context.get_dummy_value()
 
 
 @kernel
