@@ -186,7 +186,7 @@ def test_where_every_process_has_died_nothing_is_waited_for(empty: Path) -> None
     compiling.start()
     (child,) = children_of(os.getpid())
     os.kill(child, signal.SIGKILL)
-    assert compiling.wait(5)
+    assert compiling.wait(10)
     assert compiling.is_ready(LOOP)
     compiling.close()
     assert "killed by signal 9" in compiling.failed[LOOP]
@@ -206,9 +206,9 @@ def test_a_run_that_ends_leaves_no_process(empty: Path, number: int) -> None:
     assert len(children) == 1
     sleep(0.5 if number == signal.SIGINT else 0)  # it dies while it starts, and at work
     run.send_signal(number)
-    run.wait(5)
+    run.wait(10)
     run.stdout.close()
-    assert wait_for_end(children, within_s=5)
+    assert wait_for_end(children, within_s=10)
     os.close(lock)
 
 
