@@ -56,6 +56,9 @@ SLEEPS = dataclasses.replace(
 
 
 class _Silent:
+    def compiling(self, ended: int, missing: int) -> None:
+        """Say nothing."""
+
     def began(self, total: int, recorded: int) -> None:
         """Say nothing."""
 
