@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,10 +35,21 @@ class Spool:
         Where they are, of `spool_folder`; it is made when the first is written.
     files
         The file system.
+    clock_ns
+        The time of day in ns, by which files are named.
+    writer
+        What no other process that writes to the folder has: by default the number of this one.
     """
 
-    def __init__(self, folder: Path, files: Files = DISK) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: Files = DISK,
+        clock_ns: Callable[[], int] = time.time_ns,
+        writer: int | None = None,
+    ) -> None:
         self.folder, self.files = folder, files
+        self._clock_ns, self._writer = clock_ns, os.getpid() if writer is None else writer
 
     def names(self) -> list[str]:
         """Return the names of the files, oldest first."""
@@ -50,8 +61,8 @@ class Spool:
         self.files.make_folder(self.folder)
         # Even if the clock is set back, a file that is written later sorts later.
         newest = max((int(name.split("-")[0]) for name in self.names()), default=0)
-        target = f"{max(time.time_ns(), newest + 1):020d}-{os.getpid()}{_SUFFIX}"
-        partial = self.folder / f"{os.getpid()}.partial"
+        target = f"{max(self._clock_ns(), newest + 1):020d}-{self._writer}{_SUFFIX}"
+        partial = self.folder / f"{self._writer}.partial"
         self.files.write(partial, _streams(rows))
         self.files.sync(partial)
         self.files.rename(partial, self.folder / target)

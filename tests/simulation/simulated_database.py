@@ -1,0 +1,171 @@
+"""A results database in memory, which another process may hold, with the rules of the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from simulated_world import World
+
+from sweep.results.database import PATIENCE_S, Database, Found
+from sweep.results.errors import LockedError
+from sweep.results.inserting import REPLACED
+from sweep.results.schema import TABLES, Row
+from sweep.results.spool import Rows, Spool
+
+Key = tuple[Any, ...]
+#: The rows of each table by key: the Arrow table that one is in, and its place there.
+Content = dict[str, dict[Key, tuple[pa.Table, int]]]
+_ASKED = (
+    "role number state asked objectives violations feasible attainable policy_key core_digest"
+).split()
+
+
+class SimulatedDatabase:
+    """A database, as it is and as a power failure would leave it.
+
+    Parameters
+    ----------
+    world
+        What it happens in.
+    spool
+        What is merged into it.
+    """
+
+    def __init__(self, world: World, spool: Spool) -> None:
+        self._world, self._spool = world, spool
+        self.content: Content = {table: {} for table in TABLES}
+        #: The content before the last change, until that is safe.
+        self._before: Content | None = None
+        self.held_s = 0.0
+        self.is_held = 0.0
+
+    def merge(self) -> None:
+        with self._world.operation("lock the database"):
+            if self._world.now_s >= self.held_s and self._world.happens(self.is_held):
+                self.held_s = self._world.now_s + self._world.chance.uniform(0, 3)
+            if self._world.now_s < self.held_s:
+                self._world.now_s += PATIENCE_S
+                raise LockedError("another process holds it open", file=Path("simulated"))
+        names = self._spool.names()
+        content = _with(self.content, self._spool.read(names))
+        with self._world.operation("replace the database"):
+            self._before, self.content = self.content, content
+        with self._world.operation("sync the database's folder"):
+            self._before = None
+        self._spool.remove(names)
+
+    def lose_power(self) -> None:
+        """Forget the last change if it was not safe, or not."""
+        if self._before is not None and self._world.happens(0.5):
+            self.content = self._before
+        self._before = None
+
+    @property
+    def safe(self) -> Content:
+        """What a power failure would leave at the worst."""
+        return self.content if self._before is None else self._before
+
+    def recorded(self, study: str) -> list[Row]:
+        rows = _rows(self._read()["trials"], ("study", *_ASKED))
+        return [row for row in rows if row["study"] == study]
+
+    def attempts(self, study: str) -> list[Row]:
+        return [
+            row
+            for row in _rows(self._read()["attempts"], TABLES["attempts"].columns)
+            if row["study"] == study
+        ]
+
+    def known(self, code_digest: str) -> set[str]:
+        return {
+            row["policy_key"]
+            for row in _rows(self._read()["trials"], _ASKED)
+            if row["state"] == "complete" and row["core_digest"] == code_digest
+        }
+
+    def evaluated(self, keys: Sequence[str]) -> Found:
+        content = self._read()
+        names = ("policy_key", "state", *TABLES["trials"].key)
+        firsts: dict[Key, str] = {}
+        for row in sorted(_rows(content["trials"], names), key=lambda row: list(row.values())):
+            key = row["policy_key"]
+            if row["state"] == "complete" and key in keys and key not in firsts.values():
+                firsts[row["study"], row["role"], row["number"]] = key
+        return Found(*(_of_firsts(content[table], firsts) for table in ("outcomes", "runs")))
+
+    def _read(self) -> Content:
+        """Return all rows: with those of the spool, which are merged if nobody holds the file."""
+        if self._spool.names():
+            try:
+                self.merge()
+            except LockedError:
+                return _with(self.content, self._spool.read(self._spool.names()))
+        with self._world.operation("read the database"):
+            return self.content
+
+
+def _with(content: Content, rows: Iterable[Rows]) -> Content:
+    changed = {table: dict(of_table) for table, of_table in content.items()}
+    for table, of_table in rows:
+        keys = zip(*(of_table[name].to_pylist() for name in TABLES[table].key), strict=True)
+        for place, key in enumerate(keys):
+            if table in REPLACED or key not in changed[table]:
+                changed[table][key] = (of_table, place)
+    return changed
+
+
+def _rows(of_table: dict[Key, tuple[pa.Table, int]], names: Iterable[str]) -> list[Row]:
+    parts: dict[int, list[Row]] = {}
+    rows = []
+    for table, place in of_table.values():
+        if id(table) not in parts:
+            parts[id(table)] = table.select(list(names)).to_pylist()
+        rows.append(parts[id(table)][place])
+    return rows
+
+
+def _of_firsts(of_table: dict[Key, tuple[pa.Table, int]], firsts: dict[Key, str]) -> pa.Table:
+    chosen = [(key[:3], row) for key, row in of_table.items() if key[:3] in firsts]
+    if not chosen:
+        table = "runs" if any(len(key) > 4 for key in of_table) else "outcomes"
+        raise AssertionError(f"no rows of known policies in {table}")
+    table = pa.concat_tables([part.slice(place, 1) for _, (part, place) in chosen])
+    return table.append_column("key", pa.array([firsts[key] for key, _ in chosen]))
+
+
+class WatchedDatabase:
+    """A real database, whose operations are those of a world.
+
+    Parameters
+    ----------
+    world
+        What they happen in.
+    database
+        Where they are done.
+    """
+
+    def __init__(self, world: World, database: Database) -> None:
+        self._world, self._database = world, database
+
+    def merge(self) -> None:
+        with self._world.operation("merge"):
+            self._database.merge()
+
+    def recorded(self, study: str) -> list[Row]:
+        with self._world.operation("recorded"):
+            return self._database.recorded(study)
+
+    def attempts(self, study: str) -> list[Row]:
+        with self._world.operation("attempts"):
+            return self._database.attempts(study)
+
+    def known(self, code_digest: str) -> set[str]:
+        with self._world.operation("known"):
+            return self._database.known(code_digest)
+
+    def evaluated(self, keys: Sequence[str]) -> Found:
+        with self._world.operation("evaluated"):
+            return self._database.evaluated(keys)
