@@ -30,12 +30,12 @@ class SimulatedDatabase:
     ----------
     world
         What it happens in.
-    spool
-        What is merged into it.
     """
 
-    def __init__(self, world: World, spool: Spool) -> None:
-        self._world, self._spool = world, spool
+    def __init__(self, world: World) -> None:
+        self._world = world
+        #: What is merged into it: that of the driver that runs.
+        self.spool: Spool
         self.content: Content = {table: {} for table in TABLES}
         #: The content before the last change, until that is safe.
         self._before: Content | None = None
@@ -49,13 +49,13 @@ class SimulatedDatabase:
             if self._world.now_s < self.held_s:
                 self._world.now_s += PATIENCE_S
                 raise LockedError("another process holds it open", file=Path("simulated"))
-        names = self._spool.names()
-        content = _with(self.content, self._spool.read(names))
+        names = self.spool.names()
+        content = _with(self.content, self.spool.read(names))
         with self._world.operation("replace the database"):
             self._before, self.content = self.content, content
         with self._world.operation("sync the database's folder"):
             self._before = None
-        self._spool.remove(names)
+        self.spool.remove(names)
 
     def lose_power(self) -> None:
         """Forget the last change if it was not safe, or not."""
@@ -67,6 +67,16 @@ class SimulatedDatabase:
     def safe(self) -> Content:
         """What a power failure would leave at the worst."""
         return self.content if self._before is None else self._before
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the rows of each table that has some, in the order of their keys."""
+        return {
+            table: pa.concat_tables(
+                [part.slice(place, 1) for _, (part, place) in sorted(of_table.items(), key=_key)]
+            ).combine_chunks()
+            for table, of_table in self.content.items()
+            if of_table
+        }
 
     def recorded(self, study: str) -> list[Row]:
         rows = _rows(self._read()["trials"], ("study", *_ASKED))
@@ -98,11 +108,11 @@ class SimulatedDatabase:
 
     def _read(self) -> Content:
         """Return all rows: with those of the spool, which are merged if nobody holds the file."""
-        if self._spool.names():
+        if self.spool.names():
             try:
                 self.merge()
             except LockedError:
-                return _with(self.content, self._spool.read(self._spool.names()))
+                return _with(self.content, self.spool.read(self.spool.names()))
         with self._world.operation("read the database"):
             return self.content
 
@@ -115,6 +125,10 @@ def _with(content: Content, rows: Iterable[Rows]) -> Content:
             if table in REPLACED or key not in changed[table]:
                 changed[table][key] = (of_table, place)
     return changed
+
+
+def _key(item: tuple[Key, object]) -> Key:
+    return item[0]
 
 
 def _rows(of_table: dict[Key, tuple[pa.Table, int]], names: Iterable[str]) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from simulated_world import LawBroken, World
 
@@ -12,10 +13,13 @@ from core.evaluator import Candidate
 from core.policy import Policy
 from sweep.engine.driver import IN_FLIGHT
 from sweep.engine.executor import Failure, Replays, Result
-from sweep.engine.rows import Evaluated
+from sweep.engine.rows import Evaluated, row_of
 
 #: How often a policy that kills nobody may fail alone, in all: at the third it would be given up.
 UNDESERVED = 2
+Poison = frozenset[tuple[str, int]]
+#: The columns of a trial that tell the policies of a simulated study apart.
+KIND = ("system", "eviction", "restore", "folio_order")
 
 
 class Faults:
@@ -24,15 +28,25 @@ class Faults:
     Parameters
     ----------
     poison
-        The policies that kill what replays them.
+        The policies that kill what replays them: `restore` and `folio_order` of each.
     probability
         Of a fault of each kind at each batch.
     """
 
-    def __init__(self, poison: frozenset[Policy], probability: float = 0.0) -> None:
+    def __init__(self, poison: Poison, probability: float = 0.0) -> None:
         self.poison, self.probability = poison, probability
         #: How often a policy failed alone without being to blame.
-        self.undeserved: Counter[Policy] = Counter()
+        self.undeserved: Counter[tuple[Any, ...]] = Counter()
+
+    def kills(self, policy: Policy) -> bool:
+        """Return whether a policy kills what replays it."""
+        return (policy.restore.value, policy.folio_order) in self.poison
+
+
+def kind_of(policy: Policy) -> tuple[Any, ...]:
+    """Return what tells a policy from the others of a study."""
+    row = row_of(policy)
+    return tuple(row[name] for name in KIND)
 
 
 class SimulatedExecutor:
@@ -118,7 +132,7 @@ class SimulatedExecutor:
                 self._world.deadly_s.append(end_s)
 
     def _poisoned(self, batch: Sequence[Candidate]) -> bool:
-        return any(candidate.policy in self._faults.poison for candidate in batch)
+        return any(self._faults.kills(candidate.policy) for candidate in batch)
 
     def _result(self, batch: list[Candidate]) -> Result:
         if self._poisoned(batch):
@@ -126,12 +140,12 @@ class SimulatedExecutor:
         if self._world.happens(self._faults.probability):
             if self.isolates and self._world.happens(0.5):
                 return Failure("the node is lost", died=True, lost=True)
-            policies = {candidate.policy for candidate in batch}
-            if len(policies) > 1:
+            kinds = {kind_of(candidate.policy) for candidate in batch}
+            if len(kinds) > 1:
                 return Failure("MemoryError: of all of them", died=self.isolates)
-            (policy,) = policies
-            if self._faults.undeserved[policy] < UNDESERVED:
-                self._faults.undeserved[policy] += 1
+            (kind,) = kinds
+            if self._faults.undeserved[kind] < UNDESERVED:
+                self._faults.undeserved[kind] += 1
                 return Failure("MemoryError: of it alone", died=self.isolates)
         return Replays(self._evaluate(batch), 0.05 * len(batch))
 

@@ -1,0 +1,218 @@
+"""A schedule: a study that is run by one driver after the other, each stopped somewhere.
+
+Its seed decides all that happens. What holds whatever happens is checked on the way and at the end.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from functools import cache, partial
+from pathlib import Path
+from unittest import mock
+
+import pyarrow as pa
+from simulated_executors import KIND, Faults, Poison, SimulatedExecutor
+from simulated_media import ENDS_WITH, Memory, Place, Real
+from simulated_study import INPUTS, STUDIES, StubSearch, evaluate
+from simulated_world import Died, LawBroken, World
+
+from core.errors import InputError
+from sweep.engine import generations
+from sweep.engine.driver import MAX_ATTEMPTS, Starting
+from sweep.results import Row
+
+#: Of so many schedules one is on a real database and real files.
+REAL_ONE_IN = 100
+#: Drivers that a study takes at most once nobody stops them.
+MOST_DRIVERS = 40
+#: What kills what replays it: `restore` and `folio_order`.
+POISONS: tuple[Poison, ...] = (
+    frozenset(),
+    frozenset({("inclusive", 3)}),
+    frozenset({("exclusive", 1), ("inclusive", 2)}),
+)
+#: What may differ from an uninterrupted run; `attempts` has a law of its own.
+VARYING = ("host", "finished_at", "attempts")
+Medium = Memory | Real
+
+
+class Told:
+    """The progress of a run, which holds that what it is told is safe, and is told once.
+
+    Parameters
+    ----------
+    world, medium
+        What happens, and where rows are kept.
+    """
+
+    def __init__(self, world: World, medium: Medium) -> None:
+        self._world, self._medium = world, medium
+        self.places: set[Place] = set()
+
+    def began(self, total: int, recorded: int) -> None:
+        told = sum(role == "trial" for role, _ in self.places)
+        if recorded < told:
+            raise LawBroken(f"{told} trials were told to be safe, and {recorded} are there")
+
+    def finished(self, row: Row) -> None:
+        place = (row["role"], row["number"])
+        if place in self.places:
+            raise LawBroken(f"{place} is told twice")
+        if not self._medium.is_safe(place):
+            raise LawBroken(f"{place} is told before it is safe")
+        self.places.add(place)
+        with self._world.operation(f"tell of {place}"):
+            pass
+
+
+class Schedule:
+    """One study, and what happens until it is done.
+
+    Parameters
+    ----------
+    chance
+        What decides all of it.
+    study, poison
+        The number of the study, and of what kills what replays it.
+    medium
+        Where rows are kept.
+    world
+        What happens to its drivers.
+    """
+
+    def __init__(self, study: int, poison: int, medium: Medium, world: World) -> None:
+        self.world, self._medium = world, medium
+        self._study = STUDIES[study]
+        self._chance = world.chance
+        self._faults = Faults(POISONS[poison])
+        self._told = Told(world, medium)
+        self._executors: list[SimulatedExecutor] = []
+
+    def run(self) -> dict[str, pa.Table]:
+        """Run the study to its end, however often it is stopped, and return its tables."""
+        self._faults.probability = self._chance.choice([0.0, 0.05, 0.3])
+        stops = self._chance.choice([0, 1, 3, 6])
+        drivers = 0
+        while not self._driver(drivers, drivers < stops):
+            drivers += 1
+            if drivers > stops + MOST_DRIVERS:
+                raise LawBroken("drivers die for ever")
+        return self._tables()
+
+    def run_undisturbed(self) -> dict[str, pa.Table]:
+        """Run the study to its end, and return its tables."""
+        self.world.boot()
+        start = partial(self._start, True, 1, False)
+        self._run(Starting(start, start))
+        return self._tables()
+
+    def _driver(self, number: int, is_stopped: bool) -> bool:
+        """Run one driver; return whether it came to its end."""
+        chance = self._chance
+        within = chance.choice([20, 60, 200])
+        how = chance.choice(["kill", "kill", "power", "interrupt"])
+        self.world.boot((chance.randint(1, within), how, chance.random() < 0.5) if is_stopped else None)
+        fails = chance.choice([0, 0, 0, 0.02]) if is_stopped else 0
+        self._medium.fail(fails, chance.choice([0, 0.3]))
+        start = partial(
+            self._start, chance.random() < 0.4, chance.randint(1, 4), chance.random() < 0.3
+        )
+        self._executors.clear()
+        try:
+            self._run(Starting(start, partial(self._start, True, 1, False)), 1 + number % 3)
+        except Died:
+            if self.world.stopped_by == "power":
+                self._medium.lose_power()
+            return False
+        except (KeyboardInterrupt, InputError) as error:
+            self.world.log.append(f"--- ends with {error!r}")
+            self._check_closed()
+            return False
+        self._check_closed()
+        return True
+
+    def _run(self, starting: Starting, writer: int = 0) -> None:
+        store = self._medium.store(writer)
+        with mock.patch.object(generations, "Search", StubSearch):
+            generations.run_study(
+                self._study, INPUTS, store, starting, self._told, self.world.clock
+            )
+
+    def _start(self, isolates: bool, workers: int, changes: bool) -> SimulatedExecutor:
+        with self.world.operation("start an executor"):
+            executor = SimulatedExecutor(
+                self.world, self._faults, evaluate, isolates, workers, changes
+            )
+            self._executors.append(executor)
+        return executor
+
+    def _check_closed(self) -> None:
+        if self.world.stopped_in.startswith(("close", "start")):
+            return  # an interrupt came in between
+        if not all(executor.closed for executor in self._executors):
+            raise LawBroken("an executor is not closed")
+
+    def _tables(self) -> dict[str, pa.Table]:
+        """Return what is left once the study is done, after a look at what is beside it."""
+        self.world.boot()
+        self._medium.fail(0, 0)
+        self._medium.store(0).merge()
+        left = [name for name in self._medium.left() if name.endswith((".arrows", ".in-flight"))]
+        if left:
+            raise LawBroken(f"left beside the database: {left}")
+        tables = self._medium.tables()
+        for row in tables["trials"].select(["number", "state", "attempts", *KIND]).to_pylist():
+            self._check_state(row)
+        return {
+            table: tables[table].drop_columns(
+                [name for name in VARYING if name in tables[table].column_names]
+            )
+            for table in ENDS_WITH
+        }
+
+    def _check_state(self, row: Row) -> None:
+        """Hold that a trial failed if it is to blame, and is charged for what it did alone."""
+        if (row["restore"], row["folio_order"]) in self._faults.poison:
+            if (row["state"], row["attempts"]) != ("fail", MAX_ATTEMPTS):
+                raise LawBroken(f"a trial that kills what replays it is recorded as {row}")
+            return
+        most = 1 + self._faults.undeserved[tuple(row[name] for name in KIND)]
+        if row["state"] != "complete" or not 1 <= row["attempts"] <= most:
+            raise LawBroken(f"a trial that is not to blame is recorded as {row}")
+
+
+@cache
+def undisturbed(study: int, poison: int) -> dict[str, pa.Table]:
+    """Return what a study ends with if nothing happens to it."""
+    world = World(random.Random(0))
+    return Schedule(study, poison, Memory(world, Path("results.duckdb")), world).run_undisturbed()
+
+
+def run_seed(seed: int, real: bool | None = None) -> None:
+    """Run the schedule of a seed, and hold what holds of every one.
+
+    Raises
+    ------
+    LawBroken
+        When a law does not hold, or the driver ends in an error that no user should see. It tells
+        the seed, and the last operations.
+    """
+    chance = random.Random(seed)
+    real = seed % REAL_ONE_IN == REAL_ONE_IN - 1 if real is None else real
+    world = World(chance)
+    study, poison = chance.randrange(len(STUDIES)), chance.randrange(len(POISONS))
+    try:
+        expected = undisturbed(study, poison)
+        with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
+            path = Path(folder, "results.duckdb")
+            medium: Medium = Real(world, path) if real else Memory(world, path)
+            tables = Schedule(study, poison, medium, world).run()
+        for table, rows in expected.items():
+            if not tables[table].equals(rows.cast(tables[table].schema)):
+                raise LawBroken(f"{table} differs from that of an uninterrupted run")
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) and world.stopped_by != "interrupt":
+            raise
+        lines = "\n".join(world.log)
+        raise LawBroken(f"{lines}\nseed {seed}: {type(error).__name__}: {error}") from error
