@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from time import monotonic
 
 from sweep.engine.batching import Pace, enough, next_batch
@@ -169,14 +170,13 @@ class Driver:
 
     def close(self) -> None:
         """Stop the executors, and write down all that is settled."""
-        try:
+        with ExitStack() as stack:  # whatever becomes of one of them, from the last to the first
+            stack.callback(self._store.merge)
+            stack.callback(self.acknowledge)
+            stack.callback(self._in_flight.close)
             for executor in (self._executor, self._alone):
                 if executor is not None:
-                    executor.close()
-        finally:
-            self.acknowledge()
-            self._store.merge()
-            self._in_flight.close()
+                    stack.callback(executor.close)
 
     def _look_up(self, trials: list[Trial]) -> None:
         """Copy the rows of trials that had the same policy, events, costs and simulator."""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Container, Iterable
 from pathlib import Path
 
+from sweep.results.errors import told_errors
 from sweep.results.files import DISK, Files
 
 #: A role and a number.
@@ -76,7 +77,7 @@ class InFlight:
 
     def end(self, batch: int) -> None:
         """Say that the trials of a batch are in flight no more."""
-        self._files.remove(self._batch_file(batch))
+        self._remove([self._batch_file(batch)])
 
     def close(self) -> None:
         """Say that nothing is in flight: this driver stops of its own will."""
@@ -86,10 +87,12 @@ class InFlight:
         return self._folder / f"{self._study}.{batch}.in-flight"
 
     def _remove(self, files: Iterable[Path]) -> None:
-        for file in list(files):
-            self._files.remove(file)
+        with told_errors(self._folder):
+            for file in list(files):
+                self._files.remove(file)
 
     def _write(self, file: Path, deaths: dict[Place, int]) -> None:
-        self._files.make_folder(self._folder)
         rows = [(role, number, count) for (role, number), count in deaths.items()]
-        self._files.write(file, json.dumps(rows).encode())
+        with told_errors(self._folder):
+            self._files.make_folder(self._folder)
+            self._files.write(file, json.dumps(rows).encode())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sweep.results.earlier import fill_in
+from sweep.results.errors import told_errors
 from sweep.results.file import rewrite
 from sweep.results.schema import TABLES
 from sweep.results.spool import Rows, Spool, has_earlier_rows
@@ -90,4 +91,5 @@ def merge(path: Path, spool: Spool, patience_s: float) -> None:
     with rewrite(path, patience_s) as connection:
         names = spool.names()
         insert(connection, spool.read(names), has_earlier_rows(names))
-    spool.remove(names)
+    with told_errors(path):
+        spool.remove(names)

@@ -115,9 +115,5 @@ def _read_streams(content: bytes) -> Iterator[Rows]:
             of_table = stream.read_all().replace_schema_metadata(None)
         if table not in TABLES:
             raise ValueError(f"there is no table {table}")
-        yield (
-            table,
-            of_table.select(
-                [name for name in schema_of(table).names if name in of_table.column_names]
-            ),
-        )
+        there = set(of_table.column_names)  # made anew each time that it is asked for
+        yield table, of_table.select([name for name in schema_of(table).names if name in there])

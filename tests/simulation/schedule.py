@@ -204,10 +204,13 @@ def run_seed(seed: int, real: bool | None = None) -> None:
     study, poison = chance.randrange(len(STUDIES)), chance.randrange(len(POISONS))
     try:
         expected = undisturbed(study, poison)
-        with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
-            path = Path(folder, "results.duckdb")
-            medium: Medium = Real(world, path) if real else Memory(world, path)
-            tables = Schedule(study, poison, medium, world).run()
+        if real:
+            with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
+                medium = Real(world, Path(folder, "results.duckdb"))
+                tables = Schedule(study, poison, medium, world).run()
+        else:
+            memory = Memory(world, Path("results.duckdb"))
+            tables = Schedule(study, poison, memory, world).run()
         for table, rows in expected.items():
             if not tables[table].equals(rows.cast(tables[table].schema)):
                 raise LawBroken(f"{table} differs from that of an uninterrupted run")

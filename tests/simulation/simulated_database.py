@@ -10,7 +10,7 @@ import pyarrow as pa
 from simulated_world import World
 
 from sweep.results.database import PATIENCE_S, Database, Found
-from sweep.results.errors import LockedError
+from sweep.results.errors import LockedError, told_errors
 from sweep.results.inserting import REPLACED
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import Rows, Spool
@@ -55,7 +55,8 @@ class SimulatedDatabase:
             self._before, self.content = self.content, content
         with self._world.operation("sync the database's folder"):
             self._before = None
-        self.spool.remove(names)
+        with told_errors(Path("simulated")):
+            self.spool.remove(names)
 
     def lose_power(self) -> None:
         """Forget the last change if it was not safe, or not."""
