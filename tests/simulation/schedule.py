@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from unittest import mock
@@ -14,11 +15,11 @@ from unittest import mock
 import pyarrow as pa
 from simulated_executors import KIND, Faults, Poison, SimulatedExecutor
 from simulated_media import ENDS_WITH, Memory, Place, Real
-from simulated_study import INPUTS, STUDIES, StubSearch, evaluate
+from simulated_study import INPUTS, STUDIES, StubSearch, evaluate, narrow_tables
 from simulated_world import Died, LawBroken, World
 
 from core.errors import InputError
-from sweep.engine import generations
+from sweep.engine import generations, known
 from sweep.engine.driver import MAX_ATTEMPTS, Starting
 from sweep.results import Row
 
@@ -183,8 +184,8 @@ class Schedule:
 
 
 @cache
-def undisturbed(study: int, poison: int) -> dict[str, pa.Table]:
-    """Return what a study ends with if nothing happens to it."""
+def undisturbed(study: int, poison: int, columns: tuple[str, ...]) -> dict[str, pa.Table]:
+    """Return what a study ends with if nothing happens to it, where runs have such columns."""
     world = World(random.Random(0))
     return Schedule(study, poison, Memory(world, Path("results.duckdb")), world).run_undisturbed()
 
@@ -203,14 +204,15 @@ def run_seed(seed: int, real: bool | None = None) -> None:
     world = World(chance)
     study, poison = chance.randrange(len(STUDIES)), chance.randrange(len(POISONS))
     try:
-        expected = undisturbed(study, poison)
-        if real:
-            with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
-                medium = Real(world, Path(folder, "results.duckdb"))
-                tables = Schedule(study, poison, medium, world).run()
-        else:
-            memory = Memory(world, Path("results.duckdb"))
-            tables = Schedule(study, poison, memory, world).run()
+        with ExitStack() as stack:
+            if real:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sweep-soak-"))
+                medium: Medium = Real(world, Path(folder, "results.duckdb"))
+            else:
+                stack.enter_context(narrow_tables())
+                medium = Memory(world, Path("results.duckdb"))
+            expected = undisturbed(study, poison, known.RUN_VALUES)
+            tables = Schedule(study, poison, medium, world).run()
         for table, rows in expected.items():
             if not tables[table].equals(rows.cast(tables[table].schema)):
                 raise LawBroken(f"{table} differs from that of an uninterrupted run")

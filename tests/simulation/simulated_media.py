@@ -33,7 +33,7 @@ class Memory:
     """
 
     def __init__(self, world: World, path: Path) -> None:
-        self._world, self._path = world, path
+        self._world, self._path, self._folder = world, path, spool_folder(path)
         self._files = SimulatedFiles(world)
         self._database = SimulatedDatabase(world)
 
@@ -44,7 +44,7 @@ class Memory:
         def clock_ns() -> int:
             return int((wall_s + self._world.now_s) * 1e9)
 
-        spool = Spool(spool_folder(self._path), self._files, clock_ns, writer)
+        spool = Spool(self._folder, self._files, clock_ns, writer)
         self._database.spool = spool
         return RunStore(self._path, spool, self._database)
 
@@ -62,7 +62,7 @@ class Memory:
         """Return whether a trial would be there after a power failure."""
         if any(key[1:] == place for key in self._database.safe["trials"]):
             return True
-        spooled = self._files.safe(spool_folder(self._path))
+        spooled = self._files.safe(self._folder)
         return any(
             place in _places_in(content)
             for name, content in spooled.items()
@@ -75,7 +75,7 @@ class Memory:
 
     def left(self) -> list[str]:
         """Return the names beside the database."""
-        return self._files.left(spool_folder(self._path))
+        return self._files.left(self._folder)
 
 
 @lru_cache(1000)
