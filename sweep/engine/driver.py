@@ -77,11 +77,11 @@ class Driver:
             (row["role"], row["number"]): row for row in store.database.recorded(study.study)
         }
         spool = store.spool
-        self._in_flight = InFlight(spool.folder, study.study, self.recorded, spool.files)
         self._attempts = {
             (row["role"], row["number"]): row for row in store.database.attempts(study.study)
         }
         self._known = Known(store, inputs.code_digest, self.keys)
+        self._in_flight = InFlight(spool.folder, study.study, self._known, spool.files)
         self._pace = Pace()
         self._waiting: deque[Trial] = deque()
         self._to_try_alone: deque[Trial] = deque()
@@ -115,7 +115,7 @@ class Driver:
     def _wait(self, trial: Trial) -> None:
         if trial.attempts >= MAX_ATTEMPTS:
             self._give_up(trial)
-        elif trial.attempts or self._in_flight.suspects(trial.place):
+        elif trial.attempts or self._in_flight.suspects(trial.key):
             self._to_try_alone.append(trial)
         else:
             self._waiting.append(trial)
@@ -213,7 +213,7 @@ class Driver:
         for _ in range(len(self._to_try_alone)):
             trial = self._to_try_alone.popleft()
             executor = usual
-            if self._in_flight.suspects(trial.place) and not usual.isolates:
+            if self._in_flight.suspects(trial.key) and not usual.isolates:
                 if self._alone is None:
                     self._alone = self._starting.alone()
                 executor = self._alone
@@ -226,7 +226,7 @@ class Driver:
         self._batches += 1
         self._out[self._batches] = (executor, batch)
         if not executor.isolates:
-            self._in_flight.begin(self._batches, [trial.place for trial in batch])
+            self._in_flight.begin(self._batches, [trial.key for trial in batch])
         executor.submit(self._batches, [each for trial in batch for each in trial.candidates])
 
     def _take_back(self, number: int, result: Result) -> None:

@@ -21,6 +21,7 @@ from simulated_world import Died, LawBroken, World
 from core.errors import InputError
 from sweep.engine import generations, known
 from sweep.engine.driver import MAX_ATTEMPTS, Starting
+from sweep.engine.in_flight import SUSPECTED
 from sweep.results import Row
 
 #: Of so many schedules one is on a real database and real files.
@@ -89,11 +90,16 @@ class Schedule:
         self._faults = Faults(POISONS[poison])
         self._told = Told(world, medium)
         self._executors: list[SimulatedExecutor] = []
+        self._isolates = 1.0
+        self._power_failed = False
+        self._killed = 0
 
     def run(self) -> dict[str, pa.Table]:
         """Run the study to its end, however often it is stopped, and return its tables."""
         self._faults.probability = self._chance.choice([0.0, 0.05, 0.3])
-        stops = self._chance.choice([0, 1, 3, 6])
+        self._isolates = self._chance.choice([0.0, 0.5, 1.0])
+        # Of what is real a merge takes 0.1 s.
+        stops = self._chance.choice([1, 2] if isinstance(self._medium, Real) else [0, 1, 3, 6])
         drivers = 0
         while not self._driver(drivers, drivers < stops):
             drivers += 1
@@ -116,15 +122,18 @@ class Schedule:
         self.world.boot((chance.randint(1, within), how, chance.random() < 0.5) if is_stopped else None)
         fails = chance.choice([0, 0, 0, 0.02]) if is_stopped else 0
         self._medium.fail(fails, chance.choice([0, 0.3]))
-        start = partial(
-            self._start, chance.random() < 0.4, chance.randint(1, 4), chance.random() < 0.3
-        )
+        isolates = chance.random() < self._isolates
+        start = partial(self._start, isolates, chance.randint(1, 4), chance.random() < 0.3)
         self._executors.clear()
         try:
             self._run(Starting(start, partial(self._start, True, 1, False)), 1 + number % 3)
         except Died:
             if self.world.stopped_by == "power":
                 self._medium.lose_power()
+                self._power_failed = True
+            self._killed += self.world.stopped_by == "poison"
+            if self._killed > SUSPECTED * len(self._faults.poison) and not self._power_failed:
+                raise LawBroken("a policy kills one driver after the other")
             return False
         except (KeyboardInterrupt, InputError) as error:
             self.world.log.append(f"--- ends with {error!r}")
