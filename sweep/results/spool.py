@@ -50,6 +50,7 @@ class Spool:
     ) -> None:
         self.folder, self.files = folder, files
         self._clock_ns, self._writer = clock_ns, os.getpid() if writer is None else writer
+        self._has_safe_name = False
 
     def names(self) -> list[str]:
         """Return the names of the files, oldest first."""
@@ -59,6 +60,10 @@ class Spool:
     def write(self, rows: Iterable[Rows]) -> None:
         """Write rows to a new file; once this returns they survive a crash."""
         self.files.make_folder(self.folder)
+        if not self._has_safe_name:
+            # Whoever made the folder may have been killed before that was synced.
+            self.files.sync(self.folder.parent)
+            self._has_safe_name = True
         # Even if the clock is set back, a file that is written later sorts later.
         newest = max((int(name.split("-")[0]) for name in self.names()), default=0)
         target = f"{max(self._clock_ns(), newest + 1):020d}-{self._writer}{_SUFFIX}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from simulated_world import LawBroken, World
+from simulated_world import World
 
 from core.errors import InputError
 from core.evaluator import Candidate
@@ -88,15 +88,15 @@ class SimulatedExecutor:
 
     def submit(self, number: int, candidates: Sequence[Candidate]) -> None:
         with self._world.operation(f"submit {number}, of {len(candidates)}"):
-            self._law(not self.closed, "a batch is handed to an executor that is closed")
+            self._world.hold(not self.closed, "a batch is handed to an executor that is closed")
             has = len(self._queued) + len(self._working)
-            self._law(has < IN_FLIGHT * self.workers, "an executor gets more than its share")
+            self._world.hold(has < IN_FLIGHT * self.workers, "an executor gets more than its share")
             self._queued.append((number, list(candidates)))
             self._work()
 
     def finished(self, timeout_s: float) -> list[tuple[int, Result]]:
         with self._world.operation("what is finished?"):
-            self._law(not self.closed, "a closed executor is asked what is finished")
+            self._world.hold(not self.closed, "a closed executor is asked what is finished")
             chance = self._world.chance
             until_s = self._world.now_s + timeout_s
             if self._working:
@@ -148,7 +148,3 @@ class SimulatedExecutor:
                 self._faults.undeserved[kind] += 1
                 return Failure("MemoryError: of it alone", died=self.isolates)
         return Replays(self._evaluate(batch), 0.05 * len(batch))
-
-    def _law(self, holds: bool, otherwise: str) -> None:
-        if not holds:
-            raise LawBroken(otherwise)

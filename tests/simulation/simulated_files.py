@@ -47,7 +47,6 @@ class SimulatedFiles:
         with self._world.operation(f"mkdir {folder.name}"):
             if folder not in self._names:
                 self._change(folder.parent, lambda names: names.update({folder: None}))
-        self.sync(folder.parent)
 
     def names(self, folder: Path) -> list[str]:
         with self._world.operation(f"ls {folder.name}"):

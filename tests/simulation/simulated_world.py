@@ -37,6 +37,7 @@ class World:
         self.dead = False
         #: The moments at which what a driver replays kills it.
         self.deadly_s: list[float] = []
+        self.broken = ""
         self.log: deque[str] = deque(maxlen=LAST_OPERATIONS)
         self._stop: tuple[int, str, bool] | None = None
         self.stopped_by: str | None = None
@@ -63,8 +64,7 @@ class World:
         self.operations += 1
         self.now_s += 0.0002
         self.log.append(f"{self.operations:5} {self.now_s:8.3f} s  {what}")
-        if self.operations > MOST_OPERATIONS:
-            raise LawBroken("the driver waits for ever")
+        self.hold(self.operations <= MOST_OPERATIONS, "the driver waits for ever")
         self.die_of_what_is_replayed(what)
         stop = self._stop
         if stop is None or self.operations != stop[0]:
@@ -87,6 +87,13 @@ class World:
             self.log.append("      *** killed by what it replays")
             self.dead = True
             raise Died
+
+    def hold(self, holds: bool, otherwise: str) -> None:
+        """Hold a law: whoever breaks it does nothing any more, so that the log ends there."""
+        if not holds:
+            self.broken = self.broken or otherwise
+            self.dead = True
+            raise LawBroken(otherwise)
 
     def clock(self) -> float:
         """Return the seconds that have gone by."""
