@@ -138,6 +138,7 @@ class Schedule:
             self._check_closed()
             return False
         self._check_closed()
+        self.world.hold(self.world.stopped_by is None, "the driver goes on after Ctrl-C")
         return True
 
     def _run(self, starting: Starting, writer: int = 0) -> None:

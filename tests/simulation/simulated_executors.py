@@ -89,6 +89,7 @@ class SimulatedExecutor:
     def submit(self, number: int, candidates: Sequence[Candidate]) -> None:
         with self._world.operation(f"submit {number}, of {len(candidates)}"):
             self._world.hold(not self.closed, "a batch is handed to an executor that is closed")
+            self._world.hold(self._world.stopped_by is None, "the driver goes on after Ctrl-C")
             has = len(self._queued) + len(self._working)
             self._world.hold(has < IN_FLIGHT * self.workers, "an executor gets more than its share")
             self._queued.append((number, list(candidates)))
