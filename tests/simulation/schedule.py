@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from contextlib import ExitStack
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 from unittest import mock
@@ -19,9 +19,10 @@ from simulated_study import INPUTS, STUDIES, StubSearch, evaluate, narrow_tables
 from simulated_world import Died, LawBroken, World
 
 from core.errors import InputError
-from sweep.engine import generations, known
+from sweep.engine import generations
 from sweep.engine.driver import MAX_ATTEMPTS, Starting
 from sweep.engine.in_flight import SUSPECTED
+from sweep.engine.search import Search
 from sweep.results import Row
 
 #: Of so many schedules one is on a real database and real files.
@@ -78,10 +79,12 @@ class Schedule:
         Where rows are kept.
     world
         What happens to its drivers.
+    search
+        What is asked for trials.
     """
 
-    def __init__(self, study: int, poison: int, medium: Medium, world: World) -> None:
-        self.world, self._medium = world, medium
+    def __init__(self, study: int, poison: int, medium: Medium, world: World, search: type) -> None:
+        self.world, self._medium, self._search = world, medium, search
         self._study = STUDIES[study]
         self._chance = world.chance
         self._faults = Faults(POISONS[poison])
@@ -116,7 +119,8 @@ class Schedule:
         chance = self._chance
         within = chance.choice([20, 60, 200])
         how = chance.choice(["kill", "kill", "power", "interrupt"])
-        self.world.boot((chance.randint(1, within), how, chance.random() < 0.5) if is_stopped else None)
+        stop = (chance.randint(1, within), how, chance.random() < 0.5)
+        self.world.boot(stop if is_stopped else None)
         fails = chance.choice([0, 0, 0, 0.02]) if is_stopped else 0
         self._medium.fail(fails, chance.choice([0, 0.3]))
         isolates = chance.random() < self._isolates
@@ -130,8 +134,11 @@ class Schedule:
                 self._medium.lose_power()
                 self._power_failed = True
             self._killed += self.world.stopped_by == "poison"
-            if self._killed > SUSPECTED * len(self._faults.poison) and not self._power_failed:
-                raise LawBroken("a policy kills one driver after the other")
+            most = SUSPECTED * len(self._faults.poison)
+            self.world.hold(
+                self._killed <= most or self._power_failed,
+                "a policy kills one driver after the other",
+            )
             return False
         except (KeyboardInterrupt, InputError) as error:
             self.world.log.append(f"--- ends with {error!r}")
@@ -143,7 +150,7 @@ class Schedule:
 
     def _run(self, starting: Starting, writer: int = 0) -> None:
         store = self._medium.store(writer)
-        with mock.patch.object(generations, "Search", StubSearch):
+        with mock.patch.object(generations, "Search", self._search):
             generations.run_study(
                 self._study, INPUTS, store, starting, self._told, self.world.clock
             )
@@ -192,14 +199,33 @@ class Schedule:
 
 
 @cache
-def undisturbed(study: int, poison: int, columns: tuple[str, ...]) -> dict[str, pa.Table]:
-    """Return what a study ends with if nothing happens to it, where runs have such columns."""
+def undisturbed(study: int, poison: int, real: bool) -> dict[str, pa.Table]:
+    """Return what a study ends with if nothing happens to it.
+
+    Parameters
+    ----------
+    study, poison
+        Its number, and that of what kills what replays it.
+    real
+        Whether its tables have all columns, and Optuna is asked.
+    """
     world = World(random.Random(0))
-    return Schedule(study, poison, Memory(world, Path("results.duckdb")), world).run_undisturbed()
+    memory = Memory(world, Path("results.duckdb"))
+    with nullcontext() if real else narrow_tables():
+        search = Search if real else StubSearch
+        return Schedule(study, poison, memory, world, search).run_undisturbed()
 
 
 def run_seed(seed: int, real: bool | None = None) -> None:
     """Run the schedule of a seed, and hold what holds of every one.
+
+    Parameters
+    ----------
+    seed
+        What decides all of it.
+    real
+        Whether it is on a real database and real files, and asks Optuna; by default one in
+        `REAL_ONE_IN` is.
 
     Raises
     ------
@@ -212,15 +238,8 @@ def run_seed(seed: int, real: bool | None = None) -> None:
     world = World(chance)
     study, poison = chance.randrange(len(STUDIES)), chance.randrange(len(POISONS))
     try:
-        with ExitStack() as stack:
-            if real:
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sweep-soak-"))
-                medium: Medium = Real(world, Path(folder, "results.duckdb"))
-            else:
-                stack.enter_context(narrow_tables())
-                medium = Memory(world, Path("results.duckdb"))
-            expected = undisturbed(study, poison, known.RUN_VALUES)
-            tables = Schedule(study, poison, medium, world).run()
+        expected = undisturbed(study, poison, real)
+        tables = _tables_of(study, poison, world, real)
         for table, rows in expected.items():
             if not tables[table].equals(rows.cast(tables[table].schema)):
                 raise LawBroken(f"{table} differs from that of an uninterrupted run")
@@ -229,3 +248,14 @@ def run_seed(seed: int, real: bool | None = None) -> None:
             raise
         lines = "\n".join(world.log)
         raise LawBroken(f"{lines}\nseed {seed}: {type(error).__name__}: {error}") from error
+
+
+def _tables_of(study: int, poison: int, world: World, real: bool) -> dict[str, pa.Table]:
+    if not real:
+        with narrow_tables():
+            memory = Memory(world, Path("results.duckdb"))
+            return Schedule(study, poison, memory, world, StubSearch).run()
+    with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
+        return Schedule(
+            study, poison, Real(world, Path(folder, "results.duckdb")), world, Search
+        ).run()

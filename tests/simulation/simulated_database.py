@@ -18,9 +18,8 @@ from sweep.results.spool import Rows, Spool
 Key = tuple[Any, ...]
 #: The rows of each table by key: the Arrow table that one is in, and its place there.
 Content = dict[str, dict[Key, tuple[pa.Table, int]]]
-_ASKED = (
-    "role number state asked objectives violations feasible attainable policy_key core_digest"
-).split()
+_ASKED = ["role", "number", "state", "asked", "objectives", "violations", "feasible", "attainable"]
+_ASKED += ["policy_key", "core_digest"]
 
 
 class SimulatedDatabase:

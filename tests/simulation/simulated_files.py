@@ -37,7 +37,7 @@ class SimulatedFiles:
     def __init__(self, world: World) -> None:
         self._world = world
         self.fails = 0.0
-        #: How often something became safe or was lost.
+        #: How often what is safe changed.
         self.version = 0
         self._names: Names = {}
         self._safe: Names = {}
@@ -50,7 +50,7 @@ class SimulatedFiles:
 
     def names(self, folder: Path) -> list[str]:
         with self._world.operation(f"ls {folder.name}"):
-            return sorted(each.name for each in self._names if each.parent == folder)
+            return _names_in(folder, self._names)
 
     def read(self, file: Path) -> bytes:
         with self._world.operation(f"read {file.name}"):
@@ -112,6 +112,7 @@ class SimulatedFiles:
 
     def _change(self, folder: Path, change: Callable[[Names], object]) -> None:
         change(self._names)
+        self.version += 1
         self._unsynced.append((folder, change))
 
     def _fail(self, place: Path) -> None:
@@ -159,7 +160,12 @@ class SimulatedFiles:
 
     def left(self, folder: Path) -> list[str]:
         """Return the names in a folder, without an operation."""
-        return sorted(each.name for each in self._names if each.parent == folder)
+        return _names_in(folder, self._names)
+
+
+def _names_in(folder: Path, names: Names) -> list[str]:
+    inside = f"{folder}/"
+    return sorted(str(each).removeprefix(inside) for each in names if str(each).startswith(inside))
 
 
 class WatchedFiles:

@@ -36,6 +36,8 @@ class Memory:
         self._world, self._path, self._folder = world, path, spool_folder(path)
         self._files = SimulatedFiles(world)
         self._database = SimulatedDatabase(world)
+        self._safe_state = (-1, -1)
+        self._safe: set[Place] = set()
 
     def store(self, writer: int) -> RunStore:
         """Return what a driver writes through."""
@@ -60,14 +62,14 @@ class Memory:
 
     def is_safe(self, place: Place) -> bool:
         """Return whether a trial would be there after a power failure."""
-        if any(key[1:] == place for key in self._database.safe["trials"]):
-            return True
-        spooled = self._files.safe(self._folder)
-        return any(
-            place in _places_in(content)
-            for name, content in spooled.items()
-            if name.endswith(".arrows")
-        )
+        state = (self._files.version, len(self._database.safe["trials"]))
+        if state != self._safe_state:
+            self._safe_state = state
+            self._safe = {key[1:] for key in self._database.safe["trials"]}
+            for name, content in self._files.safe(self._folder).items():
+                if name.endswith(".arrows"):
+                    self._safe |= _places_in(content)
+        return place in self._safe
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the rows of each table, in the order of their keys."""
