@@ -90,6 +90,7 @@ def merge(path: Path, spool: Spool, patience_s: float) -> None:
     """
     with rewrite(path, patience_s) as connection:
         names = spool.names()
-        insert(connection, spool.read(names), has_earlier_rows(names))
+        # Whoever merged before us gave the lock up before it removed its files.
+        insert(connection, spool.read(names, may_be_gone=True), has_earlier_rows(names))
     with told_errors(path):
         spool.remove(names)

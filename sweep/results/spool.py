@@ -73,8 +73,15 @@ class Spool:
         self.files.rename(partial, self.folder / target)
         self.files.sync(self.folder)
 
-    def read(self, names: Iterable[str]) -> Iterator[Rows]:
+    def read(self, names: Iterable[str], may_be_gone: bool = False) -> Iterator[Rows]:
         """Yield what is in files of the spool.
+
+        Parameters
+        ----------
+        names
+            The files.
+        may_be_gone
+            Whether to pass over files that are removed meanwhile, since they are merged.
 
         Raises
         ------
@@ -82,7 +89,12 @@ class Spool:
             When a file is not one of a spool.
         """
         for name in names:
-            content = self.files.read(self.folder / name)
+            try:
+                content = self.files.read(self.folder / name)
+            except FileNotFoundError:
+                if may_be_gone:
+                    continue
+                raise
             read = read_json_lines if name.endswith(_EARLIER_SUFFIX) else _read_streams
             try:
                 yield from read(content)

@@ -142,6 +142,8 @@ class Schedule:
             return False
         except (KeyboardInterrupt, InputError) as error:
             self.world.log.append(f"--- ends with {error!r}")
+            why = self.world.has_failed or isinstance(error, KeyboardInterrupt)
+            self.world.hold(why, f"the driver gives up without a cause: {error}")
             self._check_closed()
             return False
         self._check_closed()

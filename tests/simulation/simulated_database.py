@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from simulated_files import SimulatedFiles
 from simulated_world import World
 
 from sweep.results.database import PATIENCE_S, Database, Found
@@ -14,6 +16,7 @@ from sweep.results.errors import LockedError, told_errors
 from sweep.results.inserting import REPLACED
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import Rows, Spool
+from sweep.results.spool import _read_streams as read_streams
 
 Key = tuple[Any, ...]
 #: The rows of each table by key: the Arrow table that one is in, and its place there.
@@ -40,6 +43,7 @@ class SimulatedDatabase:
         self._before: Content | None = None
         self.held_s = 0.0
         self.is_held = 0.0
+        self.is_locked = False
 
     def merge(self) -> None:
         with self._world.operation("lock the database"):
@@ -48,12 +52,17 @@ class SimulatedDatabase:
             if self._world.now_s < self.held_s:
                 self._world.now_s += PATIENCE_S
                 raise LockedError("another process holds it open", file=Path("simulated"))
-        names = self.spool.names()
-        content = _with(self.content, self.spool.read(names))
-        with self._world.operation("replace the database"):
-            self._before, self.content = self.content, content
-        with self._world.operation("sync the database's folder"):
-            self._before = None
+        self.is_locked = True
+        try:
+            names = self.spool.names()
+            with told_errors(Path("simulated")):
+                content = _with(self.content, self.spool.read(names, may_be_gone=True))
+            with self._world.operation("replace the database"):
+                self._before, self.content = self.content, content
+            with self._world.operation("sync the database's folder"):
+                self._before = None
+        finally:
+            self.is_locked = False
         with told_errors(Path("simulated")):
             self.spool.remove(names)
 
@@ -108,11 +117,13 @@ class SimulatedDatabase:
 
     def _read(self) -> Content:
         """Return all rows: with those of the spool, which are merged if nobody holds the file."""
-        if self.spool.names():
+        while self.spool.names():
             try:
                 self.merge()
             except LockedError:
-                return _with(self.content, self.spool.read(self.spool.names()))
+                # The real one reads a copy, and tries again if files are merged meanwhile.
+                with suppress(FileNotFoundError):
+                    return _with(self.content, list(self.spool.read(self.spool.names())))
         with self._world.operation("read the database"):
             return self.content
 
@@ -148,6 +159,42 @@ def _of_firsts(of_table: dict[Key, tuple[pa.Table, int]], firsts: dict[Key, str]
         raise AssertionError(f"no rows of known policies in {table}")
     table = pa.concat_tables([part.slice(place, 1) for _, (part, place) in chosen])
     return table.append_column("key", pa.array([firsts[key] for key, _ in chosen]))
+
+
+class Reader:
+    """Another process that reads the database now and then, and so merges what is spooled.
+
+    Parameters
+    ----------
+    world, files, database
+        What it happens in, and what it reads.
+    folder
+        The spool.
+    """
+
+    def __init__(
+        self, world: World, files: SimulatedFiles, database: SimulatedDatabase, folder: Path
+    ) -> None:
+        self._world, self._files, self._database = world, files, database
+        self._folder = folder
+        self._to_remove: list[Path] = []
+
+    def act(self) -> None:
+        """Do the next step, if it is time for it."""
+        database = self._database
+        if not self._world.happens(0.05):
+            return
+        if self._to_remove:
+            file = self._to_remove.pop(0)
+            self._world.log.append(f"          a reader removes {file.name}")
+            self._files.take_away(file)
+        elif not database.is_locked and self._world.now_s >= database.held_s:
+            names = [name for name in self._files.left(self._folder) if name.endswith(".arrows")]
+            files = {name: self._files.content(self._folder / name) for name in names}
+            rows = [each for name in names for each in read_streams(files[name])]
+            self._world.log.append(f"          a reader merges {names}")
+            database.content = _with(database.content, rows)
+            self._to_remove = [self._folder / name for name in names]
 
 
 class WatchedDatabase:

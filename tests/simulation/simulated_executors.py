@@ -107,6 +107,7 @@ class SimulatedExecutor:
             if self._changes and self._world.happens(0.05):
                 self.workers = chance.randint(1, 4)
             if self.isolates and self._world.happens(self._faults.probability / 20):
+                self._world.has_failed = True
                 raise InputError("the cluster is lost")
             ended = [n for n, (end, _) in self._working.items() if end <= self._world.now_s]
             chance.shuffle(ended)

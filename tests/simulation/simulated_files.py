@@ -117,6 +117,7 @@ class SimulatedFiles:
 
     def _fail(self, place: Path) -> None:
         if self._world.happens(self.fails):
+            self._world.has_failed = True
             code = self._world.chance.choice([errno.ENOSPC, errno.EIO])
             self._world.log.append(f"      *** {errno.errorcode[code]}")
             raise OSError(code, os.strerror(code), str(place))
@@ -157,6 +158,14 @@ class SimulatedFiles:
             for place, inode in lost.items()
             if inode is not None and place.parent == folder
         }
+
+    def content(self, file: Path) -> bytes:
+        """Return the content of a file, without an operation."""
+        return self._inode(file).content
+
+    def take_away(self, file: Path) -> None:
+        """Remove a file for another process."""
+        self._change(file.parent, lambda names: names.pop(file, None))
 
     def left(self, folder: Path) -> list[str]:
         """Return the names in a folder, without an operation."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
-from simulated_database import SimulatedDatabase, WatchedDatabase
+from simulated_database import Reader, SimulatedDatabase, WatchedDatabase
 from simulated_files import SimulatedFiles, WatchedFiles
 from simulated_world import World
 
@@ -53,6 +53,8 @@ class Memory:
     def fail(self, files: float, held: float) -> None:
         """Let writes fail, and the database be held, with such probabilities."""
         self._files.fails, self._database.is_held = files, held
+        reader = Reader(self._world, self._files, self._database, self._folder)
+        self._world.others = reader.act if held else None
         self._database.held_s = 0.0
 
     def lose_power(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 #: Operations of one driver at most: one that takes more waits for ever.
@@ -38,9 +38,13 @@ class World:
         #: The moments at which what a driver replays kills it.
         self.deadly_s: list[float] = []
         self.broken = ""
+        #: What another process does between two operations of the driver.
+        self.others: Callable[[], None] | None = None
         self.log: deque[str] = deque(maxlen=LAST_OPERATIONS)
         self._stop: tuple[int, str, bool] | None = None
         self.stopped_by: str | None = None
+        #: Whether a file system or a cluster has failed, so that the driver may give up.
+        self.has_failed = False
         self.stopped_in = ""
 
     def boot(self, stop: tuple[int, str, bool] | None = None) -> None:
@@ -55,6 +59,7 @@ class World:
         self.log.append(f"--- a driver starts, to be stopped by {stop}")
         self.operations, self.dead, self.deadly_s = 0, False, []
         self._stop, self.stopped_by, self.stopped_in = stop, None, ""
+        self.has_failed = False
 
     @contextmanager
     def operation(self, what: str) -> Iterator[None]:
@@ -63,6 +68,8 @@ class World:
             raise Died
         self.operations += 1
         self.now_s += 0.0002
+        if self.others is not None:
+            self.others()
         self.log.append(f"{self.operations:5} {self.now_s:8.3f} s  {what}")
         self.hold(self.operations <= MOST_OPERATIONS, "the driver waits for ever")
         self.die_of_what_is_replayed(what)
