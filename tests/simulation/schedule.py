@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from simulated_executors import KIND, Faults, Poison, SimulatedExecutor
 from simulated_media import ENDS_WITH, Memory, Place, Real
 from simulated_study import INPUTS, STUDIES, StubSearch, evaluate, narrow_tables
@@ -47,18 +48,20 @@ class Told:
     ----------
     world, medium
         What happens, and where rows are kept.
+    study
+        The study that is run.
     """
 
-    def __init__(self, world: World, medium: Medium) -> None:
-        self._world, self._medium = world, medium
+    def __init__(self, world: World, medium: Medium, study: str) -> None:
+        self._world, self._medium, self._study = world, medium, study
         self.places: set[Place] = set()
 
     def began(self, total: int, recorded: int) -> None:
-        told = sum(role == "trial" for role, _ in self.places)
+        told = sum(role == "trial" for _, role, _ in self.places)
         self._world.hold(recorded >= told, f"{told} trials were told, and {recorded} are there")
 
     def finished(self, row: Row) -> None:
-        place = (row["role"], row["number"])
+        place = (self._study, row["role"], row["number"])
         self._world.hold(place not in self.places, f"{place} is told twice")
         self._world.hold(self._medium.is_safe(place), f"{place} is told before it is safe")
         self.places.add(place)
@@ -88,7 +91,7 @@ class Schedule:
         self._study = STUDIES[study]
         self._chance = world.chance
         self._faults = Faults(POISONS[poison])
-        self._told = Told(world, medium)
+        self._told = Told(world, medium, self._study.study)
         self._executors: list[SimulatedExecutor] = []
         self._isolates = 1.0
         self._power_failed = False
@@ -96,6 +99,8 @@ class Schedule:
 
     def run(self) -> dict[str, pa.Table]:
         """Run the study to its end, however often it is stopped, and return its tables."""
+        if self._chance.random() < 0.3:
+            self._run_earlier()
         self._faults.probability = self._chance.choice([0.0, 0.05, 0.3])
         self._isolates = self._chance.choice([0.0, 0.5, 1.0])
         # Of what is real a merge takes 0.1 s.
@@ -113,6 +118,17 @@ class Schedule:
         start = partial(self._start, True, 1, False)
         self._run(Starting(start, start))
         return self._tables()
+
+    def _run_earlier(self) -> None:
+        """Run another study before, which has policies in common with this one."""
+        self.world.boot()
+        study = STUDIES[0].model_copy(update={"study": "earlier"})
+        told = Told(self.world, self._medium, study.study)
+        start = partial(self._start, True, 1, False)
+        with mock.patch.object(generations, "Search", self._search):
+            generations.run_study(
+                study, INPUTS, self._medium.store(0), Starting(start, start), told, self.world.clock
+            )
 
     def _driver(self, number: int, is_stopped: bool) -> bool:
         """Run one driver; return whether it came to its end."""
@@ -179,7 +195,8 @@ class Schedule:
         left = [name for name in self._medium.left() if name.endswith((".arrows", ".in-flight"))]
         if left:
             raise LawBroken(f"left beside the database: {left}")
-        tables = self._medium.tables()
+        mine = pc.field("study") == self._study.study
+        tables = {name: rows.filter(mine) for name, rows in self._medium.tables().items()}
         for row in tables["trials"].select(["number", "state", "attempts", *KIND]).to_pylist():
             self._check_state(row)
         return {

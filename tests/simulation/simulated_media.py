@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from simulated_database import Reader, SimulatedDatabase, WatchedDatabase
@@ -16,7 +17,8 @@ from sweep.results.files import DISK
 from sweep.results.schema import TABLES
 from sweep.results.spool import Spool, _read_streams
 
-Place = tuple[str, int]
+#: A study, a role and a number.
+Place = tuple[str, str, int]
 #: The tables that a study ends with.
 ENDS_WITH = ("trials", "outcomes", "runs")
 
@@ -37,7 +39,7 @@ class Memory:
         self._files = SimulatedFiles(world)
         self._database = SimulatedDatabase(world)
         self._safe_state = (-1, -1)
-        self._safe: set[Place] = set()
+        self._safe: set[tuple[Any, ...]] = set()
 
     def store(self, writer: int) -> RunStore:
         """Return what a driver writes through."""
@@ -67,7 +69,7 @@ class Memory:
         state = (self._files.version, len(self._database.safe["trials"]))
         if state != self._safe_state:
             self._safe_state = state
-            self._safe = {key[1:] for key in self._database.safe["trials"]}
+            self._safe = set(self._database.safe["trials"])
             for name, content in self._files.safe(self._folder).items():
                 if name.endswith(".arrows"):
                     self._safe |= _places_in(content)
@@ -88,7 +90,7 @@ def _places_in(content: bytes) -> set[Place]:
         place
         for table, rows in _read_streams(content)
         if table == "trials"
-        for place in zip(rows["role"].to_pylist(), rows["number"].to_pylist(), strict=True)
+        for place in zip(*(rows[name].to_pylist() for name in TABLES[table].key), strict=True)
     }
 
 
