@@ -25,6 +25,7 @@ from sweep.engine.driver import MAX_ATTEMPTS, Starting
 from sweep.engine.in_flight import SUSPECTED
 from sweep.engine.search import Search
 from sweep.results import Row
+from sweep.study.model import Study
 
 #: Of so many schedules one is on a real database and real files.
 REAL_ONE_IN = 100
@@ -116,7 +117,7 @@ class Schedule:
         """Run the study to its end, and return its tables."""
         self.world.boot()
         start = partial(self._start, True, 1, False)
-        self._run(Starting(start, start))
+        self._run(self._study, self._told, Starting(start, start))
         return self._tables()
 
     def _run_earlier(self) -> None:
@@ -125,10 +126,7 @@ class Schedule:
         study = STUDIES[0].model_copy(update={"study": "earlier"})
         told = Told(self.world, self._medium, study.study)
         start = partial(self._start, True, 1, False)
-        with mock.patch.object(generations, "Search", self._search):
-            generations.run_study(
-                study, INPUTS, self._medium.store(0), Starting(start, start), told, self.world.clock
-            )
+        self._run(study, told, Starting(start, start))
 
     def _driver(self, number: int, is_stopped: bool) -> bool:
         """Run one driver; return whether it came to its end."""
@@ -143,14 +141,14 @@ class Schedule:
         start = partial(self._start, isolates, chance.randint(1, 4), chance.random() < 0.3)
         self._executors.clear()
         try:
-            self._run(Starting(start, partial(self._start, True, 1, False)), 1 + number % 3)
+            starting = Starting(start, partial(self._start, True, 1, False))
+            self._run(self._study, self._told, starting, 1 + number % 3)
         except Died:
-            self.world.hold(not self.world.broken, self.world.broken)
             if self.world.stopped_by == "power":
                 self._medium.lose_power()
                 self._power_failed = True
             self._killed += self.world.stopped_by == "poison"
-            most = SUSPECTED * len(self._faults.poison)
+            most = SUSPECTED * len(self._faults.poison) * len(self._study.subspaces)
             self.world.hold(
                 self._killed <= most or self._power_failed,
                 "a policy kills one driver after the other",
@@ -166,12 +164,14 @@ class Schedule:
         self.world.hold(self.world.stopped_by is None, "the driver goes on after Ctrl-C")
         return True
 
-    def _run(self, starting: Starting, writer: int = 0) -> None:
+    def _run(self, study: Study, told: Told, starting: Starting, writer: int = 0) -> None:
         store = self._medium.store(writer)
-        with mock.patch.object(generations, "Search", self._search):
-            generations.run_study(
-                self._study, INPUTS, store, starting, self._told, self.world.clock
-            )
+        try:
+            with mock.patch.object(generations, "Search", self._search):
+                generations.run_study(study, INPUTS, store, starting, told, self.world.clock)
+        except Died:
+            self.world.hold(not self.world.broken, self.world.broken)
+            raise
 
     def _start(self, isolates: bool, workers: int, changes: bool) -> SimulatedExecutor:
         with self.world.operation("start an executor"):
