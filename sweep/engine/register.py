@@ -41,6 +41,7 @@ _RECORDED_SQL = (
     "SELECT count(*) FILTER (role = 'trial' AND number < $1) AS trials, "
     "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators FROM trials WHERE study = $2"
 )
+_SCENARIOS_SQL = "SELECT * FROM scenarios WHERE study = ?"
 #: Stands for the value of a key that a study does not have.
 _ABSENT = object()
 
@@ -137,25 +138,44 @@ def register(
         "identity": json.dumps(study.identity(), sort_keys=True),
         "workloads": inputs.names,
         "events_digests": inputs.digests,
-        "core_digest": inputs.code_digest,
-        "git_revision": _git_revision(path.parent),
-        "versions": json.dumps(versions_now()),
-        "host": socket.gethostname(),
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "model_version": MODEL_VERSION,
         "goals": [goal._asdict() for goal in goals_of(study)],
         "warnings": inputs.warnings,
     }
-    if rows and kept_as is None:
+    goes_on = bool(rows) and kept_as is None
+    if goes_on:
+        entry["created_at"] = rows[0]["created_at"]
+    if goes_on and not unfinished:
         # A finished study keeps the versions that it was run with.
-        kept = ("created_at",) if unfinished else ("created_at", *_PROVENANCE)
-        entry |= {name: rows[0][name] for name in kept}
-    store.add("studies", entry)
-    for place, world in enumerate(worlds_of(study)):
-        of_world = {"study": study.study, "scenario": world.name, "place": place}
-        store.add("scenarios", of_world | row_of_world(study, world))
+        entry |= {name: rows[0][name] for name in _PROVENANCE}
+    else:
+        entry |= _provenance(path, inputs)
+    worlds = [
+        {"study": study.study, "scenario": world.name, "place": place} | row_of_world(study, world)
+        for place, world in enumerate(worlds_of(study))
+    ]
+    stored = store.rows(_SCENARIOS_SQL, [study.study]) if goes_on else []
+    _add_new(store, "studies", [entry], rows)
+    _add_new(store, "scenarios", worlds, stored)
     store.flush()
     return kept_as
+
+
+def _add_new(store: Store, table: str, rows: list[Row], stored: list[Row]) -> None:
+    """Add the rows that do not stand in the database: to merge any rewrites all of its file."""
+    new = [row for row in rows if not any(row.items() <= each.items() for each in stored)]
+    if new:
+        store.add(table, *new)
+
+
+def _provenance(path: Path, inputs: Inputs) -> Row:
+    return {
+        "core_digest": inputs.code_digest,
+        "git_revision": _git_revision(path.parent),
+        "versions": json.dumps(versions_now()),
+        "host": socket.gethostname(),
+    }
 
 
 def _change(

@@ -35,8 +35,8 @@ from sweep.study.values import (
 
 class _Model(BaseModel):
     # Built when it is first used, and then once: not by itself, and again in each that holds it.
-    # Descriptions are no docstrings, for which pydantic parses this file once a class. Together these
-    # would take 0.2 s more of every start.
+    # Descriptions are no docstrings, for which pydantic parses this file once a class. Both would
+    # take their time at every start.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
