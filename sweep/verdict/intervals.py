@@ -162,9 +162,9 @@ def _interval(mean: float, error: float, freedom: float, units: int, kind: Units
 def t_quantile(freedom: float) -> float:
     """Return how many standard errors a mean is from the truth at most, with 95 % confidence.
 
-    It is the upper quantile of Student's t. The angle ``atan(t / sqrt(freedom))`` has a power of its
-    cosine for density, which Simpson's rule integrates to 12 digits, and Newton's method finds the
-    angle. (scipy.special has the quantile too, and takes 0.1 s of every answer to import.)
+    It is the upper quantile of Student's t. The angle ``atan(t / sqrt(freedom))`` has a power of
+    its cosine for density, which Simpson's rule integrates to 12 digits, and Newton's method finds
+    the angle. (scipy.special has the quantile too, and takes 0.1 s of every answer to import.)
     """
     quantile = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     if isinf(freedom):
