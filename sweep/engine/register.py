@@ -118,18 +118,19 @@ def register(
     StudyChangedError
         When the name belongs to a study that would give other trials, and stays its name.
     """
-    rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
-    unfinished = True
-    kept_as = None
-    if rows:
+    with store.database.reading():
+        rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
+        stored_worlds = store.rows(_SCENARIOS_SQL, [study.study])
         (recorded,) = store.rows(_RECORDED_SQL, [number_of_trials(study), study.study])
         unfinished = recorded["trials"] < number_of_trials(study)
         simulators = recorded["simulators"] if unfinished else []
-        change = _change(store, rows[0], study, inputs, simulators)
-        if afresh is StartAfresh.ALWAYS or (change and afresh is StartAfresh.IF_CHANGED):
-            kept_as = store.set_aside(study.study)
-        elif change:
-            raise StudyChangedError(f"{path}: study {study.study} {change}")
+        change = _change(store, rows[0], study, inputs, simulators) if rows else None
+    kept_as = None
+    if rows and (afresh is StartAfresh.ALWAYS or (change and afresh is StartAfresh.IF_CHANGED)):
+        kept_as = store.set_aside(study.study)
+        rows, stored_worlds = [], []
+    elif change:
+        raise StudyChangedError(f"{path}: study {study.study} {change}")
     entry = {
         "study": study.study,
         "question": study.question,
@@ -143,21 +144,20 @@ def register(
         "goals": [goal._asdict() for goal in goals_of(study)],
         "warnings": inputs.warnings,
     }
-    goes_on = bool(rows) and kept_as is None
-    if goes_on:
+    if rows:
         entry["created_at"] = rows[0]["created_at"]
-    if goes_on and not unfinished:
-        # A finished study keeps the versions that it was run with.
-        entry |= {name: rows[0][name] for name in _PROVENANCE}
-    else:
-        entry |= _provenance(path, inputs)
+    # A finished study keeps the versions that it was run with.
+    entry |= (
+        _provenance(path, inputs)
+        if unfinished or not rows
+        else {name: rows[0][name] for name in _PROVENANCE}
+    )
     worlds = [
         {"study": study.study, "scenario": world.name, "place": place} | row_of_world(study, world)
         for place, world in enumerate(worlds_of(study))
     ]
-    stored = store.rows(_SCENARIOS_SQL, [study.study]) if goes_on else []
     _add_new(store, "studies", [entry], rows)
-    _add_new(store, "scenarios", worlds, stored)
+    _add_new(store, "scenarios", worlds, stored_worlds)
     store.flush()
     return kept_as
 
