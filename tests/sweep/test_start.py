@@ -19,7 +19,7 @@ from sweep.engine.register import StartAfresh, register
 from sweep.results import Store
 from sweep.study.read import load_study
 
-#: What a study with nothing to do has no use for; Numba imports scipy.linalg to compile or load code.
+#: What a study with nothing to do has no use for. (Numba needs scipy.linalg to load compiled code.)
 UNUSED = ("optuna", "ray", "scipy.special", "scipy.linalg", "plotly", "matplotlib")
 
 
