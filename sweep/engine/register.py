@@ -42,6 +42,7 @@ _RECORDED_SQL = (
     "SELECT count(*) FILTER (role = 'trial' AND number < $1) AS trials, "
     "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators FROM trials WHERE study = $2"
 )
+_SCENARIOS_SQL = "SELECT * FROM scenarios WHERE study = ?"
 
 
 class StudyChangedError(InputError):
@@ -116,18 +117,19 @@ def register(
     StudyChangedError
         When the name belongs to a study that would give other trials, and stays its name.
     """
-    rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
-    unfinished = True
-    kept_as = None
-    if rows:
+    with store.database.reading():
+        rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
+        stored_worlds = store.rows(_SCENARIOS_SQL, [study.study])
         (recorded,) = store.rows(_RECORDED_SQL, [number_of_trials(study), study.study])
         unfinished = recorded["trials"] < number_of_trials(study)
         simulators = recorded["simulators"] if unfinished else []
-        change = _change(store, rows[0], study, inputs, simulators)
-        if afresh is StartAfresh.ALWAYS or (change and afresh is StartAfresh.IF_CHANGED):
-            kept_as = store.set_aside(study.study)
-        elif change:
-            raise StudyChangedError(f"{path}: study {study.study} {change}")
+        change = _change(store, rows[0], study, inputs, simulators) if rows else None
+    kept_as = None
+    if rows and (afresh is StartAfresh.ALWAYS or (change and afresh is StartAfresh.IF_CHANGED)):
+        kept_as = store.set_aside(study.study)
+        rows, stored_worlds = [], []
+    elif change:
+        raise StudyChangedError(f"{path}: study {study.study} {change}")
     entry = {
         "study": study.study,
         "question": study.question,
@@ -136,10 +138,6 @@ def register(
         "identity": json.dumps(study.identity(), sort_keys=True),
         "workloads": inputs.names,
         "events_digests": inputs.digests,
-        "core_digest": inputs.code_digest,
-        "git_revision": _git_revision(path.parent),
-        "versions": json.dumps(versions_now()),
-        "host": socket.gethostname(),
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "model_version": MODEL_VERSION,
         "goals": [goal._asdict() for goal in goals_of(study)],
@@ -148,14 +146,20 @@ def register(
         "sampler_reason": study.sampler.why or None,
         "stopped": None,
     }
-    if rows and kept_as is None:
-        # A finished study keeps the versions that it was run with.
-        kept = ["created_at", "stopped", *(() if unfinished else _PROVENANCE)]
-        entry |= {name: rows[0][name] for name in kept}
-    store.add("studies", entry)
-    for place, world in enumerate(worlds_of(study)):
-        of_world = {"study": study.study, "scenario": world.name, "place": place}
-        store.add("scenarios", of_world | row_of_world(study, world))
+    if rows:
+        entry |= {name: rows[0][name] for name in ("created_at", "stopped")}
+    # A finished study keeps the versions that it was run with.
+    entry |= (
+        _provenance(path, inputs)
+        if unfinished or not rows
+        else {name: rows[0][name] for name in _PROVENANCE}
+    )
+    worlds = [
+        {"study": study.study, "scenario": world.name, "place": place} | row_of_world(study, world)
+        for place, world in enumerate(worlds_of(study))
+    ]
+    _add_new(store, "studies", [entry], rows)
+    _add_new(store, "scenarios", worlds, stored_worlds)
     store.flush()
     return kept_as
 
@@ -186,6 +190,22 @@ def note_stopped(store: Store, study: Study, reason: str | None) -> None:
         if row["stopped"] != reason:
             store.add("studies", row | {"stopped": reason})
             store.flush()
+
+
+def _add_new(store: Store, table: str, rows: list[Row], stored: list[Row]) -> None:
+    """Add the rows that do not stand in the database: to merge any rewrites all of its file."""
+    new = [row for row in rows if not any(row.items() <= each.items() for each in stored)]
+    if new:
+        store.add(table, *new)
+
+
+def _provenance(path: Path, inputs: Inputs) -> Row:
+    return {
+        "core_digest": inputs.code_digest,
+        "git_revision": _git_revision(path.parent),
+        "versions": json.dumps(versions_now()),
+        "host": socket.gethostname(),
+    }
 
 
 def _change(
