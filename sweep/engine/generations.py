@@ -12,6 +12,7 @@ from sweep.engine.candidates import baseline, candidates
 from sweep.engine.driver import Driver, Starting
 from sweep.engine.inputs import Inputs
 from sweep.engine.search import Search, SearchError, grid_size
+from sweep.engine.shards import Shard
 from sweep.engine.trials import Trial
 from sweep.results import Row, RunStore
 from sweep.study.model import Study
@@ -50,6 +51,7 @@ def run_study(
     starting: Starting,
     progress: Progress,
     clock: Callable[[], float] = monotonic,
+    shard: Shard | None = None,
 ) -> None:
     """Run every trial that is not recorded yet; what was finished is recorded on any exit.
 
@@ -67,6 +69,8 @@ def run_study(
         What is told of trials once they are safe.
     clock
         Returns seconds that go on whatever the time of day.
+    shard
+        The share of the trials that is run, beside all baselines; None for all.
     """
     driver = Driver(study, inputs, store, starting, progress.finished, clock)
     # Of S subspaces the first has the trials 0, S, 2S …, so that each can be searched further.
@@ -74,16 +78,21 @@ def run_study(
         (study.within(subspace), trials_within(study.within(subspace)))
         for subspace in study.subspaces
     ]
-    done = [
-        sum(("trial", place + k * len(spaces)) in driver.recorded for k in range(total))
+    shares = [
+        [
+            number
+            for number in range(place, place + total * len(spaces), len(spaces))
+            if shard is None or shard.has(number)
+        ]
         for place, (_, total) in enumerate(spaces)
     ]
-    progress.began(number_of_trials(study), sum(done))
+    done = [sum(("trial", number) in driver.recorded for number in share) for share in shares]
+    progress.began(sum(map(len, shares)), sum(done))
     try:
         driver.add(_baselines(study, driver))
         for place, (within, total) in enumerate(spaces):
-            if done[place] < total:
-                _run_subspace(within, driver, total, place, len(spaces))
+            if done[place] < len(shares[place]):
+                _run_subspace(within, driver, total, place, len(spaces), shard)
         while driver.busy:
             driver.advance()
     finally:
@@ -96,7 +105,9 @@ def _baselines(study: Study, driver: Driver) -> Iterator[Trial]:
             yield driver.keys.trial("baseline", number, baseline(fields, driver.keys.worlds))
 
 
-def _run_subspace(study: Study, driver: Driver, total: int, place: int, subspaces: int) -> None:
+def _run_subspace(
+    study: Study, driver: Driver, total: int, place: int, subspaces: int, shard: Shard | None
+) -> None:
     """Search one subspace; its trial `k` is number `place + k * subspaces` of the study.
 
     A generation is asked for once the one before is told, unless what the sampler asks for does not
@@ -122,18 +133,15 @@ def _run_subspace(study: Study, driver: Driver, total: int, place: int, subspace
                 ],
             )
             continue
-        trials = {
-            k: driver.keys.trial(
-                "trial",
-                place + k * subspaces,
-                candidates(study, parameters, driver.keys.worlds),
-                parameters,
-                place,
-            )
-            for k, parameters in search.ask(number, len(numbers))
-        }
-        for trial, row in zip(trials.values(), rows, strict=True):
-            _resume(trial, row)
+        trials = {}
+        # All are asked for; those of other shares are never told, and that decides nothing.
+        for (k, parameters), row in zip(search.ask(number, len(numbers)), rows, strict=True):
+            of_study = place + k * subspaces
+            if row is None and shard is not None and not shard.has(of_study):
+                continue
+            made = candidates(study, parameters, driver.keys.worlds)
+            trials[k] = driver.keys.trial("trial", of_study, made, parameters, place)
+            _resume(trials[k], row)
         driver.add(trial for trial in trials.values() if trial.row is None)
         asked.append(trials)
     while asked:

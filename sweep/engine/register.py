@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from core.errors import InputError
 from sweep.engine.generations import number_of_trials
@@ -28,6 +27,7 @@ from sweep.results import (
     spool_folder,
     told_errors,
 )
+from sweep.results.identity import identity_changes
 from sweep.results.questions import another_version
 from sweep.study.goals import goals_of
 from sweep.study.model import Study
@@ -41,8 +41,6 @@ _RECORDED_SQL = (
     "SELECT count(*) FILTER (role = 'trial' AND number < $1) AS trials, "
     "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators FROM trials WHERE study = $2"
 )
-#: Stands for the value of a key that a study does not have.
-_ABSENT = object()
 
 
 class StudyChangedError(InputError):
@@ -197,24 +195,7 @@ def _differences_from(
 
 def changes_of(row: Row, study: Study) -> Iterator[str]:
     """Yield how a study differs from the one of a row of `studies`, measured costs included."""
-    yield from _differences("", json.loads(row["identity"]), study.identity())
-
-
-def _differences(place: str, before: Any, now: Any) -> Iterator[str]:
-    """Yield where two values differ: ``parameters.folio_order.high: was 3, is 4``."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in dict.fromkeys([*before, *now]):
-            inner = f"{place}.{key}" if place else key
-            yield from _differences(inner, before.get(key, _ABSENT), now.get(key, _ABSENT))
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for i, (item_before, item_now) in enumerate(zip(before, now, strict=True)):
-            yield from _differences(f"{place}[{i}]", item_before, item_now)
-    elif before != now:
-        yield f"{place}: was {_as_json(before)}, is {_as_json(now)}"
-
-
-def _as_json(value: Any) -> str:
-    return "absent" if value is _ABSENT else json.dumps(value)
+    yield from identity_changes(json.loads(row["identity"]), study.identity())
 
 
 def versions_now() -> dict[str, str]:
