@@ -43,6 +43,9 @@ REPEATS = 5
 
 
 class _Silent:
+    def compiling(self, ended: int, missing: int) -> None:
+        """Say nothing."""
+
     def began(self, total: int, recorded: int) -> None:
         """Say nothing."""
 

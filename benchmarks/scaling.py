@@ -67,6 +67,9 @@ def sleeper(seconds: float, at_once: bool) -> str:
 
 
 class _Silent:
+    def compiling(self, ended: int, missing: int) -> None:
+        """Say nothing."""
+
     def began(self, total: int, recorded: int) -> None:
         """Say nothing."""
 

@@ -162,6 +162,7 @@ def validate_command(path: Path, as_json: bool) -> None:
         "study": study.study,
         "n_trials": number_of_trials(study),
         "sampler": study.sampler.name,
+        "sampler_reason": study.sampler.why or None,
         "parameters": list(study.searched),
         "baselines": len(study.baselines),
         "workloads": workloads,
@@ -185,7 +186,8 @@ def _searched(study: Study) -> str:
     """Return what a study searches, in words."""
     names = ", ".join(study.searched)
     several = f"{len(study.policies)} policies, each" if study.policies else ""
-    how = f"of {names} by {study.sampler.name}" if names else "once"
+    why = f" ({study.sampler.why})" if study.sampler.why else ""
+    how = f"of {names} by {study.sampler.name}{why}" if names else "once"
     return f"{several} {how}".strip() if several else how.removeprefix("of ")
 
 

@@ -68,6 +68,11 @@ def parse_shard(text: str) -> Shard:
 
 def check_shard(study: Study) -> None:
     """Raise `ShardError` if what a study asks for hangs on what was found before."""
+    if study.stop.time is not None or study.stop.patience is not None:
+        raise ShardError(
+            f"study {study.study}: stop is of a whole study, and a share sees a part of its "
+            "trials: leave stop or --shard out"
+        )
     name = study.sampler.name
     if study.searched and not SAMPLERS[name].asks_ahead:
         ahead = ", ".join(each for each, kind in SAMPLERS.items() if kind.asks_ahead)
