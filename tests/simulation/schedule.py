@@ -13,7 +13,6 @@ from pathlib import Path
 from unittest import mock
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from simulated_executors import KIND, Faults, Poison, SimulatedExecutor
 from simulated_media import ENDS_WITH, Memory, Place, Real
 from simulated_study import INPUTS, STUDIES, StubSearch, evaluate, narrow_tables
@@ -195,8 +194,7 @@ class Schedule:
         left = [name for name in self._medium.left() if name.endswith((".arrows", ".in-flight"))]
         if left:
             raise LawBroken(f"left beside the database: {left}")
-        mine = pc.field("study") == self._study.study
-        tables = {name: rows.filter(mine) for name, rows in self._medium.tables().items()}
+        tables = self._medium.tables(self._study.study)
         for row in tables["trials"].select(["number", "state", "attempts", *KIND]).to_pylist():
             self._check_state(row)
         return {
