@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from core.errors import InputError
 from sweep.engine.generations import number_of_trials
@@ -28,9 +27,11 @@ from sweep.results import (
     spool_folder,
     told_errors,
 )
+from sweep.results.identity import identity_changes
 from sweep.results.questions import another_version
 from sweep.study.goals import goals_of
 from sweep.study.model import Study
+from sweep.study.pick import with_picked_sampler
 from sweep.study.worlds import worlds_of
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
@@ -41,8 +42,7 @@ _RECORDED_SQL = (
     "SELECT count(*) FILTER (role = 'trial' AND number < $1) AS trials, "
     "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators FROM trials WHERE study = $2"
 )
-#: Stands for the value of a key that a study does not have.
-_ABSENT = object()
+_SCENARIOS_SQL = "SELECT * FROM scenarios WHERE study = ?"
 
 
 class StudyChangedError(InputError):
@@ -117,18 +117,19 @@ def register(
     StudyChangedError
         When the name belongs to a study that would give other trials, and stays its name.
     """
-    rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
-    unfinished = True
-    kept_as = None
-    if rows:
+    with store.database.reading():
+        rows = store.rows("SELECT * FROM studies WHERE study = ?", [study.study])
+        stored_worlds = store.rows(_SCENARIOS_SQL, [study.study])
         (recorded,) = store.rows(_RECORDED_SQL, [number_of_trials(study), study.study])
         unfinished = recorded["trials"] < number_of_trials(study)
         simulators = recorded["simulators"] if unfinished else []
-        change = _change(store, rows[0], study, inputs, simulators)
-        if afresh is StartAfresh.ALWAYS or (change and afresh is StartAfresh.IF_CHANGED):
-            kept_as = store.set_aside(study.study)
-        elif change:
-            raise StudyChangedError(f"{path}: study {study.study} {change}")
+        change = _change(store, rows[0], study, inputs, simulators) if rows else None
+    kept_as = None
+    if rows and (afresh is StartAfresh.ALWAYS or (change and afresh is StartAfresh.IF_CHANGED)):
+        kept_as = store.set_aside(study.study)
+        rows, stored_worlds = [], []
+    elif change:
+        raise StudyChangedError(f"{path}: study {study.study} {change}")
     entry = {
         "study": study.study,
         "question": study.question,
@@ -137,25 +138,74 @@ def register(
         "identity": json.dumps(study.identity(), sort_keys=True),
         "workloads": inputs.names,
         "events_digests": inputs.digests,
-        "core_digest": inputs.code_digest,
-        "git_revision": _git_revision(path.parent),
-        "versions": json.dumps(versions_now()),
-        "host": socket.gethostname(),
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "model_version": MODEL_VERSION,
         "goals": [goal._asdict() for goal in goals_of(study)],
         "warnings": inputs.warnings,
+        "sampler": study.sampler.name,
+        "sampler_reason": study.sampler.why or None,
+        "stopped": None,
     }
-    if rows and kept_as is None:
-        # A finished study keeps the versions that it was run with.
-        kept = ("created_at",) if unfinished else ("created_at", *_PROVENANCE)
-        entry |= {name: rows[0][name] for name in kept}
-    store.add("studies", entry)
-    for place, world in enumerate(worlds_of(study)):
-        of_world = {"study": study.study, "scenario": world.name, "place": place}
-        store.add("scenarios", of_world | row_of_world(study, world))
+    if rows:
+        entry |= {name: rows[0][name] for name in ("created_at", "stopped")}
+    # A finished study keeps the versions that it was run with.
+    entry |= (
+        _provenance(path, inputs)
+        if unfinished or not rows
+        else {name: rows[0][name] for name in _PROVENANCE}
+    )
+    worlds = [
+        {"study": study.study, "scenario": world.name, "place": place} | row_of_world(study, world)
+        for place, world in enumerate(worlds_of(study))
+    ]
+    _add_new(store, "studies", [entry], rows)
+    _add_new(store, "scenarios", worlds, stored_worlds)
     store.flush()
     return kept_as
+
+
+def as_recorded(store: Store, study: Study, afresh: StartAfresh) -> Study:
+    """Return a study with the sampler that was picked when it was run first, if it names none.
+
+    Parameters
+    ----------
+    store
+        The database.
+    study
+        The study, as its file says.
+    afresh
+        When it starts afresh: then nothing of an earlier run counts.
+    """
+    sql = "SELECT identity, sampler, sampler_reason FROM studies WHERE study = ?"
+    for row in store.rows(sql, [study.study]):
+        goes_on = afresh is not StartAfresh.ALWAYS and not list(changes_of(row, study))
+        if goes_on and row["sampler_reason"]:
+            return with_picked_sampler(study, (row["sampler"], row["sampler_reason"]))
+    return study
+
+
+def note_stopped(store: Store, study: Study, reason: str | None) -> None:
+    """Store why a search ended before its last trial; None of one that did not."""
+    for row in store.rows("SELECT * FROM studies WHERE study = ?", [study.study]):
+        if row["stopped"] != reason:
+            store.add("studies", row | {"stopped": reason})
+            store.flush()
+
+
+def _add_new(store: Store, table: str, rows: list[Row], stored: list[Row]) -> None:
+    """Add the rows that do not stand in the database: to merge any rewrites all of its file."""
+    new = [row for row in rows if not any(row.items() <= each.items() for each in stored)]
+    if new:
+        store.add(table, *new)
+
+
+def _provenance(path: Path, inputs: Inputs) -> Row:
+    return {
+        "core_digest": inputs.code_digest,
+        "git_revision": _git_revision(path.parent),
+        "versions": json.dumps(versions_now()),
+        "host": socket.gethostname(),
+    }
 
 
 def _change(
@@ -197,24 +247,7 @@ def _differences_from(
 
 def changes_of(row: Row, study: Study) -> Iterator[str]:
     """Yield how a study differs from the one of a row of `studies`, measured costs included."""
-    yield from _differences("", json.loads(row["identity"]), study.identity())
-
-
-def _differences(place: str, before: Any, now: Any) -> Iterator[str]:
-    """Yield where two values differ: ``parameters.folio_order.high: was 3, is 4``."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in dict.fromkeys([*before, *now]):
-            inner = f"{place}.{key}" if place else key
-            yield from _differences(inner, before.get(key, _ABSENT), now.get(key, _ABSENT))
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for i, (item_before, item_now) in enumerate(zip(before, now, strict=True)):
-            yield from _differences(f"{place}[{i}]", item_before, item_now)
-    elif before != now:
-        yield f"{place}: was {_as_json(before)}, is {_as_json(now)}"
-
-
-def _as_json(value: Any) -> str:
-    return "absent" if value is _ABSENT else json.dumps(value)
+    yield from identity_changes(json.loads(row["identity"]), study.identity())
 
 
 def versions_now() -> dict[str, str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from core.errors import InputError
+from core.evaluator import Candidate
 from core.jit import CORE_DIGEST
 from sweep.engine.alone import Alone
+from sweep.engine.compiling import Compiling, compile_all
 from sweep.engine.driver import Starting
 from sweep.engine.dry_run import dry_run
 from sweep.engine.executor import Executor
@@ -18,12 +22,17 @@ from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
 from sweep.engine.plugins import Plugins, load_plugins
-from sweep.engine.register import StartAfresh, only_run, register
+from sweep.engine.register import StartAfresh, as_recorded, note_stopped, only_run, register
 from sweep.engine.search import check_sampler
+from sweep.engine.shards import Shard, check_shard
 from sweep.engine.threads import Threads, default_workers
 from sweep.results import Row, Store
+from sweep.results.file_system import check_file_system
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
+
+#: Whether a candidate can be replayed at once.
+Takes = Callable[[Candidate], bool]
 
 
 class Where(NamedTuple):
@@ -37,11 +46,25 @@ class Where(NamedTuple):
         A Ray cluster that runs already; by default that of RAY_ADDRESS, or a local one.
     workers
         Threads, or actors of the cluster; by default one a core.
+    shard
+        The share of the trials that is replayed; None for all.
     """
 
     executor: str = "auto"
     address: str | None = None
     workers: int | None = None
+    shard: Shard | None = None
+
+    def check(self) -> None:
+        """Raise `InputError` if there is no such executor, or it cannot be as it is described."""
+        if self.executor not in ("auto", *EXECUTORS):
+            raise InputError(f"executor {self.executor} is not auto, {', '.join(EXECUTORS)}")
+        if self.executor in ("threads", "in-process") and self.address is not None:
+            raise InputError(f"executor {self.executor} has no cluster: leave the address out")
+        if self.executor == "in-process" and self.workers is not None:
+            raise InputError("executor in-process has one worker: threads has several")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"workers {self.workers} is less than 1")
 
     @property
     def chosen(self) -> str:
@@ -50,6 +73,11 @@ class Where(NamedTuple):
             return self.executor
         # A job that `ray job submit` started finds its cluster in RAY_ADDRESS, too.
         return "ray" if self.address or os.environ.get("RAY_ADDRESS") else "threads"
+
+    @property
+    def threads(self) -> int:
+        """The threads that replay, where threads do."""
+        return 1 if self.chosen == "in-process" else self.workers or default_workers()
 
 
 def ready_inputs(
@@ -104,22 +132,34 @@ def run_to_database(
         When the study, its workloads, its plug-ins, its database or its cluster cannot be used.
     """
     check_sampler(study)
+    if where.shard:
+        check_shard(study)
+    warning = check_file_system(database)
+    if warning:
+        note(f"warning: {warning}")
     plugins = load_plugins(source)
-    inputs = ready_inputs(study, source, note, plugins.code_digest())
-    store = Store(database)
-    with only_run(database, study.study):
-        kept_as = register(store, study, source.text, inputs, source.path, afresh)
-        if kept_as:
-            note(f"the earlier study is kept as {kept_as}")
-        try:
+    # The nodes of a cluster compile for themselves.
+    loops = [] if where.chosen == "ray" else loops_of(study)
+    start = EXECUTORS[where.chosen]
+    with closing(Compiling(loops, where.threads, progress.compiling, plugins)) as compiling:
+        compiling.start()
+        inputs = ready_inputs(study, source, note, plugins.code_digest())
+        store = Store(database)
+        with only_run(database, study.study):
+            study = as_recorded(store, study, afresh)
+            if study.sampler.why:
+                note(f"sampler {study.sampler.name}: {study.sampler.why}")
+            kept_as = register(store, study, source.text, inputs, source.path, afresh)
+            if kept_as:
+                note(f"the earlier study is kept as {kept_as}")
             starting = Starting(
-                partial(EXECUTORS[where.chosen], where, study, inputs, plugins),
+                partial(start, where, study, inputs, plugins, compiling.takes),
                 partial(Alone, inputs.workloads, plugins),
             )
-            run_study(study, inputs, store, starting, progress)
-        except KeyboardInterrupt:
-            note(f"interrupted: finished trials are kept in {database}; run it again to go on")
-            raise
+            why = run_study(study, inputs, store, starting, progress, shard=where.shard)
+            note_stopped(store, study, why)
+            if why:
+                note(f"stopped: {why}")
 
 
 def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], None]) -> Row:
@@ -133,19 +173,23 @@ def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], No
     check_sampler(study)
     plugins = load_plugins(source)
     inputs = ready_inputs(study, source, note, plugins.code_digest())
-    one = where.chosen == "in-process"
-    return dry_run(study, inputs, 1 if one else where.workers or default_workers())
+    compile_all(loops_of(study), where.threads, plugins)
+    return dry_run(study, inputs, where.threads)
 
 
-def _in_process(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
-    return Threads(inputs.workloads)
+def _in_process(
+    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes
+) -> Executor:
+    return Threads(inputs.workloads, 1, takes)
 
 
-def _in_threads(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
-    return Threads(inputs.workloads, where.workers or default_workers())
+def _in_threads(
+    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes
+) -> Executor:
+    return Threads(inputs.workloads, where.threads, takes)
 
 
-def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
+def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes) -> Executor:
     # It takes 0.1 s to import.
     from sweep.engine.ray_cluster import RayCluster
 
@@ -154,7 +198,7 @@ def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Exe
 
 
 #: What starts an executor, by the word that a user says.
-EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins], Executor]] = {
+EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins, Takes], Executor]] = {
     "threads": _in_threads,
     "ray": _on_ray,
     "in-process": _in_process,

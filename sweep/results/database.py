@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -12,6 +13,9 @@ from sweep.results.inserting import merge
 from sweep.results.reading import Snapshot, open_for_reading, read_rows, read_table
 from sweep.results.schema import Row
 from sweep.results.spool import Spool
+
+if TYPE_CHECKING:
+    from sweep.results.reading import Connection
 
 #: How long a merge waits for a client that holds the database before rows stay in the spool.
 PATIENCE_S = 0.2
@@ -61,14 +65,31 @@ class DuckDB:
     def __init__(self, path: Path, spool: Spool) -> None:
         self._path, self._spool = path, spool
         self._snapshot = Snapshot(path)
+        self._held: Connection | None = None
 
     def merge(self) -> None:
         """Bring in the spooled rows, and remove them from the spool."""
         merge(self._path, self._spool, PATIENCE_S)
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection, which whatever is asked meanwhile has too: each takes 20 ms to open.
+
+        Others cannot write then, so that nothing but questions may stand within.
+        """
+        if self._held is not None:
+            yield self._held
+            return
+        with open_for_reading(self._path, PATIENCE_S, self._snapshot) as connection:
+            self._held = connection
+            try:
+                yield connection
+            finally:
+                self._held = None
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query over all rows that are acknowledged."""
-        with open_for_reading(self._path, PATIENCE_S, self._snapshot) as connection:
+        with self.reading() as connection:
             return read_rows(connection, sql, values)
 
     def recorded(self, study: str) -> list[Row]:
@@ -99,7 +120,7 @@ class DuckDB:
             "FROM trials WHERE state = 'complete' AND list_contains($1, policy_key) "
             "ORDER BY policy_key, study, role, number) "
         )
-        with open_for_reading(self._path, PATIENCE_S, self._snapshot) as connection:
+        with self.reading() as connection:
             return Found(
                 *(
                     read_table(

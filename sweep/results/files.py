@@ -43,7 +43,7 @@ class Disk:
         """Return the names in a folder, sorted; of a folder that is not there none."""
         try:
             return sorted(os.listdir(folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def read(self, file: Path) -> bytes:

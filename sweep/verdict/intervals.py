@@ -24,17 +24,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from math import inf, sqrt
+from functools import cache
+from math import atan, cos, exp, inf, isinf, lgamma, pi, sqrt, tan
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 #: The share of truths that an interval is to hold.
 CONFIDENCE = 0.95
 #: The cosines that the variance of parts is estimated from, and so its degrees of freedom.
 COSINES = 4
+#: The strips that an integral is cut into, and the steps to a root: enough for 12 digits.
+_STRIPS, _STEPS = 1000, 8
 
 
 class Units(StrEnum):
@@ -151,6 +154,27 @@ def total_of(intervals: Sequence[Interval]) -> Interval:
 
 
 def _interval(mean: float, error: float, freedom: float, units: int, kind: Units) -> Interval:
-    quantile = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) if error > 0 else 0.0
-    half = quantile * error
+    half = t_quantile(freedom) * error if error > 0 else 0.0
     return Interval(mean, mean - half, mean + half, units, kind, error, freedom)
+
+
+@cache
+def t_quantile(freedom: float) -> float:
+    """Return how many standard errors a mean is from the truth at most, with 95 % confidence.
+
+    It is the upper quantile of Student's t. The angle ``atan(t / sqrt(freedom))`` has a power of
+    its cosine for density, which Simpson's rule integrates to 12 digits, and Newton's method finds
+    the angle. (scipy.special has the quantile too, and takes 0.1 s of every answer to import.)
+    """
+    quantile = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    if isinf(freedom):
+        return quantile
+    peak = 2 * exp(lgamma((freedom + 1) / 2) - lgamma(freedom / 2)) / sqrt(pi)
+    weights = np.ones(_STRIPS + 1)
+    weights[1:-1:2], weights[2:-1:2] = 4, 2
+    angle = atan(quantile / sqrt(freedom))
+    for _ in range(_STEPS):
+        angles = np.linspace(0, angle, _STRIPS + 1)
+        share = peak * angle / (3 * _STRIPS) * float(weights @ np.cos(angles) ** (freedom - 1))
+        angle += (CONFIDENCE - share) / (peak * cos(angle) ** (freedom - 1))
+    return sqrt(freedom) * tan(angle)

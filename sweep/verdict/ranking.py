@@ -9,7 +9,13 @@ from sweep.results import OUTCOME_COLUMNS, Row
 from sweep.results.wording import label_of, percent, plain_goal, plain_name, readable
 from sweep.verdict.facts import Facts, Finding, listed
 from sweep.verdict.intervals import Interval
-from sweep.verdict.pairs import adds_up, over_scenarios, over_workloads, pairs_of, time_shared_by
+from sweep.verdict.pairs import (
+    adds_up,
+    all_pairs_of,
+    over_scenarios,
+    over_workloads,
+    time_shared_by,
+)
 
 #: The policies next to the best that are tried for a difference from it, and bounds that are told.
 NEIGHBOURS, BOUNDS = 24, 8
@@ -159,15 +165,19 @@ def _unsure(facts: Facts, chosen: Row) -> Iterator[Finding]:
     metric = facts.goals[0].metric
     if not (adds_up(metric) or time_shared_by(metric)):
         return
-    seen, tried = [chosen["objectives"]], 0
-    alike: list[tuple[Row, Interval]] = []
+    seen = [chosen["objectives"]]
+    next_best: list[Row] = []
     for row in facts.ranked:
-        if row["objectives"] in seen:
-            continue
-        seen.append(row["objectives"])
-        if len(seen) > NEIGHBOURS + 1:
+        if len(next_best) == NEIGHBOURS:
             break
-        pairs = pairs_of(facts.connection, facts.study, facts.key(chosen), facts.key(row), metric)
+        if row["objectives"] not in seen:
+            seen.append(row["objectives"])
+            next_best.append(row)
+    keys = [facts.key(row) for row in next_best]
+    of_all = all_pairs_of(facts.connection, facts.study, facts.key(chosen), keys, metric)
+    alike: list[tuple[Row, Interval]] = []
+    tried = 0
+    for row, pairs in zip(next_best, of_all, strict=True):
         total = over_workloads(over_scenarios(pairs), metric)
         interval = total.interval if total else None
         tried += interval is not None and interval.low is not None

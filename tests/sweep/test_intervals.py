@@ -7,8 +7,9 @@ from math import inf
 import numpy as np
 import pytest
 from paired_differences import HELD, cases
+from scipy.special import stdtrit
 
-from sweep.verdict.intervals import LEAST_UNITS, Units, interval_of, total_of
+from sweep.verdict.intervals import LEAST_UNITS, Units, interval_of, t_quantile, total_of
 
 TRUTHS = 1_000
 #: How many units of each kind: a capture always has 64 parts.
@@ -56,6 +57,11 @@ def test_an_interval_of_replicates_is_student_s() -> None:
     assert interval.low == pytest.approx(3 - 2.776445 * 0.5**0.5, abs=1e-6)
     assert interval.high == pytest.approx(3 + 2.776445 * 0.5**0.5, abs=1e-6)
     assert (interval.mean, interval.units, interval.freedom) == (3, 5, 4)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 4, 4.3, 7.77, 19, 100.3, 999, 30_000, inf])
+def test_the_quantile_is_student_s(freedom: float) -> None:
+    assert t_quantile(freedom) == pytest.approx(float(stdtrit(freedom, 0.975)), rel=1e-10)
 
 
 def test_parts_that_are_like_their_neighbours_make_a_wider_interval() -> None:

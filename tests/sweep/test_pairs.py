@@ -17,6 +17,7 @@ from sweep.verdict.pairs import (
     Paired,
     PolicyKey,
     adds_up,
+    all_pairs_of,
     outcomes_that_differ,
     over_scenarios,
     over_workloads,
@@ -75,6 +76,21 @@ def test_what_a_seed_does_to_both_policies_cancels(tmp_path: Path) -> None:
     assert seeded.a is not None
     assert seeded.b is not None
     assert seeded.a - seeded.b == pytest.approx(6_400)
+
+
+def test_several_policies_are_paired_as_each_of_them_is(tmp_path: Path) -> None:
+    three = TWO | {("trial", 2): shorter(12_800)}
+    with (
+        database_of(tmp_path, Made("one", three)) as database,
+        open_for_reading(database) as connection,
+    ):
+        study = read_study(connection, "one", database)
+        first, *others = (PolicyKey("one", "trial", number) for number in (0, 2, 1, 0, 9))
+        several = all_pairs_of(connection, study, first, others, "wait_saved_ns")
+        alone = [pairs_of(connection, study, first, b, "wait_saved_ns") for b in others]
+    assert repr(several) == repr(alone)
+    assert [len(each) for each in several] == [2, 2, 2, 0]
+    assert several[0][0].a != several[1][0].b
 
 
 def test_a_capture_is_paired_part_by_part(tmp_path: Path) -> None:
