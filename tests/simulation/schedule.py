@@ -224,7 +224,7 @@ def undisturbed(study: int, poison: int, real: bool) -> dict[str, pa.Table]:
     study, poison
         Its number, and that of what kills what replays it.
     real
-        Whether its tables have all columns, and Optuna is asked.
+        Whether its tables have all columns, and the samplers themselves are asked.
     """
     world = World(random.Random(0))
     memory = Memory(world, Path("results.duckdb"))
@@ -241,7 +241,7 @@ def run_seed(seed: int, real: bool | None = None) -> None:
     seed
         What decides all of it.
     real
-        Whether it is on a real database and real files, and asks Optuna; by default one in
+        Whether it is on a real database and files, and asks the samplers; by default one in
         `REAL_ONE_IN` is.
 
     Raises
