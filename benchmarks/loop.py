@@ -44,6 +44,9 @@ n_trials: {trials}
 
 
 class _Silent:
+    def compiling(self, ended: int, missing: int) -> None:
+        """Say nothing."""
+
     def began(self, total: int, recorded: int) -> None:
         """Say nothing."""
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from core.events import SCHEMA, Events, make_events
-from core.lane import REGISTERS, SERIES_POINTS, TALLIES, state_bytes
+from core.events import Events
+from core.jit import not_on_disk
+from core.lane import REGISTERS, SERIES_POINTS, TALLIES, make_state, state_bytes
 from core.machine import Machine
 from core.policy import Policies, Policy, as_read, pack
 from core.replayed import Outcomes, Replayed, outcomes_of_groups
 from core.system import SYSTEMS
-from core.system.contract import ReplayLoop
+from core.system.cleancache.entries import entry_name, entry_of
+from core.system.cleancache.forms import Form, Options
+from core.system.contract import Counted, ReplayLoop
 from core.system.ideal import restored_by_ideal
 from core.timeline.marks import parts_of_share
 from core.timeline.prepare import Timeline
+from core.timeline.steps import Steps
 from core.timeline.view import View, prepare_view
 
 
@@ -125,14 +129,25 @@ def replay_bytes(timeline: Timeline, lanes: int) -> int:
 
 
 def compile_loop(loop: ReplayLoop) -> None:
-    """Compile a loop over lanes, or load it from disk, by replaying nothing."""
-    columns = {field.name: np.empty(0, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
-    events = make_events(columns, page_size=4096, data_pages=32, source="")
-    machine = Machine(4096, 32)
-    timeline = prepare_view(events, machine, View())
-    if loop.form == "general":
-        timeline = timeline._replace(max_order=1)
-    placement = "spread" if loop.form == "placed" else "queue"
-    order = 1 if loop.form == "general" else 0
-    policy = Policy(eviction=loop.eviction, folio_order=order, placement=placement)  # type: ignore[arg-type]
-    replay_timeline(timeline, machine, pack([policy]))
+    """Compile a loop over lanes, or load it from disk, by replaying no lane.
+
+    Its arguments have the types of any other call; nothing else is compiled on the way to it.
+    """
+    word, pages, times = np.empty(0, np.int16), np.empty((0, 2), np.int32), np.empty(0, np.int64)
+    for column in (word, pages, times):
+        column.setflags(write=False)
+    numbers = pages.reshape(0)
+    steps = Steps(word, numbers, times, pages, numbers, times, warm_up_marks=0)
+    entry_of(loop.eviction, Form(loop.form))(
+        steps,
+        1,
+        np.empty((0, len(Options._fields)), dtype=np.int64),
+        make_state(0, 0, False, None),
+        Counted(*(np.empty((0,) * axes, dtype=np.int64) for axes in (3, 2, 2))),
+    )
+
+
+def not_compiled(loops: Iterable[ReplayLoop]) -> list[ReplayLoop]:
+    """Return which loops over lanes have no machine code on disk."""
+    names = {entry_name(*loop): loop for loop in loops}
+    return [names[name] for name in not_on_disk(names)]

@@ -21,8 +21,8 @@ from sweep.results import Answer, Row
 from sweep.study.goals import goals_of
 from sweep.study.model import Study
 
-#: Shown until the first trial is finished. Kernels that an earlier run compiled are read from disk.
-STARTING = "starting, and compiling what no run has needed before"
+#: Shown until the first trial is finished, unless loops are compiled.
+STARTING = "starting"
 #: Shown while a dry run measures.
 SAMPLING = "replaying a few of its policies, and compiling what no run has needed before"
 #: Without a terminal, progress is a line every so many seconds.
@@ -48,6 +48,29 @@ class LiveProgress:
         self._start: float | None = None
         self._last_line = 0.0
         self._bar: Progress | None = None
+        self._compiling = ""
+
+    def compiling(self, ended: int, missing: int) -> None:
+        """Show that loops are compiled, which no run has needed before.
+
+        Parameters
+        ----------
+        ended
+            How many of them have ended.
+        missing
+            How many they are.
+        """
+        left = f"compiling {ended + 1} of {missing}, once for this version"
+        self._compiling = left if ended < missing else ""
+        if self._bar is not None and self._start is None:
+            self._bar.update(self._bar.task_ids[0], description=self._compiling or STARTING)
+        elif (
+            self._compiling
+            and not Console(stderr=True).is_terminal
+            and monotonic() - self._last_line > LINE_INTERVAL_S
+        ):
+            self._last_line = monotonic()
+            note(f"study {self._study.study}: {self._compiling}")
 
     def began(self, total: int, recorded: int) -> None:
         """Start to show a run.
@@ -69,7 +92,7 @@ class LiveProgress:
             note(f"study {self._study.study}: {STARTING}")
             return
         self._bar = _bar_on(console)
-        self._bar.add_task(STARTING, total=total, completed=recorded, rate="")
+        self._bar.add_task(self._compiling or STARTING, total=total, completed=recorded, rate="")
         self._bar.start()
 
     def finished(self, row: Row) -> None:
@@ -90,6 +113,7 @@ class LiveProgress:
         rate = f"{per_second:.0f} trials/s"
         best = f"best {self._goal.name} {shown_value(self._goal.metric, self._best)}"
         failed = f", {self._failed} failed" if self._failed else ""
+        failed += f"; {self._compiling}" if self._compiling else ""
         if self._bar is not None:
             task = self._bar.task_ids[0]
             self._bar.update(task, completed=self._done, description=best + failed, rate=rate)

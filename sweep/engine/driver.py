@@ -134,7 +134,8 @@ class Driver:
         """Hand batches out, settle what comes back, and write down what is due."""
         self._hand_out()
         executors = [each for each in (self._executor, self._alone) if each is not None]
-        if self._out:
+        # What waits may wait for a loop that is being compiled, while nothing is out.
+        if self._out or self._waiting:
             # One waits; where there are two, each a part of the time.
             wait_s = LOOK_S / len(executors)
             ended = [each for executor in executors for each in executor.finished(wait_s)]

@@ -22,6 +22,9 @@ from sweep.study.values import MAX_TRIALS
 class Progress(Protocol):
     """What a run tells as it goes."""
 
+    def compiling(self, ended: int, missing: int) -> None:
+        """Of the `missing` loops that had to be compiled, so many have ended."""
+
     def began(self, total: int, recorded: int) -> None:
         """The run has `total` trials, `recorded` of them from before."""
 

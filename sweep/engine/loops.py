@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from core.policy import POLICY_FIELDS, Policy
 from core.system import SYSTEMS
 from core.system.contract import ReplayLoop
 from sweep.study.model import Study
@@ -17,3 +20,10 @@ def loops_of(study: Study) -> list[ReplayLoop]:
         for system in choices["system"]:
             loops |= SYSTEMS[system].loops(choices)
     return sorted(loops)
+
+
+@lru_cache(maxsize=4096)
+def loops_of_policy(policy: Policy) -> frozenset[ReplayLoop]:
+    """Return the compiled loops that the replay of a policy may call, whatever the timeline."""
+    choices = {name: [getattr(policy, name)] for name in POLICY_FIELDS}
+    return frozenset(SYSTEMS[policy.system].loops(choices))

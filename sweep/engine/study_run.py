@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from core.evaluator import Candidate
 from core.jit import CORE_DIGEST
 from sweep.engine.alone import Alone
+from sweep.engine.compiling import Compiling, compile_all
 from sweep.engine.driver import Starting
 from sweep.engine.dry_run import dry_run
 from sweep.engine.executor import Executor
@@ -24,6 +27,9 @@ from sweep.engine.threads import Threads, default_workers
 from sweep.results import Row, Store
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
+
+#: Whether a candidate can be replayed at once.
+Takes = Callable[[Candidate], bool]
 
 
 class Where(NamedTuple):
@@ -50,6 +56,11 @@ class Where(NamedTuple):
             return self.executor
         # A job that `ray job submit` started finds its cluster in RAY_ADDRESS, too.
         return "ray" if self.address or os.environ.get("RAY_ADDRESS") else "threads"
+
+    @property
+    def threads(self) -> int:
+        """The threads that replay, where threads do."""
+        return 1 if self.chosen == "in-process" else self.workers or default_workers()
 
 
 def ready_inputs(
@@ -105,21 +116,26 @@ def run_to_database(
     """
     check_sampler(study)
     plugins = load_plugins(source)
-    inputs = ready_inputs(study, source, note, plugins.code_digest())
-    store = Store(database)
-    with only_run(database, study.study):
-        kept_as = register(store, study, source.text, inputs, source.path, afresh)
-        if kept_as:
-            note(f"the earlier study is kept as {kept_as}")
-        try:
-            starting = Starting(
-                partial(EXECUTORS[where.chosen], where, study, inputs, plugins),
-                partial(Alone, inputs.workloads, plugins),
-            )
-            run_study(study, inputs, store, starting, progress)
-        except KeyboardInterrupt:
-            note(f"interrupted: finished trials are kept in {database}; run it again to go on")
-            raise
+    # The nodes of a cluster compile for themselves.
+    loops = [] if where.chosen == "ray" else loops_of(study)
+    start = EXECUTORS[where.chosen]
+    with closing(Compiling(loops, where.threads, progress.compiling, plugins)) as compiling:
+        compiling.start()
+        inputs = ready_inputs(study, source, note, plugins.code_digest())
+        store = Store(database)
+        with only_run(database, study.study):
+            kept_as = register(store, study, source.text, inputs, source.path, afresh)
+            if kept_as:
+                note(f"the earlier study is kept as {kept_as}")
+            try:
+                starting = Starting(
+                    partial(start, where, study, inputs, plugins, compiling.takes),
+                    partial(Alone, inputs.workloads, plugins),
+                )
+                run_study(study, inputs, store, starting, progress)
+            except KeyboardInterrupt:
+                note(f"interrupted: finished trials are kept in {database}; run it again to go on")
+                raise
 
 
 def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], None]) -> Row:
@@ -133,19 +149,23 @@ def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], No
     check_sampler(study)
     plugins = load_plugins(source)
     inputs = ready_inputs(study, source, note, plugins.code_digest())
-    one = where.chosen == "in-process"
-    return dry_run(study, inputs, 1 if one else where.workers or default_workers())
+    compile_all(loops_of(study), where.threads, plugins)
+    return dry_run(study, inputs, where.threads)
 
 
-def _in_process(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
-    return Threads(inputs.workloads)
+def _in_process(
+    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes
+) -> Executor:
+    return Threads(inputs.workloads, 1, takes)
 
 
-def _in_threads(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
-    return Threads(inputs.workloads, where.workers or default_workers())
+def _in_threads(
+    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes
+) -> Executor:
+    return Threads(inputs.workloads, where.threads, takes)
 
 
-def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Executor:
+def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes) -> Executor:
     # It takes 0.1 s to import.
     from sweep.engine.ray_cluster import RayCluster
 
@@ -154,7 +174,7 @@ def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins) -> Exe
 
 
 #: What starts an executor, by the word that a user says.
-EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins], Executor]] = {
+EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins, Takes], Executor]] = {
     "threads": _in_threads,
     "ray": _on_ray,
     "in-process": _in_process,

@@ -93,6 +93,9 @@ def write_study(
 class Silent:
     """Progress that nobody looks at."""
 
+    def compiling(self, ended: int, missing: int) -> None:
+        """Say nothing."""
+
     def began(self, total: int, recorded: int) -> None:
         self.recorded = recorded
 

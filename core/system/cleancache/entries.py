@@ -18,11 +18,21 @@ from core.system.cleancache.loop import lanes_over
 
 @cache
 def entry_of(eviction: str, form: Form) -> Callable[..., None]:
-    """Return the compiled loop over lanes of an eviction, known by its word, in a form.
+    """Return the compiled loop over lanes of an eviction, known by its word, in a form."""
+    loop = lanes_over(_name(eviction), EVICTIONS[eviction], form)
+    return entry_calling(loop, entry_name(eviction, form))
 
-    A user's eviction has the digest of its source in its name: other source, other code on disk.
+
+def entry_name(eviction: str, form: str) -> str:
+    """Return the name of an eviction's entry in a form, by which its machine code is kept."""
+    return f"{_name(eviction)}_{form}"
+
+
+def _name(eviction: str) -> str:
+    """Return the word of an eviction as a part of names.
+
+    A user's eviction has the digest of its source in it: other source, other code on disk.
     """
     name = re.sub(r"\W", "_", eviction)
     digest = plugin_digest([eviction])
-    name = f"{name}_{digest}" if digest else name
-    return entry_calling(lanes_over(name, EVICTIONS[eviction], form), f"{name}_{form}")
+    return f"{name}_{digest}" if digest else name
