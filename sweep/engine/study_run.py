@@ -120,7 +120,13 @@ def run_to_database(
     loops = [] if where.chosen == "ray" else loops_of(study)
     start = EXECUTORS[where.chosen]
     with closing(Compiling(loops, where.threads, progress.compiling, plugins)) as compiling:
-        compiling.start()
+
+        def start_executor() -> Executor:
+            compiling.start()
+            return start(where, study, inputs, plugins, compiling.takes)
+
+        if not database.exists():  # else there may be nothing to do
+            compiling.start()
         inputs = ready_inputs(study, source, note, plugins.code_digest())
         store = Store(database)
         with only_run(database, study.study):
@@ -129,7 +135,7 @@ def run_to_database(
                 note(f"the earlier study is kept as {kept_as}")
             try:
                 starting = Starting(
-                    partial(start, where, study, inputs, plugins, compiling.takes),
+                    start_executor,
                     partial(Alone, inputs.workloads, plugins),
                 )
                 run_study(study, inputs, store, starting, progress)
