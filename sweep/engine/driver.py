@@ -72,15 +72,16 @@ class Driver:
         self._finished, self._clock = finished, clock
         self._judge = Judge(study)
         self._recorder = Recorder(study, inputs, self.keys, store)
-        self.recorded = {
-            (row["role"], row["number"]): row for row in store.database.recorded(study.study)
-        }
+        with store.database.reading():
+            self.recorded = {
+                (row["role"], row["number"]): row for row in store.database.recorded(study.study)
+            }
+            self._attempts = {
+                (row["role"], row["number"]): row for row in store.database.attempts(study.study)
+            }
+            self._known = Known(store, inputs.code_digest, self.keys)
         spool = store.spool
         self._in_flight = InFlight(spool.folder, study.study, self.recorded, spool.files)
-        self._attempts = {
-            (row["role"], row["number"]): row for row in store.database.attempts(study.study)
-        }
-        self._known = Known(store, inputs.code_digest, self.keys)
         self._pace = Pace()
         self._waiting: deque[Trial] = deque()
         self._to_try_alone: deque[Trial] = deque()
