@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test test-newest lint bench golden findings schema clean
+.PHONY: run test test-newest lint bench soak golden findings schema clean
 
 run: $(STAMP)
 	$(BIN)/sweep run --new-if-changed studies/quickstart.yaml
@@ -16,7 +16,7 @@ test: $(STAMP) lint
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -p no:cacheprovider tests/core \
 		tests/conformance/test_evictions.py tests/conformance/test_systems.py; exit $$((core | $$?))) \
 		>$(VENV)/core.log 2>&1 & \
-	core=$$!; $(BIN)/python -m pytest tests/sweep tests/conformance tests/test_*.py; framework=$$?; \
+	core=$$!; $(BIN)/python -m pytest tests/sweep tests/conformance tests/simulation tests/test_*.py; framework=$$?; \
 	wait $$core; core=$$?; cat $(VENV)/core.log; exit $$((core | framework))
 
 # What another Python breaks first: compiled code, Ray, the command line. CI runs it, in two minutes, on
@@ -35,6 +35,11 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/trace_import.py
 	$(BIN)/python benchmarks/perfetto_import.py
+
+# Schedules of the deterministic driver, as many as fit into TIME seconds; SEED=N is one of them again.
+TIME ?= 600
+soak: $(STAMP)
+	$(BIN)/python tests/simulation/soak.py $(if $(SEED),--seed $(SEED),--time $(TIME))
 
 # Renew the golden outcomes, the findings (10 minutes), and what derives from the declarations of policy
 # fields, outcomes, costs, formats and losses (the committed editor schema, the tables in the documents), after a

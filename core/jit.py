@@ -87,11 +87,14 @@ def _numba() -> Any:
     none of them.
     """
     import numba
+    from numba.extending import lower_builtin, type_callable
     from numba.np import linalg
 
     numba.config.CACHE_DIR = str(code_folder())  # type: ignore[attr-defined]
     # No kernel multiplies matrices. Else Numba imports scipy.linalg: another 0.1 s.
     linalg.ensure_blas = _without_blas
+    type_callable(apart)(_type_apart)
+    cast(Any, lower_builtin)(apart)(_lower_apart)
     return numba
 
 
@@ -261,28 +264,21 @@ def naming(suffix: str) -> Callable[[Kernel], Kernel]:
     return name
 
 
-def _apart(function: Callable[..., Any]) -> Any:
-    _numba()
-    from numba.core.types import void
-    from numba.extending import intrinsic
+def apart() -> None:
+    """Do nothing; LLVM, which inlines what it likes, keeps a loop apart that calls this first.
 
-    def declare(typing_context: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            builder.function.attributes.add("noinline")
-            return context.get_dummy_value()
-
-        return void(), generate
-
-    return intrinsic(declare)
+    Such a loop has several callers. Else the front end's chain of calls is compiled once for every
+    way through it.
+    """
 
 
-def _nothing() -> None:
-    """Do nothing."""
+def _type_apart(context: Any) -> Any:
+    return lambda: _numba().types.void
 
 
-#: Called first in a loop that has several callers: LLVM, which inlines what it likes, keeps it
-#: apart. Else the front end's chain of calls is compiled once for every way through it.
-apart: Any = _nothing if PLAIN else _Later(_nothing, _apart)
+def _lower_apart(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    builder.function.attributes.add("noinline")
+    return context.get_dummy_value()
 
 
 @kernel

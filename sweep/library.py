@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.cli.terminal import LiveProgress, note
 from sweep.engine.register import start_afresh
-from sweep.engine.study_run import EXECUTORS, Where, run_to_database
+from sweep.engine.study_run import Where, run_to_database
 from sweep.results import copy_of, open_for_reading, read_table
 from sweep.study.model import Study
 from sweep.study.read import validate_source
@@ -47,7 +47,7 @@ def run(
     study: StudyLike,
     db: str | os.PathLike[str] = "results.duckdb",
     *,
-    executor: str = "ray",
+    executor: str = "auto",
     address: str | None = None,
     workers: int | None = None,
     new: bool = False,
@@ -64,11 +64,13 @@ def run(
     db
         The results database; it is made if there is none.
     executor
-        Where trials are replayed: ``ray`` or ``in-process``.
+        Where trials are replayed: in ``threads`` of this process, on a ``ray`` cluster, or
+        ``in-process``, which is one thread; ``auto``: on Ray where a cluster is named, else in
+        threads.
     address
         A Ray cluster that runs already.
     workers
-        Actors of the cluster; by default one a core.
+        Threads, or actors of the cluster; by default one a core.
     new
         Whether to start afresh; an older study of the name is kept under another one.
     new_if_changed
@@ -83,17 +85,12 @@ def run(
     Raises
     ------
     InputError
-        When the study, a workload, the database or the cluster cannot be used.
+        When the study, a workload, the database or the executor cannot be used.
     ValueError
-        When there is no such executor, or a cluster is described for one that has none; or when
-        both `new` and `new_if_changed` are given.
+        When both `new` and `new_if_changed` are given.
     """
-    if executor not in EXECUTORS:
-        raise ValueError(f"executor {executor!r} is none of {', '.join(EXECUTORS)}")
-    if executor == "in-process" and (address is not None or workers is not None):
-        raise ValueError("in-process has no cluster: no address, no workers")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers {workers} is less than 1")
+    where = Where(executor, address, workers)
+    where.check()
     if new and new_if_changed:
         raise ValueError("new and new_if_changed: one of them says when to start afresh")
     source = _source_of(study)
@@ -101,7 +98,6 @@ def run(
     database = Path(db)
     progress = LiveProgress(checked)
     try:
-        where = Where(executor, address, workers)
         run_to_database(
             checked, source, database, where, start_afresh(new, new_if_changed), progress, note
         )

@@ -17,9 +17,9 @@ from core.system import SYSTEMS
 ROOT = Path(__file__).parent.parent
 FILES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "sweep").rglob("*.py")])
 CORE_MAY_IMPORT = {"numpy", "numba", "pyarrow", "core"}
-ONE_IMPORTER = {
+ONE_IMPORTER: dict[str, str | tuple[str, ...]] = {
     "ray": "sweep/engine/ray_cluster",
-    "optuna": "sweep/engine/search",
+    "optuna": ("sweep/engine/search.py", "sweep/engine/samplers/"),
     "duckdb": "sweep/results",
     "plotly": "sweep/report",
     "matplotlib": "sweep/report/vector.py",

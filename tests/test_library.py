@@ -93,9 +93,13 @@ def test_a_module_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_no_executor_can_have_is_refused() -> None:
-    with pytest.raises(ValueError, match="in-process has no cluster"):
+    with pytest.raises(InputError, match="executor cloud is not auto, threads, ray, in-process"):
+        run({}, executor="cloud")
+    with pytest.raises(InputError, match="threads has no cluster"):
+        run({}, executor="threads", address="head:6379")
+    with pytest.raises(InputError, match="in-process has one worker"):
         run({}, executor="in-process", workers=2)
-    with pytest.raises(ValueError, match="workers 0 is less than 1"):
+    with pytest.raises(InputError, match="workers 0 is less than 1"):
         run({}, workers=0)
 
 

@@ -95,8 +95,9 @@ def _give_other(node: Node, accesses: NumberedAccesses, handle: int, order: int)
 def loop_over(hooks: ModuleType) -> Callable[..., int]:
     """Return the loop over accesses, under the hooks of a way of reclaim.
 
-    The loop takes (accesses, node, first access to read). It stops early when the output has no
-    more room for rows. It returns the access to go on with, or their number when all are read.
+    The loop takes (accesses, node, first access to read, end of those to read). It stops early
+    when the output has no more room for rows. It returns the access to go on with, which is the
+    end when all are read.
     """
     named = naming(hooks.__name__.rpartition(".")[2])
     reclaimer = reclaimer_over(hooks)
@@ -134,8 +135,8 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
 
     @loop
     @named
-    def read_rows(accesses: NumberedAccesses, node: Node, first: int) -> int:
-        for at in range(first, accesses.op.size):
+    def read_rows(accesses: NumberedAccesses, node: Node, first: int, end: int) -> int:
+        for at in range(first, end):
             if node.register[ROWS] > node.rows.shape[0] - 2 * STEP_ROOM:
                 return at
             node.register[AT] = at
@@ -166,7 +167,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 _end_task(node, accesses, wide(accesses.handle[at]))
             elif kind == PHASE:
                 put(node, PHASE_ROW, page, wide(0), wide(0), wide(0))
-        return int(accesses.op.size)
+        return end
 
     return read_rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -71,6 +72,9 @@ from core.frontend.tag_storage_as_memory import (
 from core.jit import entry, wide
 from core.lane import SERIES_POINTS
 
+#: A call of the loop reads no more accesses: 0.1 s of cache misses. Between calls Python answers
+#: signals, and tells how far it is.
+_MOST_ACCESSES = 1 << 20
 #: A step of the loop has room for the rows of a window of so many pages.
 _MOST_READAHEAD_PAGES = 4096
 TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
@@ -188,6 +192,7 @@ def run_frontend(
     front_end: FrontEnd,
     tag_memory: TagMemory | None = None,
     every_frame: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Fronted:
     """Return the mm events that `accesses` cause on their machine, and counts.
 
@@ -202,6 +207,8 @@ def run_frontend(
     every_frame
         Whether the mm events have untagged allocations as well. They then begin with the frames
         that were in use before the trace.
+    progress
+        Called with the accesses read so far, and with how many there are.
     """
     # All columns are made read-only, as those from Parquet are, so that the loop is compiled for
     # one type of array.
@@ -218,8 +225,10 @@ def run_frontend(
     at = 0
     while at < accesses.op.size:
         node.register[ROWS] = 0
-        at = read(numbered, node, at)
+        at = read(numbered, node, at, min(at + _MOST_ACCESSES, accesses.op.size))
         parts.append(node.rows[: int(node.register[ROWS])].copy())
+        if progress is not None:
+            progress(at, accesses.op.size)
     register = node.register
     counts = dict(zip(COUNTED, register.tolist(), strict=False))
     if tag_memory is None:

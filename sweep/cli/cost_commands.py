@@ -25,10 +25,10 @@ from sweep.cli.import_command import (
     check_no_perfetto,
     check_output,
     check_parts,
-    progress_bar,
     write_text,
 )
 from sweep.cli.terminal import note, print_json
+from sweep.cli.waiting import telling_of_progress
 
 _RECORD = "sweep trace record makes the script that turns these events on"
 _FIRST, _PARALLEL = "read_random_ns", "read_parallel_ns"
@@ -72,11 +72,8 @@ def costs_command(
         name = quoted_name(path)
         made = f"make text of it (`traceconv systrace {name} > trace.txt`), and give that"
         check_no_perfetto(path, made)
-    with progress_bar() as bar:
-        task = bar.add_task("reading", total=None)
-        trace = read_block_requests(
-            paths, lambda done, size: bar.update(task, completed=done, total=size)
-        )
+    with telling_of_progress("reading", "B") as advance:
+        trace = read_block_requests(paths, advance)
     requests = _requests_of(trace, device, paths[0])
     number = int(requests.device[0])
     emulated = emulation_shown(number, archive)

@@ -22,9 +22,10 @@ from core.workload.cut.tables import cut_table
 from core.workload.cut.text import CutText, cut_text
 from core.workload.ftrace.memory import meta_beside, read_memory
 from core.workload.text import TraceError
-from sweep.cli.import_command import check_no_perfetto, check_output, progress_bar
+from sweep.cli.import_command import check_no_perfetto, check_output
 from sweep.cli.info_command import is_accesses
 from sweep.cli.terminal import note, print_json
+from sweep.cli.waiting import Advance, telling_of_compiling, telling_of_progress
 from sweep.study.wording import nearest
 
 _PARQUET = b"PAR1"
@@ -123,9 +124,10 @@ def cut_command(path: Path, output: Path, asked: Asked, meta: Path | None, as_js
     except OSError as error:
         raise TraceError(str(error.strerror), file=path) from None
     try:
-        figures = _cut_table(path, output, asked) if is_table else (
-            _cut_text(path, output, asked, meta)
-        )  # fmt: skip
+        with telling_of_progress("cutting", "B") as advance, telling_of_compiling("cut"):
+            figures = _cut_table(path, output, asked) if is_table else (
+                _cut_text(path, output, asked, meta, advance)
+            )  # fmt: skip
     except NoSuchPhase as error:
         raise TraceError(
             f"{error.what}{_meant(str(asked.phase), error.phases)}", file=path
@@ -186,7 +188,9 @@ def _note_occurrences(asked: Asked, occurrences: int) -> None:
     )
 
 
-def _cut_text(path: Path, output: Path, asked: Asked, meta: Path | None) -> dict[str, Any]:
+def _cut_text(
+    path: Path, output: Path, asked: Asked, meta: Path | None, advance: Advance
+) -> dict[str, Any]:
     check_no_perfetto(path, _of_perfetto(path, asked))
     if output.suffix == ".parquet":
         what = "is of text: give it a name such as cut.ftrace.txt.gz, and import that"
@@ -201,13 +205,8 @@ def _cut_text(path: Path, output: Path, asked: Asked, meta: Path | None) -> dict
     memory = read_memory(archive, needs_zones=False) if archive else None
     page_size, kernel = (memory.page_size, memory.kernel) if memory else (4096, "")
     cgroups = read_cgroups(archive) if archive and asked.cgroup is not None else []
-    with _writes(output), _opened(output) as write, progress_bar() as bar:
-        task = bar.add_task("cutting", total=None)
-        done: CutText = cut_text(
-            *(path, write, asked, cgroups, page_size or 4096),
-            lambda read, size: bar.update(task, completed=read, total=size),
-            kernel,
-        )
+    with _writes(output), _opened(output) as write:
+        done: CutText = cut_text(*(path, write, asked, cgroups, page_size or 4096), advance, kernel)
     if asked.phase is not None and done.occurrences > 1:
         _note_occurrences(asked, done.occurrences)
     figures: dict[str, Any] = {

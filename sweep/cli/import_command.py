@@ -10,9 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
 from core.accesses import write_accesses
 from core.errors import check_output_name, shown_name
 from core.event_files import write_events
@@ -23,7 +20,7 @@ from core.workload.ftrace.shown_machine import PAGE_SIZES
 from core.workload.perfetto.signature import looks_like_perfetto
 from core.workload.text import TraceError, read_beginning
 from sweep.cli.terminal import check_lines, note, print_json
-from sweep.cli.waiting import telling_of_compiling
+from sweep.cli.waiting import telling_of_compiling, telling_of_progress
 from sweep.study.values import size_in_bytes
 
 #: A rate over a shorter time says nothing.
@@ -79,19 +76,15 @@ def import_command(
     machine = _machine(paths, meta, memory, memory_start, page_size)
     about = source or ", ".join(shown_name(path.name) for path in paths)
     start = monotonic()
-    with progress_bar() as bar, telling_of_compiling("import") as compiling:
-        task = bar.add_task("importing", total=None)
-        imported: Imported = trace_format.load_importer()(
-            paths,
-            machine,
-            about,
-            lambda done, size: bar.update(task, completed=done, total=size),
-            accesses is not None,
-        )
-    seconds = monotonic() - start
-    write_events(output, imported.events)
-    if accesses is not None and imported.accesses is not None:
-        write_accesses(accesses, imported.accesses)
+    with telling_of_progress("importing", "B") as advance:
+        with telling_of_compiling("import") as compiling:
+            imported: Imported = trace_format.load_importer()(
+                *(paths, machine, about, advance, accesses is not None)
+            )
+        seconds = monotonic() - start
+        write_events(output, imported.events)
+        if accesses is not None and imported.accesses is not None:
+            write_accesses(accesses, imported.accesses)
     checks = [check.row for check in imported.events.checks]
     for line in check_lines(checks):
         note(line)
@@ -219,21 +212,6 @@ def check_parts(paths: Sequence[Path]) -> None:
         if path.resolve() in seen:
             raise TraceError("is given twice, and would count twice; give it once", file=path)
         seen.add(path.resolve())
-
-
-def progress_bar() -> Progress:
-    """Return a progress bar of the bytes read, which is on stderr while the import runs."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        # Where there is no terminal, it would leave an empty line.
-        disable=not console.is_terminal,
-    )
 
 
 def _machine(

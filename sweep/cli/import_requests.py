@@ -21,9 +21,9 @@ from core.workload.requests.table_options import (
     parse_time_unit,
 )
 from core.workload.text import TraceError
-from sweep.cli.import_command import check_output, check_parts, progress_bar, took_words
+from sweep.cli.import_command import check_output, check_parts, took_words
 from sweep.cli.terminal import note, print_json
-from sweep.cli.waiting import telling_of_compiling
+from sweep.cli.waiting import telling_of_compiling, telling_of_progress
 from sweep.study.values import size_in_bytes
 from sweep.study.wording import suggest
 
@@ -158,29 +158,29 @@ def import_requests(
     page_size, data_pages = _machine(options)
     arguments = _arguments(trace_format, options)
     start = monotonic()
-    with progress_bar() as bar, telling_of_compiling("import") as compiling:
-        task = bar.add_task("importing", total=None)
-        imported: ImportedRequests = trace_format.load_importer()(
-            paths,
-            page_size=page_size,
-            ignore_size=options.ignore_size,
-            source=source or ", ".join(path.name for path in paths),
-            progress=lambda done, size: bar.update(task, completed=done, total=size),
-            **arguments,
-        )
-    seconds, compiled_s = monotonic() - start, compiling.seconds
-    form = trace_format.form
-    if form is not None and form.looks_like and not is_told:
-        where = f"it may be {form.looks_like}; --format decides"
-        imported = imported._replace(losses=(*imported.losses, Loss("guessed_format", 1, where)))
-    if options.plain:
-        events = plain_events(imported.requests, page_size, data_pages, imported.losses)
-        write_events(output, events)
-        rows = int(events.op.size)
-    else:
-        accesses = accesses_of(imported.requests, page_size, imported.losses)
-        write_accesses(output, accesses)
-        rows = int(accesses.op.size)
+    with telling_of_progress("importing", "B") as advance:
+        with telling_of_compiling("import") as compiling:
+            imported: ImportedRequests = trace_format.load_importer()(
+                paths,
+                page_size=page_size,
+                ignore_size=options.ignore_size,
+                source=source or ", ".join(path.name for path in paths),
+                progress=advance,
+                **arguments,
+            )
+        seconds, compiled_s = monotonic() - start, compiling.seconds
+        form = trace_format.form
+        if form is not None and form.looks_like and not is_told:
+            loss = Loss("guessed_format", 1, f"it may be {form.looks_like}; --format decides")
+            imported = imported._replace(losses=(*imported.losses, loss))
+        if options.plain:
+            events = plain_events(imported.requests, page_size, data_pages, imported.losses)
+            write_events(output, events)
+            rows = int(events.op.size)
+        else:
+            accesses = accesses_of(imported.requests, page_size, imported.losses)
+            write_accesses(output, accesses)
+            rows = int(accesses.op.size)
     read_as = _read_as(trace_format, imported, is_told)
     if read_as:
         note(read_as)

@@ -1,4 +1,4 @@
-"""The command line: data to stdout, progress to stderr, exit codes 0, 1, 2 and 130.
+"""The command line: data to stdout, progress to stderr, exit codes 0, 1, 2, 129, 130 and 143.
 
 This file has the commands and their options. What a command does is in another file, which is
 imported only when the command is called: `sweep --help` takes 0.1 s, and 0.9 s if it imported all.
@@ -14,7 +14,9 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli.merge_command import merge
 from sweep.cli.options import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED, AsJson, Written
+from sweep.cli.stopping import answering_signals, saying_what_is_written, was_stopped
 from sweep.cli.streams import give_up_stdout_if_full, print_in_any_encoding
 from sweep.cli.trace import trace
 
@@ -108,6 +110,10 @@ def run(
     ] = False,
     folder: Folder = None,
     trust_code: TrustCode = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Run the I-th of N shares, to be merged (sweep merge)."),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Record nothing: tell what it would replay, and how long."),
@@ -117,19 +123,15 @@ def run(
     """Run a study, or that of a bundle; running it again goes on where it was."""
     from sweep.cli.study_commands import dry_run_command, run_command
     from sweep.engine.register import start_afresh
-    from sweep.engine.study_run import EXECUTORS, Where
+    from sweep.engine.shards import parse_shard
+    from sweep.engine.study_run import Where
 
-    if executor not in ("auto", *EXECUTORS):
-        what = f"{executor} is not auto, {', '.join(EXECUTORS)}"
-        raise typer.BadParameter(what, param_hint="--executor")
-    if executor in ("threads", "in-process") and address:
-        raise typer.BadParameter(f"{executor} has no cluster", param_hint="--address")
-    if executor == "in-process" and workers:
-        what = "in-process has one worker; threads has several"
-        raise typer.BadParameter(what, param_hint="--workers")
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
-    where = Where(executor, address, workers)
+    if shard is not None and (dry_run or study.suffix == ".tar"):
+        raise typer.BadParameter("not of a bundle, and not with --dry-run", param_hint="--shard")
+    where = Where(executor, address, workers, None if shard is None else parse_shard(shard))
+    where.check()
     if dry_run and study.suffix == ".tar":
         raise typer.BadParameter(
             "a bundle has no dry run: unpack its study", param_hint="--dry-run"
@@ -147,6 +149,9 @@ def run(
         raise typer.BadParameter("it is of bundles alone", param_hint="--folder / --trust-code")
     failed = run_command(study, database, where, afresh, as_json)
     return FAILED_TRIALS if failed else DONE
+
+
+app.command()(merge)
 
 
 @app.command()
@@ -195,7 +200,8 @@ def report(
     """Write a study's answer as one HTML file, with figures and the SQL behind them."""
     from sweep.cli.study_commands import report_command
 
-    report_command(study, database, output, as_json)
+    with saying_what_is_written(output):
+        report_command(study, database, output, as_json)
     return DONE
 
 
@@ -249,7 +255,8 @@ def figure(
     if name is None or output is None:
         list_figures_command(study, database, as_json)
     else:
-        figure_command(study, name, database, output, as_json)
+        with saying_what_is_written(output):
+            figure_command(study, name, database, output, as_json)
     return DONE
 
 
@@ -283,7 +290,8 @@ def bundle(
     """Write a study, its traces and its rows as one tar, which sweep run reproduces elsewhere."""
     from sweep.cli.bundle_commands import bundle_command
 
-    bundle_command(study, database, output, folder, not without_traces, as_json)
+    with saying_what_is_written(output):
+        bundle_command(study, database, output, folder, not without_traces, as_json)
     return DONE
 
 
@@ -341,25 +349,28 @@ def main() -> None:
     Raises
     ------
     SystemExit
-        With 0 (done), 1 (a trial failed, or differs), 2 (wrong input) or 130 (interrupted).
+        With 0 (done), 1 (a trial failed, or differs), 2 (wrong input); a signal ends the process
+        with 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
     # To look for cyclic garbage, of which there is little, after every 700 objects takes a tenth of
     # the start.
     gc.set_threshold(100_000)
     print_in_any_encoding()
-    try:
-        code = app(standalone_mode=False)
-        sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of the output has seen enough, as in `sweep status | head`.
-        sys.stderr.close()
-        code = DONE
-    except Exception as error:
-        _tell(error)
-        code = BAD_INPUT
-    give_up_stdout_if_full()
+    with answering_signals():
+        try:
+            code = app(standalone_mode=False)
+            sys.stdout.flush()
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
+        except BrokenPipeError:
+            # The reader of the output has seen enough, as in `sweep status | head`.
+            sys.stderr.close()
+            code = DONE
+        except Exception as error:
+            if not was_stopped():
+                _tell(error)
+            code = BAD_INPUT
+        give_up_stdout_if_full()
     sys.exit(code if isinstance(code, int) else DONE)
 
 

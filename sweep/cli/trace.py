@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.options import BAD_INPUT, DONE, AsJson, Written
-from sweep.cli.waiting import telling_of_compiling, telling_of_interrupts
+from sweep.cli.stopping import saying_what_is_written
 
 trace = typer.Typer(
     help="Traces: record one on a device, import it, and see what it holds.", no_args_is_help=True
@@ -164,7 +164,7 @@ def trace_import(
     trace_format = find_format(files, format_name, options)
     for option, why in misfits(trace_format, options, meta, memory_start, accesses):
         raise typer.BadParameter(why, param_hint=option)
-    with telling_of_interrupts(output, accesses):
+    with saying_what_is_written(output, accesses):
         if trace_format.of_requests:
             is_told = format_name is not None
             import_requests(files, output, trace_format, is_told, options, source, as_json)
@@ -207,7 +207,8 @@ def trace_costs(
     """Fit what reads cost to block events, for a study; exits with 2 if a cost lacks samples."""
     from sweep.cli.cost_commands import costs_command
 
-    return DONE if costs_command(captures, output, meta, device, as_json) else BAD_INPUT
+    with saying_what_is_written(output):
+        return DONE if costs_command(captures, output, meta, device, as_json) else BAD_INPUT
 
 
 @trace.command("cut")
@@ -260,7 +261,7 @@ def trace_cut(
     from sweep.cli.cut_command import asked_of, cut_command
 
     asked = asked_of(begin, end, phase, occurrence, task, cgroup, anonymise)
-    with telling_of_interrupts(output), telling_of_compiling("cut"):
+    with saying_what_is_written(output):
         cut_command(file, output, asked, meta, as_json)
     return DONE
 
@@ -287,7 +288,7 @@ def trace_reclaim(
 
     if by not in list(Reclaim):
         raise typer.BadParameter(f"{by} is not {' or '.join(Reclaim)}", param_hint="--by")
-    with telling_of_interrupts(output), telling_of_compiling("reclaim"):
+    with saying_what_is_written(output):
         reclaim_command(file, output, by, memory, changed or (), as_json)
     return DONE
 
@@ -307,7 +308,8 @@ def trace_synthesise(
     """Write the access trace of a synthetic workload (docs/workloads.md has their parameters)."""
     from sweep.cli.trace_commands import synthesise_command
 
-    synthesise_command(name, output, memory, seed, changed or (), as_json)
+    with saying_what_is_written(output):
+        synthesise_command(name, output, memory, seed, changed or (), as_json)
     return DONE
 
 
@@ -331,7 +333,8 @@ def trace_repair(file: EventTable, output: Written, as_json: AsJson = False) -> 
     """Drop the rows that no kernel could have produced, and say how many."""
     from sweep.cli.trace_commands import repair_command
 
-    repair_command(file, output, as_json)
+    with saying_what_is_written(output):
+        repair_command(file, output, as_json)
     return DONE
 
 

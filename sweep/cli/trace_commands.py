@@ -21,6 +21,7 @@ from sweep.cli.import_command import check_output, write_text
 from sweep.cli.info_command import info_command
 from sweep.cli.perfetto_config import perfetto_config
 from sweep.cli.terminal import note, print_json
+from sweep.cli.waiting import telling_of_compiling, telling_of_progress
 from sweep.study.values import SIZE_FIELDS, size_in_bytes
 from sweep.study.wording import suggest
 
@@ -119,21 +120,27 @@ def reclaim_command(
         front_end = FrontEnd(reclaim=Reclaim(reclaim), **settings)
     except ValueError as error:
         raise TraceError(f"--set: {error}") from None
-    accesses = read_accesses(path)
-    if memory is not None:
-        accesses = _resized(accesses, memory)
-    elif not accesses.data_pages:
-        raise TraceError("was recorded on no machine: say how much --memory there is", file=path)
-    fronted = run_frontend(accesses, front_end)
-    if fronted.counts["failures"]:
-        note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
-    write_events(output, fronted.events)
+    with telling_of_progress("reclaiming", "accesses") as advance, telling_of_compiling("reclaim"):
+        fronted = run_frontend(_accesses_in(path, memory), front_end, progress=advance)
+        if fronted.counts["failures"]:
+            note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
+        write_events(output, fronted.events)
     if as_json:
         print_json({"output": str(output), "counts": fronted.counts})
         return
     for name, count in fronted.counts.items():
         print(f"{count:>14,}  {name}")
     print(f"{output}: {fronted.events.op.size:,} rows; sweep trace info shows what it holds")
+
+
+def _accesses_in(path: Path, memory: str | None) -> Accesses:
+    """Return the accesses in a file, on its own machine or one with other memory."""
+    accesses = read_accesses(path)
+    if memory is not None:
+        return _resized(accesses, memory)
+    if not accesses.data_pages:
+        raise TraceError("was recorded on no machine: say how much --memory there is", file=path)
+    return accesses
 
 
 def _resized(accesses: Accesses, memory: str) -> Accesses:
@@ -184,15 +191,18 @@ def synthesise_command(
         raise TraceError(f"--memory: {error}") from None
     if size % _PAGE_SIZE or not 1 <= size // _PAGE_SIZE < 2**31:
         raise TraceError(f"--memory: {size} bytes are not whole pages of {_PAGE_SIZE} bytes")
-    write_accesses(output, synthesise(name, parameters, seed, size // _PAGE_SIZE, _PAGE_SIZE))
+    machine = (size // _PAGE_SIZE, _PAGE_SIZE)
+    with telling_of_progress("synthesising", "rows") as advance:
+        write_accesses(output, synthesise(name, parameters, seed, *machine, progress=advance))
     info_command(output, as_json)
 
 
 def repair_command(path: Path, output: Path, as_json: bool) -> None:
     """Write a table without the rows that no kernel could have produced."""
     check_output(output, path)
-    kept, dropped = repair(read_events(path, check=False))
-    write_events(output, kept)
+    with telling_of_progress("repairing"), telling_of_compiling("repair"):
+        kept, dropped = repair(read_events(path, check=False))
+        write_events(output, kept)
     if as_json:
         print_json({"output": str(output), "kept": int(kept.op.size), "dropped": dropped})
         return

@@ -1,16 +1,22 @@
-"""What a command that takes its time says of that: that it compiles, that it was interrupted."""
+"""What a command that takes its time says of that: how far it is, that it compiles."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from threading import Timer
+from threading import Event, Thread, Timer
 from time import monotonic
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 #: Compiling that takes no longer is not worth a word.
 _LONG_S = 2.0
+#: Without a terminal, progress is a line every so many seconds.
+_LINE_INTERVAL_S = 10.0
+_SCALES = ((10**9, "G"), (10**6, "M"), (1, ""))
 
 
 class Compiling:
@@ -70,27 +76,62 @@ def telling_of_compiling(what: str) -> Iterator[Compiling]:
         compiling.stop()
 
 
+class Advance(Protocol):
+    """What is called as a command advances: with how much is done, and of how much, if known."""
+
+    def __call__(self, done: int, total: int = 0, /) -> None:
+        """Take in how far it is."""
+
+
 @contextmanager
-def telling_of_interrupts(*outputs: Path | None) -> Iterator[None]:
-    """Say on Ctrl-C what a command has written by then: nothing, or some of its files."""
-    before = [_stamp(path) for path in outputs]
+def telling_of_progress(what: str, unit: str = "") -> Iterator[Advance]:
+    """Show on stderr how far a command is: a bar on a terminal, elsewhere a line every 10 s.
+
+    A line comes too where nothing advances, as long as one call of native code lasts.
+
+    Parameters
+    ----------
+    what
+        What it does, such as ``importing``.
+    unit
+        What is counted, such as ``accesses``; ``B`` is for bytes, none for what is not counted.
+    """
+    began = monotonic()
+    done_of = (0, 0)
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"))
+        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+            task = bar.add_task(what, total=None, done="")
+
+            def advance(done: int, total: int = 0, /) -> None:
+                said = _amount(done, total, unit)
+                bar.update(task, completed=done, total=total or None, done=said)
+
+            yield advance
+        return
+
+    def say_lines(ended: Event) -> None:
+        while not ended.wait(_LINE_INTERVAL_S):
+            amount = f"{_amount(*done_of, unit)}, " if done_of[0] else ""
+            line = f"{what}: {amount}{monotonic() - began:.0f} s so far"
+            print(line, file=sys.stderr, flush=True)
+
+    def note(done: int, total: int = 0, /) -> None:
+        nonlocal done_of
+        done_of = done, total
+
+    ended = Event()
+    Thread(target=say_lines, args=(ended,), daemon=True).start()
     try:
-        yield
-    except KeyboardInterrupt:
-        changed = [
-            str(path)
-            for path, stamp in zip(outputs, before, strict=True)
-            if path is not None and _stamp(path) != stamp
-        ]
-        written = f"{', '.join(changed)} is written" if changed else "nothing is written"
-        print(f"interrupted: {written}", file=sys.stderr, flush=True)
-        raise
+        yield note
+    finally:
+        ended.set()
 
 
-def _stamp(path: Path | None) -> tuple[int, int]:
-    """Return what changes where a file is replaced."""
-    try:
-        about = path.stat() if path is not None else None
-    except OSError:
-        about = None
-    return (about.st_ino, about.st_mtime_ns) if about else (0, 0)
+def _amount(done: int, total: int, unit: str) -> str:
+    """Return an amount in words, such as ``12.0 of 250.0 MB`` or ``3 of 8 figures``."""
+    scale, prefix = next(row for row in _SCALES if max(done, total) >= row[0] or row[0] == 1)
+    digits = 1 if scale > 1 else 0
+    of = f" of {total / scale:,.{digits}f}" if total else ""
+    return f"{done / scale:,.{digits}f}{of} {prefix}{unit if unit == 'B' else f' {unit}'}".rstrip()

@@ -31,11 +31,20 @@ from sweep.engine.plugins import NO_PLUGINS, Plugins
 #: What is added to the niceness of a process that compiles. Beside a replay it has a quarter of a
 #: processor; with less, whoever waits for it would wait for all else that a busy machine does.
 _NICENESS = 5
-#: What such a process runs. It finds modules where its parent does, and not in its own folder (-P).
-_PROGRAM = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from sweep.engine.compiling import work; work()"
-)
+#: What such a process runs: it ends with its parent, from the first moment on, and finds modules
+#: where its parent does, not in the folder where it happens to be (-P).
+_PROGRAM = """
+import os, pickle, sys, threading
+
+def end_with_parent():
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+sys.path[:], request = pickle.load(sys.stdin.buffer)
+threading.Thread(target=end_with_parent, daemon=True).start()
+from sweep.engine.compiling import work
+work(request)
+"""
 
 
 class Compiling:
@@ -85,7 +94,7 @@ class Compiling:
             return
         self._told(0, len(self._missing))
         answers, answer = os.pipe()
-        request = pickle.dumps(sys.path) + pickle.dumps((self._missing, self._plugins))
+        request = pickle.dumps((sys.path, pickle.dumps((self._missing, self._plugins))))
         why = ""
         try:
             for _ in range(min(self._most, len(self._missing))):
@@ -178,8 +187,8 @@ def _started(request: bytes, answer: int) -> subprocess.Popen[bytes]:
     return process
 
 
-def work() -> None:
-    """Compile the loops that are asked for on stdin, and tell on stdout what ends: this process's.
+def work(request: bytes) -> None:
+    """Compile the loops that a request names, and tell on stdout of each that ends.
 
     A loop that another process compiles is left until the end. By then it is on disk, or the
     process has died and left it.
@@ -188,8 +197,7 @@ def work() -> None:
     # What a user's module prints is no answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    loops, plugins = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    loops, plugins = pickle.loads(request)
     with suppress(InputError):  # what a loop lacks is told by compiling it
         plugins.load()
     left = dict(enumerate(loops))
@@ -200,11 +208,6 @@ def work() -> None:
                     error = _compiled(loop)
                     del left[place]
                     print(json.dumps((place, error)), file=answers, flush=True)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from time import monotonic
 
 from sweep.engine.batching import Pace, enough, next_batch
@@ -81,12 +82,12 @@ class Driver:
             }
             self._known = Known(store, inputs.code_digest, self.keys)
         spool = store.spool
-        self._in_flight = InFlight(spool.folder, study.study, self.recorded, spool.files)
+        self._in_flight = InFlight(spool.folder, study.study, self._known, spool.files)
         self._pace = Pace()
         self._waiting: deque[Trial] = deque()
         self._to_try_alone: deque[Trial] = deque()
         self._alike: dict[str, list[Trial]] = {}
-        self._out: dict[int, list[Trial]] = {}
+        self._out: dict[int, tuple[Executor, list[Trial]]] = {}
         self._batches = 0
         self._executor: Executor | None = None
         self._alone: Executor | None = None
@@ -115,7 +116,7 @@ class Driver:
     def _wait(self, trial: Trial) -> None:
         if trial.attempts >= MAX_ATTEMPTS:
             self._give_up(trial)
-        elif trial.attempts or self._in_flight.suspects(trial.place):
+        elif trial.attempts or self._in_flight.suspects(trial.key):
             self._to_try_alone.append(trial)
         else:
             self._waiting.append(trial)
@@ -135,8 +136,7 @@ class Driver:
         """Hand batches out, settle what comes back, and write down what is due."""
         self._hand_out()
         executors = [each for each in (self._executor, self._alone) if each is not None]
-        # What waits may wait for a loop that is being compiled, while nothing is out.
-        if self._out or self._waiting:
+        if self._out or self._waiting:  # what waits may have to be compiled first
             # One waits; where there are two, each a part of the time.
             wait_s = LOOK_S / len(executors)
             ended = [each for executor in executors for each in executor.finished(wait_s)]
@@ -171,14 +171,13 @@ class Driver:
 
     def close(self) -> None:
         """Stop the executors, and write down all that is settled."""
-        try:
+        with ExitStack() as stack:  # whatever becomes of one of them, from the last to the first
+            stack.callback(self._store.merge)
+            stack.callback(self.acknowledge)
+            stack.callback(self._in_flight.close)
             for executor in (self._executor, self._alone):
                 if executor is not None:
-                    executor.close()
-        finally:
-            self.acknowledge()
-            self._store.merge()
-            self._in_flight.close()
+                    stack.callback(executor.close)
 
     def _look_up(self, trials: list[Trial]) -> None:
         """Copy the rows of trials that had the same policy, events, costs and simulator."""
@@ -200,32 +199,39 @@ class Driver:
             self._executor = self._starting.executor()
         executor = self._executor
         self._try_alone(executor)
-        while self._waiting and len(self._out) < IN_FLIGHT * executor.workers:
+        while self._waiting and self._has_room(executor):
             batch = next_batch(self._waiting, self._pace, executor.workers, executor.takes)
             if not batch:
                 return
             self._submit(executor, batch)
 
+    def _has_room(self, executor: Executor) -> bool:
+        out = sum(each is executor for each, _ in self._out.values())
+        return out < IN_FLIGHT * executor.workers
+
     def _try_alone(self, usual: Executor) -> None:
         """Hand trials out one by one: where they kill nobody else, if they are suspected."""
-        while self._to_try_alone:
+        for _ in range(len(self._to_try_alone)):
             trial = self._to_try_alone.popleft()
             executor = usual
-            if self._in_flight.suspects(trial.place) and not usual.isolates:
+            if self._in_flight.suspects(trial.key) and not usual.isolates:
                 if self._alone is None:
                     self._alone = self._starting.alone()
                 executor = self._alone
-            self._submit(executor, [trial])
+            if self._has_room(executor):
+                self._submit(executor, [trial])
+            else:
+                self._to_try_alone.append(trial)
 
     def _submit(self, executor: Executor, batch: list[Trial]) -> None:
         self._batches += 1
-        self._out[self._batches] = batch
+        self._out[self._batches] = (executor, batch)
         if not executor.isolates:
-            self._in_flight.begin(self._batches, [trial.place for trial in batch])
+            self._in_flight.begin(self._batches, [trial.key for trial in batch])
         executor.submit(self._batches, [each for trial in batch for each in trial.candidates])
 
     def _take_back(self, number: int, result: Result) -> None:
-        batch = self._out.pop(number)
+        _, batch = self._out.pop(number)
         self._in_flight.end(number)
         if isinstance(result, Failure):
             self._fail(batch, result)

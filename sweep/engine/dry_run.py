@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import islice
 from math import exp, log
 from time import monotonic
 from typing import Any, NamedTuple
 
 from core.backend import compile_loop
+from core.distinct import deciding
 from core.evaluator import Candidate, Evaluator
 from core.events import Events
-from core.policy import read_alone, reads
+from core.policy import read_alone
 from sweep.engine.batching import MOST_TRIALS
 from sweep.engine.candidates import baseline, candidates
 from sweep.engine.generations import trials_within
 from sweep.engine.inputs import Inputs
 from sweep.engine.loops import loops_of
 from sweep.engine.rows import evaluate
-from sweep.engine.search import grid_points
 from sweep.results import Row
 from sweep.study.model import Categorical, IntRange, Parameter, Study
-from sweep.study.points import distinct_points, points_by_system
+from sweep.study.points import distinct_points, fields_of, grid_points, points_by_system
 from sweep.study.samplers import SAMPLERS
 from sweep.study.worlds import World, worlds_of
 
@@ -126,12 +127,9 @@ def _space(study: Study, worlds: Sequence[World]) -> Space:
         for system in points_by_system(subspace)
     )
     if subspace.parameters and SAMPLERS[study.sampler.name].enumerates:
-        read = {system: {"system", *reads(system)} for system in points_by_system(subspace)}
-        fixed = candidates(study, {}, worlds)[0].policy.system
-        seen = set()
-        for _, point in zip(range(trials), grid_points(study), strict=False):
-            known = read[point.get("system", fixed)]
-            seen.add(tuple(value if name in known else None for name, value in point.items()))
+        fixed = fields_of(subspace.policy)
+        points_tried = islice(grid_points(study), trials)
+        seen = {deciding(fixed | point) for point in points_tried}
         return Space(trials, points, len(seen), True, lanes)
     distinct = trials if points is None else min(trials, points)
     return Space(trials, points, distinct, not subspace.parameters, lanes)

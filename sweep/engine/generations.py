@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Protocol
 
 from sweep.engine.candidates import baseline, candidates
 from sweep.engine.driver import Driver, Starting
 from sweep.engine.inputs import Inputs
-from sweep.engine.search import Search, SearchError, grid_size
+from sweep.engine.search import Search, SearchError
+from sweep.engine.shards import Shard
+from sweep.engine.stopping import Stopping
 from sweep.engine.trials import Trial
 from sweep.results import Row, RunStore
 from sweep.study.model import Study
+from sweep.study.points import grid_size
 from sweep.study.samplers import SAMPLERS
 from sweep.study.values import MAX_TRIALS
 
@@ -53,7 +56,8 @@ def run_study(
     starting: Starting,
     progress: Progress,
     clock: Callable[[], float] = monotonic,
-) -> None:
+    shard: Shard | None = None,
+) -> str | None:
     """Run every trial that is not recorded yet; what was finished is recorded on any exit.
 
     Parameters
@@ -70,27 +74,32 @@ def run_study(
         What is told of trials once they are safe.
     clock
         Returns seconds that go on whatever the time of day.
+    shard
+        The share of the trials that is run, beside all baselines; None for all.
+
+    Returns
+    -------
+    str or None
+        Why a search ended before its last trial, as the study's `stop` says; None if none did.
     """
     driver = Driver(study, inputs, store, starting, progress.finished, clock)
     # Of S subspaces the first has the trials 0, S, 2S …, so that each can be searched further.
     spaces = [
-        (study.within(subspace), trials_within(study.within(subspace)))
-        for subspace in study.subspaces
+        _Subspace(driver, study.within(subspace), place, len(study.subspaces), shard, clock)
+        for place, subspace in enumerate(study.subspaces)
     ]
-    done = [
-        sum(("trial", place + k * len(spaces)) in driver.recorded for k in range(total))
-        for place, (_, total) in enumerate(spaces)
-    ]
-    progress.began(number_of_trials(study), sum(done))
+    progress.began(sum(len(space.numbers) for space in spaces), sum(space.done for space in spaces))
+    reasons = []
     try:
         driver.add(_baselines(study, driver))
-        for place, (within, total) in enumerate(spaces):
-            if done[place] < total:
-                _run_subspace(within, driver, total, place, len(spaces))
+        for space in spaces:
+            if space.done < len(space.numbers):
+                reasons.append(space.run(inputs.have_single_pages()))
         while driver.busy:
             driver.advance()
     finally:
         driver.close()
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _baselines(study: Study, driver: Driver) -> Iterator[Trial]:
@@ -99,57 +108,98 @@ def _baselines(study: Study, driver: Driver) -> Iterator[Trial]:
             yield driver.keys.trial("baseline", number, baseline(fields, driver.keys.worlds))
 
 
-def _run_subspace(study: Study, driver: Driver, total: int, place: int, subspaces: int) -> None:
-    """Search one subspace; its trial `k` is number `place + k * subspaces` of the study.
+class _Subspace:
+    """The search of one subspace; its trial `k` is number `place + k * subspaces` of the study."""
 
-    A generation is asked for once the one before is told, unless what the sampler asks for does not
-    depend on what it is told: then, before workers have nothing to do.
-    """
-    search = Search(study)
-    asks_ahead = SAMPLERS[study.sampler.name].asks_ahead
-    asked: deque[dict[int, Trial]] = deque()  # generations, by number in the search
-    for number, first in enumerate(range(0, total, study.generation)):
-        while asked and not (asks_ahead and driver.hungry):
-            _tell_settled(search, asked)
-            if asked:
-                driver.advance()
-        numbers = range(first, min(first + study.generation, total))
-        rows = [driver.recorded.get(("trial", place + k * subspaces)) for k in numbers]
-        whole = [row for row in rows if row is not None]
-        if len(whole) == study.generation:
-            search.replay(
-                number,
-                [
-                    (k, json.loads(row["asked"]), _told(row))
-                    for k, row in zip(numbers, whole, strict=True)
-                ],
-            )
-            continue
-        trials = {
-            k: driver.keys.trial(
-                "trial",
-                place + k * subspaces,
-                candidates(study, parameters, driver.keys.worlds),
-                parameters,
-                place,
-            )
-            for k, parameters in search.ask(number, len(numbers))
-        }
-        for trial, row in zip(trials.values(), rows, strict=True):
-            _resume(trial, row)
-        driver.add(trial for trial in trials.values() if trial.row is None)
-        asked.append(trials)
-    while asked:
-        _tell_settled(search, asked)
-        if asked:
-            driver.advance()
+    def __init__(
+        self,
+        driver: Driver,
+        study: Study,
+        place: int,
+        subspaces: int,
+        shard: Shard | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._driver, self._study, self._shard = driver, study, shard
+        self._place, self._subspaces = place, subspaces
+        self._total = trials_within(study)
+        self._stopping = Stopping(study, clock)
+        # Generations that are asked for and not told yet: trials by number in the search.
+        self._asked: deque[dict[int, Trial]] = deque()
+        #: The numbers of the trials that are run here.
+        self.numbers = [
+            number for number in map(self._number, range(self._total)) if self._has(number)
+        ]
+        self.done = sum(("trial", number) in driver.recorded for number in self.numbers)
 
+    def _number(self, k: int) -> int:
+        return self._place + k * self._subspaces
 
-def _tell_settled(search: Search, asked: deque[dict[int, Trial]]) -> None:
-    """Tell the search the generations that are settled, in order."""
-    while asked and all(trial.row is not None for trial in asked[0].values()):
-        for k, trial in asked.popleft().items():
-            search.tell(k, _told(trial.row))
+    def _has(self, number: int) -> bool:
+        return self._shard is None or self._shard.has(number)
+
+    def run(self, single_pages: bool) -> str | None:
+        """Run the trials that are not recorded; return why the search ended before the last.
+
+        A generation is asked for once the one before is told, unless what the sampler asks for
+        does not depend on what it is told: then, before workers have nothing to do.
+        """
+        search = Search(self._study, single_pages)
+        asks_ahead = SAMPLERS[self._study.sampler.name].asks_ahead
+        size = self._study.generation
+        reason = None
+        for generation, first in enumerate(range(0, self._total, size)):
+            while self._asked and not (asks_ahead and self._driver.hungry):
+                self._advance(search)
+            ks = range(first, min(first + size, self._total))
+            recorded = [self._driver.recorded.get(("trial", self._number(k))) for k in ks]
+            rows = [row for row in recorded if row is not None]
+            if len(rows) == size:
+                self._replay(search, generation, ks, rows)
+                continue
+            reason = self._stopping.reason()
+            if reason is not None:
+                break
+            asked = search.ask(generation, len(ks))
+            trials = {
+                k: self._trial(k, parameters, row)
+                for (k, parameters), row in zip(asked, recorded, strict=True)
+                # Those of other shares are asked for and never told, and that decides nothing.
+                if row is not None or self._has(self._number(k))
+            }
+            self._driver.add(trial for trial in trials.values() if trial.row is None)
+            self._asked.append(trials)
+        while self._asked:
+            self._advance(search)
+        return reason
+
+    def _trial(self, k: int, parameters: Row, row: Row | None) -> Trial:
+        keys = self._driver.keys
+        made = candidates(self._study, parameters, keys.worlds)
+        trial = keys.trial("trial", self._number(k), made, parameters, self._place)
+        _resume(trial, row)
+        return trial
+
+    def _replay(
+        self, search: Search, generation: int, ks: Sequence[int], rows: Sequence[Row]
+    ) -> None:
+        """Bring in a generation that is recorded, after those that are asked for."""
+        while self._asked:
+            self._advance(search)
+        told = [_told(row) for row in rows]
+        before = [json.loads(row["asked"]) for row in rows]
+        search.replay(generation, list(zip(ks, before, told, strict=True)))
+        self._stopping.tell(told)
+
+    def _advance(self, search: Search) -> None:
+        """Tell of the generations that are settled, in order, or wait for more."""
+        while self._asked and all(trial.row is not None for trial in self._asked[0].values()):
+            trials = self._asked.popleft()
+            for k, trial in trials.items():
+                search.tell(k, _told(trial.row))
+            self._stopping.tell([_told(trial.row) for trial in trials.values()])
+        if self._asked:
+            self._driver.advance()
 
 
 def _resume(trial: Trial, row: Row | None) -> None:

@@ -1,8 +1,9 @@
 """What is in flight, on disk: so a driver that follows knows what its forerunners died over.
 
 A driver that is killed counts for no trial: it may have been the machine, the batch system, or the
-user. A trial that was in flight at two deaths is suspected, and replayed where its own death tells.
-Nothing here is synced: a power failure may forget deaths, and suspects nobody.
+user. A policy that was in flight at two deaths is suspected, and replayed where its own death
+tells: also in a later trial that has it, so that it kills two drivers at most. Nothing here is
+synced: a power failure may forget deaths, and suspects nobody.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ import json
 from collections.abc import Container, Iterable
 from pathlib import Path
 
+from sweep.results.errors import told_errors
 from sweep.results.files import DISK, Files
 
-#: A role and a number.
-Place = tuple[str, int]
-#: Deaths after which a trial is suspected.
+#: Deaths after which a policy is suspected.
 SUSPECTED = 2
 
 
 class InFlight:
     """The files beside a database that say which trials of one study are in flight, one a batch.
+
+    Trials are named by their keys, which they have in common with those of the same policy.
 
     Parameters
     ----------
@@ -28,24 +30,28 @@ class InFlight:
         The spool's folder.
     study
         The study.
-    recorded
-        The trials that have their rows: whatever died while they were in flight, they did not.
+    complete
+        The keys of trials that are complete: whatever died while they were in flight, they did not.
     files
         The file system.
     """
 
     def __init__(
-        self, folder: Path, study: str, recorded: Container[Place], files: Files = DISK
+        self, folder: Path, study: str, complete: Container[str], files: Files = DISK
     ) -> None:
         self._folder, self._study, self._files = folder, study, files
         self._deaths_file = folder / f"{study}.deaths"
-        self._deaths: dict[Place, int] = {}
-        self._add(self._deaths_file, recorded)
+        self._deaths: dict[str, int] = {}
+        self._add(self._deaths_file, complete)
         left = list(self._batch_files())
         for file in left:
-            self._add(file, recorded)
+            self._add(file, complete)
         if left:
-            self._write(self._deaths_file, self._deaths)
+            # In one step: whoever is killed here forgets no death, but may count one twice.
+            draft = folder / f"{study}.deaths.draft"
+            self._write(draft, self._deaths)
+            with told_errors(folder):
+                self._files.rename(draft, self._deaths_file)
             self._remove(left)
 
     def _batch_files(self) -> Iterable[Path]:
@@ -54,29 +60,28 @@ class InFlight:
             if name == f"{self._study}.{number}.in-flight" and number.isdigit():
                 yield self._folder / name
 
-    def _add(self, file: Path, recorded: Container[Place]) -> None:
+    def _add(self, file: Path, complete: Container[str]) -> None:
         """Count the deaths that a file tells of."""
         if file.name not in self._files.names(self._folder):
             return
         try:
-            for role, number, deaths in json.loads(self._files.read(file)):
-                place = (str(role), int(number))
-                if place not in recorded:
-                    self._deaths[place] = self._deaths.get(place, 0) + int(deaths)
-        except (ValueError, TypeError):
+            for key, deaths in json.loads(self._files.read(file)).items():
+                if key not in complete:
+                    self._deaths[key] = self._deaths.get(key, 0) + int(deaths)
+        except (ValueError, TypeError, AttributeError):
             return  # a power failure left it torn
 
-    def suspects(self, place: Place) -> bool:
-        """Return whether a trial was in flight at so many deaths that it may have been to blame."""
-        return self._deaths.get(place, 0) >= SUSPECTED
+    def suspects(self, key: str) -> bool:
+        """Return whether a policy was in flight at so many deaths that it may be to blame."""
+        return self._deaths.get(key, 0) >= SUSPECTED
 
-    def begin(self, batch: int, places: Iterable[Place]) -> None:
+    def begin(self, batch: int, keys: Iterable[str]) -> None:
         """Say that the trials of a batch are in flight from now on."""
-        self._write(self._batch_file(batch), dict.fromkeys(places, 1))
+        self._write(self._batch_file(batch), dict.fromkeys(keys, 1))
 
     def end(self, batch: int) -> None:
         """Say that the trials of a batch are in flight no more."""
-        self._files.remove(self._batch_file(batch))
+        self._remove([self._batch_file(batch)])
 
     def close(self) -> None:
         """Say that nothing is in flight: this driver stops of its own will."""
@@ -86,10 +91,11 @@ class InFlight:
         return self._folder / f"{self._study}.{batch}.in-flight"
 
     def _remove(self, files: Iterable[Path]) -> None:
-        for file in list(files):
-            self._files.remove(file)
+        with told_errors(self._folder):
+            for file in list(files):
+                self._files.remove(file)
 
-    def _write(self, file: Path, deaths: dict[Place, int]) -> None:
-        self._files.make_folder(self._folder)
-        rows = [(role, number, count) for (role, number), count in deaths.items()]
-        self._files.write(file, json.dumps(rows).encode())
+    def _write(self, file: Path, deaths: dict[str, int]) -> None:
+        with told_errors(self._folder):
+            self._files.make_folder(self._folder)
+            self._files.write(file, json.dumps(deaths).encode())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.accesses import Accesses, read_accesses
+from core.distinct import has_single_pages
 from core.evaluator import Workloads
 from core.event_files import read_events
 from core.events import (
@@ -76,6 +77,11 @@ class Inputs(NamedTuple):
             source.changed(values).digest() if isinstance(source, Recipe) else digest
             for source, digest in zip(self.workloads.sources, self.digests, strict=True)
         ]
+
+    def have_single_pages(self) -> bool:
+        """Return whether every folio is a page, as far as tables tell that are not to be made."""
+        sources = self.workloads.sources
+        return all(isinstance(each, Events) and has_single_pages(each) for each in sources)
 
 
 class _LoadedWorkload(NamedTuple):

@@ -33,7 +33,7 @@ class Known:
         self._keys = store.database.known(code_digest)
         self._remembered: dict[str, tuple[Evaluated, int]] = {}
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._keys
 
     def add(self, trials: Sequence[Trial], evaluated: Evaluated) -> None:

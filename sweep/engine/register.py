@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from core.errors import InputError
 from sweep.engine.generations import number_of_trials
@@ -28,9 +27,11 @@ from sweep.results import (
     spool_folder,
     told_errors,
 )
+from sweep.results.identity import identity_changes
 from sweep.results.questions import another_version
 from sweep.study.goals import goals_of
 from sweep.study.model import Study
+from sweep.study.pick import with_picked_sampler
 from sweep.study.worlds import worlds_of
 
 _PACKAGES = ("tag-storage-sweep", "numpy", "numba", "pyarrow", "optuna", "ray", "duckdb")
@@ -42,8 +43,6 @@ _RECORDED_SQL = (
     "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators FROM trials WHERE study = $2"
 )
 _SCENARIOS_SQL = "SELECT * FROM scenarios WHERE study = ?"
-#: Stands for the value of a key that a study does not have.
-_ABSENT = object()
 
 
 class StudyChangedError(InputError):
@@ -143,9 +142,12 @@ def register(
         "model_version": MODEL_VERSION,
         "goals": [goal._asdict() for goal in goals_of(study)],
         "warnings": inputs.warnings,
+        "sampler": study.sampler.name,
+        "sampler_reason": study.sampler.why or None,
+        "stopped": None,
     }
     if rows:
-        entry["created_at"] = rows[0]["created_at"]
+        entry |= {name: rows[0][name] for name in ("created_at", "stopped")}
     # A finished study keeps the versions that it was run with.
     entry |= (
         _provenance(path, inputs)
@@ -160,6 +162,34 @@ def register(
     _add_new(store, "scenarios", worlds, stored_worlds)
     store.flush()
     return kept_as
+
+
+def as_recorded(store: Store, study: Study, afresh: StartAfresh) -> Study:
+    """Return a study with the sampler that was picked when it was run first, if it names none.
+
+    Parameters
+    ----------
+    store
+        The database.
+    study
+        The study, as its file says.
+    afresh
+        When it starts afresh: then nothing of an earlier run counts.
+    """
+    sql = "SELECT identity, sampler, sampler_reason FROM studies WHERE study = ?"
+    for row in store.rows(sql, [study.study]):
+        goes_on = afresh is not StartAfresh.ALWAYS and not list(changes_of(row, study))
+        if goes_on and row["sampler_reason"]:
+            return with_picked_sampler(study, (row["sampler"], row["sampler_reason"]))
+    return study
+
+
+def note_stopped(store: Store, study: Study, reason: str | None) -> None:
+    """Store why a search ended before its last trial; None of one that did not."""
+    for row in store.rows("SELECT * FROM studies WHERE study = ?", [study.study]):
+        if row["stopped"] != reason:
+            store.add("studies", row | {"stopped": reason})
+            store.flush()
 
 
 def _add_new(store: Store, table: str, rows: list[Row], stored: list[Row]) -> None:
@@ -217,24 +247,7 @@ def _differences_from(
 
 def changes_of(row: Row, study: Study) -> Iterator[str]:
     """Yield how a study differs from the one of a row of `studies`, measured costs included."""
-    yield from _differences("", json.loads(row["identity"]), study.identity())
-
-
-def _differences(place: str, before: Any, now: Any) -> Iterator[str]:
-    """Yield where two values differ: ``parameters.folio_order.high: was 3, is 4``."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in dict.fromkeys([*before, *now]):
-            inner = f"{place}.{key}" if place else key
-            yield from _differences(inner, before.get(key, _ABSENT), now.get(key, _ABSENT))
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for i, (item_before, item_now) in enumerate(zip(before, now, strict=True)):
-            yield from _differences(f"{place}[{i}]", item_before, item_now)
-    elif before != now:
-        yield f"{place}: was {_as_json(before)}, is {_as_json(now)}"
-
-
-def _as_json(value: Any) -> str:
-    return "absent" if value is _ABSENT else json.dumps(value)
+    yield from identity_changes(json.loads(row["identity"]), study.identity())
 
 
 def versions_now() -> dict[str, str]:

@@ -14,9 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.costs import Costs, pack_costs
+from core.distinct import deciding
 from core.evaluator import Batch, Candidate, Evaluator
 from core.outcomes import Columns, measure, saved_by_cost
-from core.policy import DECISIONS, Policy, read_alone, reads
+from core.policy import DECISIONS, Policy, reads
 from core.replayed import Outcomes, Replayed, samples_of, series_of
 from core.times import PhaseTimes, parts_of, phases_of, times_of
 from sweep.results import RUN_VALUES, SCENARIO_VALUES, Row
@@ -110,7 +111,7 @@ def policy_key(
 
 
 def _key_of(candidate: Candidate) -> list[Any]:
-    policy = [_plain(value) for value in read_alone(candidate.policy)]
+    policy = [_plain(value) for value in deciding(vars(candidate.policy))]
     return [policy, candidate.tag_block_size, vars(candidate.costs), candidate.workload]
 
 

@@ -1,32 +1,30 @@
-"""The search: Optuna asks for parameters and is told values, a generation at a time.
+"""The search: a sampler asks for parameters and is told outcomes, a generation at a time.
 
-Optuna's study lives in memory. A resumed search reaches the state of an uninterrupted one in one of
-two ways. Most samplers are asked again from the seed and told what was recorded. Those whose asking
-is dear (`SamplerKind.seeded_each_generation`) get a seed for each generation instead, and the
-finished trials are added.
+A resumed search reaches the state of an uninterrupted one in one of two ways. Most samplers are
+asked again from the seed and told what was recorded. Of those whose asking is dear
+(`SamplerKind.seeded_each_generation`) what was recorded is told alone, and each generation has a
+seed of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from core.distinct import deciding
 from core.errors import InputError
 from sweep.engine.over_scenarios import bounds_of
+from sweep.engine.samplers.draws import Random
+from sweep.engine.samplers.generation_sampler import GenerationSampler, IsNew, Told
 from sweep.results import Row
 from sweep.study.goals import goals_of
-from sweep.study.model import Categorical, IntRange, Parameter, Study
+from sweep.study.model import Study
+from sweep.study.points import fields_of
 from sweep.study.samplers import SAMPLERS
-
-if TYPE_CHECKING:
-    import optuna
 
 #: Trials of a subspace below which no parameter is called important: their best tenth is too few.
 MIN_TRIALS_OF_IMPORTANCE = 20
@@ -36,30 +34,37 @@ class SearchError(InputError):
     """A search that cannot go on as it began."""
 
 
+class Asker(Protocol):
+    """What asks for trials: one of our own samplers, or any of Optuna's."""
+
+    def ask(self, generation: int, count: int, is_new: IsNew) -> list[Row]:
+        """Return the parameters of the trials of a generation."""
+
+    def tell(self, generation: Sequence[Told]) -> None:
+        """Take note of a finished generation, whether it was asked for here or before."""
+
+
 class Search:
-    """One Optuna study, asked and told in trial order: it is the same with any number of workers.
+    """One sampler, asked and told in trial order: it is the same with any number of workers.
 
     Parameters
     ----------
     study
         The study within one subspace.
+    single_pages
+        Whether every folio of its workloads is a page: then some policies that differ are one.
     """
 
-    def __init__(self, study: Study) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        logging.getLogger("optuna").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    def __init__(self, study: Study, single_pages: bool = False) -> None:
         self._study = study
-        self._sampler = SAMPLERS[study.sampler.name]
-        self._distributions = _distributions(study)
-        self._optuna = optuna.create_study(
-            directions=[goal.direction for goal in goals_of(study)],
-            sampler=_make_sampler(study, 0),
-        )
-        self._grid = grid_points(study) if self._sampler.enumerates else None
-        self._asked: dict[int, optuna.Trial] = {}
+        self._seeded = SAMPLERS[study.sampler.name].seeded_each_generation
+        self._asker = _make_asker(study)
+        self._is_new = _Seen(study, single_pages)
+        self._bounds = [f"{metric} {sign} {bound}" for metric, sign, bound in bounds_of(study)]
+        self._trials = 0
+        # What was asked and not told yet: numbers and parameters of each generation, in order.
+        self._open: deque[list[tuple[int, Row]]] = deque()
+        self._told: dict[int, Row | None] = {}
 
     def ask(self, generation: int, number: int) -> list[tuple[int, Row]]:
         """Return the numbers and parameters of the next trials, in order.
@@ -71,36 +76,28 @@ class Search:
         number
             How many trials it has.
         """
-        if self._sampler.seeded_each_generation:
-            self._optuna.sampler = _make_sampler(self._study, generation)
-        asked = []
-        for _ in range(number):
-            if self._grid is not None:
-                self._optuna.enqueue_trial(next(self._grid))
-            trial = self._optuna.ask(fixed_distributions=self._distributions)
-            self._asked[trial.number] = trial
-            asked.append((trial.number, dict(trial.params)))
+        rows = self._asker.ask(generation, number, self._is_new)
+        asked = list(enumerate(rows, self._trials))
+        self._trials += number
+        self._open.append(asked)
         return asked
 
     def tell(self, number: int, outcome: Row | None) -> None:
-        """Tell the outcome of a trial that was asked for.
+        """Tell the outcome of a trial that was asked for; generations are told in their order.
 
         Parameters
         ----------
         number
             The trial's number, as `ask` returned it.
         outcome
-            Its `objectives` and `violations`; None if it has none, and fails in Optuna's study.
+            Its `objectives` and `violations`; None if it has none.
         """
-        from optuna.trial import TrialState
-
-        trial = self._asked.pop(number)
-        if outcome is None:
-            self._optuna.tell(trial, state=TrialState.FAIL)
-            return
-        for name, violation in self._violations(outcome).items():
-            trial.set_constraint(name, violation)
-        self._optuna.tell(trial, outcome["objectives"])
+        self._told[number] = outcome
+        while self._open and all(number in self._told for number, _ in self._open[0]):
+            finished = self._open.popleft()
+            self._asker.tell(
+                [self._made(asked, self._told.pop(number)) for number, asked in finished]
+            )
 
     def replay(self, generation: int, recorded: Sequence[tuple[int, Row, Row | None]]) -> None:
         """Bring in a generation that was finished before.
@@ -117,9 +114,11 @@ class Search:
         SearchError
             When the sampler asks for other parameters than are recorded.
         """
-        if self._sampler.seeded_each_generation:
-            for _, parameters, outcome in recorded:
-                self._add(parameters, outcome)
+        if self._seeded:
+            for _, parameters, _ in recorded:
+                self._is_new(parameters)
+            self._trials += len(recorded)
+            self._asker.tell([self._made(asked, outcome) for _, asked, outcome in recorded])
             return
         for (number, asked), (_, parameters, _) in zip(
             self.ask(generation, len(recorded)), recorded, strict=True
@@ -127,32 +126,46 @@ class Search:
             if asked != parameters:
                 raise SearchError(
                     f"trial {number}: the sampler asks for {asked} now, and asked for {parameters} "
-                    "when the study was run: another version of optuna? --new starts afresh"
+                    "when the study was run: another version of it? --new starts afresh"
                 )
         for number, _, outcome in recorded:
             self.tell(number, outcome)
 
-    def _add(self, parameters: Row, outcome: Row | None) -> None:
-        """Add a finished trial that was not asked for in this process."""
-        from optuna.trial import TrialState, create_trial
-
+    def _made(self, asked: Row, outcome: Row | None) -> Told:
+        """Return what a sampler is told of a trial."""
         if outcome is None:
-            trial = create_trial(
-                state=TrialState.FAIL, params=parameters, distributions=self._distributions
-            )
-        else:
-            trial = create_trial(
-                params=parameters,
-                distributions=self._distributions,
-                values=outcome["objectives"],
-                constraints=self._violations(outcome),
-            )
-        self._optuna.add_trial(trial)
+            return Told(asked, None, {})
+        violations = dict(zip(self._bounds, outcome["violations"], strict=True))
+        return Told(asked, outcome["objectives"], violations)
 
-    def _violations(self, outcome: Row) -> dict[str, float]:
-        """Return how far a trial is beyond each bound: ``{"stored <= 5.0": 2.0}``."""
-        names = [f"{metric} {sign} {bound}" for metric, sign, bound in bounds_of(self._study)]
-        return dict(zip(names, outcome["violations"], strict=True))
+
+class _Seen:
+    """The policies of a search so far; called with parameters, it tells whether theirs is new."""
+
+    def __init__(self, study: Study, single_pages: bool) -> None:
+        self._fields = fields_of(study.policy)
+        self._single_pages = single_pages
+        self._seen: set[tuple[Any, ...]] = set()
+
+    def __call__(self, parameters: Row) -> bool:
+        key = deciding(self._fields | parameters, self._single_pages)
+        before = len(self._seen)
+        self._seen.add(key)
+        return len(self._seen) > before
+
+
+def _make_asker(study: Study) -> Asker:
+    """Return what asks for the trials of a study."""
+    if not study.parameters:
+        return Random(study)
+    module, _, class_name = SAMPLERS[study.sampler.name].implementation.partition(":")
+    sampler = getattr(import_module(module), class_name)
+    if issubclass(sampler, GenerationSampler):
+        asker: GenerationSampler = sampler(study)
+        return asker
+    from sweep.engine.samplers.one_by_one import OneByOne
+
+    return OneByOne(study, sampler)
 
 
 def importances(study: Study, goal: int, rows: Sequence[Row]) -> dict[str, float]:
@@ -173,8 +186,10 @@ def importances(study: Study, goal: int, rows: Sequence[Row]) -> dict[str, float
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+    from sweep.engine.samplers.optuna_space import distributions_of
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    distributions = _distributions(study)
+    distributions = distributions_of(study)
     finished = [
         optuna.trial.create_trial(
             params={name: row["asked"][name] for name in distributions},
@@ -201,63 +216,3 @@ def check_sampler(study: Study) -> None:
     if package is not None and find_spec(package) is None:
         install = f"'tag-storage-sweep[{extra}]'" if extra else package
         raise SearchError(f"sampler {name} needs {package}: pip install {install}")
-
-
-def _values_of(parameter: Parameter) -> list[Any]:
-    """Return the values of a parameter that has finitely many."""
-    if isinstance(parameter, Categorical):
-        return list(parameter.choices)
-    assert parameter.step is not None, "check_study refuses a grid without steps"
-    count = int((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
-    return [round(parameter.low + i * parameter.step, 12) for i in range(count)]
-
-
-def grid_size(study: Study) -> int:
-    """Return the number of points of a grid."""
-    parameters = study.parameters or {}
-    return prod(len(_values_of(parameter)) for parameter in parameters.values())
-
-
-def grid_points(study: Study) -> Iterator[Row]:
-    """Yield the points of a grid; the last parameter changes fastest."""
-    parameters = study.parameters or {}
-    values = [_values_of(parameter) for parameter in parameters.values()]
-    for point in itertools.product(*values):
-        yield dict(zip(parameters, point, strict=True))
-
-
-def _distributions(study: Study) -> dict[str, Any]:
-    """Return Optuna's distribution of each parameter."""
-    return {name: _distribution(parameter) for name, parameter in (study.parameters or {}).items()}
-
-
-def _distribution(parameter: Parameter) -> Any:
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if isinstance(parameter, Categorical):
-        return CategoricalDistribution(_values_of(parameter))
-    if isinstance(parameter, IntRange):
-        return IntDistribution(parameter.low, parameter.high, parameter.log, parameter.step)
-    return FloatDistribution(parameter.low, parameter.high, parameter.log, parameter.step)
-
-
-def _generation_seed(seed: int, generation: int) -> int:
-    """Return the seed of one generation of a study."""
-    digest = hashlib.sha256(f"{seed} {generation}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
-
-
-def _make_sampler(study: Study, generation: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler of a study, as it is at the beginning of a generation."""
-    kind, seed = SAMPLERS[study.sampler.name], study.sampler.seed
-    if kind.seeded_each_generation:
-        seed = _generation_seed(seed, generation)
-    module, _, class_name = kind.implementation.partition(":")
-    sampler: optuna.samplers.BaseSampler = getattr(import_module(module), class_name)(
-        **kind.arguments(seed, study.generation)
-    )
-    return sampler

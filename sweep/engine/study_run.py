@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from core.errors import InputError
 from core.evaluator import Candidate
 from core.jit import CORE_DIGEST
 from sweep.engine.alone import Alone
@@ -21,10 +22,12 @@ from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
 from sweep.engine.plugins import Plugins, load_plugins
-from sweep.engine.register import StartAfresh, only_run, register
+from sweep.engine.register import StartAfresh, as_recorded, note_stopped, only_run, register
 from sweep.engine.search import check_sampler
+from sweep.engine.shards import Shard, check_shard
 from sweep.engine.threads import Threads, default_workers
 from sweep.results import Row, Store
+from sweep.results.file_system import check_file_system
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
 
@@ -43,11 +46,25 @@ class Where(NamedTuple):
         A Ray cluster that runs already; by default that of RAY_ADDRESS, or a local one.
     workers
         Threads, or actors of the cluster; by default one a core.
+    shard
+        The share of the trials that is replayed; None for all.
     """
 
     executor: str = "auto"
     address: str | None = None
     workers: int | None = None
+    shard: Shard | None = None
+
+    def check(self) -> None:
+        """Raise `InputError` if there is no such executor, or it cannot be as it is described."""
+        if self.executor not in ("auto", *EXECUTORS):
+            raise InputError(f"executor {self.executor} is not auto, {', '.join(EXECUTORS)}")
+        if self.executor in ("threads", "in-process") and self.address is not None:
+            raise InputError(f"executor {self.executor} has no cluster: leave the address out")
+        if self.executor == "in-process" and self.workers is not None:
+            raise InputError("executor in-process has one worker: threads has several")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"workers {self.workers} is less than 1")
 
     @property
     def chosen(self) -> str:
@@ -115,6 +132,11 @@ def run_to_database(
         When the study, its workloads, its plug-ins, its database or its cluster cannot be used.
     """
     check_sampler(study)
+    if where.shard:
+        check_shard(study)
+    warning = check_file_system(database)
+    if warning:
+        note(f"warning: {warning}")
     plugins = load_plugins(source)
     # The nodes of a cluster compile for themselves.
     loops = [] if where.chosen == "ray" else loops_of(study)
@@ -130,18 +152,17 @@ def run_to_database(
         inputs = ready_inputs(study, source, note, plugins.code_digest())
         store = Store(database)
         with only_run(database, study.study):
+            study = as_recorded(store, study, afresh)
+            if study.sampler.why:
+                note(f"sampler {study.sampler.name}: {study.sampler.why}")
             kept_as = register(store, study, source.text, inputs, source.path, afresh)
             if kept_as:
                 note(f"the earlier study is kept as {kept_as}")
-            try:
-                starting = Starting(
-                    start_executor,
-                    partial(Alone, inputs.workloads, plugins),
-                )
-                run_study(study, inputs, store, starting, progress)
-            except KeyboardInterrupt:
-                note(f"interrupted: finished trials are kept in {database}; run it again to go on")
-                raise
+            starting = Starting(start_executor, partial(Alone, inputs.workloads, plugins))
+            why = run_study(study, inputs, store, starting, progress, shard=where.shard)
+            note_stopped(store, study, why)
+            if why:
+                note(f"stopped: {why}")
 
 
 def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], None]) -> Row:

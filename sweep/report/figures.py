@@ -82,9 +82,22 @@ class Section(NamedTuple):
     figures: list[Figure]
 
 
-def draw_sections(results: StudyResults) -> list[Section]:
-    """Return the sections of a report in the order of the page, without those that are empty."""
-    drawn = [Section(kind.heading, _draw(kind, results)) for kind in FIGURES]
+def draw_sections(
+    results: StudyResults, progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[Section]:
+    """Return the sections of a report in the order of the page, without those that are empty.
+
+    Parameters
+    ----------
+    results
+        The results of the study.
+    progress
+        Called with how many sections are drawn, and of how many.
+    """
+    drawn = []
+    for number, kind in enumerate(FIGURES):
+        progress(number, len(FIGURES))
+        drawn.append(Section(kind.heading, _draw(kind, results)))
     return [section for section in drawn if section.figures]
 
 

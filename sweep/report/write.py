@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
@@ -33,7 +33,13 @@ class Written(TypedDict):
     figures: list[FigureWritten]
 
 
-def write_report(study: Study, name: str, database: Path, output: Path) -> Written:
+def write_report(
+    study: Study,
+    name: str,
+    database: Path,
+    output: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Written:
     """Write the report of a stored study.
 
     Parameters
@@ -46,6 +52,8 @@ def write_report(study: Study, name: str, database: Path, output: Path) -> Writt
         The results database.
     output
         The HTML file to write; a file of that name is replaced.
+    progress
+        Called with how many sections are drawn, and of how many.
 
     Raises
     ------
@@ -54,7 +62,7 @@ def write_report(study: Study, name: str, database: Path, output: Path) -> Writt
     """
     check_output(output, database)
     with results_to_report(study, name, database) as results:
-        sections = draw_sections(results)
+        sections = draw_sections(results, progress)
         content = page(results, sections).encode()
     write_whole(output, content)
     figures: list[FigureWritten] = [

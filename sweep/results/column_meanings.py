@@ -43,6 +43,9 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "created_at": "when the study was first run (UTC)",
         "model_version": "version of docs/model.md that the outcomes are of; NULL: the first",
         "warnings": "what was told of the study's traces when it was run",
+        "sampler": "which sampler asks for the trials",
+        "sampler_reason": "why it was picked, where the study names none",
+        "stopped": "why the search ended before its last trial, if it did",
         "goals": "what trials are ranked by, in order: an objective over the scenarios each",
     },
     "scenarios": {

@@ -11,7 +11,7 @@ class Files(Protocol):
     """A file system. A name, or a file's content, survives a power failure once it is synced."""
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder, if there is none, and sync its name."""
+        """Make a folder, if there is none."""
 
     def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, sorted; of a folder that is not there none."""
@@ -36,16 +36,14 @@ class Disk:
     """The file system of this machine."""
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder, if there is none, and sync its name."""
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True)
-            self.sync(folder.parent)
+        """Make a folder, if there is none."""
+        folder.mkdir(exist_ok=True)
 
     def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, sorted; of a folder that is not there none."""
         try:
             return sorted(os.listdir(folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def read(self, file: Path) -> bytes:

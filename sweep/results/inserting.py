@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sweep.results.earlier import fill_in
+from sweep.results.errors import told_errors
 from sweep.results.file import rewrite
 from sweep.results.schema import TABLES
 from sweep.results.spool import Rows, Spool, has_earlier_rows
@@ -89,5 +90,7 @@ def merge(path: Path, spool: Spool, patience_s: float) -> None:
     """
     with rewrite(path, patience_s) as connection:
         names = spool.names()
-        insert(connection, spool.read(names), has_earlier_rows(names))
-    spool.remove(names)
+        # Whoever merged before us gave the lock up before it removed its files.
+        insert(connection, spool.read(names, may_be_gone=True), has_earlier_rows(names))
+    with told_errors(path):
+        spool.remove(names)

@@ -74,6 +74,9 @@ STUDY_COLUMNS: dict[str, str] = {
     "model_version": "BIGINT",
     "goals": GOALS,
     "warnings": "VARCHAR[]",
+    "sampler": "VARCHAR",
+    "sampler_reason": "VARCHAR",
+    "stopped": "VARCHAR",
 }
 SCENARIO_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,10 +35,22 @@ class Spool:
         Where they are, of `spool_folder`; it is made when the first is written.
     files
         The file system.
+    clock_ns
+        The time of day in ns, by which files are named.
+    writer
+        What no other process that writes to the folder has: by default the number of this one.
     """
 
-    def __init__(self, folder: Path, files: Files = DISK) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: Files = DISK,
+        clock_ns: Callable[[], int] = time.time_ns,
+        writer: int | None = None,
+    ) -> None:
         self.folder, self.files = folder, files
+        self._clock_ns, self._writer = clock_ns, os.getpid() if writer is None else writer
+        self._has_safe_name = False
 
     def names(self) -> list[str]:
         """Return the names of the files, oldest first."""
@@ -48,17 +60,28 @@ class Spool:
     def write(self, rows: Iterable[Rows]) -> None:
         """Write rows to a new file; once this returns they survive a crash."""
         self.files.make_folder(self.folder)
+        if not self._has_safe_name:
+            # Whoever made the folder may have been killed before that was synced.
+            self.files.sync(self.folder.parent)
+            self._has_safe_name = True
         # Even if the clock is set back, a file that is written later sorts later.
         newest = max((int(name.split("-")[0]) for name in self.names()), default=0)
-        target = f"{max(time.time_ns(), newest + 1):020d}-{os.getpid()}{_SUFFIX}"
-        partial = self.folder / f"{os.getpid()}.partial"
+        target = f"{max(self._clock_ns(), newest + 1):020d}-{self._writer}{_SUFFIX}"
+        partial = self.folder / f"{self._writer}.partial"
         self.files.write(partial, _streams(rows))
         self.files.sync(partial)
         self.files.rename(partial, self.folder / target)
         self.files.sync(self.folder)
 
-    def read(self, names: Iterable[str]) -> Iterator[Rows]:
+    def read(self, names: Iterable[str], may_be_gone: bool = False) -> Iterator[Rows]:
         """Yield what is in files of the spool.
+
+        Parameters
+        ----------
+        names
+            The files.
+        may_be_gone
+            Whether to pass over files that are removed meanwhile, since they are merged.
 
         Raises
         ------
@@ -66,7 +89,12 @@ class Spool:
             When a file is not one of a spool.
         """
         for name in names:
-            content = self.files.read(self.folder / name)
+            try:
+                content = self.files.read(self.folder / name)
+            except FileNotFoundError:
+                if may_be_gone:
+                    continue
+                raise
             read = read_json_lines if name.endswith(_EARLIER_SUFFIX) else _read_streams
             try:
                 yield from read(content)
@@ -104,9 +132,5 @@ def _read_streams(content: bytes) -> Iterator[Rows]:
             of_table = stream.read_all().replace_schema_metadata(None)
         if table not in TABLES:
             raise ValueError(f"there is no table {table}")
-        yield (
-            table,
-            of_table.select(
-                [name for name in schema_of(table).names if name in of_table.column_names]
-            ),
-        )
+        there = set(of_table.column_names)  # made anew each time that it is asked for
+        yield table, of_table.select([name for name in schema_of(table).names if name in there])

@@ -9,6 +9,7 @@ from sweep.results.errors import StoreError
 from sweep.results.reading import read_rows
 from sweep.results.schema import Row
 from sweep.study.model import Study
+from sweep.study.pick import with_picked_sampler
 from sweep.study.read import parse_study
 
 if TYPE_CHECKING:
@@ -54,4 +55,6 @@ def read_study(connection: Connection, name: str, database: Path) -> Study:
         When it holds no study of that name; the message tells which it holds.
     """
     row = study_row(connection, name, database)
-    return parse_study(row["yaml"], Path(f"{database}:{name}"))
+    study = parse_study(row["yaml"], Path(f"{database}:{name}"))
+    picked = (row["sampler"], row["sampler_reason"]) if row.get("sampler_reason") else None
+    return with_picked_sampler(study, picked)

@@ -16,7 +16,8 @@ SELECT study, n_trials,
   count(*) FILTER (role = 'baseline' AND state = 'complete') AS baselines,
   count(*) FILTER (role = 'baseline' AND state = 'fail') AS failed_baselines,
   count(DISTINCT policy_key) FILTER (role = 'trial' AND state = 'complete') AS distinct_policies,
-  max(finished_at) AS last_finished_at, any_value(question) AS question
+  any_value(stopped) AS stopped, max(finished_at) AS last_finished_at,
+  any_value(question) AS question
 FROM studies LEFT JOIN trials USING (study)
 GROUP BY study, n_trials ORDER BY study"""
 

@@ -16,7 +16,7 @@ from sweep.study.check_metrics import check_metrics
 from sweep.study.check_policy import check_policies
 from sweep.study.check_scenarios import check_scenarios, count_goals
 from sweep.study.check_workload import check_workloads
-from sweep.study.samplers import SAMPLERS, SamplerKind
+from sweep.study.samplers import AUTO, SAMPLERS, SamplerKind
 from sweep.study.searchable import (
     SEARCHABLE,
     SEARCHABLE_FRACTIONS,
@@ -27,6 +27,9 @@ from sweep.study.values import MAX_TRIALS
 from sweep.study.wording import suggest
 from sweep.study.worlds import WORLD_FIELDS, field_value
 from sweep.study.yaml_source import Mistake, Place, Section
+
+#: Points of a grid that are all tried where a study says neither a sampler nor how many.
+MAX_POINTS_UNASKED = 10_000
 
 
 def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> Iterator[Mistake]:
@@ -211,9 +214,12 @@ def _check_fixed_and_searched(space: Space) -> Iterator[Mistake]:
 
 def _check_sampler(data: Section, space: Space) -> Iterator[Mistake]:
     """Check that the sampler can search a space."""
-    section = data.get("sampler")
-    name = section.get("name") if isinstance(section, dict) else None
+    section = data.get("sampler", {})
+    name = section.get("name", AUTO) if isinstance(section, dict) else None
     if not space.searched or not isinstance(name, str):
+        return
+    if name == AUTO:
+        yield from _check_auto(data, space)
         return
     kind = SAMPLERS.get(name)
     if kind is not None and kind.enumerates:
@@ -222,6 +228,14 @@ def _check_sampler(data: Section, space: Space) -> Iterator[Mistake]:
         yield Mistake((), "key n_trials is missing")
     if kind is not None:
         yield from _check_limits(data, space, name, kind)
+
+
+def _check_auto(data: Section, space: Space) -> Iterator[Mistake]:
+    """Check that a study which names no sampler has few points, or says how many trials it has."""
+    counts = [_count_values(name, raw) for name, raw in space.searched.items()]
+    points = prod(count for count in counts if count is not None)
+    if "n_trials" not in data and (None in counts or points > MAX_POINTS_UNASKED):
+        yield Mistake((), "key n_trials is missing")
 
 
 def _check_limits(data: Section, space: Space, name: str, kind: SamplerKind) -> Iterator[Mistake]:

@@ -23,7 +23,7 @@ from core.system import SYSTEMS
 from core.system.contract import costs_paid
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of
 from sweep.study.model import SECTIONS
-from sweep.study.samplers import SAMPLERS
+from sweep.study.samplers import ABOUT_AUTO, AUTO, SAMPLERS
 from sweep.study.wording import nearest
 
 #: What is declared of all that a search or scenarios vary, but for sizes of the machine.
@@ -128,7 +128,7 @@ def vocabularies() -> list[dict[str, str]]:
         {name: preset.meaning for name, preset in SOURCED_POLICIES.items()},
         {name: preset.machine for name, preset in SOURCED_PRESETS.items()},
         {name: generator.meaning for name, generator in GENERATORS.items()},
-        {name: sampler.summary for name, sampler in SAMPLERS.items()},
+        {AUTO: ABOUT_AUTO} | {name: sampler.summary for name, sampler in SAMPLERS.items()},
         *(declared.word_meanings for declared in fields if declared.words is not None),
     ]
 
@@ -318,6 +318,7 @@ def _settings() -> Iterator[Entry]:
 
 
 def _samplers() -> Iterator[Entry]:
+    yield Entry(AUTO, "sampler", ABOUT_AUTO, {})
     for name, sampler in SAMPLERS.items():
         lacks = {"several objectives": sampler.takes_several_objectives}
         lacks |= {"constraints": sampler.takes_constraints}

@@ -54,6 +54,12 @@ def json_schema() -> dict[str, Any]:
         "anyOf": [{"$ref": "#/definitions/CostFields"}, presets],
         "description": costs["description"],
     }
+    sampler = schema["properties"]["sampler"]
+    names = schema["definitions"]["Sampler"]["properties"]["name"]
+    schema["properties"]["sampler"] = {
+        "anyOf": [{"$ref": "#/definitions/Sampler"}, {"type": "string", "enum": names["enum"]}],
+        "description": sampler["description"],
+    }
     schema["patternProperties"] = {f"^{ANCHORS}": {"description": "holds anchors alone"}}
     _describe_words(schema, {tuple(words): words for words in vocabularies()})
     return {"$schema": _Draft7.schema_dialect, **schema}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model
 
 from core.cost_presets import COST_PRESETS, DEFAULT_PRESET
 from core.costs import DECLARED_COSTS
@@ -13,11 +13,12 @@ from core.declaration import Declaration
 from core.frontend.run import SETTINGS
 from core.policy import DECLARED, Policy
 from core.workload.synthetic import PARAMETERS
-from sweep.study.samplers import SAMPLERS
+from sweep.study.samplers import AUTO, SAMPLERS
 from sweep.study.values import (
     MAX_TRIALS,
     TAGGED_RATIO,
     CostPreset,
+    Duration,
     Flag,
     Generator,
     Metric,
@@ -230,11 +231,43 @@ class Constraint(_Model):
 class Sampler(_Model):
     """Which sampler asks for trials, and its seed."""
 
-    name: Literal[tuple(SAMPLERS)] = Field(description="the sampler, as sweep explain lists them")  # type: ignore[valid-type]
+    name: Literal[(AUTO, *SAMPLERS)] = Field(  # type: ignore[valid-type]
+        default=AUTO,
+        description="the sampler, as sweep explain lists them, or auto: one that suits the study",
+    )
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = Field(
-        0,
+        default=0,
         description="seed of what it draws: the same study with the same seed asks for the same "
         "trials",
+    )
+    _why: str = PrivateAttr("")
+
+    @property
+    def why(self) -> str:
+        """Why this one was picked; "" where the study names it."""
+        return self._why
+
+    def picked(self, name: str, why: str) -> Sampler:
+        """Return the sampler that was picked for a study that names none.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        why
+            Why it suits the study, in a few words.
+        """
+        sampler = self.model_copy(update={"name": name})
+        sampler._why = why
+        return sampler
+
+
+class Stop(_Model):
+    """When the search ends before its last trial, at the end of a generation."""
+
+    time: Duration | None = Field(default=None, description="how long a run goes on, such as 10min")
+    patience: Annotated[Whole, Field(ge=1)] | None = Field(
+        default=None, description="how many trials on end may bring nothing better"
     )
 
 
@@ -275,7 +308,7 @@ class Study(_Model):
     constraints: list[Constraint] = Field(
         [], description="bounds on outcomes, which a trial must keep to be feasible"
     )
-    sampler: Sampler = Field(description="how trials are chosen")
+    sampler: Sampler = Field(Sampler(), description="how trials are chosen: a sampler, or its name")
     n_trials: Annotated[Whole, Field(ge=1, le=MAX_TRIALS)] | None = Field(
         None, description="how many trials there are, of each entry of policies; a grid needs none"
     )
@@ -283,6 +316,7 @@ class Study(_Model):
         64,
         description="how many trials are asked for at once, before any of their outcomes is told",
     )
+    stop: Stop = Field(Stop(), description="when the search ends before the last of its trials")
     replicates: Annotated[Whole, Field(ge=1, le=1000)] = Field(
         1, description="how many seeds each random workload is run with"
     )
@@ -323,9 +357,16 @@ class Study(_Model):
         return self.model_copy(update={"costs": CostFields.model_validate(measured | said)})
 
     def identity(self) -> dict[str, Any]:
-        """Return what must stay the same for a study to go on: all but question and n_trials."""
+        """Return what must stay the same for a study to go on: not how far, nor its question.
+
+        Which sampler was picked is not in it either: the database keeps that.
+        """
         content = self.model_dump(mode="json", exclude_unset=True)
-        return {key: content[key] for key in content if key not in ("question", "n_trials")}
+        sampler = content.get("sampler", {})
+        if self.sampler.why or self.sampler.name == AUTO:
+            sampler.pop("name", None)
+        left_out = ("question", "n_trials", "stop") + ("sampler",) * (not sampler)
+        return {key: value for key, value in content.items() if key not in left_out}
 
     def costs_by_name(self) -> dict[str, int]:
         """Return the study's costs; it is not checked that they do not contradict each other."""
@@ -345,6 +386,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "objectives": Objective,
     "constraints": Constraint,
     "sampler": Sampler,
+    "stop": Stop,
     "categorical": Categorical,
     "int": IntRange,
     "float": FloatRange,

@@ -12,6 +12,7 @@ from sweep.study.check_scenarios import check_costs, check_form
 from sweep.study.check_search import check_study
 from sweep.study.measured_costs import read_measured_costs
 from sweep.study.model import ANCHORS, SECTION_KEYS, MachineFields, Study
+from sweep.study.pick import with_picked_sampler
 from sweep.study.wording import explain
 from sweep.study.yaml_source import Mistake, Section, Source, parse_source, read_source
 
@@ -75,20 +76,23 @@ def validate_source(source: Source, check_files: bool = True) -> Study:
         mistakes += check_costs(study, data)
     if study is None or mistakes or source.mistakes:
         raise source.error(mistakes)
-    return study
+    return with_picked_sampler(study)
 
 
 def _in_long_form(data: Section) -> Section:
     """Return the data with what may be written in short written at length.
 
-    One workload may stand without a list around it, and the name of a preset in place of costs.
-    Keys of the study that begin with x- hold anchors, which are used elsewhere: they are left out.
+    One workload may stand without a list around it, the name of a preset in place of costs, and
+    that of a sampler in its place. Keys of the study that begin with x- hold anchors, which are
+    used elsewhere: they are left out.
     """
     data = {key: value for key, value in data.items() if not str(key).startswith(ANCHORS)}
     if isinstance(data.get("workload"), dict):
         data["workload"] = [data["workload"]]
     if isinstance(data.get("costs"), str):
         data["costs"] = {"preset": data["costs"]}
+    if isinstance(data.get("sampler"), str):
+        data["sampler"] = {"name": data["sampler"]}
     return data
 
 

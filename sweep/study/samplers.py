@@ -1,7 +1,8 @@
 """The samplers that a study can name: how each is made, and what it cannot do.
 
 A sampler is added by a row of `SAMPLERS`. Nothing here imports Optuna: a row names a class, which
-the search imports when it needs it.
+the search imports when it needs it. Those that are used most are our own, since Optuna takes from
+0.2 to 300 ms to ask for a trial; they are in sweep/engine/samplers.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ class SamplerKind:
     summary
         One line of what it is.
     implementation
-        ``module:Class``, a subclass of `optuna.samplers.BaseSampler`.
+        ``module:Class``: a subclass of `optuna.samplers.BaseSampler`, which is asked for one trial
+        after the other, or a `GenerationSampler`, which is asked for a generation at once.
     arguments
-        Returns the keyword arguments of that class from a seed and the trials of a generation.
+        Returns the keyword arguments of a class of Optuna from a seed and the trials of a
+        generation; one of our own is made of the study.
+    asks_ahead
+        Whether what it asks for does not depend on what it is told, so that a generation may be
+        asked for before the one before is told.
     seeded_each_generation
         Whether it is made anew for each generation, with another seed, so that all it knows is the
         finished trials. A resumed study then adds those and need not ask for them again: that is
@@ -30,9 +36,6 @@ class SamplerKind:
     enumerates
         Whether it visits each point of a grid once. Each range then needs a step, and the study
         needs no `n_trials`.
-    asks_ahead
-        Whether what it asks for does not depend on what it is told, so that it may be asked for a
-        generation before the one before is told.
     package, extra
         A Python package that it needs beside Optuna, and the extra of this project that has it.
     takes_several_objectives
@@ -47,10 +50,10 @@ class SamplerKind:
 
     summary: str
     implementation: str
-    arguments: Callable[[int, int], dict[str, Any]]
+    arguments: Callable[[int, int], dict[str, Any]] = lambda seed, _: {"seed": seed}
+    asks_ahead: bool = False
     seeded_each_generation: bool = False
     enumerates: bool = False
-    asks_ahead: bool = False
     package: str | None = None
     extra: str | None = None
     takes_several_objectives: bool = True
@@ -59,47 +62,37 @@ class SamplerKind:
     min_generation: int = 2
 
 
-def _seed(seed: int, _generation: int) -> dict[str, Any]:
-    return {"seed": seed}
-
-
-def _seed_and_population(seed: int, generation: int) -> dict[str, Any]:
-    return {"seed": seed, "population_size": generation}
-
+#: In place of a sampler's name: one that suits the study, which sweep/study/pick.py picks.
+AUTO = "auto"
+ABOUT_AUTO = "one of the others, by the points, goals and trials of the study; it is told which"
 
 SAMPLERS: dict[str, SamplerKind] = {
     "grid": SamplerKind(
         "every point of the grid of all parameters, once",
-        # The search hands each point to Optuna, which draws nothing.
-        "optuna.samplers:RandomSampler",
-        _seed,
+        "sweep.engine.samplers.grid:Grid",
         enumerates=True,
         asks_ahead=True,
     ),
     "random": SamplerKind(
-        "independent draws", "optuna.samplers:RandomSampler", _seed, asks_ahead=True
+        "independent draws", "sweep.engine.samplers.draws:Random", asks_ahead=True
     ),
     "qmc": SamplerKind(
         "a scrambled Sobol sequence, more even than random draws",
-        "optuna.samplers:QMCSampler",
-        lambda seed, _: {"seed": seed, "scramble": True},
+        "sweep.engine.samplers.draws:Sobol",
         asks_ahead=True,
     ),
     "tpe": SamplerKind(
         "a tree-structured Parzen estimator: Bayesian, of any parameters",
-        "optuna.samplers:TPESampler",
-        _seed,
+        "sweep.engine.samplers.tpe:TPE",
         seeded_each_generation=True,
     ),
     "nsga2": SamplerKind(
         "the genetic algorithm NSGA-II, for several objectives",
-        "optuna.samplers:NSGAIISampler",
-        _seed_and_population,
+        "sweep.engine.samplers.genetic:NSGAII",
     ),
     "nsga3": SamplerKind(
         "the genetic algorithm NSGA-III, for many objectives",
-        "optuna.samplers:NSGAIIISampler",
-        _seed_and_population,
+        "sweep.engine.samplers.genetic:NSGAIII",
     ),
     "cmaes": SamplerKind(
         "CMA-ES, an evolution strategy over ranges",
@@ -117,7 +110,6 @@ SAMPLERS: dict[str, SamplerKind] = {
     "gp": SamplerKind(
         "a Gaussian process: Bayesian, for few and expensive trials",
         "optuna.samplers:GPSampler",
-        _seed,
         seeded_each_generation=True,
         package="torch",
         extra="gp",

@@ -34,6 +34,8 @@ MAX_TRIALS = 10_000_000
 SAMPLED = "sampled"
 #: What may be searched and is written as a size.
 SIZE_FIELDS = ("tag_block_size", "zram_size", "swap_size", "readahead_size")
+#: Seconds of the units of a duration.
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -84,6 +86,29 @@ def size_in_bytes(value: int | str | float, least: int = 1) -> int:
         raise ValueError(message[:1].lower() + message[1:]) from None
 
 
+def duration_in_seconds(value: int | str | float) -> float:
+    """Return the seconds of a duration such as ``10min``, or of a number of seconds.
+
+    Raises
+    ------
+    ValueError
+        With what is wrong, in a line.
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([A-Za-z]*)", value.strip())
+        units = ", ".join(_SECONDS)
+        if not match:
+            raise ValueError(f"{value!r} is not a duration such as 10min (units: {units})")
+        number, unit = match.groups()
+        if unit and unit not in _SECONDS:
+            hint = suggest(unit, _SECONDS)
+            raise ValueError(f"{value}: no unit {unit} (there are {units}){hint}")
+        value = float(number) * _SECONDS[unit or "s"]
+    if isinstance(value, bool) or not 0 < value < 1e9:
+        raise ValueError(f"{value} s is no duration above 0")
+    return float(value)
+
+
 def is_size(value: Any) -> bool:
     """Return whether something is a size above 0."""
     try:
@@ -130,6 +155,18 @@ Size = Annotated[
     ),
 ]
 #: A size that may be 0.
+Duration = Annotated[
+    float,
+    BeforeValidator(duration_in_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^\s*[0-9]{1,9}(\.[0-9]{1,6})?\s*(s|min|h|d)?\s*$"},
+            ]
+        }
+    ),
+]
 SizeOrZero = Annotated[
     int,
     BeforeValidator(_size),

@@ -165,7 +165,8 @@ def _unsure(facts: Facts, chosen: Row) -> Iterator[Finding]:
     metric = facts.goals[0].metric
     if not (adds_up(metric) or time_shared_by(metric)):
         return
-    seen, next_best = [chosen["objectives"]], []
+    seen = [chosen["objectives"]]
+    next_best: list[Row] = []
     for row in facts.ranked:
         if len(next_best) == NEIGHBOURS:
             break

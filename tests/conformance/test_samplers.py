@@ -16,10 +16,13 @@ import small_study
 from inline_executors import Interrupted, Shuffled
 from optuna.samplers import BaseSampler
 
+from core.distinct import deciding
 from sweep.engine.over_scenarios import bounds_of
-from sweep.engine.search import Search, grid_size
+from sweep.engine.samplers.generation_sampler import GenerationSampler
+from sweep.engine.search import Search
 from sweep.study.goals import goals_of
 from sweep.study.model import Categorical, Study
+from sweep.study.points import distinct_points, fields_of, grid_size
 from sweep.study.read import load_study
 from sweep.study.samplers import SAMPLERS
 from sweep.study.yaml_source import SourceError
@@ -99,10 +102,10 @@ def ask_and_tell(search: Search, study: Study, generation: int) -> list[tuple[in
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_it_is_a_class_of_optuna_and_has_a_line(sampler: str) -> None:
+def test_it_is_a_class_of_optuna_or_asks_for_generations_and_has_a_line(sampler: str) -> None:
     kind = SAMPLERS[sampler]
     module, _, class_name = kind.implementation.partition(":")
-    assert issubclass(getattr(import_module(module), class_name), BaseSampler)
+    assert issubclass(getattr(import_module(module), class_name), (BaseSampler, GenerationSampler))
     assert kind.summary
     assert "\n" not in kind.summary
 
@@ -127,6 +130,41 @@ def test_a_resumed_search_asks_as_an_uninterrupted_one(sampler: str, folder: Pat
         recorded = [(number, row, outcome_of(study, row)) for number, row in asked]
         resumed.replay(generation, recorded)
     assert ask_and_tell(resumed, study, 2) == generations[2]
+
+
+@every_sampler
+def test_a_shorter_search_asks_for_the_beginning_of_a_longer_one(
+    sampler: str, folder: Path
+) -> None:
+    study = study_of(folder, sampler, generation=GENERATION)
+    whole, cut = Search(study), Search(study)
+    expected = [ask_and_tell(whole, study, generation) for generation in range(2)]
+    assert ask_and_tell(cut, study, 0) == expected[0]
+    assert cut.ask(1, 5) == expected[1][:5]
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if SAMPLERS[name].asks_ahead])
+def test_one_that_asks_ahead_asks_the_same_whatever_is_told(sampler: str, folder: Path) -> None:
+    study = study_of(folder, sampler)
+    told, ahead = Search(study), Search(study)
+    expected = [ask_and_tell(told, study, generation) for generation in range(3)]
+    assert [ahead.ask(generation, GENERATION) for generation in range(3)] == expected
+
+
+@every_sampler
+def test_no_policy_is_asked_for_twice_while_there_are_others(sampler: str, folder: Path) -> None:
+    if sampler == "gp":
+        pytest.skip("it takes seconds for a generation")
+    study = study_of(folder, sampler)
+    search = Search(study)
+    asked = [row for place in range(3) for _, row in ask_and_tell(search, study, place)]
+    if SAMPLERS[sampler].enumerates:
+        return
+    points = distinct_points(study.subspaces[0])
+    assert points is not None
+    keys = {deciding(fields_of(study.policy) | row) for row in asked}
+    # What is asked again is asked a bounded number of times: of the last points some are missed.
+    assert len(keys) >= min(len(asked), 0.9 * points)
 
 
 @every_sampler

@@ -12,9 +12,10 @@ from core.event_files import read_events, write_events
 from core.events import make_events
 from sweep.engine.driver import Starting
 from sweep.engine.executor import Executor
-from sweep.engine.generations import run_study
+from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import load_inputs
 from sweep.engine.register import StartAfresh, register
+from sweep.engine.shards import Shard
 from sweep.results import Store
 from sweep.results.schema import TABLES
 from sweep.study.model import Study
@@ -108,13 +109,20 @@ def starting(workloads: Any, make: Callable[[Any], Executor] = Inline) -> Starti
     return Starting(lambda: make(workloads), lambda: Inline(workloads))
 
 
-def run(path: Path, database: Path, make: Callable[[Any], Executor] = Inline) -> Study:
-    """Run a study to its end."""
+def run(
+    path: Path,
+    database: Path,
+    make: Callable[[Any], Executor] = Inline,
+    progress: Progress | None = None,
+    shard: Shard | None = None,
+) -> Study:
+    """Run a study, or a share of it, to its end."""
     study, source = load_study(path)
     inputs = load_inputs(study, source)
     store = Store(database)
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
-    run_study(study, inputs, store, starting(inputs.workloads, make), Silent())
+    start = starting(inputs.workloads, make)
+    run_study(study, inputs, store, start, progress or Silent(), shard=shard)
     return study
 
 

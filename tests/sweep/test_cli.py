@@ -157,8 +157,11 @@ def test_status_counts_what_is_done(folder: Path) -> None:
     ("words", "what"),
     [
         (["run", "none.yaml"], "none.yaml:1:1: no such file"),
-        (["run", "small.yaml", "--executor", "cloud"], "cloud is not ray or in-process"),
-        (["run", "small.yaml", "--executor", "in-process", "--workers", "2"], "no cluster"),
+        (
+            ["run", "small.yaml", "--executor", "cloud"],
+            "cloud is not auto, threads, ray",
+        ),
+        (["run", "small.yaml", "--executor", "in-process", "--workers", "2"], "one worker"),
         (["run", "small.yaml", "--db", "no/such/folder/x.duckdb"], "no folder"),
         (["run", "small.yaml", "--db", "small.yaml"], "not a valid DuckDB database"),
         (["best", "nothing"], "no study nothing; it holds small"),

@@ -116,19 +116,19 @@ def test_what_two_runs_compile_at_once_is_golden_in_a_third_process(tmp_path: Pa
     folder = tmp_path / "tag-storage-sweep" / code_folder().name
     shutil.copytree(code_folder(), folder, ignore=shutil.ignore_patterns("jit.*", "*.lock"))
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
-    words = ["fifo general", "lru general", "fifo single", "lru single"]
+    words = ["fifo general", "lru general"]
     runs = [
         subprocess.Popen([sys.executable, "-c", COMPILE, *words], env=environment) for _ in range(2)
     ]
     assert [run.wait() for run in runs] == [0, 0]
-    names = ["gcma", "classic", "lru folio", "fifo folio"]
+    names = ["lru folio", "fifo folio"]
     tests = str(golden.FILE.parent)
     done = subprocess.run(
         [sys.executable, "-c", REPLAY, tests, "cache-dbxfs", *names],
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     outcomes, compiled_there = json.loads(done.stdout)
-    assert not {name for name in compiled_there if name.endswith(("general", "single"))}
+    assert not {name for name in compiled_there if name.endswith("_general")}
     expected = json.loads(golden.FILE.read_text())["cache-dbxfs"]
     for lane, name in enumerate(names):
         found = {outcome: column[lane] for outcome, column in outcomes.items()}
@@ -186,7 +186,7 @@ def test_where_every_process_has_died_nothing_is_waited_for(empty: Path) -> None
     compiling.start()
     (child,) = children_of(os.getpid())
     os.kill(child, signal.SIGKILL)
-    assert compiling.wait(5)
+    assert compiling.wait(10)
     assert compiling.is_ready(LOOP)
     compiling.close()
     assert "killed by signal 9" in compiling.failed[LOOP]
@@ -206,9 +206,9 @@ def test_a_run_that_ends_leaves_no_process(empty: Path, number: int) -> None:
     assert len(children) == 1
     sleep(0.5 if number == signal.SIGINT else 0)  # it dies while it starts, and at work
     run.send_signal(number)
-    run.wait(5)
+    run.wait(10)
     run.stdout.close()
-    assert wait_for_end(children, within_s=5)
+    assert wait_for_end(children, within_s=10)
     os.close(lock)
 
 

@@ -110,6 +110,22 @@ def test_a_kill_before_any_step_loses_nothing(
     assert not spool_of(path)
 
 
+def test_a_merge_passes_over_files_that_another_one_is_removing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(path)
+    store.add("trials", trial(0))
+    store.acknowledge()
+    merged = store.spool.names()
+    store.merge()
+    store.add("trials", trial(1))
+    store.acknowledge()
+    names = Spool.names
+    monkeypatch.setattr(Spool, "names", lambda spool: merged + names(spool))
+    store.merge()
+    assert numbers(path) == [0, 1]
+
+
 def test_merging_twice_changes_nothing(path: Path) -> None:
     store = Store(path)
     place = {"study": "s", "role": "trial", "number": 0}

@@ -90,7 +90,7 @@ def rows_of(folder: Path, database: str) -> list[dict[str, object]]:
 def test_an_own_eviction_and_system_give_equal_tables_in_process_and_on_ray(folder: Path) -> None:
     for database, words in (
         ("one.duckdb", ("--executor", "in-process")),
-        ("two.duckdb", ("--workers", "2")),
+        ("two.duckdb", ("--executor", "ray", "--workers", "2")),
     ):
         done = command(folder, "run", "own.yaml", "--db", database, *words)
         assert done.returncode == 0, done.stderr

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import commands
 import duckdb
@@ -27,23 +27,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
     small_study.write_trace(made)
     return made
-
-
-def test_kill_9_in_the_middle_loses_no_acknowledged_trial(folder: Path, tmp_path: Path) -> None:
-    path = small_study.write_study(folder, "tpe", n_trials=200)
-    database = tmp_path / "killed.duckdb"
-    delays = random.Random(3)
-    for _ in range(3):
-        process = commands.start("run", path, "--db", database, "--executor", "in-process")
-        time.sleep(2.5 + 2 * delays.random())
-        process.kill()
-        process.communicate()
-    process = commands.start("run", path, "--db", database, "--executor", "in-process")
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    assert "of 200 complete trials" in out
-    small_study.run(path, tmp_path / "whole.duckdb")
-    assert small_study.tables(database) == small_study.tables(tmp_path / "whole.duckdb")
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_130(folder: Path, tmp_path: Path) -> None:
@@ -155,6 +138,29 @@ def test_attempts_are_counted_across_runs(folder: Path, tmp_path: Path) -> None:
     # Those that failed before are tried so much less often now.
     policies = {row["policy_key"] for row in failed}
     assert tried.count(3) == 3 * len(policies) - 2
+
+
+class _Looking(small_study.Silent):
+    """Progress that looks, whenever a trial is told of, whether it is safe."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self.told: set[tuple[str, int]] = set()
+
+    def finished(self, row: dict[str, Any]) -> None:
+        place = (row["role"], row["number"])
+        assert place not in self.told
+        self.told.add(place)
+        if row["number"] % 8 == 0:
+            rows = Store(self._database).rows("SELECT role, number FROM trials")
+            assert self.told <= {(kept["role"], kept["number"]) for kept in rows}
+
+
+def test_a_trial_is_told_of_once_it_is_safe(folder: Path, tmp_path: Path) -> None:
+    path = small_study.write_study(folder, "random", n_trials=40)
+    looking = _Looking(tmp_path / "told.duckdb")
+    small_study.run(path, tmp_path / "told.duckdb", progress=looking)
+    assert len(looking.told) == 42
 
 
 def test_a_policy_in_the_database_is_looked_up_and_counts(folder: Path, tmp_path: Path) -> None:

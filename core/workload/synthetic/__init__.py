@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -66,7 +67,12 @@ def parameters_of(name: str) -> dict[str, float]:
 
 
 def synthesise(
-    name: str, parameters: dict[str, float], seed: int, data_pages: int, page_size: int
+    name: str,
+    parameters: dict[str, float],
+    seed: int,
+    data_pages: int,
+    page_size: int,
+    progress: Callable[[int], None] | None = None,
 ) -> Accesses:
     """Return the access trace of the generator `name`.
 
@@ -80,9 +86,11 @@ def synthesise(
         Seed of what is random in it.
     data_pages, page_size
         The machine: its pages of data memory, and the bytes of a page.
+    progress
+        Called with the rows so far.
     """
     generator = GENERATORS[name](**parameters)
     random = np.random.Generator(np.random.PCG64(seed))
     source = f"{name} {asdict(generator)} seed {seed}"
     steps = generator.steps(random, data_pages)
-    return accesses_of_steps(steps, data_pages, page_size, source, generator.phases())
+    return accesses_of_steps(steps, data_pages, page_size, source, generator.phases(), progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -100,6 +100,7 @@ def accesses_of_steps(
     page_size: int,
     source: str,
     phases: tuple[str, ...] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> Accesses:
     """Return the access trace of a generator's steps, on a machine that has just been started.
 
@@ -113,9 +114,16 @@ def accesses_of_steps(
         Where the trace comes from, in words.
     phases
         The names that rows of phase number.
+    progress
+        Called with the rows so far.
     """
     low, high = Memory(0, data_pages, page_size).watermarks()
-    parts = [rows_of(accesses, number * STEP_NS, STEP_NS) for number, accesses in enumerate(steps)]
+    parts, rows = [], 0
+    for number, accesses in enumerate(steps):
+        parts.append(rows_of(accesses, number * STEP_NS, STEP_NS))
+        rows += parts[-1]["op"].size
+        if progress is not None:
+            progress(rows)
     columns: Any = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Accesses(
         **columns,

@@ -1,0 +1,280 @@
+"""The connection to a Ray cluster: started, watched and stopped by a thread of its own.
+
+Ray's start takes seconds, and any question to a head that has gone takes as long as Ray has
+patience. So the driver's thread asks the head nothing: it is told what happened, as calls that it
+makes when it looks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import threading
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any, NamedTuple
+
+from core.errors import InputError
+
+#: How often the head, its nodes and its workers are looked at.
+WATCH_S = 1.0
+#: A head that is restarted with its state kept (Ray's fault tolerance) is back before that.
+HEAD_PATIENCE_S = 10.0
+#: Workers without a place are told of when none became ready for so long: one starts in 1 to 3 s.
+PLACE_PATIENCE_S = 6.0
+#: The driver waits so long for Ray to stop: that takes 1.1 s, 3.4 s as it has just begun to start.
+#: Killed while it starts, it would wait a minute for its dead head.
+STOP_S = 4.5
+
+#: More than a `struct sigaction` has on any Linux: 152 bytes on x86-64 and arm64.
+SIGACTION_BYTES = 512
+
+
+class ClusterError(InputError):
+    """A cluster that cannot be started or reached, or whose head has gone."""
+
+
+class Need(NamedTuple):
+    """Memory: of each worker, and of the object store of a cluster of our own."""
+
+    worker_bytes: int
+    store_bytes: int
+
+
+class Connection:
+    """A driver's place in a Ray cluster, and the workers it asked the cluster for.
+
+    Parameters
+    ----------
+    address
+        A cluster that runs already; by default that of RAY_ADDRESS, or one of this machine alone.
+    workers
+        Number of workers; by default one a CPU of the cluster, those of nodes that join too.
+    need
+        What the study takes of memory.
+    begin
+        Called once with the ray module, in the connection's thread, when the cluster is there; it
+        returns what makes one more worker.
+    joined
+        Called with each worker that was asked for, by the driver's thread.
+    note
+        Called with each line that the user should know of, by the driver's thread.
+
+    Attributes
+    ----------
+    events
+        Calls that the driver's thread is to make; one raises `ClusterError` where all is over.
+    """
+
+    def __init__(
+        self,
+        address: str | None,
+        workers: int | None,
+        need: Need,
+        begin: Callable[[Any], Callable[[], Any]],
+        joined: Callable[[Any], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self.events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.expected = workers or _own_cpus()
+        #: Workers that were lost again, and those that are ready: the driver counts them.
+        self.lost = self.ready = 0
+        self._address = address or os.environ.get("RAY_ADDRESS") or "local"
+        self._workers, self._need = workers, need
+        self._begin, self._joined, self._note = begin, joined, note
+        self._closing = threading.Event()
+        # Ray's processes are killed by the kernel when the thread that started them ends: so it
+        # lives as long as they do.
+        self._thread = threading.Thread(target=self._run, name="ray-connection", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop what was started; what takes longer than `STOP_S` goes on stopping by itself."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        kept, end = _sigterm(), monotonic() + STOP_S
+        while self._thread.is_alive() and monotonic() < end:
+            self._thread.join(0.02)
+            _sigterm(kept)  # which Ray's native part gives up as it stops
+        if self._address == "local":
+            _remove_sockets()
+
+    def _run(self) -> None:
+        try:
+            if self._address == "local":
+                # Without these Ray warns, and writes a token under HOME.
+                os.environ.setdefault("RAY_AUTH_MODE", "token")
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            ray = _import_ray()
+            if self._closing.is_set():
+                return
+            kept = _sigterm()
+            _start(ray, self._address, self.expected, self._need.store_bytes)
+        except ClusterError as error:
+            self.events.put(partial(_fail, error))
+            return
+        # Ray's native part would dump its stack, and end this process, where a handler stops it.
+        _sigterm(kept)
+        try:
+            if not self._closing.is_set():
+                self._watch(ray, self._begin(ray))
+        except ClusterError as error:
+            self.events.put(partial(_fail, error))
+            self._closing.wait()
+        finally:
+            ray.shutdown()
+
+    def _watch(self, ray: Any, make: Callable[[], Any]) -> None:
+        """Ask for workers as they are lost and as nodes join, until the driver or the head ends."""
+        context = ray.get_runtime_context()
+        own_node, head = context.get_node_id(), context.gcs_address
+        places = _Places(ray, self._need.worker_bytes)
+        made, answered = 0, monotonic()
+        while not self._closing.is_set():
+            if _answers(head):
+                answered = monotonic()
+                nodes = [node for node in ray.nodes() if node["Alive"]]
+                if own_node not in (node["NodeID"] for node in nodes):
+                    raise self._ended("the Ray of this machine has ended")
+                cpus = int(sum(node["Resources"].get("CPU", 0) for node in nodes))
+                wanted = self._workers or max(1, cpus)
+                while made - self.lost < wanted and not self._closing.is_set():
+                    made += 1
+                    self.events.put(partial(self._joined, make()))
+                line = places.lacking(cpus, wanted, self.ready)
+                if line is not None:
+                    self.events.put(partial(self._note, f"Ray at {self._address}: {line}"))
+            elif monotonic() - answered > HEAD_PATIENCE_S:
+                raise self._ended(f"its head has not answered for {HEAD_PATIENCE_S:.0f} s")
+            self._closing.wait(WATCH_S)
+
+    def _ended(self, what: str) -> ClusterError:
+        return ClusterError(
+            f"Ray at {self._address}: {what}; finished trials are kept, run it again to go on"
+        )
+
+
+class _Places:
+    """How many workers a cluster has a place for, told to the user where it is too few."""
+
+    def __init__(self, ray: Any, worker_bytes: int) -> None:
+        self._ray, self._worker_bytes = ray, worker_bytes
+        self._room, self._short_of = self._free()
+        self._ready, self._since, self._told = 0, monotonic(), False
+
+    def lacking(self, cpus: int, wanted: int, ready: int) -> str | None:
+        """Return what to tell the user of `wanted` workers of which so many are ready, or None."""
+        if ready != self._ready:
+            self._ready, self._since = ready, monotonic()
+        if ready >= wanted:
+            self._told = False
+        starting = min(self._room, cpus) >= wanted
+        waits = monotonic() - self._since < PLACE_PATIENCE_S
+        if self._told or ready >= wanted or starting or waits:
+            return None
+        more, short_of = self._free()
+        if more > 0:
+            return None
+        self._told = True
+        then = f"{ready} replay" if ready else "none replays yet"
+        return f"{ready} {short_of} free, {wanted} asked: {then}, others join as it can place them"
+
+    def _free(self) -> tuple[int, str]:
+        """Return how many more workers have a place, and what a further one lacks."""
+        left = self._ray.available_resources()
+        cpus = int(left.get("CPU", 0))
+        by_memory = int(left.get("memory", 0) // self._worker_bytes)
+        if by_memory < cpus:
+            return by_memory, f"times {self._worker_bytes / 2**30:.1f} GiB of memory"
+        return cpus, "CPUs"
+
+
+def _fail(error: ClusterError) -> None:
+    raise error
+
+
+def _sigterm(action: bytes | None = None) -> bytes:
+    """Return what SIGTERM does to this process, as the kernel has it; or have it do so.
+
+    Python can change it in the main thread alone, and does not see that native code has changed it.
+    """
+    kept = ctypes.create_string_buffer(action or b"", SIGACTION_BYTES)
+    libc = ctypes.CDLL(None)
+    if action is None:
+        libc.sigaction(signal.SIGTERM, None, kept)
+    else:
+        libc.sigaction(signal.SIGTERM, kept, None)
+    return kept.raw
+
+
+def _remove_sockets() -> None:
+    """Remove the files of sockets that Ray leaves in the folder of a session that has ended."""
+    folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
+    for sockets in folder.glob(f"session_*_{os.getpid()}/sockets"):
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _own_cpus() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _import_ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with warnings.catch_warnings():
+        # What Ray imports has opinions about proxies of the environment.
+        warnings.simplefilter("ignore")
+        import ray
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # What raylets say of dead workers would go to stdout, which is for data, with pages of logs.
+    ray._private.worker._worker_logs_enabled = False
+    return ray
+
+
+def _start(ray: Any, address: str, cpus: int, store_bytes: int) -> None:
+    """Connect to the cluster at `address`, or start one."""
+    options: dict[str, Any] = {}
+    if address == "local":
+        options = {
+            "num_cpus": cpus,
+            "num_gpus": 0,
+            "include_dashboard": False,
+            "object_store_memory": store_bytes,
+        }
+    elif address != "auto":
+        _probe(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        hint = " (`ray start --head` starts one)" if address == "auto" else ""
+        raise ClusterError(f"Ray at {address}: {str(error).splitlines()[0]}{hint}") from None
+
+
+def _answers(address: str) -> bool:
+    """Return whether something listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=WATCH_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _probe(address: str) -> None:
+    """Raise `ClusterError` if nothing listens at an address; Ray itself waits for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(f"Ray at {address}: an address is HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise ClusterError(f"Ray at {address}: nothing answers there ({error})") from None

@@ -1,0 +1,236 @@
+"""Laws of a cluster: who joins works, who is lost costs its batches, and nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import small_study
+
+from core.costs import Costs
+from core.evaluator import Candidate, Workloads
+from core.event_files import read_events
+from core.policy import Policy
+from sweep.engine.executor import Failure, Result
+from sweep.engine.ray_cluster import ClusterError, RayCluster, connection
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def workloads() -> Workloads:
+    events = read_events(small_study.CAPTURE)
+    columns = {name: column[:3000] for name, column in events.columns.items()}
+    cut = events._replace(**columns)
+    return Workloads((cut,), (cut.page_size,), (cut.data_pages,))
+
+
+def head() -> Cluster:
+    """Return a cluster of one node, on this machine."""
+    # Before ray is imported, which else writes a token under HOME.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
+    from ray.cluster_utils import Cluster
+
+    return Cluster(initialize_head=True, head_node_args=NODE)
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Cluster]:
+    """Yield a cluster of two nodes of one CPU each."""
+    cluster = head()
+    cluster.add_node(**NODE)
+    yield cluster
+    cluster.shutdown()
+
+
+class Noted:
+    """An executor on a cluster, and what it told the user."""
+
+    def __init__(self, workloads: Workloads, workers: int | None, address: str | None) -> None:
+        self.lines: list[str] = []
+        self.on = RayCluster(workloads, workers, address, [], note=self.lines.append)
+
+    def __enter__(self) -> Noted:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.on.close()
+
+    def until(self, holds: Callable[[], bool], within_s: float) -> None:
+        """Look at what ends, all of which is nothing, until something holds."""
+        end = monotonic() + within_s
+        while not holds():
+            assert monotonic() < end, self.lines
+            assert self.on.finished(0.2) == []
+
+    def results(self, count: int) -> dict[int, Result]:
+        ended: dict[int, Result] = {}
+        while len(ended) < count:
+            ended |= dict(self.on.finished(5.0))
+        return ended
+
+
+def batches_of(count: int, size: int = 2) -> list[list[Candidate]]:
+    orders = [[(first + k) % 10 for k in range(size)] for first in range(count)]
+    return [[Candidate(Policy(folio_order=k), 4096, Costs()) for k in each] for each in orders]
+
+
+def workers_running() -> list[int]:
+    """Return the worker processes on this machine that replay."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if "ray::Worker" in line]
+
+
+def test_tables_of_two_nodes_are_those_of_one_process(
+    two_nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
+    small_study.write_trace(tmp_path)
+    path = small_study.write_study(tmp_path, "nsga2", objectives=small_study.TWO_OBJECTIVES)
+    used: list[Noted] = []
+
+    def on_both(workloads: Workloads) -> RayCluster:
+        used.append(Noted(workloads, None, "auto"))
+        used[0].until(lambda: len(nodes_of(used[0])) == 2, 20)
+        assert used[0].on.workers == 2
+        return used[0].on
+
+    small_study.run(path, tmp_path / "two_nodes.duckdb", on_both)
+    small_study.run(path, tmp_path / "one_process.duckdb")
+    expected = small_study.tables(tmp_path / "one_process.duckdb")
+    assert len(expected["trials"]) == 32
+    assert small_study.tables(tmp_path / "two_nodes.duckdb") == expected
+    assert used[0].lines == []
+
+
+def nodes_of(noted: Noted) -> set[str]:
+    return {member.node for member in noted.on._members if member.node}
+
+
+def test_workers_without_a_place_are_told_of_and_a_node_that_joins_has_them(
+    two_nodes: Cluster, workloads: Workloads, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Noted(workloads, 3, two_nodes.address) as noted:
+        began = monotonic()
+        noted.until(lambda: bool(noted.lines), 15)
+        assert monotonic() - began < 12  # with the connection itself; the promise is 10
+        (line,) = noted.lines
+        assert "2 CPUs free, 3 asked" in line
+        noted.on.submit(0, batches_of(1)[0])
+        assert not isinstance(noted.results(1)[0], Failure)
+        joined = two_nodes.add_node(**NODE)
+        noted.until(lambda: noted.on.workers == 3, 20)
+        # A node that is lost costs its batches only, and nobody an attempt.
+        for number, batch in enumerate(batches_of(6, 2000)):
+            noted.on.submit(number, batch)
+        joined.kill_raylet()
+        ended = noted.results(6)
+        lost = [result for result in ended.values() if isinstance(result, Failure)]
+        assert 1 <= len(lost) <= 2
+        assert all(failure.lost and not failure.died for failure in lost)
+        two_nodes.remove_node(joined, allow_graceful=False)
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")
+
+
+def test_a_worker_that_dies_costs_what_it_worked_on_and_is_replaced(
+    two_nodes: Cluster, workloads: Workloads
+) -> None:
+    with Noted(workloads, 1, two_nodes.address) as noted:
+        noted.until(lambda: bool(noted.on._members and noted.on._members[0].node), 20)
+        for number, batch in enumerate(batches_of(3, 2000)):
+            noted.on.submit(number, batch)
+        sleep(0.2)
+        (process,) = workers_running()
+        os.kill(process, signal.SIGKILL)
+        ended = noted.results(3)
+        assert isinstance(ended[0], Failure)
+        assert (ended[0].died, ended[0].lost) == (True, False)
+        assert isinstance(ended[1], Failure)
+        assert (ended[1].died, ended[1].lost) == (False, True)
+        assert not isinstance(ended[2], Failure)  # of the worker that came instead
+
+
+def test_a_head_that_is_lost_ends_a_run_with_one_message(
+    workloads: Workloads, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_PATIENCE_S", 2.0)
+    cluster = head()
+    try:
+        with Noted(workloads, None, cluster.address) as noted:
+            noted.until(lambda: bool(noted.on._members and noted.on._members[0].node), 20)
+            cluster.head_node.kill_gcs_server()
+            with pytest.raises(ClusterError, match="run it again to go on"):
+                noted.until(lambda: False, 10)
+            began = monotonic()
+        assert monotonic() - began < 5
+        noted.on._connection._thread.join(20)
+    finally:
+        cluster.shutdown()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", "nothing answers there"),
+        ("somewhere", "an address is HOST:PORT, or auto"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_told(workloads: Workloads, address: str, said: str) -> None:
+    with Noted(workloads, None, address) as noted, pytest.raises(ClusterError, match=said):
+        noted.until(lambda: False, 10)
+
+
+#: A driver that starts a cluster of its own, and leaves so many seconds later.
+LEAVES = """
+import os, signal, sys, time
+from core.evaluator import Workloads
+from sweep.engine.ray_cluster import RayCluster
+began = time.monotonic()
+cluster = RayCluster(Workloads((), (), ()), 2, None, [])
+assert time.monotonic() - began < 0.5, "it is there at once"
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+time.sleep(float(sys.argv[1]))
+os.kill(os.getpid(), signal.SIGTERM)
+began = time.monotonic()
+cluster.close()
+cluster.close()
+assert time.monotonic() - began < 5, "it stops soon"
+os.kill(os.getpid(), signal.SIGTERM)
+assert len(told) == 2, "SIGTERM is the driver's"
+"""
+
+
+@pytest.mark.parametrize("after_s", [0.5, 6.0])
+def test_nothing_of_a_cluster_of_our_own_stays_behind(after_s: float) -> None:
+    before = traces()
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES, str(after_s)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    end = monotonic() + 70  # Ray's agents try to reach a dead head for a minute
+    while traces() - before:
+        assert monotonic() < end, traces() - before
+        sleep(0.2)
+
+
+def traces() -> set[Any]:
+    """Return the processes, sockets and shared memory of Ray on this machine."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    words = ("ray::", "/raylet", "/gcs_server", "site-packages/ray/")
+    processes = {line for line in listed.splitlines() if any(word in line for word in words)}
+    sockets = set(Path("/tmp/ray").glob("session_2*/sockets/*"))
+    return processes | sockets | set(Path("/dev/shm").iterdir())
