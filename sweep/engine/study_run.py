@@ -142,7 +142,13 @@ def run_to_database(
     loops = [] if where.chosen == "ray" else loops_of(study)
     start = EXECUTORS[where.chosen]
     with closing(Compiling(loops, where.threads, progress.compiling, plugins)) as compiling:
-        compiling.start()
+
+        def start_executor() -> Executor:
+            compiling.start()
+            return start(where, study, inputs, plugins, compiling.takes)
+
+        if not database.exists():  # else there may be nothing to do
+            compiling.start()
         inputs = ready_inputs(study, source, note, plugins.code_digest())
         store = Store(database)
         with only_run(database, study.study):
@@ -152,10 +158,7 @@ def run_to_database(
             kept_as = register(store, study, source.text, inputs, source.path, afresh)
             if kept_as:
                 note(f"the earlier study is kept as {kept_as}")
-            starting = Starting(
-                partial(start, where, study, inputs, plugins, compiling.takes),
-                partial(Alone, inputs.workloads, plugins),
-            )
+            starting = Starting(start_executor, partial(Alone, inputs.workloads, plugins))
             why = run_study(study, inputs, store, starting, progress, shard=where.shard)
             note_stopped(store, study, why)
             if why:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,9 @@ class SimulatedDatabase:
         rows = sorted(self.content[table].items(), key=_key)
         mine = [part.slice(place, 1) for key, (part, place) in rows if key[0] == study]
         return pa.concat_tables(mine).combine_chunks()
+
+    def reading(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def recorded(self, study: str) -> list[Row]:
         rows = _rows(self._read()["trials"], ("study", *_ASKED))
@@ -210,6 +213,12 @@ class WatchedDatabase:
     def merge(self) -> None:
         with self._world.operation("merge"):
             self._database.merge()
+
+    def reading(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def reading(self) -> AbstractContextManager[object]:
+        return self._database.reading()
 
     def recorded(self, study: str) -> list[Row]:
         with self._world.operation("recorded"):
