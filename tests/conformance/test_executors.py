@@ -16,7 +16,7 @@ from sweep.engine.executor import Executor, Failure, Replays, Result
 from sweep.engine.inputs import load_inputs
 from sweep.engine.plugins import NO_PLUGINS
 from sweep.engine.rows import evaluate
-from sweep.engine.study_run import EXECUTORS, Where
+from sweep.engine.study_run import EXECUTORS, Replaying, Where
 from sweep.study.read import load_study
 
 #: Of a user's own system that no process has imported.
@@ -40,7 +40,9 @@ def workloads(folder: Path) -> Workloads:
 def executor(request: pytest.FixtureRequest, folder: Path) -> Iterator[Executor]:
     study, source = load_study(small_study.write_study(folder))
     where = Where(request.param, workers=2)
-    started = EXECUTORS[request.param](where, study, load_inputs(study, source), NO_PLUGINS)
+    inputs = load_inputs(study, source)
+    of = Replaying(where, study, inputs, NO_PLUGINS, lambda candidate: True, print)
+    started = EXECUTORS[request.param](of)
     yield started
     started.close()
 

@@ -53,11 +53,10 @@ class ParzenEstimator(_ParzenEstimator):
             part, more = _part_of(distribution, np.asarray(values, dtype=float))
             parts.append(part)
             constant = constant + more
-        if len(parts) == 1 and isinstance(parts[0], _Table):
+        if len(parts) == 1 and isinstance(alone := parts[0], _Table):
             # One parameter of few values: points of one value have one density.
-            ((table, place),) = parts
-            of_values: Floats = np.log(np.exp(constant + table).sum(axis=1))
-            return of_values[place]
+            of_values: Floats = np.log(np.exp(constant + alone.table).sum(axis=1))
+            return of_values[alone.place]
         points = next(iter(samples_dict.values())).size
         at_once = max(1, KERNELS_AT_ONCE // constant.size)
         sums, term = np.empty((at_once, constant.size)), np.empty((at_once, constant.size))
