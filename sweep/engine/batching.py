@@ -10,8 +10,11 @@ from sweep.engine.trials import Trial
 
 #: What a batch takes at most, in seconds: so long a run that is stopped waits for it.
 MOST_S = 2.0
-#: And at least, where there are enough policies: below, handing it over is felt.
+#: And at least, where there are enough policies: to make rows of a batch takes 7 ms, however few
+#: they are, and threads do it one at a time.
 LEAST_S = 0.02
+#: The share of what waits that a round of batches takes, one for each worker.
+SHARE = 0.6
 #: What a trial is taken for of which nothing is known yet.
 UNKNOWN_S = 0.1
 #: Trials of a batch at most.
@@ -51,13 +54,14 @@ def _kind(trial: Trial) -> tuple[str, str]:
     return policy.system, policy.eviction
 
 
-def next_batch(
+def next_batches(
     waiting: deque[Trial], pace: Pace, workers: int, takes: Callable[[Candidate], bool]
-) -> list[Trial]:
-    """Take the next batch off what waits: a share of it, so that workers end at about one time.
+) -> list[list[Trial]]:
+    """Take the next batches off what waits, one for each worker: all end at about one time.
 
-    Of what waits each of W workers gets half its share at once, and batches become smaller towards
-    the end (Polychronopoulos and Kuck 1987, guided self-scheduling).
+    Each round takes a share of what waits, so that batches become smaller towards the end, and what
+    earlier ones took otherwise than expected is made up for (Hummel, Schonberg and Flynn 1992,
+    factoring). The last round takes all.
 
     Parameters
     ----------
@@ -71,21 +75,31 @@ def next_batch(
         Return whether a candidate can be replayed at once: a trial of which it cannot waits on.
     """
     left = sum(map(pace.of, waiting))
-    room = min(MOST_S, max(LEAST_S, left / (2 * workers)))
-    batch: list[Trial] = []
+    count, each = workers, SHARE * left / workers
+    if each < LEAST_S:
+        count = max(1, min(workers, round(left / LEAST_S)))
+        each = left / count
+    batches: list[list[Trial]] = []
     passed: list[Trial] = []
-    while waiting and len(batch) < MOST_TRIALS:
-        trial = waiting.popleft()
-        if not takes(trial.candidates[0]):
-            passed.append(trial)
-            continue
-        room -= pace.of(trial)
-        if batch and room < 0:
-            waiting.appendleft(trial)
-            break
-        batch.append(trial)
+    room = 0.0
+    while waiting and len(batches) < count:
+        room += min(MOST_S, each)
+        batch: list[Trial] = []
+        while waiting and len(batch) < MOST_TRIALS:
+            trial = waiting[0]
+            if takes(trial.candidates[0]):
+                # Half a trial more or less: the next batch makes up for it.
+                if batch and room < pace.of(trial) / 2:
+                    break
+                room -= pace.of(trial)
+                batch.append(trial)
+            else:
+                passed.append(trial)
+            waiting.popleft()
+        if batch:
+            batches.append(batch)
     waiting.extendleft(reversed(passed))
-    return batch
+    return batches
 
 
 def enough(waiting: deque[Trial], pace: Pace, workers: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from time import monotonic
 
-from sweep.engine.batching import Pace, enough, next_batch
+from sweep.engine.batching import Pace, enough, next_batches
 from sweep.engine.executor import Executor, Failure, Result
 from sweep.engine.in_flight import InFlight
 from sweep.engine.inputs import Inputs
@@ -85,6 +85,7 @@ class Driver:
         self._in_flight = InFlight(spool.folder, study.study, self._known, spool.files)
         self._pace = Pace()
         self._waiting: deque[Trial] = deque()
+        self._cut: deque[list[Trial]] = deque()  # batches that no worker has room for yet
         self._to_try_alone: deque[Trial] = deque()
         self._alike: dict[str, list[Trial]] = {}
         self._out: dict[int, tuple[Executor, list[Trial]]] = {}
@@ -136,7 +137,7 @@ class Driver:
         """Hand batches out, settle what comes back, and write down what is due."""
         self._hand_out()
         executors = [each for each in (self._executor, self._alone) if each is not None]
-        if self._out or self._waiting:  # what waits may have to be compiled first
+        if self._out or self._waiting or self._cut:  # what waits may have to be compiled first
             # One waits; where there are two, each a part of the time.
             wait_s = LOOK_S / len(executors)
             ended = [each for executor in executors for each in executor.finished(wait_s)]
@@ -193,17 +194,19 @@ class Driver:
             self._wait(firsts[key])
 
     def _hand_out(self) -> None:
-        if not self._waiting and not self._to_try_alone:
+        if not self._waiting and not self._cut and not self._to_try_alone:
             return
         if self._executor is None:
             self._executor = self._starting.executor()
         executor = self._executor
         self._try_alone(executor)
-        while self._waiting and self._has_room(executor):
-            batch = next_batch(self._waiting, self._pace, executor.workers, executor.takes)
-            if not batch:
+        while self._has_room(executor):
+            if not self._cut:
+                workers, takes = executor.workers, executor.takes
+                self._cut.extend(next_batches(self._waiting, self._pace, workers, takes))
+            if not self._cut:
                 return
-            self._submit(executor, batch)
+            self._submit(executor, self._cut.popleft())
 
     def _has_room(self, executor: Executor) -> bool:
         out = sum(each is executor for each, _ in self._out.values())
