@@ -219,9 +219,6 @@ class WatchedDatabase:
             self._database.merge()
 
     def reading(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    def reading(self) -> AbstractContextManager[object]:
         return self._database.reading()
 
     def recorded(self, study: str) -> list[Row]:
