@@ -292,10 +292,10 @@ def test_a_field_of_number_0_ends_what_is_read_of_a_bundle(tmp_path: Path) -> No
     (example,) = (each for each in examples() if each.form == "perfetto")
     path = tmp_path / "zeros.perfetto"
     told = set()
-    for place in range(0, len(example.content), 23):
+    for place in range(150, 300):
         path.write_bytes(example.content[:place] + b"\0\0" + example.content[place + 1 :])
         try:
-            told.add(import_perfetto([path]).op.size)
+            told.add(import_perfetto([path]).events.op.size)
         except TraceError:
             told.add(-1)
     assert len(told) > 2
