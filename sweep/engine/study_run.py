@@ -33,6 +33,8 @@ from sweep.study.yaml_source import Source
 
 #: Whether a candidate can be replayed at once.
 Takes = Callable[[Candidate], bool]
+#: Tells the user a line.
+Note = Callable[[str], None]
 
 
 class Where(NamedTuple):
@@ -132,8 +134,8 @@ def run_to_database(
         When the study, its workloads, its plug-ins, its database or its cluster cannot be used.
     """
     check_sampler(study)
-    if where.shard:
-        check_shard(study)
+    if where.shard and not study.sampler.why:
+        check_shard(study)  # before anything is made; of one that was picked the database knows it
     warning = check_file_system(database)
     if warning:
         note(f"warning: {warning}")
@@ -147,13 +149,15 @@ def run_to_database(
         store = Store(database)
         with only_run(database, study.study):
             study = as_recorded(store, study, afresh)
+            if where.shard:
+                check_shard(study)
             if study.sampler.why:
                 note(f"sampler {study.sampler.name}: {study.sampler.why}")
             kept_as = register(store, study, source.text, inputs, source.path, afresh)
             if kept_as:
                 note(f"the earlier study is kept as {kept_as}")
             starting = Starting(
-                partial(start, where, study, inputs, plugins, compiling.takes),
+                partial(start, where, study, inputs, plugins, compiling.takes, note),
                 partial(Alone, inputs.workloads, plugins),
             )
             why = run_study(study, inputs, store, starting, progress, shard=where.shard)
@@ -178,27 +182,29 @@ def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], No
 
 
 def _in_process(
-    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes
+    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes, note: Note
 ) -> Executor:
     return Threads(inputs.workloads, 1, takes)
 
 
 def _in_threads(
-    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes
+    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes, note: Note
 ) -> Executor:
     return Threads(inputs.workloads, where.threads, takes)
 
 
-def _on_ray(where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes) -> Executor:
+def _on_ray(
+    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes, note: Note
+) -> Executor:
     # It takes 0.1 s to import.
     from sweep.engine.ray_cluster import RayCluster
 
     loops = loops_of(study)
-    return RayCluster(inputs.workloads, where.workers, where.address, loops, plugins)
+    return RayCluster(inputs.workloads, where.workers, where.address, loops, plugins, note)
 
 
 #: What starts an executor, by the word that a user says.
-EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins, Takes], Executor]] = {
+EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins, Takes, Note], Executor]] = {
     "threads": _in_threads,
     "ray": _on_ray,
     "in-process": _in_process,

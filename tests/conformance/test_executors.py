@@ -39,8 +39,9 @@ def workloads(folder: Path) -> Workloads:
 @pytest.fixture(scope="module", params=EXECUTORS)
 def executor(request: pytest.FixtureRequest, folder: Path) -> Iterator[Executor]:
     study, source = load_study(small_study.write_study(folder))
-    where = Where(request.param, workers=2)
-    started = EXECUTORS[request.param](where, study, load_inputs(study, source), NO_PLUGINS)
+    where, inputs = Where(request.param, workers=2), load_inputs(study, source)
+    start = EXECUTORS[request.param]
+    started = start(where, study, inputs, NO_PLUGINS, lambda candidate: True, print)
     yield started
     started.close()
 

@@ -17,9 +17,13 @@ from database_processes import held
 from inline_executors import Inline, nobody
 
 from core.evaluator import Candidate
+from sweep.engine import known
 from sweep.engine.executor import Failure, Result
+from sweep.engine.register import StartAfresh
 from sweep.engine.search import SearchError
+from sweep.engine.study_run import Where, run_to_database
 from sweep.results import Store, StoreError, answer_query
+from sweep.study.read import load_study
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +183,48 @@ def test_a_policy_in_the_database_is_looked_up_and_counts(folder: Path, tmp_path
         )
         assert mine == other
         assert mine
+
+
+def test_what_is_forgotten_of_this_run_is_read_back(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 20 points: most of the trials repeat earlier ones.
+    path = small_study.write_study(folder, "random", 60, without=["headroom"])
+    small_study.run(path, tmp_path / "remembered.duckdb")
+    held_bytes = []
+
+    class Watched(known.Known):
+        def add(self, *what: Any) -> None:
+            super().add(*what)
+            held_bytes.append(sum(known._bytes(evaluated) for evaluated, _ in self._batches))
+
+    monkeypatch.setattr("sweep.engine.driver.Known", Watched)
+    monkeypatch.setattr(known, "REMEMBERED_BYTES", 100_000)
+    small_study.run(path, tmp_path / "forgotten.duckdb")
+    assert max(held_bytes) <= 100_000
+    expected = small_study.tables(tmp_path / "remembered.duckdb")
+    assert small_study.tables(tmp_path / "forgotten.duckdb") == expected
+
+
+class _Crowded(Inline):
+    """A cluster that has no place for all its workers."""
+
+    def __init__(self, workloads: Any, *others: Any) -> None:
+        super().__init__(workloads)
+        *_, note = others
+        note("Ray at local: 2 CPUs free, 8 asked")
+
+
+def test_what_a_cluster_lacks_is_told_to_the_user(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.engine.ray_cluster.RayCluster", _Crowded)
+    study, source = load_study(small_study.write_study(folder, n_trials=8))
+    told: list[str] = []
+    where, progress = Where("ray", workers=8), small_study.Silent()
+    database, never = tmp_path / "results.duckdb", StartAfresh.NEVER
+    run_to_database(study, source, database, where, never, progress, told.append)
+    assert "Ray at local: 2 CPUs free, 8 asked" in told
 
 
 def test_an_objective_without_a_value_fails_the_trial_with_the_reason(
