@@ -134,7 +134,7 @@ def test_where_no_process_can_be_started_the_run_ends_and_waits_for_nothing(
     monkeypatch.setattr(alone.subprocess, "Popen", refuse)
     executor = Alone(workloads)
     executor.submit(1, [Candidate(Policy(), 4096, Costs())])
-    with pytest.raises(InputError, match="no process can be started .* temporarily unavailable"):
+    with pytest.raises(InputError, match=r"no process can be started .* temporarily unavailable"):
         executor.finished(10.0)
     executor.close()
 
