@@ -3,7 +3,8 @@
 Usage: python benchmarks/ray_tune.py [--trials N] [--seconds S] [--workers N] [--tuned]
 
 It needs pandas and more, which this project does not: run it by a Python of its own, in which
-`pip install 'ray[tune]'` was said. Tuned means: an actor replays trial after trial, nothing is
+`pip install 'ray[tune]'` was said. Ray's own start, and that of the first actors, is left out: the
+second half of the trials is timed. Tuned means: an actor replays trial after trial, nothing is
 written for TensorBoard or as JSON, and the experiment's state is saved once a minute.
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 import tempfile
 import time
 from typing import Any
@@ -54,6 +54,12 @@ def main() -> None:
         def load_checkpoint(self, checkpoint: Any) -> None:
             """Keep nothing."""
 
+    ended: list[float] = []
+
+    class Times(tune.Callback):
+        def on_trial_complete(self, *about: Any, **more: Any) -> None:
+            ended.append(time.perf_counter())
+
     ray.init(
         address="local",
         num_cpus=said.workers,
@@ -72,19 +78,18 @@ def main() -> None:
                 max_concurrent_trials=said.workers,
                 reuse_actors=said.tuned,
             ),
-            run_config=tune.RunConfig(storage_path=folder, verbose=0),
+            run_config=tune.RunConfig(storage_path=folder, verbose=0, callbacks=[Times()]),
         )
-        start = time.perf_counter()
         tuner.fit()
-        took_s = time.perf_counter() - start
     ray.shutdown()
-    least_s = said.trials * said.seconds / said.workers
+    half = said.trials // 2
+    took_s, least_s = ended[-1] - ended[half - 1], half * said.seconds / said.workers
     how = "tuned" if said.tuned else "as it comes"
+    print(f"Ray Tune {ray.__version__} {how}: {said.trials} trials of {said.seconds} s on ", end="")
     print(
-        f"Ray Tune {ray.__version__} {how}: {said.trials} x {said.seconds} s on {said.workers} "
-        f"workers: {took_s:.1f} s, {took_s / least_s - 1:.1%} more than {least_s:.1f} s",
-        file=sys.stdout,
+        f"{said.workers} workers, {os.cpu_count()} cores: the second half {took_s:.1f} s, ", end=""
     )
+    print(f"{took_s / least_s - 1:.1%} more than {least_s:.1f} s")
 
 
 if __name__ == "__main__":

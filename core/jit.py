@@ -14,18 +14,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial, update_wrapper
 from pathlib import Path
+from threading import RLock
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
-from numba.core import types
-from numba.core.event import Listener, install_listener
-from numba.core.registry import cpu_target
-from numba.extending import lower_builtin, type_callable
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+#: Whether all is plain Python, as Numba's own switch says.
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 
 def _source_digest() -> str:
@@ -42,6 +42,9 @@ def _compiler_digest() -> str:
 
     Where these are the same, Numba takes what is on disk.
     """
+    import numba
+    from numba.core.registry import cpu_target
+
     machine = cpu_target.target_context.codegen().magic_tuple()
     told = (numba.__version__, sys.version, machine, __file__, os.stat(__file__).st_mtime_ns)
     return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
@@ -66,11 +69,81 @@ def _cache_folder(name: str) -> Path:
 #: Digest of the simulator's source; stored with every result.
 CORE_DIGEST: str = _source_digest()
 
-#: Where machine code is kept.
-CODE_FOLDER: Path = _cache_folder(f"{CORE_DIGEST}-{_compiler_digest()}")
-numba.config.CACHE_DIR = str(CODE_FOLDER)  # type: ignore[attr-defined]
 #: Where tables of events are kept: one folder, and one bound, for every version of the simulator.
-KEPT_FOLDER = CODE_FOLDER.parent / "events"
+KEPT_FOLDER = _cache_folder("events")
+
+
+@cache
+def code_folder() -> Path:
+    """Return the folder where machine code is kept."""
+    return _cache_folder(f"{CORE_DIGEST}-{_compiler_digest()}")
+
+
+@cache
+def _numba() -> Any:
+    """Return Numba, which is imported when something is first compiled or loaded.
+
+    To import it, and declare all kernels to it, takes 0.15 s, and a study with nothing to do needs
+    none of them.
+    """
+    import numba
+    from numba.extending import lower_builtin, type_callable
+    from numba.np import linalg
+
+    numba.config.CACHE_DIR = str(code_folder())  # type: ignore[attr-defined]
+    # No kernel multiplies matrices. Else Numba imports scipy.linalg: another 0.1 s.
+    linalg.ensure_blas = _without_blas
+    type_callable(apart)(_type_apart)
+    cast(Any, lower_builtin)(apart)(_lower_apart)
+    return numba
+
+
+def _without_blas() -> None:
+    raise ImportError
+
+
+_LOCK = RLock()
+
+
+class _Later:
+    """A function that Numba is told of when it is first called, or met in another one.
+
+    Parameters
+    ----------
+    function
+        The function.
+    tell
+        Tells Numba of it, and returns what Numba has for it.
+    is_entry
+        Whether Python calls what Numba has, and not the function.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], tell: Callable[..., Any], is_entry: bool = False
+    ) -> None:
+        update_wrapper(self, function)
+        self._function, self._tell, self._is_entry = function, tell, is_entry
+        self._told: Any = None
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What Numba asks an object that it meets."""
+        from numba.core.registry import cpu_target
+
+        return cpu_target.typing_context.resolve_value_type(self.compiled)
+
+    @property
+    def compiled(self) -> Any:
+        """What Numba has for the function: one thing, whichever thread is the first to ask."""
+        if self._told is None:
+            with _LOCK:
+                if self._told is None:
+                    self._told = self._tell(self._function)
+        return self._told
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return what the function returns."""
+        return self.compiled(*arguments) if self._is_entry else self._function(*arguments)
 
 
 @contextmanager
@@ -79,6 +152,11 @@ def at_compiling(begins: Callable[[], None], ends: Callable[[], None]) -> Iterat
 
     A function that calls others compiles them, so that the calls nest.
     """
+    if PLAIN:
+        yield
+        return
+    _numba()
+    from numba.core.event import Listener, install_listener
 
     class Told(Listener):
         def on_start(self, event: Any) -> None:
@@ -98,13 +176,16 @@ def kernel(function: Kernel) -> Kernel:
     caller, so it cannot make one (lru on a capture of databases with 338,900 events: 35 M events/s
     without either, 50 without reference counts, 110 with both).
     """
-    return cast(Kernel, _inner(function, inlined=True))
+    return function if PLAIN else cast(Kernel, _Later(function, partial(_inner, inlined=True)))
 
 
 def entry(function: Kernel) -> Kernel:
     """Compile a function that Python calls, and keep its machine code on disk."""
-    options: dict[str, Any] = {"nogil": True, "cache": True, "no_cfunc_wrapper": True}
-    return cast(Kernel, numba.njit(**options)(function))
+    return function if PLAIN else cast(Kernel, _Later(function, _entry, is_entry=True))
+
+
+def _entry(function: Callable[..., Any]) -> Any:
+    return _numba().njit(nogil=True, cache=True, no_cfunc_wrapper=True)(function)
 
 
 def loop(function: Kernel) -> Kernel:
@@ -114,7 +195,7 @@ def loop(function: Kernel) -> Kernel:
     loop over lanes of lru).
     """
     # Else a loop that is first met in a kernel would inherit that it is inlined.
-    return cast(Kernel, _inner(function, inlined=False))
+    return function if PLAIN else cast(Kernel, _Later(function, partial(_inner, inlined=False)))
 
 
 def not_on_disk(names: Iterable[str]) -> list[str]:
@@ -123,9 +204,9 @@ def not_on_disk(names: Iterable[str]) -> list[str]:
     Numba writes a file `jit.NAME-LINE.pyXY.N.nbc` last of all, and replaces it whole, so that an
     entry whose file is there is complete. It takes 0.3 ms to look, and 8 ms to load one entry.
     """
-    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+    if PLAIN:
         return []
-    files = CODE_FOLDER.glob("*/jit.*.nbc")
+    files = code_folder().glob("*/jit.*.nbc")
     on_disk = {path.name.removeprefix("jit.").partition("-")[0] for path in files}
     return [name for name in names if name not in on_disk]
 
@@ -148,9 +229,6 @@ def entry_calling(function: Callable[..., Any], name: str) -> Callable[..., Any]
     return entry(copy)
 
 
-_number: Any = types.unliteral
-
-
 def _inner(function: Callable[..., Any], inlined: bool) -> Any:
     """Let kernels call a function, which is compiled for numbers: not once more for each constant.
 
@@ -160,17 +238,14 @@ def _inner(function: Callable[..., Any], inlined: bool) -> Any:
     """
     options: dict[str, Any] = {"nogil": True, "forceinline": inlined, "_nrt": False}
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    dispatcher: Any = numba.njit(**options)(function)
-    ask = getattr(dispatcher, "get_call_template", None)
-    if ask is not None:  # else it is plain Python
-        dispatcher.get_call_template = lambda args, kws: ask(
-            tuple(_number(argument) for argument in args),
-            {name: _number(kws[name]) for name in kws},
-        )
-        dispatcher.add_overload = lambda compiled: dispatcher.overloads.__setitem__(
-            tuple(compiled.signature.args), compiled
-        )
-        dispatcher._compile_for_args = lambda *args, **kws: function
+    dispatcher: Any = _numba().njit(**options)(function)
+    number, ask = _numba().types.unliteral, dispatcher.get_call_template
+    dispatcher.get_call_template = lambda args, kws: ask(
+        tuple(number(argument) for argument in args), {name: number(kws[name]) for name in kws}
+    )
+    dispatcher.add_overload = lambda compiled: dispatcher.overloads.__setitem__(
+        tuple(compiled.signature.args), compiled
+    )
     return dispatcher
 
 
@@ -197,17 +272,13 @@ def apart() -> None:
     """
 
 
-@type_callable(apart)
 def _type_apart(context: Any) -> Any:
-    return lambda: types.void
+    return lambda: _numba().types.void
 
 
 def _lower_apart(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     builder.function.attributes.add("noinline")
     return context.get_dummy_value()
-
-
-cast(Any, lower_builtin)(apart)(_lower_apart)
 
 
 @kernel

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from core.backend import compile_loop, not_compiled
 from core.errors import InputError
 from core.evaluator import Candidate
-from core.jit import CODE_FOLDER
+from core.jit import code_folder
 from core.system.cleancache.entries import entry_name
 from core.system.contract import ReplayLoop
 from sweep.engine.loops import loops_of_policy
@@ -72,8 +72,10 @@ class Compiling:
     ) -> None:
         #: The errors of those that could not be compiled: whoever calls one meets it again.
         self.failed: dict[ReplayLoop, str] = {}
-        self._missing = not_compiled(loops)
-        self._left = set(self._missing)
+        self._loops = list(loops)
+        self._missing: list[ReplayLoop] = []
+        self._left: set[ReplayLoop] = set()
+        self._is_started = False
         self._most, self._told, self._plugins = processes, told, plugins
         self._processes: list[subprocess.Popen[bytes]] = []
         self._listener: threading.Thread | None = None
@@ -81,7 +83,12 @@ class Compiling:
         self._closed = False
 
     def start(self) -> None:
-        """Start the processes, if there is anything to compile."""
+        """Start the processes, if there is anything to compile; to start again does nothing."""
+        if self._is_started:
+            return
+        self._is_started = True
+        self._missing = not_compiled(self._loops)
+        self._left = set(self._missing)
         if not self._missing:
             self._all_ended.set()
             return
@@ -206,7 +213,7 @@ def work(request: bytes) -> None:
 @contextmanager
 def _claimed(name: str, waits: bool) -> Iterator[bool]:
     """Yield whether this process may compile a loop, or another one does; it may be waited for."""
-    with (CODE_FOLDER / f"{name}.lock").open("w") as file:
+    with (code_folder() / f"{name}.lock").open("w") as file:
         is_mine = True
         try:
             fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -73,14 +73,15 @@ class Driver:
         self._finished, self._clock = finished, clock
         self._judge = Judge(study)
         self._recorder = Recorder(study, inputs, self.keys, store)
-        self.recorded = {
-            (row["role"], row["number"]): row for row in store.database.recorded(study.study)
-        }
+        with store.database.reading():
+            self.recorded = {
+                (row["role"], row["number"]): row for row in store.database.recorded(study.study)
+            }
+            self._attempts = {
+                (row["role"], row["number"]): row for row in store.database.attempts(study.study)
+            }
+            self._known = Known(store, inputs.code_digest, self.keys)
         spool = store.spool
-        self._attempts = {
-            (row["role"], row["number"]): row for row in store.database.attempts(study.study)
-        }
-        self._known = Known(store, inputs.code_digest, self.keys)
         self._in_flight = InFlight(spool.folder, study.study, self._known, spool.files)
         self._pace = Pace()
         self._waiting: deque[Trial] = deque()

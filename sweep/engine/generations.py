@@ -142,10 +142,13 @@ class _Subspace:
         """Run the trials that are not recorded; return why the search ended before the last.
 
         A generation is asked for once the one before is told, unless what the sampler asks for
-        does not depend on what it is told: then, before workers have nothing to do.
+        does not depend on what it is told: then, before workers have nothing to do. Where the
+        search may end by what is told, how far it goes would depend on them: it is not asked then.
         """
         search = Search(self._study, single_pages)
-        asks_ahead = SAMPLERS[self._study.sampler.name].asks_ahead
+        asks_ahead = (
+            SAMPLERS[self._study.sampler.name].asks_ahead and self._study.stop.patience is None
+        )
         size = self._study.generation
         reason = None
         for generation, first in enumerate(range(0, self._total, size)):

@@ -33,8 +33,6 @@ from sweep.study.yaml_source import Source
 
 #: Whether a candidate can be replayed at once.
 Takes = Callable[[Candidate], bool]
-#: Tells the user a line.
-Note = Callable[[str], None]
 
 
 class Where(NamedTuple):
@@ -142,9 +140,15 @@ def run_to_database(
     plugins = load_plugins(source)
     # The nodes of a cluster compile for themselves.
     loops = [] if where.chosen == "ray" else loops_of(study)
-    start = EXECUTORS[where.chosen]
     with closing(Compiling(loops, where.threads, progress.compiling, plugins)) as compiling:
-        compiling.start()
+
+        def start_executor() -> Executor:
+            compiling.start()
+            of = Replaying(where, study, inputs, plugins, compiling.takes, note)
+            return EXECUTORS[where.chosen](of)
+
+        if not database.exists():  # else there may be nothing to do
+            compiling.start()
         inputs = ready_inputs(study, source, note, plugins.code_digest())
         store = Store(database)
         with only_run(database, study.study):
@@ -156,10 +160,7 @@ def run_to_database(
             kept_as = register(store, study, source.text, inputs, source.path, afresh)
             if kept_as:
                 note(f"the earlier study is kept as {kept_as}")
-            starting = Starting(
-                partial(start, where, study, inputs, plugins, compiling.takes, note),
-                partial(Alone, inputs.workloads, plugins),
-            )
+            starting = Starting(start_executor, partial(Alone, inputs.workloads, plugins))
             why = run_study(study, inputs, store, starting, progress, shard=where.shard)
             note_stopped(store, study, why)
             if why:
@@ -181,31 +182,43 @@ def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], No
     return dry_run(study, inputs, where.threads)
 
 
-def _in_process(
-    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes, note: Note
-) -> Executor:
-    return Threads(inputs.workloads, 1, takes)
+class Replaying(NamedTuple):
+    """What an executor of a run is made of.
+
+    Parameters
+    ----------
+    where, study, inputs, plugins
+        Where trials are replayed, of which study, on what, and a user's own code.
+    takes
+        Return whether a candidate can be replayed at once.
+    note
+        What is called with each line that the user should know of.
+    """
+
+    where: Where
+    study: Study
+    inputs: Inputs
+    plugins: Plugins
+    takes: Takes
+    note: Callable[[str], None]
 
 
-def _in_threads(
-    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes, note: Note
-) -> Executor:
-    return Threads(inputs.workloads, where.threads, takes)
+def _in_threads(of: Replaying) -> Executor:
+    return Threads(of.inputs.workloads, of.where.threads, of.takes)
 
 
-def _on_ray(
-    where: Where, study: Study, inputs: Inputs, plugins: Plugins, takes: Takes, note: Note
-) -> Executor:
+def _on_ray(of: Replaying) -> Executor:
     # It takes 0.1 s to import.
     from sweep.engine.ray_cluster import RayCluster
 
-    loops = loops_of(study)
-    return RayCluster(inputs.workloads, where.workers, where.address, loops, plugins, note)
+    where, loops = of.where, loops_of(of.study)
+    workloads = of.inputs.workloads
+    return RayCluster(workloads, where.workers, where.address, loops, of.plugins, of.note)
 
 
 #: What starts an executor, by the word that a user says.
-EXECUTORS: dict[str, Callable[[Where, Study, Inputs, Plugins, Takes, Note], Executor]] = {
+EXECUTORS: dict[str, Callable[[Replaying], Executor]] = {
     "threads": _in_threads,
     "ray": _on_ray,
-    "in-process": _in_process,
+    "in-process": _in_threads,  # with one
 }

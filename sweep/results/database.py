@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -36,6 +36,9 @@ class Found(NamedTuple):
 
 class Database(Protocol):
     """A results database, with all rows that are spooled beside it."""
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Let several questions be asked of the database opened once."""
 
     def merge(self) -> None:
         """Bring in the spooled rows, and remove them from the spool.

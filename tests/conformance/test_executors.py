@@ -16,7 +16,7 @@ from sweep.engine.executor import Executor, Failure, Replays, Result
 from sweep.engine.inputs import load_inputs
 from sweep.engine.plugins import NO_PLUGINS
 from sweep.engine.rows import evaluate
-from sweep.engine.study_run import EXECUTORS, Where
+from sweep.engine.study_run import EXECUTORS, Replaying, Where
 from sweep.study.read import load_study
 
 #: Of a user's own system that no process has imported.
@@ -39,9 +39,10 @@ def workloads(folder: Path) -> Workloads:
 @pytest.fixture(scope="module", params=EXECUTORS)
 def executor(request: pytest.FixtureRequest, folder: Path) -> Iterator[Executor]:
     study, source = load_study(small_study.write_study(folder))
-    where, inputs = Where(request.param, workers=2), load_inputs(study, source)
-    start = EXECUTORS[request.param]
-    started = start(where, study, inputs, NO_PLUGINS, lambda candidate: True, print)
+    where = Where(request.param, workers=2)
+    inputs = load_inputs(study, source)
+    of = Replaying(where, study, inputs, NO_PLUGINS, lambda candidate: True, print)
+    started = EXECUTORS[request.param](of)
     yield started
     started.close()
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from unittest import mock
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from simulated_executors import KIND, Faults, Poison, SimulatedExecutor
 from simulated_media import ENDS_WITH, Memory, Place, Real
 from simulated_study import INPUTS, STUDIES, StubSearch, evaluate, narrow_tables
@@ -195,8 +194,7 @@ class Schedule:
         left = [name for name in self._medium.left() if name.endswith((".arrows", ".in-flight"))]
         if left:
             raise LawBroken(f"left beside the database: {left}")
-        mine = pc.field("study") == self._study.study
-        tables = {name: rows.filter(mine) for name, rows in self._medium.tables().items()}
+        tables = self._medium.tables(self._study.study)
         for row in tables["trials"].select(["number", "state", "attempts", *KIND]).to_pylist():
             self._check_state(row)
         return {
@@ -226,7 +224,7 @@ def undisturbed(study: int, poison: int, real: bool) -> dict[str, pa.Table]:
     study, poison
         Its number, and that of what kills what replays it.
     real
-        Whether its tables have all columns, and Optuna is asked.
+        Whether its tables have all columns, and the samplers themselves are asked.
     """
     world = World(random.Random(0))
     memory = Memory(world, Path("results.duckdb"))
@@ -243,7 +241,7 @@ def run_seed(seed: int, real: bool | None = None) -> None:
     seed
         What decides all of it.
     real
-        Whether it is on a real database and real files, and asks Optuna; by default one in
+        Whether it is on a real database and files, and asks the samplers; by default one in
         `REAL_ONE_IN` is.
 
     Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +77,14 @@ class SimulatedDatabase:
         """What a power failure would leave at the worst."""
         return self.content if self._before is None else self._before
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the rows of each table that has some, in the order of their keys."""
-        return {
-            table: pa.concat_tables(
-                [part.slice(place, 1) for _, (part, place) in sorted(of_table.items(), key=_key)]
-            ).combine_chunks()
-            for table, of_table in self.content.items()
-            if of_table
-        }
+    def rows_of(self, table: str, study: str) -> pa.Table:
+        """Return the rows of a study, in the order of their keys."""
+        rows = sorted(self.content[table].items(), key=_key)
+        mine = [part.slice(place, 1) for key, (part, place) in rows if key[0] == study]
+        return pa.concat_tables(mine).combine_chunks()
+
+    def reading(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def recorded(self, study: str) -> list[Row]:
         rows = _rows(self._read()["trials"], ("study", *_ASKED))
@@ -214,6 +213,9 @@ class WatchedDatabase:
     def merge(self) -> None:
         with self._world.operation("merge"):
             self._database.merge()
+
+    def reading(self) -> AbstractContextManager[object]:
+        return self._database.reading()
 
     def recorded(self, study: str) -> list[Row]:
         with self._world.operation("recorded"):

@@ -75,9 +75,9 @@ class Memory:
                     self._safe |= _places_in(content)
         return place in self._safe
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the rows of each table, in the order of their keys."""
-        return self._database.tables()
+    def tables(self, study: str) -> dict[str, pa.Table]:
+        """Return the rows of a study in each table, in the order of their keys."""
+        return {table: self._database.rows_of(table, study) for table in ENDS_WITH}
 
     def left(self) -> list[str]:
         """Return the names beside the database."""
@@ -92,6 +92,10 @@ def _places_in(content: bytes) -> set[Place]:
         if table == "trials"
         for place in zip(*(rows[name].to_pylist() for name in TABLES[table].key), strict=True)
     }
+
+
+def _rows_of(table: str) -> str:
+    return f"SELECT * FROM {table} WHERE study = ? ORDER BY {', '.join(TABLES[table].key)}"
 
 
 class Real:
@@ -127,15 +131,10 @@ class Real:
         """Return True: that it is there is seen when the next driver starts."""
         return True
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the rows of each table, in the order of their keys."""
+    def tables(self, study: str) -> dict[str, pa.Table]:
+        """Return the rows of a study in each table, in the order of their keys."""
         with open_for_reading(self._path) as connection:
-            return {
-                table: read_table(
-                    connection, f"SELECT * FROM {table} ORDER BY {', '.join(TABLES[table].key)}"
-                )
-                for table in ENDS_WITH
-            }
+            return {table: read_table(connection, _rows_of(table), [study]) for table in ENDS_WITH}
 
     def left(self) -> list[str]:
         """Return the names beside the database."""

@@ -24,7 +24,7 @@ from sweep.results.files import Files
 from sweep.results.spool import Spool, _streams
 
 #: Schedules of one run of the tests: each takes 15 ms, on a real database 1 s.
-SCHEDULES, REAL_SCHEDULES = 1500, 4
+SCHEDULES, REAL_SCHEDULES = 1200, 4
 #: Schedules in which a mistake is seen.
 SEEN_WITHIN = 300
 
@@ -152,14 +152,16 @@ def break_twins(patch: pytest.MonkeyPatch) -> None:
 def break_order(patch: pytest.MonkeyPatch) -> None:
     """Tell a sampler of trials as they come back."""
 
-    def tell(search: Any, asked: Any) -> None:
-        for trials in asked:
+    def advance(space: Any, search: Any) -> None:
+        for trials in space._asked:
             for k in [k for k, trial in trials.items() if trial.row is not None]:
                 search.tell(k, generations._told(trials.pop(k).row))
-        while asked and not asked[0]:
-            asked.popleft()
+        while space._asked and not space._asked[0]:
+            space._asked.popleft()
+        if space._asked:
+            space._driver.advance()
 
-    patch.setattr(generations, "_tell_settled", tell)
+    patch.setattr(generations._Subspace, "_advance", advance)
 
 
 def break_share(patch: pytest.MonkeyPatch) -> None:
@@ -178,14 +180,14 @@ def break_errors(patch: pytest.MonkeyPatch) -> None:
 
 
 def break_interrupts(patch: pytest.MonkeyPatch) -> None:
-    """Go on after Ctrl-C where trials are handed out."""
-    hand_out = Driver._hand_out
+    """Go on after Ctrl-C."""
+    advance = Driver.advance
 
     def go_on(driver: Driver) -> None:
         with suppress(KeyboardInterrupt):
-            hand_out(driver)
+            advance(driver)
 
-    patch.setattr(Driver, "_hand_out", go_on)
+    patch.setattr(Driver, "advance", go_on)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def break_interrupts(patch: pytest.MonkeyPatch) -> None:
         (break_telling, "told before it is safe"),
         (break_pending, "told before it is safe"),
         (break_deaths, "kills one driver after the other"),
-        (break_blame, "a trial that kills what replays it is recorded as|not to blame"),
+        (break_blame, "a trial that kills what replays it is recorded as|not to blame|differs"),
         (break_lost, "not to blame"),
         (break_counting, "a trial that kills what replays it is recorded as"),
         (break_twins, "waits for ever"),

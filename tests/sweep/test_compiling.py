@@ -20,7 +20,7 @@ from core import jit
 from core.backend import compile_loop
 from core.costs import Costs
 from core.evaluator import Candidate
-from core.jit import CODE_FOLDER
+from core.jit import code_folder
 from core.policy import Policy
 from core.system.cleancache.entries import entry_name
 from core.system.contract import ReplayLoop
@@ -77,10 +77,10 @@ compiling.wait()
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty folder of machine code, of this process and of those that it starts."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = tmp_path / "tag-storage-sweep" / CODE_FOLDER.name
+    folder = tmp_path / "tag-storage-sweep" / code_folder().name
     folder.mkdir(parents=True)
     for module in (jit, compiling):
-        monkeypatch.setattr(module, "CODE_FOLDER", folder)
+        monkeypatch.setattr(module, "code_folder", lambda: folder)
     return folder
 
 
@@ -113,8 +113,8 @@ def wait_for_end(processes: list[int], within_s: float) -> bool:
 @compiled
 def test_what_two_runs_compile_at_once_is_golden_in_a_third_process(tmp_path: Path) -> None:
     # All but the loops is taken from where this process has it.
-    folder = tmp_path / "tag-storage-sweep" / CODE_FOLDER.name
-    shutil.copytree(CODE_FOLDER, folder, ignore=shutil.ignore_patterns("jit.*", "*.lock"))
+    folder = tmp_path / "tag-storage-sweep" / code_folder().name
+    shutil.copytree(code_folder(), folder, ignore=shutil.ignore_patterns("jit.*", "*.lock"))
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     words = ["fifo general", "lru general"]
     runs = [

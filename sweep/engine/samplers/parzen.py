@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.samplers._tpe._truncnorm import _log_gauss_mass
+from optuna.samplers._tpe._erf import erf
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 
 #: Values of a stepped parameter up to which each has its own mass; of more the density is taken.
 MOST_VALUES = 64
 #: Kernels that are worked out together for some points: 1 MB of them twice.
 KERNELS_AT_ONCE = 2**17
-#: In place of the logarithm of a mass that underflows, so that sums of such stay numbers.
-LOG_OF_NOTHING = -600.0
+#: In place of a mass that is lost in rounding, so that its logarithm is a number. Beside the prior,
+#: a kernel over the whole space, it counts for nothing.
+NOTHING = 1e-260
 _LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 Floats = NDArray[np.float64]
 
@@ -52,6 +53,10 @@ class ParzenEstimator(_ParzenEstimator):
             part, more = _part_of(distribution, np.asarray(values, dtype=float))
             parts.append(part)
             constant = constant + more
+        if len(parts) == 1 and isinstance(alone := parts[0], _Table):
+            # One parameter of few values: points of one value have one density.
+            of_values: Floats = np.log(np.exp(constant + alone.table).sum(axis=1))
+            return of_values[alone.place]
         points = next(iter(samples_dict.values())).size
         at_once = max(1, KERNELS_AT_ONCE // constant.size)
         sums, term = np.empty((at_once, constant.size)), np.empty((at_once, constant.size))
@@ -89,13 +94,24 @@ def _part_of(distribution: Any, values: Floats) -> tuple[_Table | _Normal, Float
         return _Table(np.log(weights).T.copy(), values.astype(np.int64)), np.zeros(len(weights))
     mu, sigma, step = distribution.mu, distribution.sigma, distribution.step
     low, high = distribution.adapted_low, distribution.adapted_high
-    within = _log_gauss_mass((low - mu) / sigma, (high - mu) / sigma)
+    within = _log_mass((low - mu) / sigma, (high - mu) / sigma)
     scaled = np.log if distribution.is_log else np.asarray
     different, place = np.unique(values, return_inverse=True)
     if step and different.size <= MOST_VALUES:
         left, right = scaled(different - step / 2)[:, None], scaled(different + step / 2)[:, None]
         kinds, kind_of = np.unique(np.stack([mu, sigma]), axis=1, return_inverse=True)
-        mass = _log_gauss_mass((left - kinds[0]) / kinds[1], (right - kinds[0]) / kinds[1])
-        return _Table(np.maximum(mass, LOG_OF_NOTHING)[:, kind_of], place), -within
+        mass = _log_mass((left - kinds[0]) / kinds[1], (right - kinds[0]) / kinds[1])
+        return _Table(mass[:, kind_of], place), -within
     scale = np.sqrt(0.5) / sigma
     return _Normal(scaled(values), scale, mu * scale), -np.log(sigma) - _LOG_SQRT_2PI - within
+
+
+def _log_mass(low: Floats, high: Floats) -> Floats:
+    """Return the logarithm of the mass of a standard normal distribution between two points.
+
+    Optuna's is exact in the tails too, by a call of Python for each number: half of all the time
+    that asking took.
+    """
+    mass = (erf(high * np.sqrt(0.5)) - erf(low * np.sqrt(0.5))) / 2
+    logarithm: Floats = np.log(np.maximum(mass, NOTHING))
+    return logarithm
