@@ -97,8 +97,7 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
     """
     real = path.resolve()
     with told_errors(path):
-        if not real.exists():
-            _make(real)
+        make_if_missing(path)
         if Path(f"{real}.wal").exists():
             # A client that was killed left this log: opening the database makes DuckDB replay it.
             connect_patiently(real, patience_s).close()
@@ -146,6 +145,14 @@ def _copy(file: BinaryIO, real: Path, copy: Path) -> None:
     with copy.open("wb") as target:
         shutil.copyfileobj(file, target, 2**20)
     shutil.copymode(real, copy)
+
+
+def make_if_missing(path: Path) -> None:
+    """Create a database where there is none."""
+    real = path.resolve()
+    with told_errors(path):
+        if not real.exists():
+            _make(real)
 
 
 def _make(path: Path) -> None:
