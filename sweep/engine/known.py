@@ -13,7 +13,7 @@ from sweep.engine.trials import Keys, Trial
 from sweep.results import RUN_VALUES, SCENARIO_VALUES, RunStore
 
 #: What the outcomes that are kept may take: of each policy 6 KB for each workload in each scenario.
-#: To read others back takes 200 ms. Those that came by Ray lie in its object store (100 MB) so long.
+#: To read others back takes 200 ms. Those that came by Ray stay in its object store, of 100 MB.
 REMEMBERED_BYTES = 64 * 2**20
 
 
