@@ -33,18 +33,34 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_ctrl_c_keeps_what_is_finished_and_says_130(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("executor", "number", "code"),
+    [
+        ("in-process", signal.SIGINT, 130),
+        ("threads", signal.SIGTERM, 143),
+        ("threads", signal.SIGHUP, 129),
+        ("ray", signal.SIGTERM, 143),
+    ],
+)
+def test_a_signal_ends_a_run_within_5_s_and_keeps_what_is_finished(
+    folder: Path, tmp_path: Path, executor: str, number: signal.Signals, code: int
+) -> None:
     path = small_study.write_study(folder, "tpe", n_trials=5000)
     database = tmp_path / "stopped.duckdb"
-    process = commands.start("run", path, "--db", database, "--executor", "in-process")
+    process = commands.start("run", path, "--db", database, "--executor", executor)
     while not database.exists() or not _count(database):
         time.sleep(0.3)
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in err
+    assert time.monotonic() - start < 5.0
+    assert process.returncode == code
+    by = "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
+    kept = f"finished trials are kept in {database}; run it again to go on"
+    assert err.splitlines()[-1] == f"{by}: {kept}"
     assert _count(database) > 0
+    assert not list(database.with_name(f"{database.name}.spool").glob("*.in-flight"))
 
 
 def _count(database: Path) -> int:
