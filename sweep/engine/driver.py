@@ -84,13 +84,16 @@ class Driver:
         spool = store.spool
         self._in_flight = InFlight(spool.folder, study.study, self._known, spool.files)
         self._pace = Pace()
+        # Trials without a row, by what they have in common: the first is replayed, and settles all.
+        self._alike: dict[str, list[Trial]] = {}
         self._waiting: deque[Trial] = deque()
         self._to_try_alone: deque[Trial] = deque()
-        self._alike: dict[str, list[Trial]] = {}
+        # Batches that executors have, by number.
         self._out: dict[int, tuple[Executor, list[Trial]]] = {}
         self._batches = 0
         self._executor: Executor | None = None
         self._alone: Executor | None = None
+        # Settled trials: those that are in no table yet, and those that nobody was told of.
         self._unrecorded: list[Settled] = []
         self._untold: list[Trial] = []
         self._acknowledge_at = clock()  # the first at once
@@ -135,9 +138,12 @@ class Driver:
     def advance(self) -> None:
         """Hand batches out, settle what comes back, and write down what is due."""
         self._hand_out()
-        executors = [each for each in (self._executor, self._alone) if each is not None]
         if self._out or self._waiting:  # what waits may have to be compiled first
-            # One waits; where there are two, each a part of the time.
+            executors = list(dict.fromkeys(executor for executor, _ in self._out.values()))
+            if self._executor is not None and not executors:
+                executors = [self._executor]
+            # One waits; where there are two, each a part of the time. One that has nothing is not
+            # asked: 120 trials that are tried alone took 7.6 s so, in place of 2.2.
             wait_s = LOOK_S / len(executors)
             ended = [each for executor in executors for each in executor.finished(wait_s)]
             for number, result in ended:

@@ -11,6 +11,16 @@ import commands
 import pytest
 import small_study
 
+from core.costs import Costs
+from core.errors import InputError
+from core.evaluator import Candidate, Workloads
+from core.event_files import read_events
+from core.policy import Policy
+from sweep.engine import alone
+from sweep.engine.alone import Alone
+from sweep.engine.executor import Failure, Replays
+from sweep.engine.plugins import Plugins
+from sweep.engine.threads import Threads
 from sweep.results import Store
 
 DEADLY = '''
@@ -24,6 +34,8 @@ def die(timeline, policies):
 
 DEADLY = replace(CARVEOUT, meaning="kills", replay=die)
 '''
+#: Another one, of which only this line differs: what it does before it replays.
+ODD = DEADLY.replace("os.{how}", "{how}; return CARVEOUT.replay(timeline, policies)")
 SYSTEMS = '{type: categorical, choices: [cleancache, carveout, ideal, "deadly:DEADLY"]}'
 
 
@@ -32,6 +44,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
     small_study.write_trace(made)
     return made
+
+
+@pytest.fixture(scope="module")
+def workloads(folder: Path) -> Workloads:
+    events = read_events(folder / "small.parquet")
+    return Workloads((events,), (events.page_size,), (events.data_pages,))
+
+
+def odd_system(folder: Path, name: str, how: str) -> tuple[Plugins, Candidate]:
+    """Return a user's system that does something before it replays, and a policy of it."""
+    (folder / f"{name}.py").write_text(ODD.format(how=how))
+    plugins = Plugins((("system", f"{name}:DEADLY"),), folder)
+    plugins.load()
+    return plugins, Candidate(Policy(system=f"{name}:DEADLY"), 4096, Costs())
 
 
 @pytest.mark.parametrize(
@@ -81,3 +107,46 @@ def test_kill_9_at_any_moment_leaves_the_table_of_a_run_that_nobody_killed(
     assert "of 400 complete trials" in out
     small_study.run(path, tmp_path / "whole.duckdb")
     assert small_study.tables(database) == small_study.tables(tmp_path / "whole.duckdb")
+
+
+def test_what_is_tried_alone_is_replayed_whatever_is_printed_and_lies_in_the_folder_of_the_run(
+    workloads: Workloads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins, candidate = odd_system(tmp_path, "noisy", "print('so'); os.write(1, b'said')")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "core.py").write_text("raise SystemExit('not the simulator')")
+    monkeypatch.chdir(elsewhere)
+    executor = Alone(workloads, plugins)
+    executor.submit(1, [candidate])
+    ((number, result),) = executor.finished(60.0)
+    executor.close()
+    assert number == 1
+    assert isinstance(result, Replays), result
+
+
+def test_where_no_process_can_be_started_the_run_ends_and_waits_for_nothing(
+    workloads: Workloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(alone.subprocess, "Popen", refuse)
+    executor = Alone(workloads)
+    executor.submit(1, [Candidate(Policy(), 4096, Costs())])
+    with pytest.raises(InputError, match=r"no process can be started .* temporarily unavailable"):
+        executor.finished(10.0)
+    executor.close()
+
+
+def test_a_system_that_leaves_its_thread_fails_and_the_thread_goes_on(
+    workloads: Workloads, tmp_path: Path
+) -> None:
+    _, candidate = odd_system(tmp_path, "leaving", "raise SystemExit(3)")
+    executor = Threads(workloads, 1)
+    executor.submit(1, [candidate])
+    assert executor.finished(10.0) == [(1, Failure("SystemExit: 3"))]
+    executor.submit(2, [Candidate(Policy(system="carveout"), 4096, Costs())])
+    ((_, result),) = executor.finished(10.0)
+    executor.close()
+    assert isinstance(result, Replays)
