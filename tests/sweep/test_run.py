@@ -223,6 +223,39 @@ def test_what_is_forgotten_of_this_run_is_read_back(
     assert small_study.tables(tmp_path / "forgotten.duckdb") == expected
 
 
+class _Waiting(Inline):
+    """An executor of several workers, which notes how many batches it has when it is looked at."""
+
+    workers = 4
+
+    def __init__(self, workloads: Any) -> None:
+        super().__init__(workloads)
+        self.had: list[int] = []
+
+    def finished(self, timeout_s: float) -> list[tuple[int, Result]]:
+        self.had.append(len(self._tasks))
+        return super().finished(timeout_s)
+
+
+def test_policies_of_which_nothing_is_searched_are_replayed_side_by_side(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = small_study.write_study(folder)
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("parameters:")]
+    names = ("lru", "fifo", "clock", "sieve")
+    policies = ", ".join(f"{{policy: {{eviction: {name}}}}}" for name in names)
+    text = "\n".join(lines).replace("policy: {eviction: lru}", f"policies: [{policies}]")
+    path.write_text(text.replace("[{system: carveout}, {preset: gcma}]", "[]"))
+    executors: list[_Waiting] = []
+
+    def make(workloads: Any) -> _Waiting:
+        executors.append(_Waiting(workloads))
+        return executors[0]
+
+    small_study.run(path, tmp_path / "side.duckdb", make)
+    assert executors[0].had[0] == len(names)
+
+
 class _Crowded(Inline):
     """A cluster that has no place for all its workers."""
 
