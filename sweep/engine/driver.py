@@ -25,6 +25,8 @@ from sweep.study.model import Study
 
 #: A trial is given up after so many failures alone.
 MAX_ATTEMPTS = 3
+#: A trial that was lost so often with where it was replayed may have been to blame for it.
+MOST_LOSSES = 8
 #: Batches that are out for each worker: one it works on, and one so that it never waits.
 IN_FLIGHT = 2
 #: Settled trials wait so long before they are acknowledged, and acknowledged ones before they are
@@ -248,8 +250,11 @@ class Driver:
     def _fail(self, batch: list[Trial], failure: Failure) -> None:
         """Try trials of a batch again: each alone, so that one that fails counts for no other."""
         if failure.lost:
-            self._waiting.extendleft(reversed(batch))
-            return
+            for trial in batch:
+                trial.losses += 1
+            if batch[0].losses < MOST_LOSSES:
+                self._waiting.extendleft(reversed(batch))
+                return
         if len(batch) == 1:
             (trial,) = batch
             trial.attempts += 1

@@ -103,8 +103,8 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
             connect_patiently(real, patience_s).close()
         with _locked(real, patience_s) as file:
             copy = spool_folder(path) / "rewrite.duckdb"
-            for leftover in copy.parent.glob("rewrite.duckdb*"):
-                leftover.unlink()
+            for leftover in (copy, copy.with_name(f"{copy.name}.wal")):
+                leftover.unlink(missing_ok=True)
             _copy(file, real, copy)
             with connect(copy) as connection:
                 bring_up_to_date(connection, path)

@@ -122,6 +122,23 @@ def test_a_batch_that_is_lost_is_replayed_again_and_counts_for_nobody(
     assert lost == whole
 
 
+class _AlwaysLosing(Inline):
+    """One that loses every batch that has a certain policy."""
+
+    def evaluate(self, batch: Sequence[Candidate]) -> Result:
+        if any(candidate.policy.folio_order == 3 for candidate in batch):
+            return Failure("gone", lost=True)
+        return super().evaluate(batch)
+
+
+def test_a_trial_that_is_always_lost_ends_and_costs_no_other(folder: Path, tmp_path: Path) -> None:
+    path = small_study.write_study(folder, "random", n_trials=24)
+    small_study.run(path, tmp_path / "lost.duckdb", _AlwaysLosing)
+    rows = Store(tmp_path / "lost.duckdb").rows("SELECT * FROM trials WHERE role = 'trial'")
+    told = {(row["folio_order"] == 3, row["state"], row["attempts"]) for row in rows}
+    assert told == {(True, "fail", 3), (False, "complete", 1)}
+
+
 class _FailingOnce(_Failing):
     """One that fails for certain, and is stopped after the first failure of a trial alone."""
 
