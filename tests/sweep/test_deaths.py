@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import commands
@@ -12,15 +15,10 @@ import pytest
 import small_study
 
 from core.costs import Costs
-from core.errors import InputError
 from core.evaluator import Candidate, Workloads
 from core.event_files import read_events
 from core.policy import Policy
-from sweep.engine import alone
-from sweep.engine.alone import Alone
-from sweep.engine.executor import Failure, Replays
 from sweep.engine.plugins import Plugins
-from sweep.engine.threads import Threads
 from sweep.results import Store
 
 DEADLY = '''
@@ -37,6 +35,9 @@ DEADLY = replace(CARVEOUT, meaning="kills", replay=die)
 #: Another one, of which only this line differs: what it does before it replays.
 ODD = DEADLY.replace("os.{how}", "{how}; return CARVEOUT.replay(timeline, policies)")
 SYSTEMS = '{type: categorical, choices: [cleancache, carveout, ideal, "deadly:DEADLY"]}'
+
+#: A space with more policies than trials.
+UNENDING = "{type: float, low: 0.0, high: 0.5}"
 
 
 @pytest.fixture(scope="module")
@@ -89,64 +90,36 @@ def test_a_trial_that_kills_drivers_is_tried_alone_and_failed_with_the_cause(
     assert not list(database.with_name(f"{code}.duckdb.spool").glob("*.in-flight"))
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_kill_9_at_any_moment_leaves_the_table_of_a_run_that_nobody_killed(
-    folder: Path, tmp_path: Path, workers: str
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+
+
+def _terminate_then_kill(process: subprocess.Popen[str]) -> None:
+    """End a job as SLURM does: it sends SIGTERM, and SIGKILL to what is there still."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=5)
+        assert process.returncode == 128 + signal.SIGTERM
+    process.kill()
+
+
+@pytest.mark.parametrize(
+    ("workers", "end"), [("1", _kill), ("2", _kill), ("2", _terminate_then_kill)]
+)
+def test_a_run_that_is_ended_at_any_moment_leaves_the_table_of_one_that_nobody_ended(
+    folder: Path, tmp_path: Path, workers: str, end: Callable[[subprocess.Popen[str]], None]
 ) -> None:
-    path = small_study.write_study(folder, "nsga2", n_trials=400)
+    path = small_study.write_study(folder, "nsga2", n_trials=400, headroom=UNENDING)
     database = tmp_path / "killed.duckdb"
     words = ("run", path, "--db", database, "--workers", workers)
     chance = random.Random(workers)
     for _ in range(3):
         process = commands.start(*words)
         time.sleep(1.0 + 2 * chance.random())
-        process.kill()
+        end(process)
         process.communicate()
     code, out, err = commands.say(*words)
     assert code == 0, err
-    assert "of 400 complete trials" in out
+    assert "of 400 complete trials" in out.lower()
     small_study.run(path, tmp_path / "whole.duckdb")
     assert small_study.tables(database) == small_study.tables(tmp_path / "whole.duckdb")
-
-
-def test_what_is_tried_alone_is_replayed_whatever_is_printed_and_lies_in_the_folder_of_the_run(
-    workloads: Workloads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plugins, candidate = odd_system(tmp_path, "noisy", "print('so'); os.write(1, b'said')")
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "core.py").write_text("raise SystemExit('not the simulator')")
-    monkeypatch.chdir(elsewhere)
-    executor = Alone(workloads, plugins)
-    executor.submit(1, [candidate])
-    ((number, result),) = executor.finished(60.0)
-    executor.close()
-    assert number == 1
-    assert isinstance(result, Replays), result
-
-
-def test_where_no_process_can_be_started_the_run_ends_and_waits_for_nothing(
-    workloads: Workloads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(alone.subprocess, "Popen", refuse)
-    executor = Alone(workloads)
-    executor.submit(1, [Candidate(Policy(), 4096, Costs())])
-    with pytest.raises(InputError, match=r"no process can be started .* temporarily unavailable"):
-        executor.finished(10.0)
-    executor.close()
-
-
-def test_a_system_that_leaves_its_thread_fails_and_the_thread_goes_on(
-    workloads: Workloads, tmp_path: Path
-) -> None:
-    _, candidate = odd_system(tmp_path, "leaving", "raise SystemExit(3)")
-    executor = Threads(workloads, 1)
-    executor.submit(1, [candidate])
-    assert executor.finished(10.0) == [(1, Failure("SystemExit: 3"))]
-    executor.submit(2, [Candidate(Policy(system="carveout"), 4096, Costs())])
-    ((_, result),) = executor.finished(10.0)
-    executor.close()
-    assert isinstance(result, Replays)
