@@ -23,7 +23,7 @@ from core.distinct import deciding
 from core.evaluator import Evaluator
 from sweep.engine.candidates import candidates
 from sweep.engine.inputs import load_inputs
-from sweep.engine.over_scenarios import judge
+from sweep.engine.over_scenarios import Judge
 from sweep.engine.rows import evaluate
 from sweep.engine.samplers.optuna_space import distributions_of, quiet_study
 from sweep.engine.search import Search
@@ -49,7 +49,7 @@ class Replays:
     """The goals of the quickstart's policies, each policy replayed once."""
 
     def __init__(self, study: Study, source: Any) -> None:
-        self.study, self.worlds = study, worlds_of(study)
+        self.study, self.worlds, self.judge = study, worlds_of(study), Judge(study)
         self.evaluator = Evaluator(load_inputs(study, source).workloads)
         self.known: dict[Any, list[float]] = {}
 
@@ -58,8 +58,10 @@ class Replays:
         keys = [deciding(fixed | row) for row in asked]
         new = {key: row for key, row in zip(keys, asked, strict=True) if key not in self.known}
         lanes = [each for row in new.values() for each in candidates(self.study, row, self.worlds)]
-        for key, replayed in zip(new, evaluate(self.evaluator, lanes), strict=True):
-            objectives = judge(self.study, self.worlds, [replayed]).objectives
+        outcomes = evaluate(self.evaluator, lanes).outcomes.select(self.judge.metrics).to_pylist()
+        for place, key in enumerate(new):
+            first = place * len(self.worlds)
+            objectives = self.judge(outcomes[first : first + len(self.worlds)]).objectives
             self.known[key] = [float(value or 0.0) for value in objectives]
         return [self.known[key] for key in keys]
 

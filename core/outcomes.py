@@ -57,8 +57,13 @@ def measure(
     runs = [workloads] if isinstance(workloads, Outcomes) else list(workloads)
     lanes = runs[0].group_of.size
     table = pack_costs(costs if costs is not None else Costs(), lanes)
+    parts = list(_of_one_system(runs))
+    if len(parts) == 1:
+        ((_, groups),) = parts
+        measured = _measure(groups, table)
+        return {name: _column(measured, name, lanes) for name in UNITS}
     columns: Columns = {name: _no_value(lanes, is_double(name)) for name in UNITS}
-    for mine, groups in _of_one_system(runs):
+    for mine, groups in parts:
         mine_costs = {name: values[mine] for name, values in table.items()}
         for name, column in _measure(groups, mine_costs).items():
             columns[name][mine] = column
@@ -134,6 +139,10 @@ def _measure(workloads: Sequence[Replayed], costs: CostTable) -> Columns:
     ideal = zero + sum(run.ideal_restored for run in workloads)
     columns["share_of_ideal"] = _ratio(restored, ideal)
     return columns
+
+
+def _column(measured: Columns, name: str, lanes: int) -> Any:
+    return measured[name] if name in measured else _no_value(lanes, is_double(name))
 
 
 def _no_value(lanes: int, double: bool) -> Any:

@@ -352,9 +352,7 @@ def main() -> None:
         With 0 (done), 1 (a trial failed, or differs), 2 (wrong input); a signal ends the process
         with 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
-    # To look for cyclic garbage, of which there is little, after every 700 objects takes a tenth of
-    # the start.
-    gc.set_threshold(100_000)
+    gc.set_threshold(100_000)  # cyclic garbage is rare: to look after 700 objects takes 60 ms
     print_in_any_encoding()
     with answering_signals():
         try:

@@ -18,12 +18,21 @@ from threading import Thread
 from time import sleep
 from typing import IO, Any
 
+from core.errors import InputError
 from core.evaluator import Candidate, Evaluator, Workloads
 from sweep.engine.executor import Failure, Result, evaluated
 from sweep.engine.plugins import NO_PLUGINS, Plugins
 
 #: How often a child looks whether its driver lives still.
 _LOOK_S = 1.0
+#: What a child runs: it finds modules where its driver does, not in the folder where it happens to
+#: be (-P).
+_PROGRAM = """
+import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from sweep.engine.alone import serve
+serve()
+"""
 
 
 class Alone:
@@ -44,7 +53,7 @@ class Alone:
         self._made_of = (workloads, plugins)
         self._child: subprocess.Popen[bytes] | None = None
         self._tasks: SimpleQueue[tuple[int, Sequence[Candidate]] | None] = SimpleQueue()
-        self._results: SimpleQueue[tuple[int, Result]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[int, Result | Exception]] = SimpleQueue()
         self._closed = False
         self._thread = Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -58,50 +67,70 @@ class Alone:
         self._tasks.put((number, candidates))
 
     def finished(self, timeout_s: float) -> list[tuple[int, Result]]:
-        """Return the batch that ended, if one does in so long."""
+        """Return the batch that ended, if one does in so long.
+
+        Raises
+        ------
+        InputError
+            When no child can be started.
+        """
         try:
-            return [self._results.get(timeout=timeout_s)]
+            number, result = self._results.get(timeout=timeout_s)
         except Empty:
             return []
+        if isinstance(result, Exception):
+            raise result
+        return [(number, result)]
 
     def close(self) -> None:
         """End the child."""
         self._closed = True
         self._tasks.put(None)
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+        child = self._child  # which the thread forgets as soon as it is dead
+        if child is not None:
+            child.kill()
+            child.wait()
         self._thread.join(1.0)
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None and not self._closed:
             number, batch = task
-            self._results.put((number, self._replay(list(batch))))
+            try:
+                self._results.put((number, self._replay(list(batch))))
+            except Exception as error:  # else the driver would wait for the batch for ever
+                self._results.put((number, error))
 
     def _replay(self, batch: list[Candidate]) -> Result:
         killed_before = _killed_for_memory()
+        child = self._child or _start()
         try:
             if self._child is None:
-                self._child = _start()
-                _send(self._child.stdin, self._made_of)
-            _send(self._child.stdin, batch)
-            result: Result = pickle.load(_open(self._child.stdout))
+                self._child = child
+                _send(child.stdin, sys.path)
+                _send(child.stdin, self._made_of)
+            _send(child.stdin, batch)
+            result: Result = pickle.load(_open(child.stdout))
             return result
         except (EOFError, OSError, pickle.UnpicklingError):
-            assert self._child is not None
-            code = self._child.wait()
+            code = child.wait()
             self._child = None
             return Failure(_cause(code, _killed_for_memory() > killed_before), died=True)
 
 
 def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweep.engine.alone"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        # A signal to the terminal's group is for the driver, which ends its child.
-        start_new_session=True,
-    )
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # A signal to the terminal's group is for the driver, which ends its child.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise InputError(
+            f"no process can be started for a trial that may kill it: {error.strerror}; finished "
+            "trials are kept, run it again to go on"
+        ) from None
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -140,11 +169,11 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _serve() -> None:
-    """Replay what comes on stdin until it ends; what the simulator prints goes to stderr."""
+def serve() -> None:
+    """Replay what comes on stdin until it ends; what a user's own code prints goes to stderr."""
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    source, target = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr
+    source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     workloads, plugins = pickle.load(source)
     plugins.load()
     evaluator = Evaluator(workloads)
@@ -154,7 +183,3 @@ def _serve() -> None:
         except EOFError:
             return
         _send(target, evaluated(evaluator, batch))
-
-
-if __name__ == "__main__":
-    _serve()

@@ -148,7 +148,8 @@ class Compiling:
         self._left.discard(loop)
         if not self._left:
             self._all_ended.set()
-        with suppress(OSError):  # a terminal that is gone keeps nobody waiting
+        # A terminal that is gone keeps nobody waiting.
+        with suppress(OSError, ValueError):
             self._told(len(self._missing) - len(self._left), len(self._missing))
 
 

@@ -16,6 +16,7 @@ from sweep.engine.inputs import Inputs
 from sweep.study.check_metrics import check_metrics, metrics_in
 from sweep.study.model import Study
 from sweep.study.points import choices_of, distinct_points
+from sweep.study.samplers import SAMPLERS
 from sweep.study.worlds import World, worlds_of
 from sweep.study.yaml_source import Mistake, Place, Source
 
@@ -85,6 +86,7 @@ def foreseen_warnings(study: Study, source: Source) -> Iterator[str]:
         points = distinct_points(subspace)
         if (
             study.n_trials
+            and not SAMPLERS[study.sampler.name].enumerates  # then it ends with the last point
             and subspace.parameters
             and points is not None
             and study.n_trials > points

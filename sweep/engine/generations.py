@@ -92,9 +92,11 @@ def run_study(
     reasons = []
     try:
         driver.add(_baselines(study, driver))
-        for space in spaces:
-            if space.done < len(space.numbers):
-                reasons.append(space.run(inputs.have_single_pages()))
+        left = [space for space in spaces if space.done < len(space.numbers)]
+        for space in left:
+            reasons.append(space.run(inputs.have_single_pages()))
+        for space in left:
+            space.finish()
         while driver.busy:
             driver.advance()
     finally:
@@ -123,7 +125,8 @@ class _Subspace:
         self._driver, self._study, self._shard = driver, study, shard
         self._place, self._subspaces = place, subspaces
         self._total = trials_within(study)
-        self._stopping = Stopping(study, clock)
+        # Each has an equal part of the time: else the first would leave the others none.
+        self._stopping = Stopping(study, clock, (place + 1) / subspaces)
         # Generations that are asked for and not told yet: trials by number in the search.
         self._asked: deque[dict[int, Trial]] = deque()
         #: The numbers of the trials that are run here.
@@ -139,13 +142,16 @@ class _Subspace:
         return self._shard is None or self._shard.has(number)
 
     def run(self, single_pages: bool) -> str | None:
-        """Run the trials that are not recorded; return why the search ended before the last.
+        """Ask for the trials that are not recorded; return why the search ended before the last.
+
+        What is asked for last is out when this returns, so that the next subspace begins meanwhile:
+        of one without parameters that is all, a single trial.
 
         A generation is asked for once the one before is told, unless what the sampler asks for
         does not depend on what it is told: then, before workers have nothing to do. Where the
         search may end by what is told, how far it goes would depend on them: it is not asked then.
         """
-        search = Search(self._study, single_pages)
+        self._search = search = Search(self._study, single_pages)
         asks_ahead = (
             SAMPLERS[self._study.sampler.name].asks_ahead and self._study.stop.patience is None
         )
@@ -153,12 +159,12 @@ class _Subspace:
         reason = None
         for generation, first in enumerate(range(0, self._total, size)):
             while self._asked and not (asks_ahead and self._driver.hungry):
-                self._advance(search)
+                self._advance()
             ks = range(first, min(first + size, self._total))
             recorded = [self._driver.recorded.get(("trial", self._number(k))) for k in ks]
             rows = [row for row in recorded if row is not None]
             if len(rows) == size:
-                self._replay(search, generation, ks, rows)
+                self._replay(generation, ks, rows)
                 continue
             reason = self._stopping.reason()
             if reason is not None:
@@ -172,9 +178,12 @@ class _Subspace:
             }
             self._driver.add(trial for trial in trials.values() if trial.row is None)
             self._asked.append(trials)
-        while self._asked:
-            self._advance(search)
         return reason
+
+    def finish(self) -> None:
+        """Wait for all that is asked for."""
+        while self._asked:
+            self._advance()
 
     def _trial(self, k: int, parameters: Row, row: Row | None) -> Trial:
         keys = self._driver.keys
@@ -183,23 +192,20 @@ class _Subspace:
         _resume(trial, row)
         return trial
 
-    def _replay(
-        self, search: Search, generation: int, ks: Sequence[int], rows: Sequence[Row]
-    ) -> None:
+    def _replay(self, generation: int, ks: Sequence[int], rows: Sequence[Row]) -> None:
         """Bring in a generation that is recorded, after those that are asked for."""
-        while self._asked:
-            self._advance(search)
+        self.finish()
         told = [_told(row) for row in rows]
         before = [json.loads(row["asked"]) for row in rows]
-        search.replay(generation, list(zip(ks, before, told, strict=True)))
+        self._search.replay(generation, list(zip(ks, before, told, strict=True)))
         self._stopping.tell(told)
 
-    def _advance(self, search: Search) -> None:
+    def _advance(self) -> None:
         """Tell of the generations that are settled, in order, or wait for more."""
         while self._asked and all(trial.row is not None for trial in self._asked[0].values()):
             trials = self._asked.popleft()
             for k, trial in trials.items():
-                search.tell(k, _told(trial.row))
+                self._search.tell(k, _told(trial.row))
             self._stopping.tell([_told(trial.row) for trial in trials.values()])
         if self._asked:
             self._driver.advance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +12,9 @@ from sweep.engine.rows import Evaluated, together
 from sweep.engine.trials import Keys, Trial
 from sweep.results import RUN_VALUES, SCENARIO_VALUES, RunStore
 
-#: Policies whose outcomes are kept, some 10 KB each; reading them back costs 200 ms.
-REMEMBERED = 4096
+#: What the outcomes that are kept may take: of each policy 6 KB for each workload in each scenario.
+#: To read others back takes 200 ms. Those that came by Ray stay in its object store, of 100 MB.
+REMEMBERED_BYTES = 64 * 2**20
 
 
 class Known:
@@ -32,6 +34,9 @@ class Known:
         self._store, self._worlds, self._digests = store, keys.worlds, keys.digests
         self._keys = store.database.known(code_digest)
         self._remembered: dict[str, tuple[Evaluated, int]] = {}
+        # What `_remembered` is part of, oldest first: a batch goes as a whole, or its memory stays.
+        self._batches: deque[tuple[Evaluated, list[str]]] = deque()
+        self._held_bytes = 0
 
     def __contains__(self, key: object) -> bool:
         return key in self._keys
@@ -42,8 +47,14 @@ class Known:
             if trial.row and trial.row["state"] == "complete":
                 self._keys.add(trial.key)
                 self._remembered[trial.key] = (evaluated, place)
-        while len(self._remembered) > REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
+        self._batches.append((evaluated, [trial.key for trial in trials]))
+        self._held_bytes += _bytes(evaluated)
+        while self._held_bytes > REMEMBERED_BYTES and len(self._batches) > 1:
+            oldest, keys = self._batches.popleft()
+            self._held_bytes -= _bytes(oldest)
+            for key in keys:
+                if key in self._remembered and self._remembered[key][0] is oldest:
+                    del self._remembered[key]
 
     def evaluated(self, keys: Sequence[str]) -> tuple[list[str], Evaluated]:
         """Return what became of policies, and the keys of those that are known still, in order.
@@ -77,6 +88,10 @@ class Known:
                 all_outcomes.take(np.array(of_worlds)), all_runs.take(np.array(of_runs))
             )
         return read
+
+
+def _bytes(evaluated: Evaluated) -> int:
+    return int(evaluated.outcomes.nbytes + evaluated.runs.nbytes)
 
 
 def _rows_by(table: pa.Table, *names: str) -> dict[tuple[str, ...], int]:

@@ -27,10 +27,12 @@ class Stopping:
         The study.
     clock
         Returns seconds that only grow, such as `time.monotonic`.
+    part
+        The part of the time after which this search ends: of two subspaces the first has half.
     """
 
-    def __init__(self, study: Study, clock: Callable[[], float]) -> None:
-        self._stop = study.stop
+    def __init__(self, study: Study, clock: Callable[[], float], part: float = 1.0) -> None:
+        self._stop, self._part = study.stop, part
         self._clock, self._began = clock, clock()
         self._signs = np.array([goal.sign for goal in goals_of(study)], dtype=float)
         self._without_gain = 0
@@ -51,8 +53,8 @@ class Stopping:
         patience, time_s = self._stop.patience, self._stop.time
         if patience is not None and self._without_gain >= patience:
             return f"{self._without_gain} trials without gain (stop.patience: {patience})"
-        if time_s is not None and self._clock() - self._began >= time_s:
-            return f"{time_s:g} s have passed (stop.time)"
+        if time_s is not None and self._clock() - self._began >= time_s * self._part:
+            return f"{time_s * self._part:g} s have passed (stop.time)"
         return None
 
     def _gains(self, outcome: Mapping[str, Any]) -> bool:

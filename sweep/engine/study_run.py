@@ -132,8 +132,8 @@ def run_to_database(
         When the study, its workloads, its plug-ins, its database or its cluster cannot be used.
     """
     check_sampler(study)
-    if where.shard:
-        check_shard(study)
+    if where.shard and not study.sampler.why:
+        check_shard(study)  # before anything is made; of one that was picked the database knows it
     warning = check_file_system(database)
     if warning:
         note(f"warning: {warning}")
@@ -153,6 +153,8 @@ def run_to_database(
         store = Store(database)
         with only_run(database, study.study):
             study = as_recorded(store, study, afresh)
+            if where.shard:
+                check_shard(study)
             if study.sampler.why:
                 note(f"sampler {study.sampler.name}: {study.sampler.why}")
             kept_as = register(store, study, source.text, inputs, source.path, afresh)

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from core.evaluator import Candidate, Evaluator, Workloads
-from sweep.engine.executor import Result, evaluated
+from sweep.engine.executor import Failure, Result, evaluated
 
 Task = tuple[int, Sequence[Candidate]]
 #: How long `close` waits for threads; a batch takes 2 s at most.
@@ -58,7 +58,11 @@ class Threads:
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None and not self._closed:
             number, batch = task
-            self._results.put((number, self.evaluate(batch)))
+            try:
+                result = self.evaluate(batch)
+            except BaseException as error:  # a user's own system that leaves (sys.exit)
+                result = Failure(f"{type(error).__name__}: {error}")
+            self._results.put((number, result))
 
     def evaluate(self, batch: Sequence[Candidate]) -> Result:
         """Return what a batch comes to."""

@@ -31,6 +31,8 @@ class Trial:
         What it has in common with trials that would give the same outcomes.
     attempts, error
         How often it was tried alone and failed, and the text of the last error.
+    losses
+        How often it was lost with where it was replayed.
     row
         What is known of it once it is settled: ``state``, ``objectives``, ``violations``,
         ``feasible`` and more.
@@ -45,6 +47,7 @@ class Trial:
     key: str
     attempts: int = 0
     error: str = ""
+    losses: int = 0
     row: Row | None = None
     subspace: int = 0
 

@@ -97,15 +97,14 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
     """
     real = path.resolve()
     with told_errors(path):
-        if not real.exists():
-            _make(real)
+        make_if_missing(path)
         if Path(f"{real}.wal").exists():
             # A client that was killed left this log: opening the database makes DuckDB replay it.
             connect_patiently(real, patience_s).close()
         with _locked(real, patience_s) as file:
             copy = spool_folder(path) / "rewrite.duckdb"
-            for leftover in copy.parent.glob("rewrite.duckdb*"):
-                leftover.unlink()
+            for leftover in (copy, copy.with_name(f"{copy.name}.wal")):
+                leftover.unlink(missing_ok=True)
             _copy(file, real, copy)
             with connect(copy) as connection:
                 bring_up_to_date(connection, path)
@@ -146,6 +145,14 @@ def _copy(file: BinaryIO, real: Path, copy: Path) -> None:
     with copy.open("wb") as target:
         shutil.copyfileobj(file, target, 2**20)
     shutil.copymode(real, copy)
+
+
+def make_if_missing(path: Path) -> None:
+    """Create a database where there is none."""
+    real = path.resolve()
+    with told_errors(path):
+        if not real.exists():
+            _make(real)
 
 
 def _make(path: Path) -> None:

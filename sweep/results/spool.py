@@ -65,7 +65,8 @@ class Spool:
             self.files.sync(self.folder.parent)
             self._has_safe_name = True
         # Even if the clock is set back, a file that is written later sorts later.
-        newest = max((int(name.split("-")[0]) for name in self.names()), default=0)
+        stamps = [stamp for name in self.names() if (stamp := name.split("-")[0]).isdigit()]
+        newest = max(map(int, stamps), default=0)
         target = f"{max(self._clock_ns(), newest + 1):020d}-{self._writer}{_SUFFIX}"
         partial = self.folder / f"{self._writer}.partial"
         self.files.write(partial, _streams(rows))

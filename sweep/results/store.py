@@ -17,7 +17,7 @@ import pyarrow as pa
 from sweep.results.arrow import arrow_table
 from sweep.results.database import Database, DuckDB
 from sweep.results.errors import LockedError, StoreError, told_errors
-from sweep.results.file import rewrite, spool_folder
+from sweep.results.file import make_if_missing, rewrite, spool_folder
 from sweep.results.inserting import merge
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import Spool
@@ -88,9 +88,8 @@ class Store(RunStore):
         super().__init__(path, spool, DuckDB(path, spool))
         if not path.parent.is_dir():
             raise StoreError(f"there is no folder {path.parent}", file=path)
-        if not path.exists() or spool.names():
-            with suppress(LockedError):
-                self.database.merge()
+        make_if_missing(path)
+        self.merge()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query over all rows that are acknowledged."""

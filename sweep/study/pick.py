@@ -36,7 +36,7 @@ def pick(study: Study) -> tuple[str, str]:
     if points is not None and points <= most:
         return "grid", f"it is no more than {points:,} points: all are tried"
     if searched and most <= study.generation:
-        return "qmc", f"all {most} trials are asked for before one is told: evenly spread"
+        return "qmc", f"{most} trials, all asked for before one is told: evenly spread"
     if most > MAX_TRIALS_OF_TPE:
         return "nsga2", f"{most:,} trials, for which others would ask too slowly"
     several = len(goals_of(study)) > 1

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import small_study
 from inline_executors import Interrupted, Shuffled
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 
 from core.distinct import deciding
 from sweep.engine.over_scenarios import bounds_of
-from sweep.engine.samplers.generation_sampler import GenerationSampler
+from sweep.engine.samplers.generation_sampler import MAX_DRAWS, GenerationSampler
+from sweep.engine.samplers.one_by_one import OneByOne
 from sweep.engine.search import Search
 from sweep.study.goals import goals_of
 from sweep.study.model import Categorical, Study
@@ -165,6 +166,22 @@ def test_no_policy_is_asked_for_twice_while_there_are_others(sampler: str, folde
     keys = {deciding(fields_of(study.policy) | row) for row in asked}
     # What is asked again is asked a bounded number of times: of the last points some are missed.
     assert len(keys) >= min(len(asked), 0.9 * points)
+
+
+def test_what_a_sampler_of_optuna_asks_for_counts_as_seen_also_after_the_last_draw(
+    folder: Path,
+) -> None:
+    # Else a resumed search, which counts all that is recorded, would go on otherwise.
+    study, _ = load_study(write(folder, "random"))
+    shown: list[Row] = []
+
+    def is_new(parameters: Row) -> bool:
+        shown.append(dict(parameters))
+        return False
+
+    asked = OneByOne(study, RandomSampler).ask(0, 2, is_new)
+    assert len(shown) == 2 * MAX_DRAWS
+    assert asked == shown[MAX_DRAWS - 1 :: MAX_DRAWS]
 
 
 @every_sampler

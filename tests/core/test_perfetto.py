@@ -10,6 +10,7 @@ import numpy as np
 import perfetto_traces as made
 import pyarrow as pa
 import pytest
+from format_examples import examples
 from perfetto_traces import (
     ADD,
     DELETE,
@@ -284,3 +285,17 @@ def test_the_export_of_perfetto_as_text_of_systrace_is_read_as_ftrace(tmp_path: 
     assert [row[1:4] for row in rows(imported.events)] == [
         *((7, 0, 0), (1, 0, 1), (0, 0, 1), (7, 0, 2**32 - 1)),
     ]
+
+
+def test_a_field_of_number_0_ends_what_is_read_of_a_bundle(tmp_path: Path) -> None:
+    """Else more events were read behind it than the survey had counted, and made room for."""
+    (example,) = (each for each in examples() if each.form == "perfetto")
+    path = tmp_path / "zeros.perfetto"
+    told = set()
+    for place in range(150, 300):
+        path.write_bytes(example.content[:place] + b"\0\0" + example.content[place + 1 :])
+        try:
+            told.add(import_perfetto([path]).events.op.size)
+        except TraceError:
+            told.add(-1)
+    assert len(told) > 2

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import commands
 import pytest
 import small_study
 
+from core.costs import Costs
+from core.evaluator import Candidate, Workloads
+from core.event_files import read_events
+from core.policy import Policy
+from sweep.engine.plugins import Plugins
 from sweep.results import Store
 
 DEADLY = '''
@@ -24,7 +32,12 @@ def die(timeline, policies):
 
 DEADLY = replace(CARVEOUT, meaning="kills", replay=die)
 '''
+#: Another one, of which only this line differs: what it does before it replays.
+ODD = DEADLY.replace("os.{how}", "{how}; return CARVEOUT.replay(timeline, policies)")
 SYSTEMS = '{type: categorical, choices: [cleancache, carveout, ideal, "deadly:DEADLY"]}'
+
+#: A space with more policies than trials.
+UNENDING = "{type: float, low: 0.0, high: 0.5}"
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +45,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
     small_study.write_trace(made)
     return made
+
+
+@pytest.fixture(scope="module")
+def workloads(folder: Path) -> Workloads:
+    events = read_events(folder / "small.parquet")
+    return Workloads((events,), (events.page_size,), (events.data_pages,))
+
+
+def odd_system(folder: Path, name: str, how: str) -> tuple[Plugins, Candidate]:
+    """Return a user's system that does something before it replays, and a policy of it."""
+    (folder / f"{name}.py").write_text(ODD.format(how=how))
+    plugins = Plugins((("system", f"{name}:DEADLY"),), folder)
+    plugins.load()
+    return plugins, Candidate(Policy(system=f"{name}:DEADLY"), 4096, Costs())
 
 
 @pytest.mark.parametrize(
@@ -63,21 +90,36 @@ def test_a_trial_that_kills_drivers_is_tried_alone_and_failed_with_the_cause(
     assert not list(database.with_name(f"{code}.duckdb.spool").glob("*.in-flight"))
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_kill_9_at_any_moment_leaves_the_table_of_a_run_that_nobody_killed(
-    folder: Path, tmp_path: Path, workers: str
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+
+
+def _terminate_then_kill(process: subprocess.Popen[str]) -> None:
+    """End a job as SLURM does: it sends SIGTERM, and SIGKILL to what is there still."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=5)
+        assert process.returncode == 128 + signal.SIGTERM
+    process.kill()
+
+
+@pytest.mark.parametrize(
+    ("workers", "end"), [("1", _kill), ("2", _kill), ("2", _terminate_then_kill)]
+)
+def test_a_run_that_is_ended_at_any_moment_leaves_the_table_of_one_that_nobody_ended(
+    folder: Path, tmp_path: Path, workers: str, end: Callable[[subprocess.Popen[str]], None]
 ) -> None:
-    path = small_study.write_study(folder, "nsga2", n_trials=400)
+    path = small_study.write_study(folder, "nsga2", n_trials=400, headroom=UNENDING)
     database = tmp_path / "killed.duckdb"
     words = ("run", path, "--db", database, "--workers", workers)
     chance = random.Random(workers)
     for _ in range(3):
         process = commands.start(*words)
         time.sleep(1.0 + 2 * chance.random())
-        process.kill()
+        end(process)
         process.communicate()
     code, out, err = commands.say(*words)
     assert code == 0, err
-    assert "of 400 complete trials" in out
+    assert "of 400 complete trials" in out.lower()
     small_study.run(path, tmp_path / "whole.duckdb")
     assert small_study.tables(database) == small_study.tables(tmp_path / "whole.duckdb")

@@ -131,6 +131,10 @@ def test_more_trials_than_points_are_warned_of_with_the_number() -> None:
         "9:11: n_trials is 40, and there are 8 distinct points: 32 trials or more repeat others"
     )
     assert warnings(changed(("n_trials: 4", "n_trials: 8"))) == []
+    many = SMALL.replace("n_trials: 4", "n_trials: 40")
+    assert len(warnings(many)) == 1
+    # A grid, which is picked here, ends with its last point.
+    assert warnings(many.replace("name: random, ", "")) == []
 
 
 def test_points_that_differ_in_what_a_system_does_not_read_are_one() -> None:

@@ -42,7 +42,7 @@ def study_of(*changes: tuple[str, str]) -> Study:
         ([("n_trials: 19\n", "")], "grid", "no more than 20 points"),
         ([], "tpe", "a better value"),
         ([("19", "100"), WITHOUT_END], "tpe", "a better value"),
-        ([("19", "8"), WITHOUT_END], "qmc", "all 8 trials are asked for before one is told"),
+        ([("19", "8"), WITHOUT_END], "qmc", "8 trials, all asked for before one is told"),
         ([("19", "50000"), WITHOUT_END], "nsga2", "50,000 trials"),
     ],
 )
@@ -84,8 +84,8 @@ def test_what_was_picked_stays_when_there_are_more_trials(tmp_path: Path) -> Non
     assert study.sampler.name == "tpe"
     store = Store(database)
     again = as_recorded(store, study, StartAfresh.NEVER)
-    assert (again.sampler.name, again.sampler.why[:3]) == ("qmc", "all")
+    assert (again.sampler.name, again.sampler.why[:8]) == ("qmc", "8 trials")
     assert again.identity() == study.identity()
     assert as_recorded(store, study, StartAfresh.ALWAYS).sampler.name == "tpe"
     row = store.rows("SELECT sampler, sampler_reason, stopped FROM studies")[0]
-    assert (row["sampler"], row["sampler_reason"][:3], row["stopped"]) == ("qmc", "all", None)
+    assert (row["sampler"], row["sampler_reason"][:8], row["stopped"]) == ("qmc", "8 trials", None)

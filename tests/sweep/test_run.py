@@ -17,9 +17,13 @@ from database_processes import held
 from inline_executors import Inline, nobody
 
 from core.evaluator import Candidate
+from sweep.engine import known
 from sweep.engine.executor import Failure, Result
+from sweep.engine.register import StartAfresh
 from sweep.engine.search import SearchError
+from sweep.engine.study_run import Where, run_to_database
 from sweep.results import Store, StoreError, answer_query
+from sweep.study.read import load_study
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +33,34 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_ctrl_c_keeps_what_is_finished_and_says_130(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("executor", "number", "code"),
+    [
+        ("in-process", signal.SIGINT, 130),
+        ("threads", signal.SIGTERM, 143),
+        ("threads", signal.SIGHUP, 129),
+        ("ray", signal.SIGTERM, 143),
+    ],
+)
+def test_a_signal_ends_a_run_within_5_s_and_keeps_what_is_finished(
+    folder: Path, tmp_path: Path, executor: str, number: signal.Signals, code: int
+) -> None:
     path = small_study.write_study(folder, "tpe", n_trials=5000)
     database = tmp_path / "stopped.duckdb"
-    process = commands.start("run", path, "--db", database, "--executor", "in-process")
+    process = commands.start("run", path, "--db", database, "--executor", executor)
     while not database.exists() or not _count(database):
         time.sleep(0.3)
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in err
+    assert time.monotonic() - start < 5.0
+    assert process.returncode == code
+    by = "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
+    kept = f"finished trials are kept in {database}; run it again to go on"
+    assert err.splitlines()[-1] == f"{by}: {kept}"
     assert _count(database) > 0
+    assert not list(database.with_name(f"{database.name}.spool").glob("*.in-flight"))
 
 
 def _count(database: Path) -> int:
@@ -100,6 +120,23 @@ def test_a_batch_that_is_lost_is_replayed_again_and_counts_for_nobody(
     small_study.run(path, tmp_path / "whole.duckdb")
     lost, whole = (small_study.tables(tmp_path / f"{name}.duckdb") for name in ("lost", "whole"))
     assert lost == whole
+
+
+class _AlwaysLosing(Inline):
+    """One that loses every batch that has a certain policy."""
+
+    def evaluate(self, batch: Sequence[Candidate]) -> Result:
+        if any(candidate.policy.folio_order == 3 for candidate in batch):
+            return Failure("gone", lost=True)
+        return super().evaluate(batch)
+
+
+def test_a_trial_that_is_always_lost_ends_and_costs_no_other(folder: Path, tmp_path: Path) -> None:
+    path = small_study.write_study(folder, "random", n_trials=24)
+    small_study.run(path, tmp_path / "lost.duckdb", _AlwaysLosing)
+    rows = Store(tmp_path / "lost.duckdb").rows("SELECT * FROM trials WHERE role = 'trial'")
+    told = {(row["folio_order"] == 3, row["state"], row["attempts"]) for row in rows}
+    assert told == {(True, "fail", 3), (False, "complete", 1)}
 
 
 class _FailingOnce(_Failing):
@@ -179,6 +216,82 @@ def test_a_policy_in_the_database_is_looked_up_and_counts(folder: Path, tmp_path
         )
         assert mine == other
         assert mine
+
+
+def test_what_is_forgotten_of_this_run_is_read_back(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 20 points: most of the trials repeat earlier ones.
+    path = small_study.write_study(folder, "random", 60, without=["headroom"])
+    small_study.run(path, tmp_path / "remembered.duckdb")
+    held = []
+
+    class Watched(known.Known):
+        def add(self, *what: Any) -> None:
+            super().add(*what)
+            held.append([known._bytes(evaluated) for evaluated, _ in self._batches])
+
+    monkeypatch.setattr("sweep.engine.driver.Known", Watched)
+    monkeypatch.setattr(known, "REMEMBERED_BYTES", 100_000)
+    small_study.run(path, tmp_path / "forgotten.duckdb")
+    # The newest batch is kept, however large it is.
+    assert all(len(batches) == 1 or sum(batches) <= 100_000 for batches in held)
+    expected = small_study.tables(tmp_path / "remembered.duckdb")
+    assert small_study.tables(tmp_path / "forgotten.duckdb") == expected
+
+
+class _Waiting(Inline):
+    """An executor of several workers, which notes how many batches it has when it is looked at."""
+
+    workers = 4
+
+    def __init__(self, workloads: Any) -> None:
+        super().__init__(workloads)
+        self.had: list[int] = []
+
+    def finished(self, timeout_s: float) -> list[tuple[int, Result]]:
+        self.had.append(len(self._tasks))
+        return super().finished(timeout_s)
+
+
+def test_policies_of_which_nothing_is_searched_are_replayed_side_by_side(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = small_study.write_study(folder)
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("parameters:")]
+    names = ("lru", "fifo", "clock", "sieve")
+    policies = ", ".join(f"{{policy: {{eviction: {name}}}}}" for name in names)
+    text = "\n".join(lines).replace("policy: {eviction: lru}", f"policies: [{policies}]")
+    path.write_text(text.replace("[{system: carveout}, {preset: gcma}]", "[]"))
+    executors: list[_Waiting] = []
+
+    def make(workloads: Any) -> _Waiting:
+        executors.append(_Waiting(workloads))
+        return executors[0]
+
+    small_study.run(path, tmp_path / "side.duckdb", make)
+    assert executors[0].had[0] == len(names)
+
+
+class _Crowded(Inline):
+    """A cluster that has no place for all its workers."""
+
+    def __init__(self, workloads: Any, *others: Any) -> None:
+        super().__init__(workloads)
+        *_, note = others
+        note("Ray at local: 2 CPUs free, 8 asked")
+
+
+def test_what_a_cluster_lacks_is_told_to_the_user(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.engine.ray_cluster.RayCluster", _Crowded)
+    study, source = load_study(small_study.write_study(folder, n_trials=8))
+    told: list[str] = []
+    where, progress = Where("ray", workers=8), small_study.Silent()
+    database, never = tmp_path / "results.duckdb", StartAfresh.NEVER
+    run_to_database(study, source, database, where, never, progress, told.append)
+    assert "Ray at local: 2 CPUs free, 8 asked" in told
 
 
 def test_an_objective_without_a_value_fails_the_trial_with_the_reason(

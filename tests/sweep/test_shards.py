@@ -132,3 +132,21 @@ def test_the_command_refuses_in_one_line_and_makes_nothing(
         assert told in err
         assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_study_whose_sampler_was_picked_has_shares_where_the_one_that_is_stored_allows_it(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sweep = CommandInThisProcess(monkeypatch, capsys)
+    # Of 8 trials qmc would be picked, of 24 tpe.
+    for first, then, code in ((8, 24, 0), (24, 8, 2)):
+        database = tmp_path / f"{first}.duckdb"
+        words = ("run", small_study.write_study(folder, "auto", first), "--db", database)
+        assert sweep(*words)[0] == 0
+        small_study.write_study(folder, "auto", then)
+        ended, _, err = sweep(*words, "--shard", "1/2")
+        assert ended == code, err
+        assert ("tpe asks for what earlier trials make likely" in err) == (code == 2)

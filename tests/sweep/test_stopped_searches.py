@@ -58,6 +58,16 @@ def test_time_ends_it_after_so_many_seconds_of_the_clock() -> None:
     assert stopping.reason() == "120 s have passed (stop.time)"
 
 
+def test_each_subspace_has_an_equal_part_of_the_time() -> None:
+    clock = Clock()
+    first, second = (Stopping(study_of("{time: 2min}"), clock, part) for part in (0.5, 1.0))
+    clock.now += 60.0
+    assert first.reason() == "60 s have passed (stop.time)"
+    assert second.reason() is None
+    clock.now += 60.0
+    assert second.reason() == "120 s have passed (stop.time)"
+
+
 def test_patience_ends_it_after_so_many_trials_without_a_better_value() -> None:
     stopping = Stopping(study_of("{patience: 4}"), Clock())
     stopping.tell(outcomes(1.0, 2.0, 2.0, 1.5, 2.0))

@@ -172,7 +172,8 @@ def read_bundles(
         at, end = wide(spans[bundle, BODY]), wide(spans[bundle, BODY_END])
         while at < end:
             tag, at = varint(signs, at, end)
-            if at == BROKEN:
+            # Here the survey stopped counting, and the records that there is room for end.
+            if at == BROKEN or tag >> 3 <= 0:
                 break
             if tag != EVENT << 3 | BYTES:
                 at = skip(signs, at, end, tag & 7)

@@ -49,11 +49,12 @@ class OneByOne:
         asked = []
         for _ in range(count):
             trial = self._optuna.ask(self._distributions)
-            for _ in range(MAX_DRAWS - 1):
-                if is_new(trial.params):
-                    break
+            draws = 1
+            # Each draw is shown to `is_new`, also the last: a resumed search shows what was asked.
+            while not is_new(trial.params) and draws < MAX_DRAWS:
                 self._optuna.tell(trial, state=TrialState.FAIL)
                 trial = self._optuna.ask(self._distributions)
+                draws += 1
             self._waiting.append(trial)
             asked.append(dict(trial.params))
         return asked
