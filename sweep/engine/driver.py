@@ -303,6 +303,7 @@ class Driver:
     def _note(self, trials: list[Trial], evaluated: Evaluated | None) -> None:
         self._unrecorded.append(Settled(trials, evaluated))
         self._untold += trials
-        self._in_flight.forget(trial.key for trial in trials)
         if evaluated is not None:
+            # What failed stays suspected: another trial may ask for its policy.
+            self._in_flight.forget(trial.key for trial in trials)
             self._known.add(trials, evaluated)

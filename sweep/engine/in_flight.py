@@ -87,7 +87,7 @@ class InFlight:
         self._remove([self._batch_file(batch)])
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Forget the deaths of policies that are settled."""
+        """Forget the deaths of policies that are complete: they were not to blame."""
         for key in keys:
             self._deaths.pop(key, None)
 

@@ -152,10 +152,10 @@ def break_twins(patch: pytest.MonkeyPatch) -> None:
 def break_order(patch: pytest.MonkeyPatch) -> None:
     """Tell a sampler of trials as they come back."""
 
-    def advance(space: Any, search: Any) -> None:
+    def advance(space: Any) -> None:
         for trials in space._asked:
             for k in [k for k, trial in trials.items() if trial.row is not None]:
-                search.tell(k, generations._told(trials.pop(k).row))
+                space._search.tell(k, generations._told(trials.pop(k).row))
         while space._asked and not space._asked[0]:
             space._asked.popleft()
         if space._asked:
