@@ -79,8 +79,11 @@ def run_file(path: Path, database: Path, where: Where, afresh: StartAfresh) -> S
     """Run the study in a file, show how far it is, and return it; parameters as for a command."""
     study, source = load_study(path)
     progress = LiveProgress(study)
-    kept = f"finished trials are kept in {database}; run it again to go on"
-    with saying_what_is_kept(lambda: kept, RUN_IN_ORDER_S):
+
+    def kept() -> str:
+        return f"{progress.kept} are kept in {database}; run it again to go on"
+
+    with saying_what_is_kept(kept, RUN_IN_ORDER_S):
         try:
             run_to_database(study, source, database, where, afresh, progress, note)
         finally:

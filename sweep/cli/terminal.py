@@ -27,6 +27,8 @@ STARTING = "starting"
 SAMPLING = "replaying a few of its policies, and compiling what no run has needed before"
 #: Without a terminal, progress is a line every so many seconds.
 LINE_INTERVAL_S = 10.0
+#: What a rate would say of less time is chance.
+FIRST_RATE_S = 0.5
 
 
 def note(message: str) -> None:
@@ -110,7 +112,7 @@ class LiveProgress:
             self._best = value if self._best is None else self._goal.best([self._best, value])
         seconds = max(monotonic() - self._start, 1e-3)
         per_second = (self._done - self._recorded) / seconds
-        rate = f"{per_second:.0f} trials/s"
+        rate = f"{per_second:.0f} trials/s" if seconds > FIRST_RATE_S else ""
         best = f"best {self._goal.name} {shown_value(self._goal.metric, self._best)}"
         failed = f", {self._failed} failed" if self._failed else ""
         failed += f"; {self._compiling}" if self._compiling else ""
@@ -121,6 +123,11 @@ class LiveProgress:
             self._last_line = monotonic()
             left_s = (self._total - self._done) / per_second
             note(f"{self._done}/{self._total} trials, {best}{failed}, {rate}, {left_s:.0f} s left")
+
+    @property
+    def kept(self) -> str:
+        """How many trials are safe, in words."""
+        return f"{self._done} of {self._total} trials" if self._total else "finished trials"
 
     def close(self) -> None:
         """Stop showing."""

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -174,12 +175,10 @@ def serve() -> None:
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    workloads, plugins = pickle.load(source)
-    plugins.load()
-    evaluator = Evaluator(workloads)
-    while True:
-        try:
-            batch = pickle.load(source)
-        except EOFError:
-            return
-        _send(target, evaluated(evaluator, batch))
+    # Its driver may be killed at any moment, also while it writes.
+    with suppress(EOFError, pickle.UnpicklingError):
+        workloads, plugins = pickle.load(source)
+        plugins.load()
+        evaluator = Evaluator(workloads)
+        while True:
+            _send(target, evaluated(evaluator, pickle.load(source)))

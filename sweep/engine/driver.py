@@ -102,6 +102,11 @@ class Driver:
         self._acknowledge_at = clock()  # the first at once
         self._merge_at = clock() + MERGE_S
 
+    @property
+    def died_with(self) -> int:
+        """How many policies were in flight when the driver before this one died."""
+        return self._in_flight.died_with
+
     def add(self, trials: Iterable[Trial]) -> None:
         """Take trials on that have no row: each is looked up, or will be replayed."""
         found: list[Trial] = []
@@ -299,5 +304,6 @@ class Driver:
     def _note(self, trials: list[Trial], evaluated: Evaluated | None) -> None:
         self._unrecorded.append(Settled(trials, evaluated))
         self._untold += trials
+        self._in_flight.forget(trial.key for trial in trials)
         if evaluated is not None:
             self._known.add(trials, evaluated)

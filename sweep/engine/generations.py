@@ -57,6 +57,7 @@ def run_study(
     progress: Progress,
     clock: Callable[[], float] = monotonic,
     shard: Shard | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> str | None:
     """Run every trial that is not recorded yet; what was finished is recorded on any exit.
 
@@ -76,6 +77,8 @@ def run_study(
         Returns seconds that go on whatever the time of day.
     shard
         The share of the trials that is run, beside all baselines; None for all.
+    note
+        What is called with each line that the user should know of.
 
     Returns
     -------
@@ -83,6 +86,11 @@ def run_study(
         Why a search ended before its last trial, as the study's `stop` says; None if none did.
     """
     driver = Driver(study, inputs, store, starting, progress.finished, clock)
+    if driver.died_with:
+        note(
+            f"the last run died with {driver.died_with} policies in flight, which counts for none; "
+            "one that is in flight at two deaths is replayed alone, in a process of its own"
+        )
     # Of S subspaces the first has the trials 0, S, 2S …, so that each can be searched further.
     spaces = [
         _Subspace(driver, study.within(subspace), place, len(study.subspaces), shard, clock)

@@ -44,8 +44,11 @@ class InFlight:
         self._deaths: dict[str, int] = {}
         self._add(self._deaths_file, complete)
         left = list(self._batch_files())
+        before = sum(self._deaths.values())
         for file in left:
             self._add(file, complete)
+        #: How many policies were in flight when the last driver died.
+        self.died_with = sum(self._deaths.values()) - before
         if left:
             # In one step: whoever is killed here forgets no death, but may count one twice.
             draft = folder / f"{study}.deaths.draft"
@@ -83,9 +86,16 @@ class InFlight:
         """Say that the trials of a batch are in flight no more."""
         self._remove([self._batch_file(batch)])
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forget the deaths of policies that are settled."""
+        for key in keys:
+            self._deaths.pop(key, None)
+
     def close(self) -> None:
         """Say that nothing is in flight: this driver stops of its own will."""
         self._remove(self._batch_files())
+        if not self._deaths:
+            self._remove([self._deaths_file])
 
     def _batch_file(self, batch: int) -> Path:
         return self._folder / f"{self._study}.{batch}.in-flight"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -57,8 +58,11 @@ class Where(NamedTuple):
 
     def check(self) -> None:
         """Raise `InputError` if there is no such executor, or it cannot be as it is described."""
-        if self.executor not in ("auto", *EXECUTORS):
-            raise InputError(f"executor {self.executor} is not auto, {', '.join(EXECUTORS)}")
+        words = ("auto", *EXECUTORS)
+        if self.executor not in words:
+            near = get_close_matches(self.executor, words, 1)
+            what = f"executor {self.executor} is not {', '.join(words)}"
+            raise InputError(what, meant=near[0] if near else None)
         if self.executor in ("threads", "in-process") and self.address is not None:
             raise InputError(f"executor {self.executor} has no cluster: leave the address out")
         if self.executor == "in-process" and self.workers is not None:
@@ -161,7 +165,7 @@ def run_to_database(
             if kept_as:
                 note(f"the earlier study is kept as {kept_as}")
             starting = Starting(start_executor, partial(Alone, inputs.workloads, plugins))
-            why = run_study(study, inputs, store, starting, progress, shard=where.shard)
+            why = run_study(study, inputs, store, starting, progress, shard=where.shard, note=note)
             note_stopped(store, study, why)
             if why:
                 note(f"stopped: {why}")

@@ -92,7 +92,12 @@ def _connect(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
         needed = [path.resolve().parent, *([path] if path.exists() else [])]
         if not all(os.access(place, os.W_OK) for place in needed):
             raise _CopyNeededError("may only be read", file=path)
-        merge(path, _spool(path), patience_s)
+        try:
+            merge(path, _spool(path), patience_s)
+        except LockedError:
+            raise
+        except StoreError as error:  # a disk that is full, or may only be read
+            raise _CopyNeededError(error.what, file=path) from None
     before = _version(os.stat(path))
     connection = connect_patiently(path, patience_s, read_only=True)
     if _version(os.stat(path)) != before:

@@ -41,7 +41,7 @@ def pick(study: Study) -> tuple[str, str]:
         return "nsga2", f"{most:,} trials, for which others would ask too slowly"
     several = len(goals_of(study)) > 1
     what = "a larger hypervolume" if several else "a better value"
-    return "tpe", f"of {most:,} trials it makes {what} than others (benchmarks/search.py)"
+    return "tpe", f"with {most:,} trials it finds {what} than others (benchmarks/search.py)"
 
 
 def points_of_grids(study: Study) -> int | None:

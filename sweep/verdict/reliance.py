@@ -114,7 +114,12 @@ def budget(facts: Facts) -> Iterator[Finding]:
     counts = facts.counts
     done = counts["complete"] + counts["failed"]
     if counts["n_trials"] and done < counts["n_trials"]:
-        text = f"Unfinished: {done:,} of {counts['n_trials']:,} trials are done."
+        ((stopped,),) = (
+            row.values()
+            for row in facts.read("SELECT any_value(stopped) FROM studies WHERE study = $1")
+        )
+        begin = f"Stopped, as the study says ({stopped})" if stopped else "Unfinished"
+        text = f"{begin}: {done:,} of {counts['n_trials']:,} trials are done."
         yield Finding("unfinished", text, {"done": done, "n_trials": counts["n_trials"]})
     if counts["complete"] < 2:
         return

@@ -74,11 +74,10 @@ def test_a_trial_that_kills_drivers_is_tried_alone_and_failed_with_the_cause(
     (folder / "deadly.py").write_text(DEADLY.format(how=how))
     path = small_study.write_study(folder, "grid", system=SYSTEMS, n_trials=200)
     database = folder / f"{code}.duckdb"
-    codes = []
-    for _ in range(3):
-        done, _, err = commands.say("run", path, "--db", database, "--workers", "2")
-        codes.append(done)
-    assert codes == [code, code, 1], err
+    said = [commands.say("run", path, "--db", database, "--workers", "2") for _ in range(3)]
+    assert [done for done, _, _ in said] == [code, code, 1], said[-1][2]
+    told = ["the last run died with" in err for _, _, err in said]
+    assert told == [False, True, True]
     rows = Store(database).rows("SELECT * FROM trials WHERE role = 'trial'")
     assert len(rows) == 200
     deadly = [row for row in rows if row["system"] == "deadly:DEADLY"]
@@ -87,7 +86,8 @@ def test_a_trial_that_kills_drivers_is_tried_alone_and_failed_with_the_cause(
     assert {row["reason"] for row in deadly} == {f"the process that replayed it alone {cause}"}
     others = [row for row in rows if row["system"] != "deadly:DEADLY"]
     assert {(row["state"], row["attempts"]) for row in others} == {("complete", 1)}
-    assert not list(database.with_name(f"{code}.duckdb.spool").glob("*.in-flight"))
+    left = {file.suffix for file in database.with_name(f"{code}.duckdb.spool").iterdir()}
+    assert left == {".lock"}
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
@@ -99,7 +99,8 @@ def _terminate_then_kill(process: subprocess.Popen[str]) -> None:
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
-        assert process.returncode == 128 + signal.SIGTERM
+        # It may be done by then, or not have begun.
+        assert process.returncode in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
     process.kill()
 
 
