@@ -158,18 +158,9 @@ def main() -> None:
                 taken[way].append(searched(study, source, inputs, way, database))
                 if found(database) != expected:
                     raise SystemExit(f"{way}: the tables differ from those of {cores} threads")
-<<<<<<< HEAD
-    print(f"{study.study}: {study.n_trials} trials by {study.sampler.name}, {cores} cores, ", end="")
-    print(f"medians of {said.rounds} rounds, by turns; all tables are equal")
+    print(f"{study.study}: {study.n_trials} trials by {study.sampler.name}, ", end="")
+    print(f"{cores} cores, medians of {said.rounds} rounds, by turns; all tables are equal")
     print(f"{'':10}{'start':>8}{'search':>8}{'CPU':>8}")
-=======
-    print(
-        f"{study.study}: {study.n_trials} trials by {study.sampler.name}, {cores} cores, ", end=""
-    )
-    print(f"medians of {said.rounds} runs by turns; all tables are equal")
-    base = statistics.median(each.search_s for each in taken["one core"])
-    print(f"{'':10}{'start':>8}{'search':>8}{'CPU':>8}{'one core / search':>19}")
->>>>>>> main
     for way, runs in taken.items():
         start_s, search_s, cpu_s = map(statistics.median, zip(*runs, strict=True))
         print(f"{way:10}{start_s:8.2f}{search_s:8.2f}{cpu_s:8.2f}")

@@ -15,7 +15,7 @@ ROWS_S = 0.008
 #: And at least, but in a last round: below, rows take too much of the time.
 LEAST_S = 0.05
 #: The share of what waits that a round of batches takes, one for each worker.
-SHARE = 0.6
+ROUND_SHARE = 0.6
 #: What a trial is taken for of which nothing is known yet.
 UNKNOWN_S = 0.1
 #: Trials of a batch at most.
@@ -76,7 +76,7 @@ def next_batches(
         Return whether a candidate can be replayed at once: a trial of which it cannot waits on.
     """
     left = sum(map(pace.of, waiting))
-    count, each, apart = workers, SHARE * left / workers, ROWS_S
+    count, each, apart = workers, ROUND_SHARE * left / workers, ROWS_S
     if each < LEAST_S:
         count, apart = max(1, min(workers, int(left / ROWS_S))), 0.0
         each = left / count
