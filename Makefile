@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TUNE := .venv-tune
 
 .PHONY: run test test-newest lint bench soak golden findings schema clean
 
@@ -30,11 +31,14 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)
-	$(BIN)/python benchmarks/kernels.py
-	$(BIN)/python benchmarks/loop.py
-	$(BIN)/python benchmarks/trace_import.py
-	$(BIN)/python benchmarks/perfetto_import.py
+# All figures of docs/performance.md, and the aims. Ray Tune needs pandas and more: it has a Python of its own.
+bench: $(STAMP) $(TUNE)/.installed
+	$(BIN)/python benchmarks/all.py --tune $(TUNE)/bin/python
+
+$(TUNE)/.installed: constraints.txt
+	$(PYTHON) -m venv $(TUNE)
+	$(TUNE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'ray[tune]'
+	touch $@
 
 # Schedules of the deterministic driver, as many as fit into TIME seconds; SEED=N is one of them again.
 TIME ?= 600

@@ -1,4 +1,4 @@
-"""The search of a study by one thread, by two, and by Ray on this machine, by turns.
+"""The search of a study on one core, by a thread for each core, and by Ray here, by turns.
 
 Usage: python benchmarks/executors.py [STUDY] [--rounds N] [--sampler NAME] [--trials N] [--ray]
 
@@ -95,7 +95,7 @@ class Progress:
 
 
 def searched(study: Study, source: Source, inputs: Inputs, workers: str, database: Path) -> Taken:
-    """Return what a search took by `workers`: ``one core``, ``1``, ``2``, … threads, or ``ray``."""
+    """Return what a search took by `workers`: ``one core``, so many threads, or ``ray``."""
     store = Store(database)
     register(store, study, source.text, inputs, source.path, StartAfresh.NEVER)
     cores = os.sched_getaffinity(0)
@@ -127,7 +127,7 @@ def searched(study: Study, source: Source, inputs: Inputs, workers: str, databas
 def found(database: Path) -> list[pa.Table]:
     """Return all that a run found."""
     with open_for_reading(database) as connection:
-        return [connection.execute(f"SELECT {asked}").to_arrow_table() for asked in FOUND.values()]
+        return [connection.sql(f"SELECT {asked}").to_arrow_table() for asked in FOUND.values()]
 
 
 def main() -> None:
@@ -146,7 +146,7 @@ def main() -> None:
     inputs = load_inputs(study, source)
     cores = len(os.sched_getaffinity(0))
     compile_all(loops_of(study), cores)
-    ways = ["one core", "1", str(cores), *(["ray"] if said.ray else [])]
+    ways = ["one core", str(cores), *(["ray"] if said.ray else [])]
     taken: dict[str, list[Taken]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -158,15 +158,21 @@ def main() -> None:
                 taken[way].append(searched(study, source, inputs, way, database))
                 if found(database) != expected:
                     raise SystemExit(f"{way}: the tables differ from those of {cores} threads")
-    print(
-        f"{study.study}: {study.n_trials} trials by {study.sampler.name}, {cores} cores, ", end=""
-    )
-    print(f"medians of {said.rounds} runs by turns; all tables are equal")
-    base = statistics.median(each.search_s for each in taken["one core"])
-    print(f"{'':10}{'start':>8}{'search':>8}{'CPU':>8}{'one core / search':>19}")
+    print(f"{study.study}: {study.n_trials} trials by {study.sampler.name}, ", end="")
+    print(f"{cores} cores, medians of {said.rounds} rounds, by turns; all tables are equal")
+    print(f"{'':10}{'start':>8}{'search':>8}{'CPU':>8}")
     for way, runs in taken.items():
         start_s, search_s, cpu_s = map(statistics.median, zip(*runs, strict=True))
-        print(f"{way:10}{start_s:8.2f}{search_s:8.2f}{cpu_s:8.2f}{base / search_s:19.2f}")
+        print(f"{way:10}{start_s:8.2f}{search_s:8.2f}{cpu_s:8.2f}")
+    print(f"one core / all: {_ratio(taken['one core'], taken[str(cores)]):.2f}")
+    if said.ray:
+        print(f"ray / threads: {_ratio(taken['ray'], taken[str(cores)]):.2f}, its start apart")
+
+
+def _ratio(some: Sequence[Taken], others: Sequence[Taken]) -> float:
+    """Return the median of the ratios of each round: what disturbs a round disturbs both."""
+    pairs = zip(some, others, strict=True)
+    return statistics.median(one.search_s / other.search_s for one, other in pairs)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from sweep.engine.trials import Trial
 
 #: What a batch takes at most, in seconds: so long a run that is stopped waits for it.
 MOST_S = 2.0
-#: And at least, where there are enough policies: to make rows of a batch takes 7 ms, however few
-#: they are, and threads do it one at a time.
-LEAST_S = 0.02
+#: To make the rows of a batch takes so long, however few they are, and threads do it one at a time.
+ROWS_S = 0.008
+#: And at least, but in a last round: below, rows take too much of the time.
+LEAST_S = 0.05
 #: The share of what waits that a round of batches takes, one for each worker.
-SHARE = 0.6
+ROUND_SHARE = 0.6
 #: What a trial is taken for of which nothing is known yet.
 UNKNOWN_S = 0.1
 #: Trials of a batch at most.
@@ -57,11 +58,11 @@ def _kind(trial: Trial) -> tuple[str, str]:
 def next_batches(
     waiting: deque[Trial], pace: Pace, workers: int, takes: Callable[[Candidate], bool]
 ) -> list[list[Trial]]:
-    """Take the next batches off what waits, one for each worker: all end at about one time.
+    """Take the next batches off what waits, one for each worker.
 
     Each round takes a share of what waits, so that batches become smaller towards the end, and what
     earlier ones took otherwise than expected is made up for (Hummel, Schonberg and Flynn 1992,
-    factoring). The last round takes all.
+    factoring). The last round takes all, so that workers end at about one time.
 
     Parameters
     ----------
@@ -75,15 +76,16 @@ def next_batches(
         Return whether a candidate can be replayed at once: a trial of which it cannot waits on.
     """
     left = sum(map(pace.of, waiting))
-    count, each = workers, SHARE * left / workers
+    count, each, apart = workers, ROUND_SHARE * left / workers, ROWS_S
     if each < LEAST_S:
-        count = max(1, min(workers, round(left / LEAST_S)))
+        count, apart = max(1, min(workers, int(left / ROWS_S))), 0.0
         each = left / count
     batches: list[list[Trial]] = []
     passed: list[Trial] = []
     room = 0.0
     while waiting and len(batches) < count:
-        room += min(MOST_S, each)
+        # Those of a round end one after the other, so that threads do not wait to make their rows.
+        room += min(MOST_S, each + (len(batches) - (count - 1) / 2) * min(apart, each / count))
         batch: list[Trial] = []
         while waiting and len(batch) < MOST_TRIALS:
             trial = waiting[0]

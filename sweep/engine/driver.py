@@ -144,8 +144,14 @@ class Driver:
         return bool(self._alike)
 
     def advance(self) -> None:
-        """Hand batches out, settle what comes back, and write down what is due."""
+        """Hand batches out, write down what is due, and settle what comes back."""
         self._hand_out()
+        # Now, while workers replay: at the end of a generation, which is asked for next, they wait.
+        now = self._clock()
+        if now >= self._acknowledge_at and (self._unrecorded or self._untold):
+            self.acknowledge()
+        if self._clock() >= self._merge_at:
+            self._merge()
         if self._out or self._waiting:  # what waits may have to be compiled first
             executors = list(dict.fromkeys(executor for executor, _ in self._out.values()))
             if self._executor is not None and not executors:
@@ -158,11 +164,6 @@ class Driver:
                 self._take_back(number, result)
             if ended:
                 self._hand_out()
-        now = self._clock()
-        if now >= self._acknowledge_at and (self._unrecorded or self._untold):
-            self.acknowledge()
-        if self._clock() >= self._merge_at:
-            self._merge()
 
     def acknowledge(self) -> None:
         """Write down the rows of settled trials, and tell of them once they are safe."""

@@ -197,7 +197,7 @@ def break_interrupts(patch: pytest.MonkeyPatch) -> None:
         (break_name_sync, "told before it is safe"),
         (break_telling, "told before it is safe"),
         (break_pending, "told before it is safe"),
-        (break_deaths, "kills one driver after the other"),
+        (break_deaths, "kills one driver after the other|drivers die for ever"),
         (break_blame, "a trial that kills what replays it is recorded as|not to blame|differs"),
         (break_lost, "not to blame"),
         (break_counting, "a trial that kills what replays it is recorded as"),
