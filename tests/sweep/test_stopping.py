@@ -21,7 +21,7 @@ BEGINS = {
     signal.SIGHUP: "stopped by SIGHUP: ",
 }
 #: The law is a second; a machine that does other things too takes its time to start a thread.
-WITHIN_S = 1.5
+WITHIN_S = 3.0
 Process = subprocess.Popen[str]
 
 
