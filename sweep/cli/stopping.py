@@ -59,6 +59,9 @@ class _Stopping:
             for number in SIGNALS
             if (handler := signal.getsignal(number)) is not signal.SIG_IGN
         }
+        # Of what is lost in a callback (LLVM's while it loads code) Python prints a traceback.
+        self._hook_before = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
         reads, self._writes = os.pipe()
         os.set_blocking(self._writes, False)
         self._wakeup_before = signal.set_wakeup_fd(self._writes, warn_on_full_buffer=False)
@@ -71,7 +74,12 @@ class _Stopping:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup_before)
+        sys.unraisablehook = self._hook_before
         os.close(self._writes)
+
+    def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, Stopped):
+            self._hook_before(lost)
 
     def tell(self, write: Callable[[str], object]) -> None:
         """Say once what stopped the command, and what is kept."""

@@ -143,6 +143,20 @@ def test_a_signal_that_gets_lost_ends_the_command_when_its_time_is_over(tmp_path
     assert 0.5 <= took_s < 0.5 + WITHIN_S
 
 
+CALLED_BACK = """\
+import ctypes
+call = ctypes.CFUNCTYPE(None)(lambda: [time.sleep(0.01) for _ in range(100)])
+while True:
+    call()
+"""
+
+
+def test_a_signal_that_gets_lost_in_a_callback_prints_no_traceback(tmp_path: Path) -> None:
+    process = program(tmp_path, 0.5, CALLED_BACK)
+    _, err = stopped(process, signal.SIGTERM)
+    assert (process.returncode, err) == (143, "stopped by SIGTERM: all is kept\n")
+
+
 def test_a_second_signal_leaves_at_once_with_the_code_of_the_first(tmp_path: Path) -> None:
     process = program(tmp_path, 50.0, DEAF)
     process.send_signal(signal.SIGTERM)
