@@ -1,7 +1,7 @@
 """How a command stops by a signal: in order while it can, in any case after a while.
 
 The signal is raised as `Stopped` where the command is, as Ctrl-C always was. But no handler of
-Python's runs while one call of native code lasts (a sort of 30 M numbers: 3 s; LLVM: 20 s), and
+Python's runs while one call of native code lasts (a sort of a large table, or LLVM's), and
 what is raised in a callback is lost. So a thread hears of signals too, through a pipe that the
 interpreter writes to at once; if the command is not gone after a while, it leaves from there.
 """

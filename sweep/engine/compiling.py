@@ -106,10 +106,6 @@ class Compiling:
         self._listener = threading.Thread(target=self._listen, args=(answers, why), daemon=True)
         self._listener.start()
 
-    def is_ready(self, loop: ReplayLoop) -> bool:
-        """Return whether a loop is not waited for: it is on disk, or could not be compiled."""
-        return loop not in self._left
-
     def takes(self, candidate: Candidate) -> bool:
         """Return whether a candidate can be replayed at once: no loop of it is waited for."""
         return not self._left or self._left.isdisjoint(loops_of_policy(candidate.policy))

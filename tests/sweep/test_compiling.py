@@ -143,7 +143,6 @@ def test_a_loop_on_disk_is_known_at_once_and_starts_no_process() -> None:
         start = perf_counter()
         compiling = Compiling([LOOP], 2, lambda *numbers: told.append(numbers))
         compiling.start()
-        assert compiling.is_ready(LOOP)
         assert compiling.wait(0)
         taken_s.append(perf_counter() - start)
         compiling.close()
@@ -164,14 +163,12 @@ def test_a_loop_that_another_run_compiles_is_waited_for_and_not_compiled_again(
     assert compiling.takes(candidate(Policy(eviction="fifo")))
     assert compiling.takes(candidate(Policy(system="carveout", eviction=LOOP.eviction)))
     assert not compiling.wait(1.5)
-    assert not compiling.is_ready(LOOP)
     assert told == [(0, 1)]
     kept = empty / "core_0" / f"jit.{entry_name(*LOOP)}-1.py311.1.nbc"
     kept.parent.mkdir()
     kept.touch()
     os.close(lock)
     assert compiling.wait(10)
-    assert compiling.is_ready(LOOP)
     assert compiling.takes(candidate(Policy(eviction=LOOP.eviction)))
     assert told == [(0, 1), (1, 1)]
     compiling.close()
@@ -187,7 +184,6 @@ def test_where_every_process_has_died_nothing_is_waited_for(empty: Path) -> None
     (child,) = children_of(os.getpid())
     os.kill(child, signal.SIGKILL)
     assert compiling.wait(10)
-    assert compiling.is_ready(LOOP)
     compiling.close()
     assert "killed by signal 9" in compiling.failed[LOOP]
     os.close(lock)
