@@ -241,9 +241,6 @@ def _scan_inactive(pages: PageRecords, register: Register, which: int) -> int:
     register[_LEFT + which] -= size
     register[_SCANNED] += size
     leave(pages, register, folio)
-    if pages[folio].maps > 0:
-        _activate(pages, register, folio, which + 1)
-        return ABSENT
     if is_in_use(pages, folio):
         # A folio is kept the first time that it is found young, and activated the second time:
         # folio_check_references.

@@ -120,8 +120,8 @@ def is_present(pages: PageRecords, page: int) -> bool:
 
 @kernel
 def is_in_use(pages: PageRecords, folio: int) -> bool:
-    """Return whether a folio is mapped by a live task, or was accessed through a mapping."""
-    return bool(pages[folio].maps > 0 or wide(pages[folio].bits) & YOUNG != 0)
+    """Return whether a folio was accessed through a mapping since reclaim last looked at it."""
+    return bool(wide(pages[folio].bits) & YOUNG != 0)
 
 
 @kernel
