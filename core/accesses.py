@@ -34,7 +34,7 @@ from core.machine import MAX_ORDER
 #   unmap        2**order pages of an address space go
 #   take         memory of another kind is allocated, and is known by its handle
 #   give         memory of another kind is freed, by its handle
-#   exit         a task ends, and its mappings with it
+#   exit         a task ends or execs, and its mappings with it
 #   phase        a phase of the workload begins, as in mm events: `index` is the number of its name
 READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP, TAKE, GIVE, EXIT, PHASE = range(12)
 ACCESSES = (
@@ -46,7 +46,8 @@ ACCESSES = (
 #: of this constant and its frame.
 BOOT_HANDLE = 1 << 40
 
-# Flags. Rows of take and anonymous have the flags of mm events (tagged, atomic, pinned, movable).
+# Flags. Rows of take and anonymous have the flags of mm events (tagged, atomic, pinned, movable);
+# rows of take have ANONYMOUS where a program takes a page that reclaim can swap out.
 # Rows of read and lookup have IN_FAULT where a fault or a mapping asks. Rows of lookup and write
 # have LARGE_FOLIOS where the file may have large folios.
 IN_FAULT = 1
@@ -84,7 +85,9 @@ class Accesses(NamedTuple):
 
     The other fields describe the machine that the trace was recorded on. `free_pages` pages were
     free when the trace began: the frames of `free_ranges` (first, end), or the last frames of
-    memory if `free_ranges` is empty. `data_pages` is 0 for a trace that was recorded on no machine.
+    memory if `free_ranges` is empty. The page allocator has `managed_pages` in all, or 0 where that
+    is not known; `zram_size` is the bytes of pages that its zram takes. `data_pages` is 0 for a
+    trace that was recorded on no machine.
     `requests` says whether rows of read tell read requests; `phases` are the names that rows of
     phase number; `losses` are what its source lacked, or what had to be guessed of it.
     """
@@ -103,6 +106,8 @@ class Accesses(NamedTuple):
     high_pages: int
     source: str
     free_ranges: tuple[tuple[int, int], ...] = ()
+    managed_pages: int = 0
+    zram_size: int = 0
     requests: bool = False
     phases: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()

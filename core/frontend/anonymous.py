@@ -127,12 +127,14 @@ def touch_anonymous_over(
         if bits & PRESENT:
             node.pages[page].bits = bits | YOUNG
             return
+        # Memory that a trace shows as taken has a frame there, whatever it is.
+        needs_frame = flags & (TAGGED | ANONYMOUS) != 0
         tagged = TAGGED_PAGE if flags & TAGGED else 0
         if bits & SWAPPED:
             tagged = bits & TAGGED_PAGE
-        if tagged:
+        if tagged or needs_frame:
             ensure_frames(node, 1)
-            frame = take(node, MOVABLE, 0, True)
+            frame = take(node, MOVABLE, 0, tagged != 0)
         else:
             ensure(node, 1)
             frame = take_page(node, page)
@@ -142,7 +144,7 @@ def touch_anonymous_over(
             register[SWAP_FREE] += 1
             register[SWAPPED_IN] += 1
             drain_pool(node)
-        node.pages[page].bits = PRESENT | tagged
+        node.pages[page].bits = PRESENT | YOUNG | tagged
         node.pages[page].place = frame
         if tagged and frame != NONE:
             put(node, ALLOC, 0, 0, frame, TAGGED | MOVABLE_FLAG)

@@ -94,6 +94,22 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
     )
 
 
+def with_programs(extents: Extents, pages: int) -> Extents:
+    """Return extents with one more, of `pages` pages of programs, which come after all others."""
+    chunks = -(-pages >> extents.chunk_order)
+    inode = _free_inodes(np.unique(extents.inode).astype(np.int64), 1).astype(np.uint32)
+    end = extents.pages + (chunks << extents.chunk_order)
+    number = np.full(chunks, extents.inode.size, dtype=np.int32)
+    return extents._replace(
+        first=np.append(extents.first, end),
+        end=np.append(extents.end, end),
+        inode=np.append(extents.inode, inode),
+        index=np.append(extents.index, np.uint32(0)),
+        pages=end,
+        extent_of=np.append(extents.extent_of, number),
+    )
+
+
 def _free_inodes(inodes: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
     """Return inodes that no file has: in mm events they stand for address spaces."""
     candidates = np.arange(inodes.size + wanted, dtype=np.int64)

@@ -156,6 +156,10 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 access(node, accesses, page, kind == MAP)
             elif kind == TRUNCATE:
                 truncate(node, page, order)
+            elif kind == TAKE and page >= 0:
+                touch_anonymous(node, page, flags)
+            elif kind == GIVE and page >= 0:
+                unmap(node, page)
             elif kind == TAKE:
                 ensure_frames(node, 1 << order)
                 frame = _take_other(node, accesses, wide(accesses.handle[at]), order, flags)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.accesses import ACCESSES, BOOT_HANDLE, EXIT, GIVE, MAP, PHASE, TAKE, Accesses
+from core.events import ANONYMOUS
 from core.frontend.dense_numbers import NAMELESS, number_names
 from core.frontend.extents import Extents
-from core.jit import entry
+from core.jit import entry, wide
 
 # The kind of a row whose handle names memory from before the trace; it comes after those of
 # accesses.
@@ -28,7 +29,9 @@ class NumberedAccesses(NamedTuple):
 
     time_ns: NDArray[np.int64]  # [access], as the next ones
     op: NDArray[np.uint8]
-    page: NDArray[np.int32]  # of a row of phase, the number of its name; -1 where none begins
+    # Of a row of phase, the number of its name, or -1 where none begins; of rows of take and give,
+    # the page of a program that they are of, or -1.
+    page: NDArray[np.int32]
     extent: NDArray[np.int32]  # empty if nothing is looked up
     order: NDArray[np.uint8]
     flags: NDArray[np.uint8]
@@ -44,6 +47,7 @@ def number_accesses(accesses: Accesses, extents: Extents) -> NumberedAccesses:
     op = accesses.op
     phases = op == PHASE
     extents.page[phases] = accesses.index[phases].view(np.int32)
+    extents.page[(op == TAKE) | (op == GIVE)] = -1
     kind, name = np.empty_like(op), np.empty(op.size, dtype=np.int64)
     _name_handles(op, accesses.handle, kind, name)
     handle, (taken, before, tasks) = number_names(kind, _GROUP_OF, name, 3)
@@ -64,6 +68,49 @@ def number_accesses(accesses: Accesses, extents: Extents) -> NumberedAccesses:
         holder=holder,
         next_map=np.empty(op.size if tasks.size else 0, dtype=np.int32),
     )
+
+
+@entry
+def number_programs(
+    op: NDArray[np.uint8],
+    flags: NDArray[np.uint8],
+    handle: NDArray[np.int32],
+    held: NDArray[np.int32],
+    first: int,
+    page: NDArray[np.int32],
+) -> int:
+    """Write the pages of memory that programs take and give, and return how many there are at most.
+
+    Parameters
+    ----------
+    op, flags, handle
+        Of accesses, the handles being dense numbers.
+    held
+        Room for a number of each handle, -1.
+    first
+        The number of the first page. A page that was given is taken again.
+    page
+        The pages [access], which are written.
+    """
+    spare = np.empty(held.size, dtype=np.int32)
+    spares, pages = wide(0), wide(0)
+    for row in range(op.size):
+        if op[row] == TAKE and flags[row] & ANONYMOUS:
+            if spares > 0:
+                spares -= 1
+                number = wide(spare[spares])
+            else:
+                number = first + pages
+                pages += 1
+            held[handle[row]] = number
+            page[row] = number
+        elif op[row] == GIVE and held[handle[row]] >= 0:
+            number = wide(held[handle[row]])
+            held[handle[row]] = -1
+            page[row] = number
+            spare[spares] = number
+            spares += 1
+    return pages
 
 
 @entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from core.events import (
     make_events,
 )
 from core.frontend.allocator import free_frames
-from core.frontend.extents import Extents, number_pages
+from core.frontend.extents import Extents, number_pages, with_programs
 from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
 from core.frontend.loop import entry_over
 from core.frontend.node import (
@@ -45,7 +45,11 @@ from core.frontend.node import (
     Node,
     make_node,
 )
-from core.frontend.numbered_accesses import number_accesses
+from core.frontend.numbered_accesses import (
+    NumberedAccesses,
+    number_accesses,
+    number_programs,
+)
 from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
     DROPPED,
@@ -102,8 +106,8 @@ class FrontEnd:
     reclaim
         MGLRU (Android and current distributions) or the classic lists.
     zram_size
-        Bytes of pages that swap to zram can take; 0: there is no zram. Without any swap, anonymous
-        memory is not reclaimed.
+        Bytes of pages that swap to zram can take; 0: there is no zram; None: as the machine has it
+        that the trace was recorded on. Without any swap, anonymous memory is not reclaimed.
     swap_size
         Bytes of a swap device, in place of zram; 0: there is none. Pages that go there and come
         back are stores and restores of anonymous pages in the mm events.
@@ -123,7 +127,7 @@ class FrontEnd:
     """
 
     reclaim: Reclaim = Reclaim.MGLRU
-    zram_size: int = 0
+    zram_size: int | None = None
     swap_size: int = 0
     zram_ratio: float = 3.0
     swappiness: int = 60
@@ -216,6 +220,9 @@ def run_frontend(
     accesses = accesses._replace(**columns)
     extents = number_pages(accesses, front_end.page_cache_order)
     numbered = number_accesses(accesses, extents)
+    front_end = _as_recorded(front_end, accesses)
+    if front_end.zram_size:
+        extents = _number_programs(numbered, extents)
     hooks = hooks_of(front_end.reclaim)
     read = entry_over(hooks)
     node = _node(accesses, extents, front_end, tag_memory)
@@ -245,6 +252,25 @@ def run_frontend(
         _reserved(notes[notes[:, 1] == RESERVATION], accesses.time_ns),
         _series(notes[notes[:, 1] == POINT], register),
     )
+
+
+def _as_recorded(front_end: FrontEnd, accesses: Accesses) -> FrontEnd:
+    """Return the settings with the zram of the recorded machine, where they say nothing of swap."""
+    if front_end.zram_size is not None:
+        return front_end
+    return replace(front_end, zram_size=0 if front_end.swap_size else accesses.zram_size)
+
+
+def _number_programs(numbered: NumberedAccesses, extents: Extents) -> Extents:
+    """Number the pages of programs whose memory is taken and given; return the extents with them.
+
+    Without swap such memory is never reclaimed, so it needs no pages. Nor has it any with a swap
+    device: of its pages that come back from there a trace shows only new ones.
+    """
+    held = np.full(numbered.holder.size, -1, dtype=np.int32)
+    named = (numbered.op, numbered.flags, numbered.handle, held)
+    pages = number_programs(*named, extents.pages, numbered.page)
+    return with_programs(extents, pages) if pages else extents
 
 
 def _samples(
@@ -289,7 +315,7 @@ def _node(
     writes = accesses.order[(accesses.op == WRITE) | by_write]
     sizes = np.bincount(writes) if writes.size else np.zeros(1, dtype=np.int64)
     dirtyings = int((sizes << np.arange(sizes.size)).sum())
-    swap_size = front_end.swap_size or front_end.zram_size
+    swap_size = front_end.swap_size or front_end.zram_size or 0
     swap_pages = swap_size // accesses.page_size if front_end.swappiness else 0
     node = make_node(extents, accesses.data_pages, dirtyings, make_slots(tag_memory))
     register = node.register

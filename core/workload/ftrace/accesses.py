@@ -5,7 +5,8 @@
   descriptor show there, page by page. A fault is a *map* of a page by its task.
 * Unlike in mm events, insertions of metadata and those that a write makes are rows: they take up
   memory.
-* An allocation that does not become page cache is a *take*, and its free is a *give*. Compaction
+* An allocation that does not become page cache is a *take*, and its free is a *give*. It is memory
+  of a program (ANONYMOUS) if it is one movable page that nobody allocates in haste. Compaction
   copies a page to a frame that was never allocated, and frees the frame it came from; the page
   keeps its handle. The number of pages in use therefore follows the kernel's own count.
 """
@@ -32,7 +33,7 @@ from core.accesses import (
     TOUCH,
     TRUNCATE,
 )
-from core.events import WANTED
+from core.events import ANONYMOUS, ATOMIC, MOVABLE, WANTED
 from core.jit import entry, kernel, wide
 from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
@@ -42,6 +43,7 @@ from core.workload.ftrace.requests import (
     Insertions,
     is_metadata,
 )
+from core.workload.ftrace.tasks import KSWAPD
 from core.workload.ftrace.tasks import NOBODY as NO_RECLAIM
 from core.workload.ftrace.words import (
     ADD,
@@ -52,6 +54,8 @@ from core.workload.ftrace.words import (
     FLAGS,
     FRAME,
     GET_PAGES,
+    GFP_NORETRY,
+    GFP_WRITE,
     INO,
     MARK,
     NEW_PHASE,
@@ -61,21 +65,29 @@ from core.workload.ftrace.words import (
     PAGE_FREE,
     PHASE_NUMBER,
     POINTER,
+    RECLAIM_BEGIN,
+    RECLAIM_END,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
     SOURCE_POINTER,
     TAG_CLEAR,
+    TASK_EXEC,
     TASK_EXIT,
     TOUCHED,
 )
 
-# Rows: time_ns, op, inode, index, order, handle, flags; and the read request, or 0.
+# Rows: time_ns, op, inode, index, order, handle, flags; and the read request, or 0, of a row of
+# read, the task of a row that takes memory of a program, and SWAPPED_OUT of a row that gives it by
+# reclaim.
 COLUMNS = 8
+SWAPPED_OUT = -1
 # Who holds a frame, if it is not the memory of a handle: something from before the trace, or nobody
 # (the trace does not tell); the page cache; nobody since compaction moved the page away; nobody.
 BOOT, CACHE, MOVED, NOBODY = -1, -2, -3, -4
 #: This minus a frame is memory from before the trace that compaction moved from that frame.
 BOOT_FROM = -16
+#: What `page_in` says of memory of a program.
+OF_PROGRAM = -2
 # Whether a frame was free or in use when the trace began; 0 where nothing tells.
 FREE_THEN, IN_USE_THEN = 1, 2
 # Elements of `numbers`, beside VMEMMAP, which `flags_of` sets: first the rows of the chunk of the
@@ -99,7 +111,7 @@ class Holders(NamedTuple):
     rows: NDArray[np.int64]  # [row, COLUMNS]
     dropped: NDArray[np.int64]  # [drop] a row, counted from the first row of the trace
     holder: NDArray[np.int64]  # [frame] the handle of its memory, or BOOT, CACHE, …
-    page_in: NDArray[np.int64]  # [frame] the file page that it caches, or -1
+    page_in: NDArray[np.int64]  # [frame] the file page that it caches, or -1, or OF_PROGRAM
     began: NDArray[np.uint8]  # [frame] FREE_THEN or IN_USE_THEN, or 0 where nothing tells
     numbers: NDArray[np.int64]  # [NUMBERS]
 
@@ -178,8 +190,8 @@ def _number_of(device: int, inode: int, inode_of: Any) -> int:
     return wide(inode_of[file])
 
 
-# Bit of a task: its last lookup was a fault.
-_FAULTS = 1
+# Bits of a task: its last lookup was a fault; it is in reclaim; it is a kswapd.
+_FAULTS, _RECLAIMS, _IS_KSWAPD = 1, 2, 4
 
 
 @entry
@@ -252,6 +264,16 @@ def _insertion_flags(is_: int, task: int) -> int:
     return (IN_FAULT if task & _FAULTS else 0) | (WANTED if is_ & IS_WANTED else 0)
 
 
+@kernel
+def _program_flags(order: int, gfp: int, flags: int) -> int:
+    """Return ANONYMOUS if an allocation is of a page of a program, else 0.
+
+    Reclaim and zram allocate in haste; page cache that is written or read ahead says so.
+    """
+    is_movable = flags & MOVABLE and not flags & ATOMIC
+    return ANONYMOUS if is_movable and order == 0 and not gfp & (GFP_NORETRY | GFP_WRITE) else 0
+
+
 @entry
 def _advance(
     records: Records,
@@ -278,7 +300,7 @@ def _advance(
         frame, order = wide(field[FRAME]) - first_frame, wide(field[ORDER])
         if kind == GET_PAGES:
             of_task[pid] = _task(pid, of_task) & ~_FAULTS
-        elif kind == TASK_EXIT:
+        elif kind in (TASK_EXIT, TASK_EXEC):
             _put(holders, now, EXIT, 0, 0, pid, 0)
         elif kind == FAULT:
             of_task[pid] = _task(pid, of_task) | _FAULTS
@@ -291,10 +313,16 @@ def _advance(
                 continue
             page = _number_of(wide(field[DEV]), wide(field[INO]), inode_of) << 32 | index
             reclaims = by[record] != NO_RECLAIM
+            if by[record] == KSWAPD:
+                of_task[pid] = _task(pid, of_task) | _IS_KSWAPD
             flags = _insertion_flags(wide(is_[record]), _task(pid, of_task))
             _change_cache(holders, kind, now, frame, order, page, flags, reclaims, taken)
             if kind == ADD:
                 holders.rows[numbers[CHUNK_ROWS] - 1, 7] = request[record]
+        elif kind == RECLAIM_BEGIN:
+            of_task[pid] = _task(pid, of_task) | _RECLAIMS
+        elif kind == RECLAIM_END:
+            of_task[pid] = _task(pid, of_task) & ~_RECLAIMS
         elif kind == NEW_PHASE:
             _put(holders, now, PHASE, wide(field[PHASE_NUMBER]), 0, 0, 0)
         elif kind == TAG_CLEAR:
@@ -302,6 +330,7 @@ def _advance(
         elif kind == PAGE_ALLOC and 0 <= frame <= holder.size - (1 << order):
             gfp = max(0, wide(field[FLAGS]))
             flags = flags_of(frame, order, gfp, pointer, first_frame, numbers)
+            flags |= _program_flags(order, gfp, flags)
             pointer = wide(0)
             handle = wide(numbers[HANDLES])
             numbers[HANDLES] += 1
@@ -309,8 +338,11 @@ def _advance(
             taken[handle] = wide(numbers[ROWS]) + wide(numbers[CHUNK_ROWS])
             for page_frame in range(frame, frame + (1 << order)):
                 holder[page_frame] = handle
+                page_in[page_frame] = OF_PROGRAM if flags & ANONYMOUS else -1
                 began[page_frame] = began[page_frame] or FREE_THEN
             _put(holders, now, TAKE, 0, order, handle, flags)
+            if flags & ANONYMOUS:
+                holders.rows[numbers[CHUNK_ROWS] - 1, 7] = pid
         elif kind == PAGE_FREE and 0 <= frame <= holder.size - (1 << order):
             handle = wide(holder[frame])
             if handle != NOBODY:
@@ -321,6 +353,8 @@ def _advance(
                 handle = BOOT_HANDLE + BOOT_FROM - handle
             if handle >= 0:
                 _put(holders, now, GIVE, 0, order, handle, 0)
+                if page_in[frame] == OF_PROGRAM and _task(pid, of_task) & (_RECLAIMS | _IS_KSWAPD):
+                    holders.rows[numbers[CHUNK_ROWS] - 1, 7] = SWAPPED_OUT
             for page_frame in range(frame, frame + (1 << order)):
                 holder[page_frame] = NOBODY
                 began[page_frame] = began[page_frame] or IN_USE_THEN

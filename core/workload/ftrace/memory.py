@@ -18,7 +18,7 @@ _CACHE_COUNTERS = "cc.after"
 #: Files of an archive that are read, zoneinfo also as ``zoneinfo.before``: there are two names of
 #: the page's size, and two of the kernel's version.
 _FILES = (
-    *("zoneinfo", "page_size", "pagesize", "page_flags", "version", "uname", "events", "samples"),
+    *("zoneinfo", "swaps", "page_size", "pagesize", "page_flags", "version", "uname", "events", "samples"),
     *(*VMSTAT_FILES, *CACHE_FILES),
 )
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
@@ -55,6 +55,8 @@ class Memory(NamedTuple):
     sampled: tuple[tuple[str, int], ...] = ()
     # Of `frames`, those that are no memory.
     holes: int = 0
+    managed_pages: int = 0  # of the page allocator; 0: not known
+    zram_size: int = 0  # bytes of pages that zram takes; 0: there is none, or it is not known
 
     def watermarks(self) -> tuple[int, int]:
         """Return the (low, high) watermarks in pages: known ones, or those that Linux would set."""
@@ -124,6 +126,8 @@ def read_memory(meta: str | os.PathLike[str], needs_zones: bool = True) -> Memor
         recorded=tuple(texts.get("events", "").split()),
         sampled=samples_of(texts.get("samples", "")),
         holes=end - first - sum(zone.present for zone in zones),
+        managed_pages=sum(zone.managed for zone in zones),
+        zram_size=_zram_size(texts.get("swaps", "")),
     )
 
 
@@ -134,19 +138,26 @@ class _Zone(NamedTuple):
     free: int
     low: int
     high: int
+    managed: int
+
+
+def _zram_size(swaps: str) -> int:
+    """Return the bytes of pages that the zram devices of a /proc/swaps take."""
+    sizes = re.findall(r"^\S*/zram\d+\s+\w+\s+(\d+)\s", swaps, re.MULTILINE)
+    return 1024 * sum(map(int, sizes))
 
 
 def _zones(zoneinfo: str) -> list[_Zone]:
     """Return the populated zones that a /proc/zoneinfo tells."""
-    words = ("free", "low", "high", "spanned", "present", "start_pfn:")
+    words = ("free", "low", "high", "managed", "spanned", "present", "start_pfn:")
     zones = []
     for zone in re.split(r"\bzone\s", zoneinfo)[1:]:
         matches = [re.search(rf"\b{word}\s+(\d+)", zone) for word in words]
-        free, low, high, spanned, present, start = (
+        free, low, high, managed, spanned, present, start = (
             int(match.group(1)) if match else 0 for match in matches
         )
         if present:
-            zones.append(_Zone(start, start + spanned, present, free, low, high))
+            zones.append(_Zone(start, start + spanned, present, free, low, high, managed))
     return zones
 
 

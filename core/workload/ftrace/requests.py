@@ -78,7 +78,9 @@ _SEEN, _WRITTEN, _READ_AHEAD = 1, 2, 4
 class Insertions(NamedTuple):
     """What is known of the insertions among some records, beside their fields."""
 
-    request: NDArray[np.int64]  # [record] number of the read request, from 1; 0: none
+    # [record] number of the read request, from 1; 0: none. Of metadata, which lies in none, minus the
+    # number of the one that its task has open: the file system looks up where that one's pages lie.
+    request: NDArray[np.int64]
     is_: NDArray[np.uint8]  # [record] IS_WANTED, IS_WRITE, IS_METADATA
 
 
@@ -123,6 +125,19 @@ class RequestState:
         )
         self._waits.append(waits[:awaited].copy())
         return insertions
+
+    def is_by_read(self, request: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return whether requests are of read(), as a get_pages after them tells, and of no fault.
+
+        Parameters
+        ----------
+        request
+            The number of each, or 0.
+        """
+        by_read = np.zeros(self.requests + 1, dtype=np.bool_)
+        for waits in self._waits:
+            by_read[waits[:, 0]] = True
+        return by_read[request]
 
     def is_awaited(
         self, request: NDArray[np.int32], index: NDArray[np.int64], order: NDArray[np.int64]
@@ -253,6 +268,7 @@ def _advance(
             device, inode = wide(field[DEV]), wide(field[INO])
             if is_metadata(device, inode):
                 is_[record] = IS_METADATA
+                request[record] = -wide(task[_REQUEST])
             elif bits & _WRITTEN:
                 is_[record] = IS_WRITE
                 if task[_DEV] != device or task[_INO] != inode:
