@@ -29,16 +29,14 @@ from core.frontend.lists import (
     SIZES,
     SWAPPINESS,
     WORKINGSET,
-    YOUNG,
     PageRecords,
     Register,
     can_swap,
     clean,
-    clear,
     enter,
-    is_in_use,
     kind_of,
     leave,
+    look,
     oldest,
     size_of,
 )
@@ -48,6 +46,8 @@ from core.jit import apart, kernel, loop, wide
 INACTIVE, ACTIVE = 0, 1
 _LISTS = 4
 _FIRST_PRIORITY = 12
+#: A run goes on until so many pages more than the high watermark are free.
+EXTRA_PAGES = 0
 #: SWAP_CLUSTER_MAX: so many pages of a list are scanned before the next list has its turn.
 _CLUSTER_PAGES = 32
 
@@ -78,6 +78,12 @@ def begin_run(pages: PageRecords, register: Register, target: int) -> None:
     register[_SCANNED] = target
     register[_TARGET] = target
     register[_TURN] = 0
+
+
+@kernel
+def is_amid(register: Register) -> bool:
+    """Return whether reclaim is amid what it evicts whole: never."""
+    return False
 
 
 @kernel
@@ -241,10 +247,9 @@ def _scan_inactive(pages: PageRecords, register: Register, which: int) -> int:
     register[_LEFT + which] -= size
     register[_SCANNED] += size
     leave(pages, register, folio)
-    if is_in_use(pages, folio):
+    if look(pages, register, folio):
         # A folio is kept the first time that it is found young, and activated the second time:
         # folio_check_references.
-        clear(pages, folio, YOUNG)
         refs = wide(pages[folio].refs)
         pages[folio].refs = refs | REFERENCED
         if refs & REFERENCED or which // 2 == FILE:
@@ -270,12 +275,10 @@ def _scan_active(pages: PageRecords, register: Register, which: int) -> None:
     size = size_of(pages, folio)
     register[_LEFT + which] -= size
     leave(pages, register, folio)
-    if is_in_use(pages, folio) and which // 2 == FILE:
+    if look(pages, register, folio) and which // 2 == FILE:
         # Mapped file pages are mostly code, which is kept.
-        clear(pages, folio, YOUNG)
         enter(pages, register, folio, which, True)
         return
-    clear(pages, folio, YOUNG)
     pages[folio].refs = wide(pages[folio].refs) | WORKINGSET
     enter(pages, register, folio, which - 1, True)
     register[DEACTIVATIONS] += size

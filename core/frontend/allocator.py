@@ -2,8 +2,8 @@
 
 It follows mm/page_alloc.c of Linux 6.12 for one zone and one CPU. Free blocks of orders 0 to 10
 are merged with their buddies, and the block that was freed last is taken first. Page blocks of
-order 9 are movable or unmovable; where one kind runs out, a block of the other is stolen. A per-CPU
-cache of single frames is filled and drained in batches.
+order 9 are movable or unmovable; where one kind runs out, a block of the other is stolen. What the
+CPU keeps of single frames is in zone.py.
 """
 
 from __future__ import annotations
@@ -17,11 +17,6 @@ ORDERS = 11
 _BLOCK_ORDER = 9
 MOVABLE, UNMOVABLE = 0, 1
 KINDS = 2
-#: Batches that the per-CPU cache keeps. Linux keeps 4 while reclaim runs, and else as much as the
-#: low watermark; 10 fit both database captures (benchmarks/fidelity.py).
-_CACHED_BATCHES = 10
-#: Frames that the per-CPU cache has room for.
-_RING = 4096
 NONE = -1
 
 # Columns of `frames`: links of the free lists; and, in the first frame of a free block, 1 + the
@@ -29,12 +24,11 @@ NONE = -1
 _PREV, _NEXT, _FREE_ORDER = range(3)
 # After the rows of the frames come those of
 # - the heads of the free lists, by kind and order;
-# - the per-CPU cache of each kind: a row with its first place and its length, then its ring;
+# - the heads of the lists of frames that the CPU keeps (zone.py), by kind;
 # - the kinds of the page blocks;
-# - the numbers of all frames, of the pages of a batch, and of the pages that the cache keeps.
-_RINGS = KINDS * ORDERS
-_RING_ROWS = _RING + 1
-_BLOCKS = _RINGS + KINDS * _RING_ROWS
+# - the number of all frames.
+_CACHED = KINDS * ORDERS
+_BLOCKS = _CACHED + KINDS
 
 Frames = NDArray[np.int32]
 
@@ -43,12 +37,9 @@ def make_frames(data_pages: int) -> Frames:
     """Return an allocator of `data_pages` frames, none of them free: 12 bytes for each frame."""
     blocks = (data_pages >> _BLOCK_ORDER) + 1
     frames = np.zeros((data_pages + _BLOCKS + blocks + 1, 3), dtype=np.int32)
-    for head in range(data_pages, data_pages + _RINGS):
+    for head in range(data_pages, data_pages + _BLOCKS):
         frames[head, _PREV] = frames[head, _NEXT] = head
-    # zone_batchsize: about a 4096th of memory, and a power of two minus 1.
-    batch = min(data_pages >> 12, 64)
-    batch = 1 if batch <= 1 else (1 << ((batch + batch // 2).bit_length() - 1)) - 1
-    frames[-1] = data_pages, batch, min(_CACHED_BATCHES * batch, _RING // 2)
+    frames[-1, 0] = data_pages
     return frames
 
 
@@ -164,80 +155,15 @@ def take_block(frames: Frames, kind: int, order: int) -> int:
 
 
 @kernel
-def _ring(frames: Frames, kind: int) -> int:
-    """Return the row that holds a ring's first place and length; the rows after it are the ring."""
-    return _pages(frames) + _RINGS + kind * _RING_ROWS
+def head_of_cached(frames: Frames, kind: int) -> int:
+    """Return the row of the head of the list of frames that the CPU keeps, of one kind."""
+    return _pages(frames) + _CACHED + kind
 
 
 @kernel
-def _append(frames: Frames, kind: int, frame: int) -> None:
-    """Put a frame into the per-CPU cache, where it is the last to be taken."""
-    ring = _ring(frames, kind)
-    frames[ring + 1 + (frames[ring, 0] + frames[ring, 1]) % _RING, 0] = frame
-    frames[ring, 1] += 1
-
-
-@kernel
-def _drop_oldest(frames: Frames, kind: int) -> None:
-    """Free the frame of the per-CPU cache that would be taken last."""
-    ring = _ring(frames, kind)
-    frames[ring, 1] -= 1
-    oldest = wide(frames[ring + 1 + (frames[ring, 0] + frames[ring, 1]) % _RING, 0])
-    release(frames, oldest, wide(0))
-
-
-@loop
-def _fill(frames: Frames, kind: int) -> None:
-    """Fill the per-CPU cache, which is empty, with a batch.
-
-    This function and `_drain` are not inlined, unlike those that take and give a frame: it makes
-    the loop on database-xfs 3 % faster.
-    """
-    apart()
-    ring = _ring(frames, kind)
-    for _ in range(frames[frames.shape[0] - 1, 1]):
-        frame = take_block(frames, kind, wide(0))
-        if frame == NONE and frames[ring, 1] == 0:
-            while frames[_ring(frames, 1 - kind), 1] > 0:
-                _drop_oldest(frames, 1 - kind)
-            frame = take_block(frames, kind, wide(0))
-        if frame == NONE:
-            break
-        _append(frames, kind, frame)
-
-
-@kernel
-def take_frame(frames: Frames, kind: int) -> int:
-    """Return a frame from the per-CPU cache, which is filled if it is empty, or NONE."""
-    ring = _ring(frames, kind)
-    if frames[ring, 1] == 0:
-        _fill(frames, kind)
-        if frames[ring, 1] == 0:
-            return wide(NONE)
-    frame = wide(frames[ring + 1 + frames[ring, 0], 0])
-    frames[ring, 0] = (frames[ring, 0] + 1) % _RING
-    frames[ring, 1] -= 1
-    return frame
-
-
-@loop
-def _drain(frames: Frames, kind: int) -> None:
-    """Free a batch of frames of the per-CPU cache."""
-    apart()
-    for _ in range(frames[frames.shape[0] - 1, 1]):
-        _drop_oldest(frames, kind)
-
-
-@kernel
-def give_frame(frames: Frames, frame: int) -> None:
-    """Give a frame to the per-CPU cache, where it is taken next; drain a full cache by a batch."""
-    kind = wide(frames[_kind_place(frames, frame), 0])
-    ring = _ring(frames, kind)
-    frames[ring, 0] = (frames[ring, 0] - 1) % _RING
-    frames[ring + 1 + frames[ring, 0], 0] = frame
-    frames[ring, 1] += 1
-    if frames[ring, 1] > frames[frames.shape[0] - 1, 2]:
-        _drain(frames, kind)
+def kind_of_frame(frames: Frames, frame: int) -> int:
+    """Return the kind of the page block that a frame lies in."""
+    return wide(frames[_kind_place(frames, frame), 0])
 
 
 @kernel

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-from core.accesses import BY_WRITE, IN_FAULT, LARGE_FOLIOS
+from core.accesses import BY_WRITE, FROM_BEFORE, IN_FAULT, LARGE_FOLIOS
 from core.events import JOIN, WANTED
 from core.frontend.lists import METADATA_PAGE, READAHEAD, YOUNG, folio_of, is_present
 from core.frontend.node import (
@@ -30,13 +30,14 @@ class RecordedReads(NamedTuple):
     """What repeats the reads that a recorded kernel did."""
 
     read: Callable[[Node, int, int, int], None]  # (node, folio, order, flags of the access)
-    access: Callable[[Node, NumberedAccesses, int, bool], None]  # (node, accesses, page, maps)
+    # (node, accesses, page, by a fault, that copies it at once)
+    access: Callable[[Node, NumberedAccesses, int, bool, bool], None]
 
 
 def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
     """Return what repeats recorded reads, under the hooks of a way of reclaim."""
     named = naming(hooks.__name__.rpartition(".")[2])
-    bring_in, touch = cache.bring_in, hooks.touch
+    bring_in, find, touch = cache.bring_in, cache.find, hooks.touch
 
     @kernel
     @named
@@ -58,7 +59,10 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
         present = wide(0)
         for page in range(folio, end):
             present += 1 if is_present(node.pages, page) else 0
-        if present == 0:
+        if flags & FROM_BEFORE:
+            if present == 0:
+                find(node, folio, order, in_fault)
+        elif present == 0:
             bring_in(node, folio, order, by_write, in_fault)
         elif present < end - folio:
             for page in range(folio, end):
@@ -67,8 +71,8 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
 
     @kernel
     @named
-    def access(node: Node, accesses: NumberedAccesses, page: int, maps: bool) -> None:
-        """Access one page as the trace shows it: by a mapping, or by a read or write."""
+    def access(node: Node, accesses: NumberedAccesses, page: int, maps: bool, copies: bool) -> None:
+        """Access one page as the trace shows it: by a fault, or by a read or write."""
         if not is_present(node.pages, page):
             is_metadata = wide(node.register[NEW_BITS]) & METADATA_PAGE != 0
             if not is_metadata:
@@ -79,6 +83,8 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
         folio = folio_of(node.pages, page)
         if not maps:
             touch(node.pages, node.register, folio)
+            return
+        if copies:
             return
         at = wide(node.register[AT])
         task = wide(accesses.handle[at])

@@ -20,12 +20,12 @@ ANON, FILE = 0, 1
 #: The largest vm.swappiness.
 MOST_SWAPPINESS = 200
 
-#: The record of a page, 20 bytes: all in one, so that a move on a list touches few cache lines.
+#: The record of a page, 24 bytes: all in one, so that a move on a list touches few cache lines.
 #: `place` is the page's frame while it is in memory, and else its shadow entry, or 0 if it has
-#: none. `list` is ABSENT while the page is on no list. `maps` counts the mappings by live tasks.
+#: none. `looked` is the access at which reclaim last looked whether it is young. `list` is ABSENT while the page is on no list. `maps` counts the mappings by live tasks.
 PAGE = np.dtype(
     [
-        *(("prev", "i4"), ("next", "i4"), ("place", "i4"), ("maps", "i2")),
+        *(("prev", "i4"), ("next", "i4"), ("place", "i4"), ("looked", "i4"), ("maps", "i2")),
         *(("list", "i1"), ("order", "i1"), ("refs", "u1"), ("bits", "u1")),
     ],
     align=True,
@@ -46,6 +46,8 @@ COUNTED = (
     # refaults; and of the latter, those that had been evicted before.
     *("inserted_metadata_pages", "evicted_metadata_pages", "refaults_metadata_pages"),
     *("inserted_write_pages", "rewritten_pages", "resident_pages"),
+    # Those that were in memory before the trace.
+    "pages_from_before",
 )
 (
     INSERTIONS,
@@ -70,13 +72,16 @@ COUNTED = (
     INSERTED_BY_WRITE,
     REWRITTEN,
     RESIDENT,
+    FROM_BEFORE_PAGES,
     DIRTY_PAGES,
+    # The access that is being read.
+    AT,
     # Settings: the first anonymous page, how many pages swap can still take, and vm.swappiness.
     FIRST_ANONYMOUS,
     SWAP_FREE,
     SWAPPINESS,
-) = range(26)
-SIZES = 26  # of each list, in pages
+) = range(28)
+SIZES = 28  # of each list, in pages
 #: The elements from here on belong to the way of reclaim, which names them beside its code.
 RECLAIM_REGISTERS = SIZES + HEADS
 REGISTERS = RECLAIM_REGISTERS + 48
@@ -180,6 +185,15 @@ def enter(pages: PageRecords, register: Register, folio: int, which: int, new: b
 def clear(pages: PageRecords, folio: int, bit: int) -> None:
     """Clear one of the `bits` of a folio."""
     pages[folio].bits = wide(pages[folio].bits) & ~bit
+
+
+@kernel
+def look(pages: PageRecords, register: Register, folio: int) -> bool:
+    """Return whether a folio was accessed through a mapping since the last look, and forget it."""
+    pages[folio].looked = register[AT]
+    young = is_in_use(pages, folio)
+    clear(pages, folio, YOUNG)
+    return young
 
 
 @kernel

@@ -11,6 +11,7 @@ from types import ModuleType
 
 from core.accesses import (
     ANONYMOUS,
+    COPIED_AT_ONCE,
     EXIT,
     GIVE,
     IN_FAULT,
@@ -31,7 +32,7 @@ from core.events import PHASE as PHASE_ROW
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.anonymous import touch_anonymous_over, unmap
 from core.frontend.file_reads import look_up_over, recorded_reads_over
-from core.frontend.lists import METADATA_PAGE, folio_of, is_present
+from core.frontend.lists import METADATA_PAGE, YOUNG, clear, folio_of, is_present
 from core.frontend.node import (
     AT,
     DONE,
@@ -50,21 +51,36 @@ from core.frontend.page_cache import page_cache_over, truncate
 from core.frontend.reclaim import reclaimer_over
 from core.frontend.tag_blocks import tag_blocks_over, untag
 from core.frontend.tag_storage_as_memory import BLOCK_PAGES
+from core.frontend.zone import pass_second
 from core.jit import entry_calling, kernel, loop, naming, wide
 
 
-@kernel
-def _end_task(node: Node, accesses: NumberedAccesses, task: int) -> None:
-    """Undo the mappings of a task, from the last to the first."""
-    at = wide(accesses.holder[task])
-    while at >= 0:
-        page = wide(accesses.page[at])
-        if is_present(node.pages, page):
+def _end_task_over(hooks: ModuleType) -> Callable[[Node, NumberedAccesses, int], None]:
+    """Return what undoes the mappings of a task, under the hooks of a way of reclaim."""
+    named = naming(hooks.__name__.rpartition(".")[2])
+    touch = hooks.touch
+
+    @loop
+    @named
+    def end_task(node: Node, accesses: NumberedAccesses, task: int) -> None:
+        """Undo the mappings of a task, from the last to the first: zap_present_folio_ptes.
+
+        A page that was accessed by a mapping since reclaim last looked counts as accessed now.
+        """
+        at = wide(accesses.holder[task])
+        while at >= 0:
+            page = wide(accesses.page[at])
             folio = folio_of(node.pages, page)
-            if node.pages[folio].maps > 0:
+            if is_present(node.pages, page) and node.pages[folio].maps > 0:
+                if at > node.pages[folio].looked:
+                    touch(node.pages, node.register, folio)
                 node.pages[folio].maps -= 1
-        at = wide(accesses.next_map[at])
-    accesses.holder[task] = -1
+                if node.pages[folio].maps == 0:
+                    clear(node.pages, folio, YOUNG)
+            at = wide(accesses.next_map[at])
+        accesses.holder[task] = -1
+
+    return end_task
 
 
 @kernel
@@ -106,6 +122,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     write, look_up = cache.write, look_up_over(hooks, cache)
     read, access = recorded_reads_over(hooks, cache)
     tag, pass_moments = tag_blocks_over(hooks, reclaimer.ensure, ensure_frames, reclaimer.evict)
+    end_task = _end_task_over(hooks)
     touch_anonymous = touch_anonymous_over(hooks, reclaimer.ensure, ensure_frames, tag)
 
     @kernel
@@ -141,6 +158,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 return at
             node.register[AT] = at
             node.register[NOW_NS] = accesses.time_ns[at]
+            pass_second(node.frames, node.register)
             if node.register[BLOCK_PAGES] > 0 and not pass_moments(node):
                 return at
             kind, flags = wide(accesses.op[at]), wide(accesses.flags[at])
@@ -153,7 +171,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
             elif kind == READ:
                 read(node, page, order, flags)
             elif kind in (TOUCH, MAP):
-                access(node, accesses, page, kind == MAP)
+                access(node, accesses, page, kind == MAP, flags & COPIED_AT_ONCE != 0)
             elif kind == TRUNCATE:
                 truncate(node, page, order)
             elif kind == TAKE and page >= 0:
@@ -168,7 +186,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
             elif kind == GIVE:
                 _give_other(node, accesses, wide(accesses.handle[at]), order)
             elif kind == EXIT:
-                _end_task(node, accesses, wide(accesses.handle[at]))
+                end_task(node, accesses, wide(accesses.handle[at]))
             elif kind == PHASE:
                 put(node, PHASE_ROW, page, wide(0), wide(0), wide(0))
         return end

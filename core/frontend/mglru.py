@@ -28,16 +28,15 @@ from core.frontend.lists import (
     RESTORES,
     SIZES,
     SWAPPINESS,
-    YOUNG,
     PageRecords,
     Register,
     can_swap,
     clean,
-    clear,
     enter,
     is_in_use,
     kind_of,
     leave,
+    look,
     oldest,
     size_of,
 )
@@ -48,6 +47,8 @@ _LEAST_GENERATIONS = 2
 _TIERS = 4
 #: MIN_LRU_BATCH and MAX_LRU_BATCH.
 _BATCH_PAGES = 64
+#: A run goes on until so many pages more than the high watermark are free: should_abort_scan.
+EXTRA_PAGES = _BATCH_PAGES
 #: The most accesses after the first that a folio's flags count: LRU_REFS_WIDTH is 2.
 _MOST_REFS = 4
 
@@ -89,6 +90,12 @@ def begin(pages: PageRecords, register: Register) -> None:
 def begin_run(pages: PageRecords, register: Register, target: int) -> None:
     """Start a run of reclaim."""
     register[_BATCH] = 0
+
+
+@kernel
+def is_amid(register: Register) -> bool:
+    """Return whether reclaim is amid a batch, which it evicts whole: evict_folios."""
+    return bool(register[_BATCH] > 0)
 
 
 @kernel
@@ -188,12 +195,11 @@ def put_back(pages: PageRecords, register: Register, folio: int) -> None:
 def _sort(pages: PageRecords, register: Register, folio: int, kind: int) -> int:
     """Take a folio off its list and return it, or move it to where it is kept: sort_folio."""
     size = size_of(pages, folio)
-    register[_BATCH] -= size
     refs = wide(pages[folio].refs) & COUNT
     leave(pages, register, folio)
-    if is_in_use(pages, folio):
+    if look(pages, register, folio):
+        register[_BATCH] -= size
         pages[folio].refs = 0
-        clear(pages, folio, YOUNG)
         enter(pages, register, folio, _list(kind, wide(register[_MAX_SEQ])), True)
         register[PROMOTIONS] += size
         return ABSENT
@@ -209,6 +215,7 @@ def _sort(pages: PageRecords, register: Register, folio: int, kind: int) -> int:
         clean(pages, register, folio)
         enter(pages, register, folio, following, True)
         return ABSENT
+    register[_BATCH] -= size
     return folio
 
 
@@ -327,7 +334,7 @@ def _age(pages: PageRecords, register: Register) -> None:
     for folio in range(wide(pages.shape[0]) - HEADS):
         if pages[folio].list != ABSENT and is_in_use(pages, folio):
             which = _list(kind_of(register, folio), wide(register[_MAX_SEQ]))
-            clear(pages, folio, YOUNG)
+            look(pages, register, folio)
             if pages[folio].list != which:
                 leave(pages, register, folio)
                 enter(pages, register, folio, which, True)

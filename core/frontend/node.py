@@ -16,27 +16,30 @@ from core.frontend.allocator import (
     UNMOVABLE,
     Frames,
     below,
-    give_frame,
+    kind_of_frame,
     make_frames,
     release,
     stack,
     take_block,
-    take_frame,
 )
 from core.frontend.extents import Extents
-from core.frontend.lists import FIRST_ANONYMOUS, REGISTERS, PageRecords, Register, make_pages
+from core.frontend.lists import AT, FIRST_ANONYMOUS, PageRecords, Register, make_pages
+from core.frontend.zone import (
+    FREE_PAGES,
+    HIGH,
+    LOW,
+    NOW_NS,
+    ZONE_REGISTERS,
+    give_frame,
+    take_frame,
+    zone_free,
+)
 from core.jit import kernel, wide
 from core.lane import SERIES_POINTS
 
-# Elements of `register` after those of the lists.
+# Elements of `register` after those of the zone.
 (
-    # Free pages, and the watermarks in pages.
-    FREE_PAGES,
-    LOW,
-    HIGH,
-    # The access that is being read, its time, and how many of its pages are done; rows written.
-    AT,
-    NOW_NS,
+    # How many pages of the access that is being read are done; rows written.
     DONE,
     ROWS,
     # The queue of dirtied folios: how many have left it, and how many have entered it.
@@ -65,9 +68,9 @@ from core.lane import SERIES_POINTS
     JOINS,
     WANTED_FIRST,
     WANTED_END,
-) = range(REGISTERS, REGISTERS + 23)
+) = range(ZONE_REGISTERS, ZONE_REGISTERS + 18)
 # Behind them come those of tag storage that is memory, which tag_storage_as_memory.py names.
-TAG_STORAGE_REGISTERS = REGISTERS + 23
+TAG_STORAGE_REGISTERS = ZONE_REGISTERS + 18
 NODE_REGISTERS = TAG_STORAGE_REGISTERS + 32
 # Behind those, one for each point of the series: the slots in use, and the blocks that are
 # reserved, added up over the time before it.
@@ -200,7 +203,7 @@ def take(node: Node, kind: int, order: int, tagged: bool) -> int:
     if order > 0:
         frame = take_block(node.frames, wide(kind), wide(order))
     else:
-        frame = take_frame(node.frames, wide(kind))
+        frame = take_frame(node.frames, node.register, wide(kind))
     if node.register[TELLS_FRAMES] and frame != NONE and not tagged:
         put(node, ALLOC, wide(0), wide(order), frame, wide(0))
     return frame
@@ -213,7 +216,7 @@ def give(node: Node, frame: int, order: int) -> None:
     if node.register[TELLS_FRAMES] and frame != NONE:
         put(node, FREE, wide(0), wide(order), frame, wide(0))
     if frame != NONE and order == 0:
-        give_frame(node.frames, frame)
+        give_frame(node.frames, node.register, kind_of_frame(node.frames, frame), frame)
     elif frame != NONE:
         release(node.frames, frame, order)
 

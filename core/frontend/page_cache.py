@@ -14,6 +14,7 @@ from core.frontend.allocator import NONE
 from core.frontend.lists import (
     DIRTY,
     DIRTY_PAGES,
+    FROM_BEFORE_PAGES,
     INSERTED,
     INSERTED_BY_WRITE,
     INSERTED_METADATA,
@@ -50,6 +51,8 @@ class PageCache(NamedTuple):
     # (node, folio, order, by a write that reads nothing, by a fault)
     bring_in: Callable[[Node, int, int, bool, bool], None]
     write: Callable[[Node, int, bool], None]  # (node, page, by a fault)
+    # (node, folio, order, by a fault): it was in memory before the trace
+    find: Callable[[Node, int, int, bool], None]
 
 
 @kernel
@@ -204,4 +207,18 @@ def page_cache_over(hooks: ModuleType, reclaimer: Reclaimer) -> PageCache:
         if is_new:
             flush(node)
 
-    return PageCache(bring_in, write)
+    @loop
+    @named
+    def find(node: Node, folio: int, order: int, in_fault: bool) -> None:
+        """Take a folio as one that is in memory, in frames that count as used already."""
+        apart()
+        bits = wide(node.register[NEW_BITS])
+        for page in range(folio, folio + (1 << order)):
+            node.pages[page].place = NONE
+            node.pages[page].order = order
+            node.pages[page].bits = PRESENT | bits
+        node.register[RESIDENT] += 1 << order
+        node.register[FROM_BEFORE_PAGES] += 1 << order
+        insert(node.pages, node.register, folio, wide(0), in_fault)
+
+    return PageCache(bring_in, write, find)

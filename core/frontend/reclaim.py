@@ -45,6 +45,7 @@ from core.frontend.node import (
     Node,
     put,
 )
+from core.frontend.zone import RECLAIMS, zone_free
 from core.frontend.tag_storage_as_memory import (
     ONLY_ENLARGES,
     SLOTS_FREE,
@@ -111,6 +112,7 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
     """Return what makes room for allocations, under the hooks of a way of reclaim."""
     named = naming(hooks.__name__.rpartition(".")[2])
     begin_run, end_run, scan = hooks.begin_run, hooks.end_run, hooks.scan
+    extra, is_amid = hooks.EXTRA_PAGES, hooks.is_amid
     put_back, is_workingset, remember = hooks.put_back, hooks.is_workingset, hooks.remember
     swap_out = swap_out_over(hooks)
 
@@ -142,13 +144,18 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
             return
         flush(node)
         register[RUNS] += 1
+        register[RECLAIMS] = 1
         begin_run(node.pages, register, wide(register[HIGH]))
         looks = wide(0)
         most = wide(4096)
         for which in range(HEADS):
             most += 8 * wide(register[SIZES + which])
         while (
-            register[FREE_PAGES] - register[SLOTS_FREE] * register[FOR_FRAMES] < register[HIGH]
+            (
+                zone_free(register) - register[SLOTS_FREE] * register[FOR_FRAMES]
+                < register[HIGH] + extra
+                or is_amid(register)
+            )
             and (register[RESIDENT] > 0 or can_swap(register))
             and looks < most
             and register[ROWS] < node.rows.shape[0] - STEP_ROOM
@@ -166,6 +173,7 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
             else:
                 evict(node, folio)
         end_run(node.pages, register)
+        register[RECLAIMS] = 0
         if looks >= most or register[FREE_PAGES] < 0:
             register[SKIPPED] = _BACKOFF_RUNS
             register[FAILURES] += 1
@@ -174,7 +182,7 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
     @named
     def ensure(node: Node, pages: int) -> None:
         """Reclaim if an allocation would leave fewer free pages than the low watermark."""
-        if node.register[FREE_PAGES] - pages < node.register[LOW]:
+        if zone_free(node.register) - pages < node.register[LOW]:
             reclaim(node)
 
     @kernel
@@ -185,7 +193,7 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
         if register[ONLY_ENLARGES]:
             ensure(node, pages)
             spare_frames(node, pages)
-        elif register[FREE_PAGES] - register[SLOTS_FREE] - pages < register[LOW]:
+        elif zone_free(register) - register[SLOTS_FREE] - pages < register[LOW]:
             register[FOR_FRAMES] = 1
             reclaim(node)
             register[FOR_FRAMES] = 0

@@ -73,6 +73,7 @@ from core.frontend.tag_storage_as_memory import (
     make_slots,
     pass_time,
 )
+from core.frontend.zone import begin_zone
 from core.jit import entry, wide
 from core.lane import SERIES_POINTS
 
@@ -320,6 +321,7 @@ def _node(
     node = make_node(extents, accesses.data_pages, dirtyings, make_slots(tag_memory))
     register = node.register
     register[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
+    begin_zone(register, accesses.managed_pages or accesses.data_pages)
     register[TELLS_SWAP] = front_end.swap_size > 0
     register[ZRAM_SHARE] = 0 if front_end.swap_size else round(WHOLE_PAGE / front_end.zram_ratio)
     register[READAHEAD_PAGES] = min(

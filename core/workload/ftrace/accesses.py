@@ -40,6 +40,7 @@ from core.workload.ftrace.lines import Records
 from core.workload.ftrace.requests import (
     IS_WANTED,
     IS_WRITE,
+    TASK_ROWS,
     Insertions,
     is_metadata,
 )
@@ -57,6 +58,7 @@ from core.workload.ftrace.words import (
     GFP_NORETRY,
     GFP_WRITE,
     INO,
+    LAST_BYTES,
     MARK,
     NEW_PHASE,
     OFFSET_BYTES,
@@ -76,11 +78,16 @@ from core.workload.ftrace.words import (
     TOUCHED,
 )
 
-# Rows: time_ns, op, inode, index, order, handle, flags; and the read request, or 0, of a row of
-# read, the task of a row that takes memory of a program, and SWAPPED_OUT of a row that gives it by
-# reclaim.
+# Rows: time_ns, op, inode, index, order, handle, flags; and more, which told_later.py uses: of a row
+# of read its request, or 0; of one that takes memory of a program the task; of one that gives it
+# SWAPPED_OUT where reclaim does; and of one of touch NOT_READ where its task did not ask for the
+# page by its last read().
 COLUMNS = 8
 SWAPPED_OUT = -1
+NOT_READ = 1
+# Ops of rows that are none of an access trace: reclaim evicts a folio; a task (handle) gets a copy of
+# its own of a file's page that it has mapped, or was about to map.
+EVICTED, COPIED = 255, 254
 # Who holds a frame, if it is not the memory of a handle: something from before the trace, or nobody
 # (the trace does not tell); the page cache; nobody since compaction moved the page away; nobody.
 BOOT, CACHE, MOVED, NOBODY = -1, -2, -3, -4
@@ -133,6 +140,9 @@ class AccessState:
             types.int64,
         )
         self._of_task = Dict.empty(types.int64, types.int64)
+        # [task] the file of its last read(), and the first and the last page that it asked for.
+        # Pages of zeros cost nothing until they are written to.
+        self._asked = np.zeros((TASK_ROWS, 3), dtype=np.int64)
         self._taken = Dict.empty(types.int64, types.int64)
 
     @property
@@ -159,7 +169,7 @@ class AccessState:
             self._first_frame,
             self._page_shift,
             holders,
-            *(self._inode_of, self._of_task, self._taken),
+            *(self._inode_of, self._of_task, self._asked, self._taken),
         )
         return rows[: int(self.numbers[CHUNK_ROWS])], dropped[: int(self.numbers[DROPS])]
 
@@ -216,6 +226,7 @@ def _change_cache(
     Its allocation has become a row by then, `taken`, which is dropped.
     """
     holder, page_in, numbers = holders.holder, holders.page_in, holders.numbers
+    began = holders.began
     pages = 1 << order
     inside = 0 <= frame <= holder.size - pages
     if kind == ADD:
@@ -231,21 +242,25 @@ def _change_cache(
     numbers[CACHED] -= pages
     for page_frame in range(frame, frame + pages if inside else frame):
         page_in[page_frame] = -1
-    if not reclaims:
-        _put(holders, now, TRUNCATE, page, order, 0, 0)
+    if inside and holder[frame] == BOOT:
+        # It was in the page cache when the trace began.
+        for page_frame in range(frame, frame + pages):
+            holder[page_frame] = CACHE
+            began[page_frame] = began[page_frame] or IN_USE_THEN
+    _put(holders, now, EVICTED if reclaims else TRUNCATE, page, order, 0, 0)
 
 
 @entry
-def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> None:
-    """Take in that compaction copied a page to a frame that was never allocated."""
+def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> bool:
+    """Take in a copy, and return whether it is compaction's: to a frame that is not allocated."""
     holder, page_in, began = holders.holder, holders.page_in, holders.began
     numbers = holders.numbers
     target = frame_of(wide(field[POINTER]), first_frame, numbers)
     source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
     if not (0 <= target < holder.size and 0 <= source < holder.size):
-        return
+        return False
     if holder[target] not in (BOOT, NOBODY):
-        return
+        return False
     numbers[IN_USE] += 1
     began[target] = began[target] or FREE_THEN
     began[source] = began[source] or IN_USE_THEN
@@ -254,6 +269,7 @@ def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> None:
     page_in[target] = page_in[source]
     holder[source] = MOVED
     page_in[source] = -1
+    return True
 
 
 @kernel
@@ -284,6 +300,7 @@ def _advance(
     holders: Holders,
     inode_of: Any,
     of_task: Any,
+    asked: NDArray[np.int64],
     taken: Any,
 ) -> None:
     kinds, times, pids = records.kind, records.time_ns, records.pid
@@ -300,6 +317,9 @@ def _advance(
         frame, order = wide(field[FRAME]) - first_frame, wide(field[ORDER])
         if kind == GET_PAGES:
             of_task[pid] = _task(pid, of_task) & ~_FAULTS
+            asked[pid, 0] = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
+            asked[pid, 1] = wide(field[OFFSET_BYTES]) >> page_shift
+            asked[pid, 2] = wide(field[LAST_BYTES]) >> page_shift
         elif kind in (TASK_EXIT, TASK_EXEC):
             _put(holders, now, EXIT, 0, 0, pid, 0)
         elif kind == FAULT:
@@ -360,12 +380,19 @@ def _advance(
                 began[page_frame] = began[page_frame] or IN_USE_THEN
                 page_in[page_frame] = -1
         elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
-            _move(holders, field, first_frame)
+            source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
+            if not _move(holders, field, first_frame) and 0 <= source < holder.size:
+                if holder[source] == CACHE and page_in[source] >= 0:
+                    _put(holders, now, COPIED, wide(page_in[source]), 0, pid, 0)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
             touched = frame_of(wide(field[POINTER]), first_frame, numbers)
             is_cached = 0 <= touched < holder.size and holder[touched] == CACHE
             if is_cached and page_in[touched] >= 0:
-                _put(holders, now, TOUCH, wide(page_in[touched]), 0, 0, 0)
+                page = wide(page_in[touched])
+                _put(holders, now, TOUCH, page, 0, 0, 0)
+                is_read = asked[pid, 0] == page >> 32 and asked[pid, 1] <= page & 0xFFFF_FFFF
+                if not is_read or page & 0xFFFF_FFFF > asked[pid, 2]:
+                    holders.rows[numbers[CHUNK_ROWS] - 1, 7] = NOT_READ
         elif (
             kind == MARK
             and numbers[SAMPLED] == 0

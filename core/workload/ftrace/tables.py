@@ -9,20 +9,18 @@ from numpy.typing import NDArray
 
 from core.accesses import (
     BOOT_HANDLE,
-    EXIT,
+    FROM_BEFORE,
     GIVE,
     IN_FAULT,
     MAP,
     METADATA,
     READ,
-    TAKE,
     TOUCH,
     TRUNCATE,
     Accesses,
 )
 from core.accesses import SCHEMA as ACCESS_SCHEMA
 from core.events import (
-    ANONYMOUS,
     INVALIDATE,
     INVALIDATE_INODE,
     JOIN,
@@ -32,10 +30,11 @@ from core.events import (
     WANTED,
     WORKINGSET,
 )
-from core.workload.ftrace.accesses import FREE_AT_START, FREE_THEN, SWAPPED_OUT, AccessState
+from core.workload.ftrace.accesses import FREE_AT_START, FREE_THEN, AccessState
 from core.workload.ftrace.interleaving import FILE, NOTHING, PAGES, bring_together
 from core.workload.ftrace.memory import Memory
 from core.workload.ftrace.requests import RequestState
+from core.workload.ftrace.told_later import with_what_is_told_later
 from core.workload.ftrace.state import Learnt
 
 
@@ -143,7 +142,7 @@ def access_table(
     rows = np.concatenate([rows for rows, _ in parts])
     keep = np.ones(rows.shape[0], dtype=np.bool_)
     keep[np.concatenate([dropped for _, dropped in parts])] = False
-    rows = _with_swapped(rows[keep], memory)
+    rows = with_what_is_told_later(rows[keep], bool(memory.zram_size))
     columns: dict[str, Any] = {
         field.name: rows[:, number].astype(field.type.to_pandas_dtype())
         for number, field in enumerate(ACCESS_SCHEMA)
@@ -153,7 +152,7 @@ def access_table(
     # The insertions of a read() come before the get_pages that tells that no fault asked for them.
     flags[(op == READ) & requests.is_by_read(np.abs(request))] &= ~np.uint8(IN_FAULT)
     metadata = np.isin(columns["inode"], access_state.metadata_inodes)
-    flags[(op == READ) & metadata & (request == 0)] = 0
+    flags[(op == READ) & metadata & (request == 0)] &= np.uint8(FROM_BEFORE)
     request[metadata] = 0
     of_files = np.isin(op, (READ, TOUCH, MAP, TRUNCATE))
     if requests.tells_requests:
@@ -164,7 +163,7 @@ def access_table(
     else:
         flags[op == READ] &= ~np.uint8(JOIN | WANTED)
     metadata = of_files & np.isin(columns["inode"], access_state.metadata_inodes)
-    flags[metadata] = flags[metadata] & IN_FAULT | METADATA
+    flags[metadata] = flags[metadata] & (IN_FAULT | FROM_BEFORE) | METADATA
     low, high = memory.watermarks()
     free_pages = int(access_state.numbers[FREE_AT_START]) or memory.free_pages or memory.frames
     free_pages = min(free_pages, memory.frames)
@@ -184,35 +183,6 @@ def access_table(
         requests=requests.tells_requests,
         phases=phases,
     )
-
-
-def _with_swapped(rows: NDArray[np.int64], memory: Memory) -> NDArray[np.int64]:
-    """Return the rows of accesses with memory of programs given when they are done with it.
-
-    What reclaim put into zram, its program holds until it exits or execs, which no event of the page
-    tells. Where it is not known that the machine had zram, what reclaim freed counts as given.
-    """
-    if not memory.zram_size:
-        return rows
-    number = len(ACCESS_SCHEMA)
-    taken = np.flatnonzero((rows[:, 1] == TAKE) & (rows[:, 6] & ANONYMOUS != 0))
-    swapped = np.flatnonzero((rows[:, 1] == GIVE) & (rows[:, number] == SWAPPED_OUT))
-    # Handles are given in the order of rows.
-    of_handle = taken[np.searchsorted(rows[taken, 5], rows[swapped, 5])]
-    task = rows[of_handle, number]
-    exits = np.flatnonzero(rows[:, 1] == EXIT)
-    exits = exits[np.argsort(rows[exits, 5], kind="stable")]
-    # The next exit of the task: the first of its exits that comes after the row.
-    key = rows[exits, 5] * rows.shape[0] + exits
-    following = np.searchsorted(key, task * rows.shape[0] + swapped)
-    ends = following < exits.size
-    ends[ends] = rows[exits[following[ends]], 5] == task[ends]
-    place = np.arange(rows.shape[0], dtype=np.int64)
-    place[swapped[ends]] = exits[following[ends]]
-    rows[swapped[ends], 0] = rows[place[swapped[ends]], 0]
-    place[swapped[~ends]] = rows.shape[0]
-    order = np.argsort(place, kind="stable")
-    return rows[order[: rows.shape[0] - int((~ends).sum())]]
 
 
 def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, int], ...]:
