@@ -126,7 +126,7 @@ class RequestState:
         self._waits.append(waits[:awaited].copy())
         return insertions
 
-    def is_by_read(self, request: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def is_by_read(self, request: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return whether requests are of read(), as a get_pages after them tells, and of no fault.
 
         Parameters

@@ -142,18 +142,16 @@ def access_table(
     rows = np.concatenate([rows for rows, _ in parts])
     keep = np.ones(rows.shape[0], dtype=np.bool_)
     keep[np.concatenate([dropped for _, dropped in parts])] = False
-    rows = with_what_is_told_later(rows[keep], bool(memory.zram_size))
+    rows = rows[keep]
+    metadata = np.isin(rows[:, 2], access_state.metadata_inodes)
+    _leave_faults(rows, metadata, requests)
+    rows = with_what_is_told_later(rows, bool(memory.zram_size))
     columns: dict[str, Any] = {
         field.name: rows[:, number].astype(field.type.to_pandas_dtype())
         for number, field in enumerate(ACCESS_SCHEMA)
     }
     request = np.where(rows[:, 1] == READ, rows[:, len(ACCESS_SCHEMA)], 0).astype(np.int32)
     op, flags = columns["op"], columns["flags"]
-    # The insertions of a read() come before the get_pages that tells that no fault asked for them.
-    flags[(op == READ) & requests.is_by_read(np.abs(request))] &= ~np.uint8(IN_FAULT)
-    metadata = np.isin(columns["inode"], access_state.metadata_inodes)
-    flags[(op == READ) & metadata & (request == 0)] &= np.uint8(FROM_BEFORE)
-    request[metadata] = 0
     of_files = np.isin(op, (READ, TOUCH, MAP, TRUNCATE))
     if requests.tells_requests:
         touches = np.where(of_files, np.uint8(PAGES), np.uint8(NOTHING))
@@ -183,6 +181,34 @@ def access_table(
         requests=requests.tells_requests,
         phases=phases,
     )
+
+
+def _leave_faults(
+    rows: NDArray[np.int64], metadata: NDArray[np.bool_], requests: RequestState
+) -> None:
+    """Leave IN_FAULT to the reads that a fault asks for, in rows of accesses.
+
+    The insertions of a read() come before the get_pages that tells of it, so that the task's last
+    lookup may have been a fault. Metadata is read in a fault if the task's request is a fault's; it
+    is of no request then.
+
+    Parameters
+    ----------
+    rows
+        The rows, whose flags are changed.
+    metadata
+        Which of them are of metadata.
+    requests
+        The read requests of the trace.
+    """
+    reads = np.flatnonzero(rows[:, 1] == READ)
+    request = rows[reads, len(ACCESS_SCHEMA)]
+    number = np.abs(request)
+    by_fault = np.zeros(requests.requests + 1, dtype=np.bool_)
+    by_fault[number[rows[reads, 6] & WANTED != 0]] = True
+    by_read = requests.is_by_read(number) & ~by_fault[number]
+    rows[reads[by_read | (metadata[reads] & (request == 0))], 6] &= ~IN_FAULT
+    rows[reads[metadata[reads]], len(ACCESS_SCHEMA)] = 0
 
 
 def _free_ranges(began: NDArray[np.uint8], free_pages: int) -> tuple[tuple[int, int], ...]:
