@@ -20,8 +20,9 @@ KINDS = 2
 NONE = -1
 
 # Columns of `frames`: links of the free lists; and, in the first frame of a free block, 1 + the
-# block's order.
+# block's order, or in a frame in use that can be moved, _MOVES.
 _PREV, _NEXT, _FREE_ORDER = range(3)
+_MOVES = -1
 # After the rows of the frames come those of
 # - the heads of the free lists, by kind and order;
 # - the heads of the lists of frames that the CPU keeps (zone.py), by kind;
@@ -86,6 +87,8 @@ def release(frames: Frames, frame: int, order: int) -> None:
     apart()
     kind = wide(frames[_kind_place(frames, frame), 0])
     pages = _pages(frames)
+    for used in range(frame, frame + (1 << order)):
+        frames[used, _FREE_ORDER] = 0
     while order < ORDERS - 1:
         buddy = frame ^ (1 << order)
         if buddy + (1 << order) > pages or frames[buddy, _FREE_ORDER] != order + 1:
@@ -107,30 +110,82 @@ def _split(frames: Frames, frame: int, kind: int, have: int, order: int) -> int:
 
 
 @kernel
+def _claims(frames: Frames, first: int, kind: int) -> bool:
+    """Return whether a page block is to become one of `kind`: steal_suitable_fallback.
+
+    That is if half of its pages are free, or in use as those of this kind.
+    """
+    fits, at = wide(0), first
+    end = min(first + (1 << _BLOCK_ORDER), _pages(frames))
+    while at < end:
+        size = wide(frames[at, _FREE_ORDER])
+        if size > 0:
+            fits += 1 << (size - 1)
+            at += 1 << (size - 1)
+        else:
+            fits += 1 if (size == _MOVES) == (kind == MOVABLE) else 0
+            at += 1
+    return bool(2 * fits >= 1 << _BLOCK_ORDER)
+
+
+@kernel
+def _change_kind(frames: Frames, first: int, kind: int) -> None:
+    """Make a page block one of another kind, and move its free blocks to the lists of that."""
+    frames[_kind_place(frames, first), 0] = kind
+    at = first
+    while at < min(first + (1 << _BLOCK_ORDER), _pages(frames)):
+        size = wide(frames[at, _FREE_ORDER])
+        if size > 0:
+            _unlink(frames, at)
+            _link(frames, at, kind, size - 1, True)
+            at += 1 << (size - 1)
+        else:
+            at += 1
+
+
+@kernel
+def _smallest(frames: Frames, kind: int, order: int) -> int:
+    """Return the smallest free block of a kind that is as large as 2**order frames, or NONE."""
+    for have in range(order, ORDERS):
+        frame = wide(frames[_head(frames, kind, have), _NEXT])
+        if frame < _pages(frames):
+            return frame
+    return NONE
+
+
+@kernel
 def _steal(frames: Frames, kind: int, order: int) -> int:
-    """Take from the largest free block of the other kind; its page blocks then change kind."""
+    """Take from a free block of the other kind, whose page block may change kind.
+
+    It is the largest, or the smallest that is large enough if one movable page is wanted and the
+    largest is small: find_suitable_fallback.
+    """
     other = 1 - kind
     for have in range(ORDERS - 1, order - 1, -1):
         frame = wide(frames[_head(frames, other, have), _NEXT])
         if frame >= _pages(frames):
             continue
+        if have >= _BLOCK_ORDER:
+            for block in range(frame, frame + (1 << have), 1 << _BLOCK_ORDER):
+                frames[_kind_place(frames, block), 0] = kind
+            return _split(frames, frame, kind, have, order)
         if have < _BLOCK_ORDER // 2 and kind == MOVABLE:
-            return _split(frames, frame, other, wide(have), order)
+            frame = _smallest(frames, other, order)
+            return _split(frames, frame, other, wide(frames[frame, _FREE_ORDER]) - 1, order)
         first = frame >> _BLOCK_ORDER << _BLOCK_ORDER
-        last = max(first + (1 << _BLOCK_ORDER), frame + (1 << have))
-        for block in range(first, last, 1 << _BLOCK_ORDER):
-            frames[_kind_place(frames, block), 0] = kind
-        at = first
-        while at < min(last, _pages(frames)):
-            size = wide(frames[at, _FREE_ORDER])
-            if size > 0:
-                _unlink(frames, at)
-                _link(frames, at, kind, size - 1, True)
-                at += 1 << (size - 1)
-            else:
-                at += 1
-        return _split(frames, frame, kind, have, order)
+        if _claims(frames, first, kind):
+            _change_kind(frames, first, kind)
+            frame = _smallest(frames, kind, order)
+            return _split(frames, frame, kind, wide(frames[frame, _FREE_ORDER]) - 1, order)
+        return _split(frames, frame, other, have, order)
     return NONE
+
+
+@kernel
+def note_use(frames: Frames, frame: int, kind: int, order: int) -> None:
+    """Note that frames are in use, and whether what is in them can be moved."""
+    for used in range(frame, frame + (1 << order)):
+        frames[used, _FREE_ORDER] = _MOVES if kind == MOVABLE else 0
 
 
 @loop
@@ -147,10 +202,9 @@ def take_block(frames: Frames, kind: int, order: int) -> int:
         Of the block.
     """
     apart()
-    for have in range(order, ORDERS):
-        frame = wide(frames[_head(frames, kind, have), _NEXT])
-        if frame < _pages(frames):
-            return _split(frames, frame, kind, have, order)
+    frame = _smallest(frames, kind, order)
+    if frame != NONE:
+        return _split(frames, frame, kind, wide(frames[frame, _FREE_ORDER]) - 1, order)
     return _steal(frames, kind, order)
 
 

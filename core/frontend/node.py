@@ -18,6 +18,7 @@ from core.frontend.allocator import (
     below,
     kind_of_frame,
     make_frames,
+    note_use,
     release,
     stack,
     take_block,
@@ -204,6 +205,8 @@ def take(node: Node, kind: int, order: int, tagged: bool) -> int:
         frame = take_block(node.frames, wide(kind), wide(order))
     else:
         frame = take_frame(node.frames, node.register, wide(kind))
+    if frame != NONE:
+        note_use(node.frames, frame, wide(kind), wide(order))
     if node.register[TELLS_FRAMES] and frame != NONE and not tagged:
         put(node, ALLOC, wide(0), wide(order), frame, wide(0))
     return frame
