@@ -122,12 +122,11 @@ def _with_those_before(rows: Rows) -> Rows:
     mapped, first_map = np.unique(page[maps], return_index=True)
     stays = maps[np.sort(first_map[~np.isin(mapped, moved)])]
     before = rows[np.concatenate([np.flatnonzero(gone), stays])]
-    # Reclaim comes to what faults brought in when nothing older is left: what it evicts before is
-    # older, and what it evicts later, or never, is as young.
-    by_fault = (op[row[first]] == READ) & (rows[row[first], _FLAGS] & IN_FAULT != 0)
+    # What reclaim evicts before anything that was read in the trace is older than that. What it
+    # evicts later, or never, counts as brought in by faults, like most of what is in use.
     evictions = np.flatnonzero(op == EVICTED)
-    of_fault = evictions[np.isin(page[evictions], moved[by_fault])]
-    turn = of_fault[0] if of_fault.size else rows.shape[0]
+    of_trace = evictions[np.isin(page[evictions], moved[op[row[first]] == READ])]
+    turn = of_trace[0] if of_trace.size else rows.shape[0]
     young = np.concatenate([np.flatnonzero(gone) > turn, np.ones(stays.size, dtype=np.bool_)])
     before[:, _TIME], before[:, _OP] = rows[:1, _TIME], READ
     before[:, [_HANDLE, _MORE]] = 0
