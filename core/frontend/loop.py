@@ -31,7 +31,7 @@ from core.events import PHASE as PHASE_ROW
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.anonymous import touch_anonymous_over, unmap
 from core.frontend.file_reads import look_up_over, recorded_reads_over
-from core.frontend.lists import METADATA_PAGE, folio_of, is_present
+from core.frontend.lists import METADATA_PAGE, YOUNG, clear, folio_of, is_present
 from core.frontend.node import (
     AT,
     DONE,
@@ -63,6 +63,9 @@ def _end_task(node: Node, accesses: NumberedAccesses, task: int) -> None:
             folio = folio_of(node.pages, page)
             if node.pages[folio].maps > 0:
                 node.pages[folio].maps -= 1
+                if node.pages[folio].maps == 0:
+                    # Its accessed bits went with its mappings; what they said, a TOUCH says.
+                    clear(node.pages, folio, YOUNG)
         at = wide(accesses.next_map[at])
     accesses.holder[task] = -1
 

@@ -92,6 +92,12 @@ def begin_run(pages: PageRecords, register: Register, target: int) -> None:
 
 
 @kernel
+def is_amid(register: Register) -> bool:
+    """Return that reclaim may stop after any folio."""
+    return False
+
+
+@kernel
 def end_run(pages: PageRecords, register: Register) -> None:
     """End a run of reclaim."""
 
