@@ -6,10 +6,13 @@ refaults enters the active list at once if its refault distance (how many pages 
 eviction) is not larger than the lists that could have held it (Johannes Weiner, "Refault
 distance").
 
-Reclaim scans a share of each list, which doubles with each round. It scans an active list only
-while that is larger than the inactive one or refaults are being activated. It scans anonymous lists
-only where file pages do not suffice, and divides the scan between the kinds by the cost of their
-refaults.
+Reclaim makes passes. Each scans a share of each list, which doubles with each pass; whether enough
+pages are free it looks after the pass. It scans an active list only while that is larger than the
+inactive one or refaults are being activated. It scans anonymous lists only where file pages do not
+suffice, and divides the scan between the kinds by the cost of their refaults.
+
+There are no per-CPU batches (``lru_add``, ``lru_activate``): for them a list lacks at most
+31 pages, and each scan drains them first.
 """
 
 from __future__ import annotations
@@ -89,10 +92,10 @@ def _end_pass(register: Register) -> None:
 @kernel
 def is_amid(register: Register) -> bool:
     """Return whether a pass over the lists has more to scan; reclaim looks at its aim after it."""
+    left = wide(0)
     for which in range(_LISTS):
-        if register[_LEFT + which] > 0:
-            return True
-    return False
+        left += max(0, wide(register[_LEFT + which]))
+    return left > 0
 
 
 @kernel
