@@ -7,6 +7,8 @@ active_inactive.py), which are kernels over the `pages` and the `register` of li
     Called once, before the first access.
 ``begin_run(pages, register, target)``, ``end_run(pages, register)``
     Called before and after a run of reclaim that goes on until `target` pages are free.
+``is_amid(register)``
+    Returns whether reclaim must go on, for it looks only at times whether enough pages are free.
 ``scan(pages, register)``
     Looks at one folio. If it is to be evicted, takes it off its list and returns it, else ABSENT.
 ``put_back(pages, register, folio)``

@@ -6,10 +6,13 @@ refaults enters the active list at once if its refault distance (how many pages 
 eviction) is not larger than the lists that could have held it (Johannes Weiner, "Refault
 distance").
 
-Reclaim scans a share of each list, which doubles with each round. It scans an active list only
-while that is larger than the inactive one or refaults are being activated. It scans anonymous lists
-only where file pages do not suffice, and divides the scan between the kinds by the cost of their
-refaults.
+Reclaim makes passes. Each scans a share of each list, which doubles with each pass; whether enough
+pages are free it looks after the pass. It scans an active list only while that is larger than the
+inactive one or refaults are being activated. It scans anonymous lists only where file pages do not
+suffice, and divides the scan between the kinds by the cost of their refaults.
+
+There are no per-CPU batches (``lru_add``, ``lru_activate``): for them a list lacks at most
+31 pages, and each scan drains them first.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from core.frontend.lists import (
     DEACTIVATIONS,
     DIRTY,
     FILE,
+    GOES_NEXT,
     MOST_SWAPPINESS,
     PROMOTIONS,
     RECLAIM_REGISTERS,
@@ -32,7 +36,6 @@ from core.frontend.lists import (
     PageRecords,
     Register,
     can_swap,
-    clean,
     enter,
     kind_of,
     leave,
@@ -50,12 +53,15 @@ _FIRST_PRIORITY = 12
 EXTRA_PAGES = 0
 #: SWAP_CLUSTER_MAX: so many pages of a list are scanned before the next list has its turn.
 _CLUSTER_PAGES = 32
+#: 2**18 pages of 4 KiB are a GiB: inactive_is_low.
+_GIB_SHIFT = 18
 
-# Registers: how many pages have aged; of a run of reclaim its priority, the pages that it has
-# scanned and is to free, and whose turn it is. Then of each kind the cost of its refaults and the
-# pages that refaults activated, now and at the last run; and of each list the pages left to scan.
-_AGE, _PRIORITY, _SCANNED, _TARGET, _TURN = range(RECLAIM_REGISTERS, RECLAIM_REGISTERS + 5)
-_COST = RECLAIM_REGISTERS + 5
+# Registers: how many pages have aged; of a run of reclaim its priority, the pages that it is to
+# free, and whose turn it is; of a pass, the pages that it has scanned and freed. Then of each kind
+# the cost of its refaults and the pages that refaults activated, now and at the last run; and of
+# each list the pages that the pass has left to scan.
+_AGE, _PRIORITY, _TARGET, _TURN, _SCANNED, _FREED = range(RECLAIM_REGISTERS, RECLAIM_REGISTERS + 6)
+_COST = RECLAIM_REGISTERS + 6
 _ACTIVATED = _COST + 2
 _LAST_ACTIVATED = _ACTIVATED + 2
 _LEFT = _LAST_ACTIVATED + 2
@@ -73,17 +79,23 @@ def begin(pages: PageRecords, register: Register) -> None:
 def begin_run(pages: PageRecords, register: Register, target: int) -> None:
     """Start a run of reclaim that is to free `target` pages."""
     register[_PRIORITY] = _FIRST_PRIORITY + 1
+    register[_TARGET] = target
+    _end_pass(register)
+
+
+@kernel
+def _end_pass(register: Register) -> None:
     for which in range(_LISTS):
         register[_LEFT + which] = 0
-    register[_SCANNED] = target
-    register[_TARGET] = target
-    register[_TURN] = 0
 
 
 @kernel
 def is_amid(register: Register) -> bool:
-    """Return whether reclaim is amid what it evicts whole: never."""
-    return False
+    """Return whether a pass over the lists has more to scan; reclaim looks at its aim after it."""
+    left = wide(0)
+    for which in range(_LISTS):
+        left += max(0, wide(register[_LEFT + which]))
+    return left > 0
 
 
 @kernel
@@ -136,7 +148,7 @@ def insert(pages: PageRecords, register: Register, folio: int, shadow: int, in_f
             if shadow - 1 & 1:
                 pages[folio].refs = WORKINGSET
                 register[RESTORES] += size
-                _note_cost(register, kind, size)
+                _note_cost(register, kind, _CLUSTER_PAGES * size)
     enter(pages, register, folio, 2 * kind + which, True)
 
 
@@ -144,7 +156,11 @@ def insert(pages: PageRecords, register: Register, folio: int, shadow: int, in_f
 def put_back(pages: PageRecords, register: Register, folio: int) -> None:
     """Keep a folio that is pinned: shrink_folio_list activates file folios and rotates others."""
     kind = kind_of(register, folio)
+    size = size_of(pages, folio)
+    register[_FREED] -= size
     enter(pages, register, folio, 2 * kind + (ACTIVE if kind == FILE else INACTIVE), True)
+    if kind == FILE:
+        register[_AGE] += size
 
 
 @kernel
@@ -176,28 +192,33 @@ def is_workingset(pages: PageRecords, folio: int) -> bool:
 @kernel
 def remember(pages: PageRecords, register: Register, folio: int) -> int:
     """Return the shadow of a folio that is evicted now."""
+    age = wide(register[_AGE]) & _AGE_BITS
     register[_AGE] += size_of(pages, folio)
     if kind_of(register, folio) == ANON:
         _note_cost(register, ANON, _CLUSTER_PAGES)  # of the write to swap
-    return 1 + ((wide(register[_AGE]) & _AGE_BITS) << 1 | (1 if is_workingset(pages, folio) else 0))
+    return 1 + (age << 1 | (1 if is_workingset(pages, folio) else 0))
 
 
 @loop
 def scan(pages: PageRecords, register: Register) -> int:
     """Look at one folio; take it off its list and return it if it is to be evicted, else ABSENT."""
     apart()
-    left = wide(0)
-    for which in range(_LISTS):
-        left += max(0, wide(register[_LEFT + which]))
-    if left == 0:
-        _next_round(register)
+    if not is_amid(register):
+        _begin_pass(register)
     # The lists take turns; a list that has nothing left to scan is passed over.
     turn = wide(register[_TURN])
     which = turn // _CLUSTER_PAGES
     if register[_LEFT + which] <= 0:
-        register[_TURN] = (which + 1) % _LISTS * _CLUSTER_PAGES
+        which = (which + 1) % _LISTS
+        register[_TURN] = which * _CLUSTER_PAGES
+        if which == 0 and register[_FREED] >= register[_TARGET]:
+            _end_pass(register)
         return ABSENT
-    register[_TURN] = (turn + 1) % (_LISTS * _CLUSTER_PAGES)
+    register[_TURN] = turn + 1
+    if turn + 1 == _LISTS * _CLUSTER_PAGES:
+        register[_TURN] = 0
+        if register[_FREED] >= register[_TARGET]:
+            _end_pass(register)
     if which % 2 == INACTIVE:
         return _scan_inactive(pages, register, which)
     _scan_active(pages, register, which)
@@ -205,23 +226,48 @@ def scan(pages: PageRecords, register: Register) -> int:
 
 
 @kernel
-def _next_round(register: Register) -> None:
-    """Choose how much of each list to scan: a larger share if the last round was not enough."""
-    if register[_SCANNED] < register[_TARGET] or register[_PRIORITY] > _FIRST_PRIORITY:
+def _is_low(register: Register, kind: int) -> bool:
+    """Return whether a kind has too few inactive pages: inactive_is_low."""
+    inactive = wide(register[SIZES + 2 * kind + INACTIVE])
+    active = wide(register[SIZES + 2 * kind + ACTIVE])
+    ratio = wide(1)
+    gib = (inactive + active) >> _GIB_SHIFT
+    while gib > 0 and (ratio + 1) * (ratio + 1) <= 10 * gib:
+        ratio += 1
+    return inactive * ratio < active
+
+
+@kernel
+def _begin_pass(register: Register) -> None:
+    """Choose how much of each list to scan: a larger share if the last pass was not enough.
+
+    prepare_scan_count and get_scan_count, by the priority of balance_pgdat.
+    """
+    is_first = register[_PRIORITY] > _FIRST_PRIORITY
+    if is_first or register[_SCANNED] < register[_TARGET] or register[_FREED] == 0:
         register[_PRIORITY] = max(1, register[_PRIORITY] - 1)
-    register[_SCANNED] = 0
+    register[_SCANNED] = register[_FREED] = register[_TURN] = 0
     priority = wide(register[_PRIORITY])
-    swaps = can_swap(register)
     deactivates_file = False
     for kind in range(FILE + 1):
-        inactive = wide(register[SIZES + 2 * kind + INACTIVE])
-        active = wide(register[SIZES + 2 * kind + ACTIVE])
         refaulted = register[_ACTIVATED + kind] != register[_LAST_ACTIVATED + kind]
-        deactivates = refaulted or inactive < active
+        deactivates = refaulted or _is_low(register, kind)
         deactivates_file = deactivates
-        register[_LEFT + 2 * kind + INACTIVE] = inactive >> priority
-        register[_LEFT + 2 * kind + ACTIVE] = active >> priority if deactivates else 0
-    if not swaps or (register[_LEFT + 2 * FILE + INACTIVE] > 0 and not deactivates_file):
+        active = wide(register[SIZES + 2 * kind + ACTIVE]) >> priority
+        register[_LEFT + 2 * kind + INACTIVE] = register[SIZES + 2 * kind + INACTIVE] >> priority
+        register[_LEFT + 2 * kind + ACTIVE] = active if deactivates else 0
+    _balance(register, deactivates_file)
+    if register[SWAPPINESS] > 0 and _is_low(register, ANON):
+        # Before and after a pass: kswapd_age_node, shrink_lruvec.
+        register[_LEFT + 2 * ANON + ACTIVE] += 2 * _CLUSTER_PAGES
+
+
+@kernel
+def _balance(register: Register, deactivates_file: bool) -> None:
+    """Divide the scan between anonymous and file pages by the cost of their refaults."""
+    if not can_swap(register) or (
+        register[_LEFT + 2 * FILE + INACTIVE] > 0 and not deactivates_file
+    ):
         # cache_trim_mode: there are enough file pages that are not in use.
         register[_LEFT + 2 * ANON + INACTIVE] = 0
         register[_LEFT + 2 * ANON + ACTIVE] = 0
@@ -239,6 +285,7 @@ def _next_round(register: Register) -> None:
 
 @kernel
 def _scan_inactive(pages: PageRecords, register: Register, which: int) -> int:
+    """Evict the oldest folio, keep it or activate it: shrink_folio_list, folio_check_references."""
     folio = oldest(pages, which)
     if folio == ABSENT:
         register[_LEFT + which] = 0
@@ -247,27 +294,31 @@ def _scan_inactive(pages: PageRecords, register: Register, which: int) -> int:
     register[_LEFT + which] -= size
     register[_SCANNED] += size
     leave(pages, register, folio)
+    refs = wide(pages[folio].refs)
+    is_file = which // 2 == FILE
     if look(pages, register, folio):
-        # A folio is kept the first time that it is found young, and activated the second time:
-        # folio_check_references.
-        refs = wide(pages[folio].refs)
         pages[folio].refs = refs | REFERENCED
-        if refs & REFERENCED or which // 2 == FILE:
+        if refs & REFERENCED or is_file:
+            # What files are mapped for is mostly code, which is activated at once (VM_EXEC).
             _activate(pages, register, folio, which + 1)
         else:
             enter(pages, register, folio, which, True)
         _note_cost(register, which // 2, size)
         return ABSENT
-    if wide(pages[folio].bits) & DIRTY and which // 2 == FILE:
-        # The folio goes round once more, while the flusher writes it.
-        clean(pages, register, folio)
-        enter(pages, register, folio, which, True)
+    pages[folio].refs = refs & ~REFERENCED
+    if is_file and wide(pages[folio].bits) & DIRTY:
+        # The flusher is to write it; then it is the next to be evicted.
+        pages[folio].refs = refs & ~REFERENCED | GOES_NEXT
+        _activate(pages, register, folio, which + 1)
+        _note_cost(register, FILE, size)
         return ABSENT
+    register[_FREED] += size
     return folio
 
 
 @kernel
 def _scan_active(pages: PageRecords, register: Register, which: int) -> None:
+    """Deactivate the oldest folio, or keep it: shrink_active_list."""
     folio = oldest(pages, which)
     if folio == ABSENT:
         register[_LEFT + which] = 0
@@ -276,8 +327,11 @@ def _scan_active(pages: PageRecords, register: Register, which: int) -> None:
     register[_LEFT + which] -= size
     leave(pages, register, folio)
     if look(pages, register, folio) and which // 2 == FILE:
-        # Mapped file pages are mostly code, which is kept.
+        # What files are mapped for is mostly code, which stays (VM_EXEC). What is put back on an
+        # active list ages the shadows: move_folios_to_lru.
         enter(pages, register, folio, which, True)
+        register[_AGE] += size
+        _note_cost(register, FILE, size)
         return
     pages[folio].refs = wide(pages[folio].refs) | WORKINGSET
     enter(pages, register, folio, which - 1, True)

@@ -31,8 +31,9 @@ PAGE = np.dtype(
     align=True,
 )
 ABSENT = -1
-# Bits of `refs`: how many accesses followed the first (0 to 4), and two flags.
-COUNT, REFERENCED, WORKINGSET = 7, 8, 16
+# Bits of `refs`: how many accesses followed the first (0 to 4), and flags. Reclaim has met a folio
+# that goes next while it was dirty, and evicts it when it is clean (PG_reclaim).
+COUNT, REFERENCED, WORKINGSET, GOES_NEXT = 7, 8, 16, 32
 # Bits of `bits`. A young page was accessed through a mapping since reclaim last looked at it.
 # A page of metadata is of a block device's own mapping, which reaches no hook of a cleancache.
 PRESENT, YOUNG, DIRTY, READAHEAD, TAGGED_PAGE, SWAPPED, METADATA_PAGE = 1, 2, 4, 8, 16, 32, 64

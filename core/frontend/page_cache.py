@@ -168,6 +168,9 @@ def page_cache_over(hooks: ModuleType, reclaimer: Reclaimer) -> PageCache:
         elif not is_metadata:
             put_restore(node, folio, order, wide(0))
         insert(node.pages, node.register, folio, shadow, in_fault)
+        if is_metadata:
+            # The file system finds its blocks' pages accessed from the first: FGP_ACCESSED.
+            touch(node.pages, node.register, folio)
 
     @loop
     @named

@@ -22,6 +22,7 @@ from core.frontend.lists import (
     EVICTIONS,
     FAILURES,
     FIRST_ANONYMOUS,
+    GOES_NEXT,
     HEADS,
     METADATA_PAGE,
     RESIDENT,
@@ -29,6 +30,8 @@ from core.frontend.lists import (
     SIZES,
     can_swap,
     clean,
+    enter,
+    leave,
 )
 from core.frontend.more_memory import spare_frames
 from core.frontend.node import (
@@ -92,6 +95,19 @@ def forget(node: Node, folio: int, shadow: int) -> None:
     node.register[RESIDENT] -= 1 << order
 
 
+@kernel
+def _rotate(node: Node, folio: int) -> None:
+    """Make a folio of the classic lists the next to go if reclaim met it while it was dirty.
+
+    folio_rotate_reclaimable.
+    """
+    refs, which = wide(node.pages[folio].refs), wide(node.pages[folio].list)
+    if refs & GOES_NEXT and which != ABSENT:
+        node.pages[folio].refs = refs & ~GOES_NEXT
+        leave(node.pages, node.register, folio)
+        enter(node.pages, node.register, folio, which & ~1, False)
+
+
 @loop
 def flush(node: Node) -> None:
     """Write back the folios that have been dirty for long, and more while too many are dirty."""
@@ -106,6 +122,7 @@ def flush(node: Node) -> None:
         register[FLUSHED] += 1
         if wide(node.pages[folio].bits) & DIRTY:
             clean(node.pages, node.register, wide(folio))
+            _rotate(node, wide(folio))
 
 
 def reclaimer_over(hooks: ModuleType) -> Reclaimer:

@@ -224,10 +224,10 @@ def test_a_swap_device_is_told_of_what_goes_and_comes_and_takes_no_memory(
     assert told[RESTORE] == counts["swapped_in_pages"] == 2
     assert not out
     assert counts["failures"] == 0
-    # All memory is the heap's, down to the watermarks.
+    # All memory is the heap's, down to the watermarks; a pass of the classic lists may end below.
     assert (
         check_frames(run_frontend(as_accesses(rows[:-40], free_pages=32), swapping).events)
-        >= 32 - 4
+        >= 32 - 4 - 1
     )
 
 
@@ -289,7 +289,7 @@ def test_refault_within_the_active_list_is_activated() -> None:
 
 @pytest.mark.parametrize(
     ("reclaim", "digest"),
-    [(Reclaim.MGLRU, "2289c08308012657"), (Reclaim.ACTIVE_INACTIVE, "e4754353ef355156")],
+    [(Reclaim.MGLRU, "2289c08308012657"), (Reclaim.ACTIVE_INACTIVE, "9e09ab936b7a4dd5")],
 )
 def test_compiled_and_plain_python_give_the_same_events(reclaim: Reclaim, digest: str) -> None:
     fronted = run_frontend(
