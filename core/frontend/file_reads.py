@@ -31,6 +31,7 @@ class RecordedReads(NamedTuple):
 
     read: Callable[[Node, int, int, int], None]  # (node, folio, order, flags of the access)
     access: Callable[[Node, NumberedAccesses, int, bool], None]  # (node, accesses, page, maps)
+    use: Callable[[Node, int], None]  # (node, page)
 
 
 def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
@@ -67,16 +68,29 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
 
     @kernel
     @named
-    def access(node: Node, accesses: NumberedAccesses, page: int, maps: bool) -> None:
-        """Access one page as the trace shows it: by a mapping, or by a read or write."""
+    def find(node: Node, page: int, in_fault: bool) -> int:
+        """Return the folio of a page, which is read by itself if it is not in memory."""
         if not is_present(node.pages, page):
             is_metadata = wide(node.register[NEW_BITS]) & METADATA_PAGE != 0
             if not is_metadata:
                 begin_request(node, page, page + 1)
-            bring_in(node, page, 0, False, maps)
+            bring_in(node, page, 0, False, in_fault)
             if not is_metadata:
                 end_request(node)
-        folio = folio_of(node.pages, page)
+        return folio_of(node.pages, page)
+
+    @kernel
+    @named
+    def use(node: Node, page: int) -> None:
+        """Access one page through a mapping that is there; of an evicted page, by a fault."""
+        folio = find(node, page, True)
+        node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
+
+    @kernel
+    @named
+    def access(node: Node, accesses: NumberedAccesses, page: int, maps: bool) -> None:
+        """Access one page as the trace shows it: by a mapping, or by a read or write."""
+        folio = find(node, page, maps)
         if not maps:
             touch(node.pages, node.register, folio)
             return
@@ -87,7 +101,7 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
         node.pages[folio].maps += 1
         node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
 
-    return RecordedReads(read, access)
+    return RecordedReads(read, access, use)
 
 
 def look_up_over(hooks: ModuleType, cache: PageCache) -> Callable[[Node, int, int, int, int], None]:

@@ -23,6 +23,7 @@ from core.accesses import (
     TOUCH,
     TRUNCATE,
     UNMAP,
+    USE,
     WRITE,
 )
 from core.events import ALLOC, TAGGED
@@ -104,7 +105,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     ensure_frames = reclaimer.ensure_frames
     cache = page_cache_over(hooks, reclaimer)
     write, look_up = cache.write, look_up_over(hooks, cache)
-    read, access = recorded_reads_over(hooks, cache)
+    read, access, use = recorded_reads_over(hooks, cache)
     tag, pass_moments = tag_blocks_over(hooks, reclaimer.ensure, ensure_frames, reclaimer.evict)
     touch_anonymous = touch_anonymous_over(hooks, reclaimer.ensure, ensure_frames, tag)
 
@@ -144,7 +145,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
             if node.register[BLOCK_PAGES] > 0 and not pass_moments(node):
                 return at
             kind, flags = wide(accesses.op[at]), wide(accesses.flags[at])
-            is_metadata = kind <= TRUNCATE and flags & METADATA != 0
+            is_metadata = (kind <= TRUNCATE or kind == USE) and flags & METADATA != 0
             node.register[NEW_BITS] = METADATA_PAGE if is_metadata else 0
             page, order = wide(accesses.page[at]), wide(accesses.order[at])
             if kind in (LOOKUP, WRITE, ANONYMOUS, UNMAP):
@@ -154,6 +155,8 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 read(node, page, order, flags)
             elif kind in (TOUCH, MAP):
                 access(node, accesses, page, kind == MAP)
+            elif kind == USE:
+                use(node, page)
             elif kind == TRUNCATE:
                 truncate(node, page, order)
             elif kind == TAKE and page >= 0:

@@ -3,6 +3,7 @@
 * An insertion is a *read* of its folio: a program needed it then, or the kernel read it ahead.
 * ``folio_mark_accessed`` is a *touch* of the file page in that frame: reads and writes by file
   descriptor show there, page by page. A fault is a *map* of a page by its task.
+* What reclaim sees of accessed bits tells *uses* of mapped pages (looks.py).
 * Unlike in mm events, insertions of metadata and those that a write makes are rows: they take up
   memory.
 * An allocation that does not become page cache is a *take*, and its free is a *give*. It is memory
@@ -37,6 +38,7 @@ from core.events import ANONYMOUS, ATOMIC, MOVABLE, WANTED
 from core.jit import entry, kernel, wide
 from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
+from core.workload.ftrace.looks import FOUND, LOOK, WALK, operation_of
 from core.workload.ftrace.requests import (
     IS_WANTED,
     IS_WRITE,
@@ -47,11 +49,13 @@ from core.workload.ftrace.tasks import KSWAPD
 from core.workload.ftrace.tasks import NOBODY as NO_RECLAIM
 from core.workload.ftrace.words import (
     ADD,
+    AGED,
     COPY_PAGE,
     DELETE,
     DEV,
     FAULT,
     FLAGS,
+    FOUND_YOUNG,
     FRAME,
     GET_PAGES,
     GFP_NORETRY,
@@ -67,6 +71,8 @@ from core.workload.ftrace.words import (
     POINTER,
     RECLAIM_BEGIN,
     RECLAIM_END,
+    REFERENCED,
+    RETURNED,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
     SOURCE_POINTER,
@@ -134,6 +140,7 @@ class AccessState:
         )
         self._of_task = Dict.empty(types.int64, types.int64)
         self._taken = Dict.empty(types.int64, types.int64)
+        self._operation_of = Dict.empty(types.int64, types.int64)
 
     @property
     def metadata_inodes(self) -> list[int]:
@@ -159,7 +166,7 @@ class AccessState:
             self._first_frame,
             self._page_shift,
             holders,
-            *(self._inode_of, self._of_task, self._taken),
+            *(self._inode_of, self._of_task, self._taken, self._operation_of),
         )
         return rows[: int(self.numbers[CHUNK_ROWS])], dropped[: int(self.numbers[DROPS])]
 
@@ -257,6 +264,15 @@ def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> None:
 
 
 @kernel
+def _page_of(holders: Holders, pointer: int, first_frame: int) -> int:
+    """Return the file page that the frame of a ``struct page`` caches, or -1."""
+    frame = frame_of(pointer, first_frame, holders.numbers)
+    if 0 <= frame < holders.holder.size and holders.holder[frame] == CACHE:
+        return wide(holders.page_in[frame])
+    return wide(-1)
+
+
+@kernel
 def _insertion_flags(is_: int, task: int) -> int:
     """Return the flags of a read: whether a fault asks, a task waits, or a write makes it."""
     if is_ & IS_WRITE:
@@ -285,6 +301,7 @@ def _advance(
     inode_of: Any,
     of_task: Any,
     taken: Any,
+    operations: Any,
 ) -> None:
     kinds, times, pids = records.kind, records.time_ns, records.pid
     fields, request, is_ = records.fields, insertions.request, insertions.is_
@@ -362,10 +379,19 @@ def _advance(
         elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
             _move(holders, field, first_frame)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
-            touched = frame_of(wide(field[POINTER]), first_frame, numbers)
-            is_cached = 0 <= touched < holder.size and holder[touched] == CACHE
-            if is_cached and page_in[touched] >= 0:
-                _put(holders, now, TOUCH, wide(page_in[touched]), 0, 0, 0)
+            page = _page_of(holders, wide(field[POINTER]), first_frame)
+            if page >= 0:
+                _put(holders, now, TOUCH, page, 0, 0, 0)
+        elif kind in (REFERENCED, FOUND_YOUNG, AGED):
+            operation = operation_of(pid, kind != FOUND_YOUNG, operations)
+            returned, page = wide(field[RETURNED]), wide(-1)
+            if kind == AGED:
+                _put(holders, now, WALK, 0, 0, operation, FOUND if returned > 0 else 0)
+            elif numbers[VMEMMAP] != 0:
+                page = _page_of(holders, wide(field[POINTER]), first_frame)
+            if page >= 0 and (kind == FOUND_YOUNG or returned >= 0):
+                found = FOUND if kind == FOUND_YOUNG or returned > 0 else 0
+                _put(holders, now, LOOK, page, 0, operation, found)
         elif (
             kind == MARK
             and numbers[SAMPLED] == 0

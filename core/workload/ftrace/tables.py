@@ -18,6 +18,7 @@ from core.accesses import (
     TAKE,
     TOUCH,
     TRUNCATE,
+    USE,
     Accesses,
 )
 from core.accesses import SCHEMA as ACCESS_SCHEMA
@@ -34,9 +35,13 @@ from core.events import (
 )
 from core.workload.ftrace.accesses import FREE_AT_START, FREE_THEN, SWAPPED_OUT, AccessState
 from core.workload.ftrace.interleaving import FILE, NOTHING, PAGES, bring_together
+from core.workload.ftrace.looks import with_uses
 from core.workload.ftrace.memory import Memory
 from core.workload.ftrace.requests import RequestState
 from core.workload.ftrace.state import Learnt
+
+#: Accesses to pages of files.
+_OF_FILES = (READ, TOUCH, MAP, USE, TRUNCATE)
 
 
 class EventRows:
@@ -143,7 +148,7 @@ def access_table(
     rows = np.concatenate([rows for rows, _ in parts])
     keep = np.ones(rows.shape[0], dtype=np.bool_)
     keep[np.concatenate([dropped for _, dropped in parts])] = False
-    rows = _with_swapped(rows[keep], memory)
+    rows, accessed_bits = with_uses(_with_swapped(rows[keep], memory))
     columns: dict[str, Any] = {
         field.name: rows[:, number].astype(field.type.to_pandas_dtype())
         for number, field in enumerate(ACCESS_SCHEMA)
@@ -155,12 +160,12 @@ def access_table(
     metadata = np.isin(columns["inode"], access_state.metadata_inodes)
     flags[(op == READ) & metadata & (request == 0)] = 0
     request[metadata] = 0
-    of_files = np.isin(op, (READ, TOUCH, MAP, TRUNCATE))
+    of_files = np.isin(op, _OF_FILES)
     if requests.tells_requests:
         touches = np.where(of_files, np.uint8(PAGES), np.uint8(NOTHING))
         columns = _together(columns, request, requests, op == READ, touches)
         op, flags = columns["op"], columns["flags"]
-        of_files = np.isin(op, (READ, TOUCH, MAP, TRUNCATE))
+        of_files = np.isin(op, _OF_FILES)
     else:
         flags[op == READ] &= ~np.uint8(JOIN | WANTED)
     metadata = of_files & np.isin(columns["inode"], access_state.metadata_inodes)
@@ -183,6 +188,7 @@ def access_table(
         free_ranges=_free_ranges(access_state.began[shift : shift + memory.frames], free_pages),
         requests=requests.tells_requests,
         phases=phases,
+        accessed_bits=accessed_bits,
     )
 
 
