@@ -37,7 +37,9 @@ from core.machine import MAX_ORDER
 #   give         memory of another kind is freed, by its handle
 #   exit         a task ends or execs, and its mappings with it
 #   phase        a phase of the workload begins, as in mm events: `index` is the number of its name
-READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP, TAKE, GIVE, EXIT, PHASE, USE = range(13)
+READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP, TAKE, GIVE, EXIT, PHASE, USE = range(
+    13
+)
 ACCESSES = (
     *("read", "touch", "map", "lookup", "write", "truncate"),
     *("anonymous", "unmap", "take", "give", "exit", "phase", "use"),

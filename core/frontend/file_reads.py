@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 from core.accesses import BY_WRITE, IN_FAULT, LARGE_FOLIOS
 from core.events import JOIN, WANTED
-from core.frontend.lists import METADATA_PAGE, READAHEAD, YOUNG, folio_of, is_present
+from core.frontend.lists import (
+    ABSENT,
+    METADATA_PAGE,
+    READAHEAD,
+    YOUNG,
+    folio_of,
+    is_present,
+    make_young,
+)
 from core.frontend.node import (
     AT,
     FIRST,
@@ -83,8 +91,7 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
     @named
     def use(node: Node, page: int) -> None:
         """Access one page through a mapping that is there; of an evicted page, by a fault."""
-        folio = find(node, page, True)
-        node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
+        make_young(node.pages, find(node, page, True))
 
     @kernel
     @named
@@ -98,8 +105,10 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
         task = wide(accesses.handle[at])
         accesses.next_map[at] = accesses.holder[task]
         accesses.holder[task] = at
-        node.pages[folio].maps += 1
-        node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
+        bits = wide(node.pages[folio].bits)
+        accesses.next_mapper[at] = node.pages[folio].mapper if bits & YOUNG else ABSENT
+        node.pages[folio].mapper = at
+        node.pages[folio].bits = bits | YOUNG
 
     return RecordedReads(read, access, use)
 
@@ -133,7 +142,7 @@ def look_up_over(hooks: ModuleType, cache: PageCache) -> Callable[[Node, int, in
                 note_hit(node, extent)
         folio = folio_of(node.pages, page)
         if maps:
-            node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
+            make_young(node.pages, folio)
             return
         window = node.files[extent]
         previous = wide(window[FIRST]) + wide(window[PREVIOUS])

@@ -22,15 +22,16 @@ MOST_SWAPPINESS = 200
 
 #: The record of a page, 20 bytes: all in one, so that a move on a list touches few cache lines.
 #: `place` is the page's frame while it is in memory, and else its shadow entry, or 0 if it has
-#: none. `list` is ABSENT while the page is on no list. `maps` counts the mappings by live tasks.
+#: none. `list` is ABSENT while the page is on no list. `mapper` is the last mapping that made the
+#: page young, as the number of its access, or UNKNOWN; it says nothing of a page that is not young.
 PAGE = np.dtype(
     [
-        *(("prev", "i4"), ("next", "i4"), ("place", "i4"), ("maps", "i2")),
+        *(("prev", "i4"), ("next", "i4"), ("place", "i4"), ("mapper", "i4")),
         *(("list", "i1"), ("order", "i1"), ("refs", "u1"), ("bits", "u1")),
     ],
     align=True,
 )
-ABSENT = -1
+ABSENT, UNKNOWN = -1, -2
 # Bits of `refs`: how many accesses followed the first (0 to 4), and two flags.
 COUNT, REFERENCED, WORKINGSET = 7, 8, 16
 # Bits of `bits`. A young page was accessed through a mapping since reclaim last looked at it.
@@ -122,6 +123,13 @@ def is_present(pages: PageRecords, page: int) -> bool:
 def is_in_use(pages: PageRecords, folio: int) -> bool:
     """Return whether a folio was accessed through a mapping since reclaim last looked at it."""
     return bool(wide(pages[folio].bits) & YOUNG != 0)
+
+
+@kernel
+def make_young(pages: PageRecords, folio: int) -> None:
+    """Note that a folio is accessed through a mapping of nobody knows whom."""
+    pages[folio].bits = wide(pages[folio].bits) | YOUNG
+    pages[folio].mapper = UNKNOWN
 
 
 @kernel

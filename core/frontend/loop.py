@@ -32,7 +32,7 @@ from core.events import PHASE as PHASE_ROW
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.anonymous import touch_anonymous_over, unmap
 from core.frontend.file_reads import look_up_over, recorded_reads_over
-from core.frontend.lists import METADATA_PAGE, folio_of, is_present
+from core.frontend.lists import ABSENT, METADATA_PAGE, YOUNG, clear, folio_of, is_present
 from core.frontend.node import (
     AT,
     DONE,
@@ -46,7 +46,7 @@ from core.frontend.node import (
     take,
     tell_untagged,
 )
-from core.frontend.numbered_accesses import NumberedAccesses
+from core.frontend.numbered_accesses import ENDED, NumberedAccesses
 from core.frontend.page_cache import page_cache_over, truncate
 from core.frontend.reclaim import reclaimer_over
 from core.frontend.tag_blocks import tag_blocks_over, untag
@@ -56,15 +56,25 @@ from core.jit import entry_calling, kernel, loop, naming, wide
 
 @kernel
 def _end_task(node: Node, accesses: NumberedAccesses, task: int) -> None:
-    """Undo the mappings of a task, from the last to the first."""
+    """Undo the mappings of a task: what it alone accessed through them is young no longer.
+
+    With a page table go its accessed bits. For each that is set, zap_pte_range marks the folio as
+    accessed (folio_mark_accessed), which is a touch in the trace.
+    """
     at = wide(accesses.holder[task])
     while at >= 0:
-        page = wide(accesses.page[at])
+        page, before = wide(accesses.page[at]), wide(accesses.next_map[at])
+        accesses.next_map[at] = ENDED
         if is_present(node.pages, page):
             folio = folio_of(node.pages, page)
-            if node.pages[folio].maps > 0:
-                node.pages[folio].maps -= 1
-        at = wide(accesses.next_map[at])
+            if wide(node.pages[folio].bits) & YOUNG:
+                mapper = wide(node.pages[folio].mapper)
+                while mapper >= 0 and accesses.next_map[mapper] == ENDED:
+                    mapper = wide(accesses.next_mapper[mapper])
+                node.pages[folio].mapper = mapper
+                if mapper == ABSENT:
+                    clear(node.pages, folio, YOUNG)
+        at = before
     accesses.holder[task] = -1
 
 

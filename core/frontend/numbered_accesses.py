@@ -24,6 +24,10 @@ _GROUP_OF[_FROM_BEFORE] = 1
 _GROUP_OF[[MAP, EXIT]] = 2
 
 
+#: What `next_map` says of a mapping that is gone with its task.
+ENDED = -2
+
+
 class NumberedAccesses(NamedTuple):
     """Accesses whose pages and handles are numbered, and who holds what."""
 
@@ -39,7 +43,9 @@ class NumberedAccesses(NamedTuple):
     handle: NDArray[np.int32]
     # [handle] of memory, 1 + its frame, negative if it is tagged; of a task, its last mapping
     holder: NDArray[np.int32]
-    next_map: NDArray[np.int32]  # [access] of a mapping, the mapping of its task before it
+    # [access] of a mapping: the one of its task before it, or ENDED; the one of its page before it
+    next_map: NDArray[np.int32]
+    next_mapper: NDArray[np.int32]
 
 
 def number_accesses(accesses: Accesses, extents: Extents) -> NumberedAccesses:
@@ -67,6 +73,7 @@ def number_accesses(accesses: Accesses, extents: Extents) -> NumberedAccesses:
         handle=handle,
         holder=holder,
         next_map=np.empty(op.size if tasks.size else 0, dtype=np.int32),
+        next_mapper=np.empty(op.size if tasks.size else 0, dtype=np.int32),
     )
 
 

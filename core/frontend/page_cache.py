@@ -24,6 +24,7 @@ from core.frontend.lists import (
     REFAULTS,
     RESIDENT,
     REWRITTEN,
+    UNKNOWN,
     enter,
     folio_of,
     is_present,
@@ -54,7 +55,7 @@ class PageCache(NamedTuple):
 
 @kernel
 def _split(node: Node, folio: int) -> None:
-    """Split a folio into folios of one page; none of them counts as mapped."""
+    """Split a folio into folios of one page, which are as young as it is."""
     pages = node.pages
     which, order = wide(pages[folio].list), wide(pages[folio].order)
     frame = wide(pages[folio].place)
@@ -65,7 +66,7 @@ def _split(node: Node, folio: int) -> None:
         pages[page].place = NONE if frame == NONE else frame + page - folio
         pages[page].refs = refs
         pages[page].bits = bits
-        pages[page].maps = 0
+        pages[page].mapper = UNKNOWN
         enter(pages, node.register, page, which, True)
 
 

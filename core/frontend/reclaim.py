@@ -86,7 +86,6 @@ def forget(node: Node, folio: int, shadow: int) -> None:
     give_page(node, wide(node.pages[folio].place), order)
     for page in range(folio, folio + (1 << order)):
         node.pages[page].bits = 0
-        node.pages[page].maps = 0
         node.pages[page].place = shadow
     node.register[RESIDENT] -= 1 << order
 
