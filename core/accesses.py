@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.event_files import read_losses, write_table
 from core.events import NO_PHASE, EventsError
-from core.import_losses import Loss
+from core.import_losses import Loss, losses_of
 from core.machine import MAX_ORDER
 
 # What a recorded kernel was seen to do:
@@ -124,6 +124,19 @@ class Accesses(NamedTuple):
         return {name: getattr(self, name) for name in SCHEMA.names}
 
 
+def told_bits(accesses: Accesses) -> str | None:
+    """Return whether accessed bits are recorded or modelled; None where no fault maps a page."""
+    if not (accesses.op == MAP).any():
+        return None
+    return "recorded" if accesses.accessed_bits else "modelled"
+
+
+def modelled_bits(accesses: Accesses) -> tuple[Loss, ...]:
+    """Return the loss that says that accessed bits are modelled, if they are."""
+    maps = int((accesses.op == MAP).sum())
+    return losses_of({"modelled_accessed_bits": (0 if accesses.accessed_bits else maps, "")})
+
+
 def check_accesses(accesses: Accesses, name: str) -> None:
     """Raise `EventsError`, of the file `name`, at the first row that no access trace can have."""
     op, order = accesses.op, accesses.order.astype(np.int64)
@@ -220,6 +233,8 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
             field.name: table.column(field.name).cast(field.type).to_numpy() for field in SCHEMA
         }
         accesses = Accesses(**columns, **about)
+        if "accessed_bits" not in about:  # a file of an earlier version
+            accesses = accesses._replace(losses=(*accesses.losses, *modelled_bits(accesses)))
     except FileNotFoundError:
         raise EventsError("no such file", file=name) from None
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import ACCESSES, MAP, TRUNCATE, USE, Accesses
+from core.accesses import ACCESSES, TRUNCATE, USE, Accesses, told_bits
 from core.events import (
     ALLOC,
     FREE,
@@ -172,7 +172,7 @@ def survey_accesses(accesses: Accesses) -> dict[str, Any]:
         "files": int(np.unique(accesses.inode[of_files]).size),
         "requested_pages": int((1 << order.astype(np.int64)).sum()),
         "distinct_pages": int(folio_pages(keys, order).size),
-        "accessed_bits": accesses.accessed_bits if (accesses.op == MAP).any() else None,
+        "accessed_bits": told_bits(accesses),
         "import_warnings": [loss.warning for loss in accesses.losses],
     }
 

@@ -38,7 +38,7 @@ from core.events import ANONYMOUS, ATOMIC, MOVABLE, WANTED
 from core.jit import entry, kernel, wide
 from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
-from core.workload.ftrace.looks import FOUND, LOOK, WALK, operation_of
+from core.workload.ftrace.looks import LOOK, look_of
 from core.workload.ftrace.requests import (
     IS_WANTED,
     IS_WRITE,
@@ -48,6 +48,7 @@ from core.workload.ftrace.requests import (
 from core.workload.ftrace.tasks import KSWAPD
 from core.workload.ftrace.tasks import NOBODY as NO_RECLAIM
 from core.workload.ftrace.words import (
+    ABSENT,
     ADD,
     AGED,
     COPY_PAGE,
@@ -383,15 +384,12 @@ def _advance(
             if page >= 0:
                 _put(holders, now, TOUCH, page, 0, 0, 0)
         elif kind in (REFERENCED, FOUND_YOUNG, AGED):
-            operation = operation_of(pid, kind != FOUND_YOUNG, operations)
-            returned, page = wide(field[RETURNED]), wide(-1)
-            if kind == AGED:
-                _put(holders, now, WALK, 0, 0, operation, FOUND if returned > 0 else 0)
-            elif numbers[VMEMMAP] != 0:
+            op, operation, found = look_of(kind, pid, wide(field[RETURNED]), operations)
+            page = wide(-1 if op == LOOK else 0)
+            if op == LOOK and found != ABSENT and numbers[VMEMMAP] != 0:
                 page = _page_of(holders, wide(field[POINTER]), first_frame)
-            if page >= 0 and (kind == FOUND_YOUNG or returned >= 0):
-                found = FOUND if kind == FOUND_YOUNG or returned > 0 else 0
-                _put(holders, now, LOOK, page, 0, operation, found)
+            if page >= 0:
+                _put(holders, now, op, page, 0, operation, found)
         elif (
             kind == MARK
             and numbers[SAMPLED] == 0

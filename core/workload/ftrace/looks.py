@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from core.accesses import MAP, READ, USE
 from core.jit import entry, wide
+from core.workload.ftrace.words import AGED, FOUND_YOUNG
 
 #: Rows beside those of accesses, until `with_uses` replaces them, with the number of an operation
 #: as their handle: it looks at a page, which had been accessed if the flags are FOUND; and it was a
@@ -36,15 +37,16 @@ _TIME, _OP, _INODE, _INDEX, _ORDER, _OPERATION, _FLAGS = range(7)
 
 
 @entry
-def operation_of(pid: int, ends: bool, operations: Any) -> int:
-    """Return the number of a task's operation of reclaim: one look, or one walk of page tables.
+def look_of(kind: int, pid: int, returned: int, operations: Any) -> tuple[int, int, int]:
+    """Return the row of an event: its op, the number of the operation, and FOUND or not.
+
+    An operation is a look at a folio and around it, or a walk of page tables. A task's next event
+    after the return of either is of another one.
 
     Parameters
     ----------
-    pid
-        The task.
-    ends
-        Whether the event is the return of what looks: the task's next event is of another one.
+    kind, pid, returned
+        The event, its task, and what the function returned, or ABSENT if it gave up.
     operations
         The number of each task's operation, and at `_COUNT` how many numbers are given.
     """
@@ -53,11 +55,15 @@ def operation_of(pid: int, ends: bool, operations: Any) -> int:
         count += 1
         operations[pid] = count
     operation = wide(operations[pid])
-    if ends:
+    if kind != FOUND_YOUNG:
         count += 1
         operations[pid] = count
     operations[_COUNT] = count
-    return operation
+    if kind == AGED:
+        return wide(WALK), operation, wide(FOUND if returned > 0 else 0)
+    if kind == FOUND_YOUNG:
+        return wide(LOOK), operation, wide(FOUND)
+    return wide(LOOK), operation, wide(min(returned, FOUND))
 
 
 def with_uses(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], bool]:
