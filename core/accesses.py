@@ -55,6 +55,9 @@ BOOT_HANDLE = 1 << 40
 # have LARGE_FOLIOS where the file may have large folios.
 IN_FAULT = 1
 LARGE_FOLIOS = 32
+# Rows of map have COPIED where a write copies the page into one of the task's own, so that the
+# file's page does not stay mapped.
+COPIED = 2
 # Rows of read have BY_WRITE where a write made the folio, so that nothing was read; and every row
 # of a file that is a block device's own mapping (file system metadata) has METADATA.
 BY_WRITE = 8

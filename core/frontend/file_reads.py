@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-from core.accesses import BY_WRITE, IN_FAULT, LARGE_FOLIOS
+from core.accesses import BY_WRITE, COPIED, IN_FAULT, LARGE_FOLIOS
 from core.events import JOIN, WANTED
 from core.frontend.lists import (
     ABSENT,
@@ -102,6 +102,8 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
             touch(node.pages, node.register, folio)
             return
         at = wide(node.register[AT])
+        if wide(accesses.flags[at]) & COPIED:
+            return
         task = wide(accesses.handle[at])
         accesses.next_map[at] = accesses.holder[task]
         accesses.holder[task] = at

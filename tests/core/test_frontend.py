@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core.accesses import (
     ANONYMOUS,
     BOOT_HANDLE,
+    COPIED,
     EXIT,
     GIVE,
     IN_FAULT,
@@ -273,6 +274,8 @@ USED: Row = (USE, 0, 0, 0, 0, 0)
     [
         ([MAPS_7], True),
         ([MAPS_7, EXIT_7], False),
+        ([(MAP, 0, 0, 0, 7, COPIED)], False),
+        ([MAPS_8, (MAP, 0, 0, 0, 7, COPIED), EXIT_7], True),
         ([MAPS_7, MAPS_8, EXIT_7], True),
         ([MAPS_7, MAPS_8, EXIT_8], True),
         ([MAPS_7, MAPS_8, EXIT_8, EXIT_7], False),

@@ -9,6 +9,7 @@ import pytest
 from ftrace_lines import add, alloc, delete, fault, page, read, text
 
 from core.accesses import (
+    COPIED,
     MAP,
     METADATA_KEY,
     USE,
@@ -134,6 +135,23 @@ def test_a_look_around_a_page_is_one_look_at_it(tmp_path: Path) -> None:
 def test_a_fault_at_any_page_of_a_large_folio_makes_it_young(tmp_path: Path) -> None:
     lines = [add(4, 2, frame=4), fault(6), looked(1, 4), looked(1, 4)]
     assert uses(accesses_of(tmp_path, lines)) == [(4, 5 - 0.5)]
+
+
+def copied(source: int, target: int, task: str = "app one-7") -> str:
+    return f"{task} | copy_highpage: to={page(target)} from={page(source)}"
+
+
+def test_a_fault_after_which_the_page_is_copied_leaves_no_accessed_bit(tmp_path: Path) -> None:
+    taken = alloc(20, gfp="gfp_flags=GFP_HIGHUSER_MOVABLE|__GFP_COMP")
+    lines = [taken, *COMES, copied(1, 20)]
+    accesses = accesses_of(tmp_path, [*lines, f"other-8 | {fault(0)}"])
+    assert accesses.flags[accesses.op == MAP].tolist() == [COPIED, 0]
+    # What reclaim finds set, something else has set.
+    assert uses(accesses_of(tmp_path, [*lines, add(1, frame=2), looked(1)])) == [(0, 5.5)]
+    # Another task's copy, and compaction's, say nothing of this task's mapping.
+    for copy in (copied(1, 20, "other-8"), copied(1, 21)):
+        accesses = accesses_of(tmp_path, [taken, *COMES, copy, looked(1)])
+        assert not accesses.flags[accesses.op == MAP].any()
 
 
 def test_a_trace_without_probes_says_that_bits_are_modelled(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 * An insertion is a *read* of its folio: a program needed it then, or the kernel read it ahead.
 * ``folio_mark_accessed`` is a *touch* of the file page in that frame: reads and writes by file
-  descriptor show there, page by page. A fault is a *map* of a page by its task.
+  descriptor show there, page by page. A fault is a *map* of a page by its task (copies.py).
 * What reclaim sees of accessed bits tells *uses* of mapped pages (looks.py).
 * Unlike in mm events, insertions of metadata and those that a write makes are rows: they take up
   memory.
@@ -36,6 +36,7 @@ from core.accesses import (
 )
 from core.events import ANONYMOUS, ATOMIC, MOVABLE, WANTED
 from core.jit import entry, kernel, wide
+from core.workload.ftrace.copies import COPY
 from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
 from core.workload.ftrace.looks import LOOK, look_of
@@ -223,7 +224,7 @@ def _change_cache(
 
     Its allocation has become a row by then, `taken`, which is dropped.
     """
-    holder, page_in, numbers = holders.holder, holders.page_in, holders.numbers
+    _, _, holder, page_in, _, numbers = holders
     pages = 1 << order
     inside = 0 <= frame <= holder.size - pages
     if kind == ADD:
@@ -244,15 +245,16 @@ def _change_cache(
 
 
 @entry
-def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> None:
-    """Take in that compaction copied a page to a frame that was never allocated."""
-    holder, page_in, began = holders.holder, holders.page_in, holders.began
-    numbers = holders.numbers
+def _copy(holders: Holders, now: int, pid: int, field: NDArray[np.int64], first_frame: int) -> None:
+    """Take in a copy of a page: compaction's goes to a frame that was never allocated."""
+    _, _, holder, page_in, began, numbers = holders
     target = frame_of(wide(field[POINTER]), first_frame, numbers)
     source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
     if not (0 <= target < holder.size and 0 <= source < holder.size):
         return
     if holder[target] not in (BOOT, NOBODY):
+        if page_in[source] >= 0 and holder[source] == CACHE:
+            _put(holders, now, COPY, wide(page_in[source]), 0, pid, 0)
         return
     numbers[IN_USE] += 1
     began[target] = began[target] or FREE_THEN
@@ -306,8 +308,7 @@ def _advance(
 ) -> None:
     kinds, times, pids = records.kind, records.time_ns, records.pid
     fields, request, is_ = records.fields, insertions.request, insertions.is_
-    holder, page_in, began = holders.holder, holders.page_in, holders.began
-    numbers = holders.numbers
+    _, _, holder, page_in, began, numbers = holders
     numbers[ROWS] += numbers[CHUNK_ROWS]
     numbers[CHUNK_ROWS] = 0
     numbers[DROPS] = 0
@@ -378,7 +379,7 @@ def _advance(
                 began[page_frame] = began[page_frame] or IN_USE_THEN
                 page_in[page_frame] = -1
         elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
-            _move(holders, field, first_frame)
+            _copy(holders, now, pid, field, first_frame)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
             page = _page_of(holders, wide(field[POINTER]), first_frame)
             if page >= 0:

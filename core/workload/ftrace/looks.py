@@ -21,7 +21,7 @@ from numba import types
 from numba.typed import Dict
 from numpy.typing import NDArray
 
-from core.accesses import MAP, READ, USE
+from core.accesses import COPIED, MAP, READ, USE
 from core.jit import entry, wide
 from core.workload.ftrace.words import AGED, FOUND_YOUNG
 
@@ -157,7 +157,7 @@ def _find(
             for folio_page in range(page, page + pages):
                 if pages > 1 or folio_page in folio_of:
                     folio_of[folio_page] = page
-        elif op == MAP:
+        elif op == MAP and not rows[row, _FLAGS] & COPIED:
             mapped[wide(folio_of[page]) if page in folio_of else page] = wide(1)
         elif op == LOOK:
             look = wide(look_of[rows[row, _OPERATION]])

@@ -34,6 +34,7 @@ from core.events import (
     WORKINGSET,
 )
 from core.workload.ftrace.accesses import FREE_AT_START, FREE_THEN, SWAPPED_OUT, AccessState
+from core.workload.ftrace.copies import with_copies
 from core.workload.ftrace.interleaving import FILE, NOTHING, PAGES, bring_together
 from core.workload.ftrace.looks import with_uses
 from core.workload.ftrace.memory import Memory
@@ -148,7 +149,7 @@ def access_table(
     rows = np.concatenate([rows for rows, _ in parts])
     keep = np.ones(rows.shape[0], dtype=np.bool_)
     keep[np.concatenate([dropped for _, dropped in parts])] = False
-    rows, accessed_bits = with_uses(_with_swapped(rows[keep], memory))
+    rows, accessed_bits = with_uses(_with_swapped(with_copies(rows[keep]), memory))
     columns: dict[str, Any] = {
         field.name: rows[:, number].astype(field.type.to_pandas_dtype())
         for number, field in enumerate(ACCESS_SCHEMA)
