@@ -90,7 +90,7 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
     @kernel
     @named
     def use(node: Node, page: int) -> None:
-        """Access one page through a mapping that is there; of an evicted page, by a fault."""
+        """Access one page through a mapping. An evicted page has none: a fault brings it in."""
         make_young(node.pages, find(node, page, True))
 
     @kernel

@@ -9,7 +9,7 @@ tells it. Where reclaim looks at the bit it also clears it, and probes show what
 
 A bit that a look finds set was set after the look before. If a fault mapped the page in between,
 its row of map says so; else a row of use does. When it was set is not known: the row stands in the
-middle between the two looks, where it errs least (docs/fidelity.md).
+middle between the two looks, which is never farther from the truth than half of what lies between.
 """
 
 from __future__ import annotations
