@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 
 from core.event_files import read_losses, write_table
 from core.events import NO_PHASE, EventsError
-from core.import_losses import Loss
+from core.import_losses import Loss, losses_of
 from core.machine import MAX_ORDER
 
 # What a recorded kernel was seen to do:
 #   read         a folio is brought in if it is not there, by readahead or after a miss
 #   touch        a page is accessed by a read or write of its file
-#   map          a task's fault maps a page, which then counts as young while the task lives
+#   map          a task's fault maps a page, which is young then until reclaim looks at it
+#   use          a page is accessed through a mapping, as its accessed bit showed later
+#   move         compaction moves a folio to another frame, and to the new end of its list
 # What programs ask for, where the front end simulates readahead itself:
 #   lookup       2**order file pages are read in turn
 #   write        2**order file pages are written in turn
@@ -36,10 +38,11 @@ from core.machine import MAX_ORDER
 #   give         memory of another kind is freed, by its handle
 #   exit         a task ends or execs, and its mappings with it
 #   phase        a phase of the workload begins, as in mm events: `index` is the number of its name
-READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP, TAKE, GIVE, EXIT, PHASE = range(12)
+READ, TOUCH, MAP, LOOKUP, WRITE, TRUNCATE, ANONYMOUS, UNMAP = range(8)
+TAKE, GIVE, EXIT, PHASE, USE, MOVE = range(8, 14)
 ACCESSES = (
     *("read", "touch", "map", "lookup", "write", "truncate"),
-    *("anonymous", "unmap", "take", "give", "exit", "phase"),
+    *("anonymous", "unmap", "take", "give", "exit", "phase", "use", "move"),
 )
 
 #: Memory that was in use before the trace began is given and never taken. Its handle is the sum
@@ -95,6 +98,8 @@ class Accesses(NamedTuple):
     trace that was recorded on no machine.
     `requests` says whether rows of read tell read requests; `phases` are the names that rows of
     phase number; `losses` are what its source lacked, or what had to be guessed of it.
+    `accessed_bits` says whether what reclaim saw of accessed bits was recorded, so that rows of use
+    tell accesses through mappings; without it, only first touches (rows of map) are told.
     """
 
     time_ns: NDArray[np.int64]
@@ -116,6 +121,7 @@ class Accesses(NamedTuple):
     requests: bool = False
     phases: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
+    accessed_bits: bool = False
 
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
@@ -123,13 +129,26 @@ class Accesses(NamedTuple):
         return {name: getattr(self, name) for name in SCHEMA.names}
 
 
+def told_bits(accesses: Accesses) -> str | None:
+    """Return whether accessed bits are recorded or modelled; None where no fault maps a page."""
+    if not (accesses.op == MAP).any():
+        return None
+    return "recorded" if accesses.accessed_bits else "modelled"
+
+
+def modelled_bits(accesses: Accesses) -> tuple[Loss, ...]:
+    """Return the loss that says that accessed bits are modelled, if they are."""
+    maps = int((accesses.op == MAP).sum())
+    return losses_of({"modelled_accessed_bits": (0 if accesses.accessed_bits else maps, "")})
+
+
 def check_accesses(accesses: Accesses, name: str) -> None:
     """Raise `EventsError`, of the file `name`, at the first row that no access trace can have."""
     op, order = accesses.op, accesses.order.astype(np.int64)
-    paged = op <= UNMAP
+    paged = (op <= UNMAP) | (op >= USE)
     beyond = accesses.index.astype(np.int64) & ((1 << np.minimum(order, MAX_ORDER)) - 1)
     faults = (
-        ("op", op > PHASE, "unknown op"),
+        ("op", op >= len(ACCESSES), "unknown op"),
         ("order", order > MAX_ORDER, f"an order above {MAX_ORDER}"),
         ("time_ns", np.diff(accesses.time_ns, prepend=accesses.time_ns[:1]) < 0, "time goes back"),
         ("index", paged & (beyond != 0), "not aligned to its folio"),
@@ -219,6 +238,8 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
             field.name: table.column(field.name).cast(field.type).to_numpy() for field in SCHEMA
         }
         accesses = Accesses(**columns, **about)
+        if "accessed_bits" not in about:  # a file of an earlier version
+            accesses = accesses._replace(losses=(*accesses.losses, *modelled_bits(accesses)))
     except FileNotFoundError:
         raise EventsError("no such file", file=name) from None
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:

@@ -179,6 +179,10 @@ SENTENCES = {
         "{count} requests are guessed: neither mm_filemap_get_pages nor readahead:page_cache_ "
         "events nor block_rq_issue is in it"
     ),
+    "modelled_accessed_bits": (
+        "accessed bits: modelled: {count} faults are known to map a page, and no probe tells what "
+        "reclaim saw of accessed bits: when mapped pages were accessed again is not known"
+    ),
     "cut": "it is a part of a longer trace, of which {count} lines or rows were left out",
     "carried_frames": (
         "{count} frames were in use where it was cut: they are allocated at its first row"

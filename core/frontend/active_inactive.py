@@ -164,6 +164,15 @@ def put_back(pages: PageRecords, register: Register, folio: int) -> None:
 
 
 @kernel
+def move(pages: PageRecords, register: Register, folio: int) -> None:
+    """Put a folio that compaction moved back on its list, where it is the newest."""
+    which = wide(pages[folio].list)
+    if which != ABSENT:
+        leave(pages, register, folio)
+        enter(pages, register, folio, which, True)
+
+
+@kernel
 def touch(pages: PageRecords, register: Register, folio: int) -> None:
     """Count an access: folio_mark_accessed."""
     refs = wide(pages[folio].refs)

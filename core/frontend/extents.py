@@ -17,8 +17,10 @@ from core.accesses import (
     ANONYMOUS,
     LARGE_FOLIOS,
     LOOKUP,
+    MOVE,
     TRUNCATE,
     UNMAP,
+    USE,
     WRITE,
     Accesses,
 )
@@ -36,6 +38,7 @@ _MOST_CHUNKS = 1 << 28
 # Files and address spaces are numbered apart.
 _GROUP_OF = np.full(len(ACCESSES), NAMELESS, dtype=np.uint8)
 _GROUP_OF[: TRUNCATE + 1] = 0
+_GROUP_OF[[USE, MOVE]] = 0
 _GROUP_OF[[ANONYMOUS, UNMAP]] = 1
 
 
@@ -172,7 +175,7 @@ def _ends(
     """
     largest, makes_large = wide(0), False
     for row in range(op.size):
-        if op[row] <= UNMAP:
+        if op[row] <= UNMAP or op[row] >= USE:
             order = wide(orders[row])
             end = wide(index[row]) + (1 << order)
             last[space[row]] = max(last[space[row]], end)
@@ -194,7 +197,7 @@ def _use(
     used: NDArray[np.bool_],
 ) -> None:
     for row in range(op.size):
-        if op[row] <= UNMAP:
+        if op[row] <= UNMAP or op[row] >= USE:
             chunk = wide(first_chunk[space[row]])
             first = wide(index[row])
             end = first + (1 << wide(orders[row])) - 1
@@ -232,7 +235,7 @@ def _number(
 ) -> None:
     inside = (1 << chunk_order) - 1
     for row in range(op.size):
-        if op[row] <= UNMAP:
+        if op[row] <= UNMAP or op[row] >= USE:
             chunk = wide(first_chunk[space[row]]) + (wide(index[row]) >> chunk_order)
             page[row] = (wide(number[chunk]) << chunk_order) + (wide(index[row]) & inside)
             if extent.size > 0:

@@ -32,6 +32,7 @@ class RecordedReads(NamedTuple):
     read: Callable[[Node, int, int, int], None]  # (node, folio, order, flags of the access)
     # (node, accesses, page, by a fault, that copies it at once)
     access: Callable[[Node, NumberedAccesses, int, bool, bool], None]
+    use: Callable[[Node, int], None]  # (node, page)
 
 
 def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
@@ -71,16 +72,29 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
 
     @kernel
     @named
-    def access(node: Node, accesses: NumberedAccesses, page: int, maps: bool, copies: bool) -> None:
-        """Access one page as the trace shows it: by a fault, or by a read or write."""
+    def folio_in_memory(node: Node, page: int, in_fault: bool) -> int:
+        """Return the folio of a page, which is read by itself if it is not in memory."""
         if not is_present(node.pages, page):
             is_metadata = wide(node.register[NEW_BITS]) & METADATA_PAGE != 0
             if not is_metadata:
                 begin_request(node, page, page + 1)
-            bring_in(node, page, 0, False, maps)
+            bring_in(node, page, 0, False, in_fault)
             if not is_metadata:
                 end_request(node)
-        folio = folio_of(node.pages, page)
+        return folio_of(node.pages, page)
+
+    @kernel
+    @named
+    def use(node: Node, page: int) -> None:
+        """Access one page through a mapping. An evicted page has none: a fault brings it in."""
+        folio = folio_in_memory(node, page, True)
+        node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
+
+    @kernel
+    @named
+    def access(node: Node, accesses: NumberedAccesses, page: int, maps: bool, copies: bool) -> None:
+        """Access one page as the trace shows it: by a fault, or by a read or write."""
+        folio = folio_in_memory(node, page, maps)
         if not maps:
             touch(node.pages, node.register, folio)
             return
@@ -93,7 +107,7 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
         node.pages[folio].maps += 1
         node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
 
-    return RecordedReads(read, access)
+    return RecordedReads(read, access, use)
 
 
 def look_up_over(hooks: ModuleType, cache: PageCache) -> Callable[[Node, int, int, int, int], None]:

@@ -18,12 +18,14 @@ from core.accesses import (
     LOOKUP,
     MAP,
     METADATA,
+    MOVE,
     PHASE,
     READ,
     TAKE,
     TOUCH,
     TRUNCATE,
     UNMAP,
+    USE,
     WRITE,
 )
 from core.events import ALLOC, TAGGED
@@ -120,9 +122,10 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     ensure_frames = reclaimer.ensure_frames
     cache = page_cache_over(hooks, reclaimer)
     write, look_up = cache.write, look_up_over(hooks, cache)
-    read, access = recorded_reads_over(hooks, cache)
+    read, access, use = recorded_reads_over(hooks, cache)
     tag, pass_moments = tag_blocks_over(hooks, reclaimer.ensure, ensure_frames, reclaimer.evict)
     end_task = _end_task_over(hooks)
+    move = hooks.move
     touch_anonymous = touch_anonymous_over(hooks, reclaimer.ensure, ensure_frames, tag)
 
     @kernel
@@ -162,7 +165,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
             if node.register[BLOCK_PAGES] > 0 and not pass_moments(node):
                 return at
             kind, flags = wide(accesses.op[at]), wide(accesses.flags[at])
-            is_metadata = kind <= TRUNCATE and flags & METADATA != 0
+            is_metadata = (kind <= TRUNCATE or kind == USE) and flags & METADATA != 0
             node.register[NEW_BITS] = METADATA_PAGE if is_metadata else 0
             page, order = wide(accesses.page[at]), wide(accesses.order[at])
             if kind in (LOOKUP, WRITE, ANONYMOUS, UNMAP):
@@ -172,6 +175,11 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
                 read(node, page, order, flags)
             elif kind in (TOUCH, MAP):
                 access(node, accesses, page, kind == MAP, flags & COPIED_AT_ONCE != 0)
+            elif kind == MOVE:
+                if is_present(node.pages, page):
+                    move(node.pages, node.register, folio_of(node.pages, page))
+            elif kind == USE:
+                use(node, page)
             elif kind == TRUNCATE:
                 truncate(node, page, order)
             elif kind == TAKE and page >= 0:

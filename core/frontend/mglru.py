@@ -128,6 +128,27 @@ def insert(pages: PageRecords, register: Register, folio: int, shadow: int, in_f
 
 
 @kernel
+def move(pages: PageRecords, register: Register, folio: int) -> None:
+    """Put a folio that compaction moved back on its lists: lru_gen_add_folio.
+
+    One that was in one of the two youngest generations counts as active, and goes to the youngest.
+    """
+    kind = kind_of(register, folio)
+    which = wide(pages[folio].list)
+    if which == ABSENT:
+        return
+    low, high = wide(register[_MIN_SEQ + kind]), wide(register[_MAX_SEQ])
+    leave(pages, register, folio)
+    if which in (_list(kind, high), _list(kind, high - 1)):
+        sequence = high
+    elif low + _LEAST_GENERATIONS >= high:
+        sequence = low
+    else:
+        sequence = low + 1
+    enter(pages, register, folio, _list(kind, sequence), True)
+
+
+@kernel
 def touch(pages: PageRecords, register: Register, folio: int) -> None:
     """Count an access by file descriptor: folio_inc_refs."""
     refs = wide(pages[folio].refs)

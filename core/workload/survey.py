@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import ACCESSES, TRUNCATE, Accesses
+from core.accesses import ACCESSES, TRUNCATE, USE, Accesses, told_bits
 from core.events import (
     ALLOC,
     FREE,
@@ -157,7 +157,7 @@ def _rows_of_phases(events: Events) -> dict[str, int]:
 
 def survey_accesses(accesses: Accesses) -> dict[str, Any]:
     """Return what an access trace holds: figures of its machine, its accesses and its pages."""
-    of_files = accesses.op < TRUNCATE
+    of_files = (accesses.op < TRUNCATE) | (accesses.op == USE)
     keys = accesses.inode[of_files].astype(np.uint64) << np.uint64(32) | accesses.index[of_files]
     order = accesses.order[of_files]
     span_ns = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
@@ -172,6 +172,7 @@ def survey_accesses(accesses: Accesses) -> dict[str, Any]:
         "files": int(np.unique(accesses.inode[of_files]).size),
         "requested_pages": int((1 << order.astype(np.int64)).sum()),
         "distinct_pages": int(folio_pages(keys, order).size),
+        "accessed_bits": told_bits(accesses),
         "import_warnings": [loss.warning for loss in accesses.losses],
     }
 

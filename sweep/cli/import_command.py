@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from core.accesses import write_accesses
+from core.accesses import told_bits, write_accesses
 from core.errors import check_output_name, shown_name
 from core.event_files import write_events
 from core.workload.formats import Format
@@ -85,6 +85,7 @@ def import_command(
         write_events(output, imported.events)
         if accesses is not None and imported.accesses is not None:
             write_accesses(accesses, imported.accesses)
+    bits = told_bits(imported.accesses) if imported.accesses is not None else None
     checks = [check.row for check in imported.events.checks]
     for line in check_lines(checks):
         note(line)
@@ -95,10 +96,13 @@ def import_command(
             {"output": str(output), "counts": imported.counts, "unused": imported.unused}
             | {"warnings": imported.warnings, "checks": checks}
             | {"losses": [loss._asdict() for loss in imported.events.losses]}
+            | {"accessed_bits": bits}
         )
         return
     for name, count in imported.counts.items():
         print(f"{count:>14,}  {name}")
+    if bits is not None:
+        print(f"accessed bits: {bits}")
     if imported.unused:
         unused = ", ".join(f"{name} {count:,}" for name, count in imported.unused.items())
         print(f"not used: {unused}")

@@ -39,6 +39,8 @@ def info_command(path: Path, as_json: bool) -> None:
         f"  pages of {figures['page_size']} bytes: {figures['requested_pages']:,} asked for, "
         f"{figures['distinct_pages']:,} distinct in {figures['files']:,} files"
     )
+    if figures["accessed_bits"] is not None:
+        print(f"  accessed bits: {figures['accessed_bits']}")
     for warning in figures["import_warnings"]:
         print(f"  warning: {warning}")
     if not figures["data_pages"]:

@@ -44,6 +44,12 @@ PROBES = {
         "workingset bits of what never refaults",
     ),
     "evict": ("ino=inode->i_ino:u64 dev=inode->i_sb->s_dev:u32", "files that go"),
+    "folio_referenced": (
+        "folio=$arg1:x64 ret=$retval:s32",
+        "accesses through mappings, as reclaim sees them (6.9)",
+    ),
+    "folio_update_gen": ("folio=$arg1:x64", "the same, in walks of page tables"),
+    "try_to_inc_max_seq": ("ret=$retval:u8", "ends of these walks"),
 }
 _MEMINFO = ("MEM_TOTAL", "MEM_FREE", "MEM_AVAILABLE", "CACHED", "ANON_PAGES", "SWAP_FREE")
 _VMSTAT = (
@@ -76,7 +82,8 @@ def perfetto_config(seconds: int, mib: int) -> str:
     """
     lines = [_HEAD.format(seconds=seconds, mib=mib)]
     for name, (arguments, what) in PROBES.items():
-        probe = f"p:tag_storage/{name} {name} {arguments}"
+        kind = "r" if "$retval" in arguments else "p"
+        probe = f"{kind}:tag_storage/{name} {name} {arguments}"
         lines.append(f"#   echo '{probe}' >> /sys/kernel/tracing/kprobe_events  # {what}\n")
     lines.append("# The order of folios comes by probes on the events themselves (Linux 5.15):\n")
     for name in ("mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache"):

@@ -154,7 +154,7 @@ trap clean_up EXIT
 
 . "$(dirname "$0")/record_machine.sh"
 
-enabled= names=
+enabled= names= probed=
 event() { # event NAME WHAT-IS-LOST
     enable=$tracefs/events/$1/enable
     was_on=
@@ -168,12 +168,13 @@ event() { # event NAME WHAT-IS-LOST
     fi
 }
 
-try_probe() { # try_probe FUNCTION ARGUMENTS
+try_probe() { # try_probe FUNCTION ARGUMENTS: at its return if they name what it returns
     [ -f "$top/kprobe_events" ] || return 1
-    echo "p:tag_storage/$1 $1 $2" 2>/dev/null >>"$top/kprobe_events" || return 1
+    case $2 in *'$retval'*) kind=r ;; *) kind=p ;; esac
+    echo "$kind:tag_storage/$1 $1 $2" 2>/dev/null >>"$top/kprobe_events" || return 1
     probes="$probes $1"
     enable=$tracefs/events/tag_storage/$1/enable
-    [ -f "$enable" ] && put 1 "$enable"
+    [ -f "$enable" ] && put 1 "$enable" && probed="$probed $1"
 }
 
 probe() { # probe FUNCTION ARGUMENTS WHAT-IS-LOST
@@ -275,7 +276,15 @@ else
         probe folio_mark_accessed "folio=\$arg1:x64 $by_place" "$lost"
 fi
 
+# What reclaim sees of accessed bits. The folio's address alone tells its page.
+lost="accesses through mappings are known by their first touch alone (accessed bits: modelled)"
+probe folio_referenced 'folio=$arg1:x64 ret=$retval:s32' "$lost"
+lost="of MGLRU's walks of page tables it is not known which pages they find young"
+probe folio_update_gen 'folio=$arg1:x64' "$lost"
+probe try_to_inc_max_seq 'ret=$retval:u8' "$lost"
+
 for event in $names; do echo "$event"; done >"$meta/events"
+for probe in $probed; do echo "$probe"; done >"$meta/probes"
 control_groups 2>/dev/null >"$meta/cgroups"
 task_names 2>/dev/null >"$meta/comms"
 snapshot before

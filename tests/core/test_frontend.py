@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core.accesses import (
     ANONYMOUS,
     BOOT_HANDLE,
+    COPIED,
     EXIT,
     GIVE,
     IN_FAULT,
@@ -23,6 +24,7 @@ from core.accesses import (
     TOUCH,
     TRUNCATE,
     UNMAP,
+    USE,
 )
 from core.events import (
     ALLOC,
@@ -31,6 +33,7 @@ from core.events import (
     RESTORE,
     STORE,
     TAGGED,
+    WANTED,
     Events,
     check_events,
     digest_events,
@@ -48,7 +51,7 @@ from core.frontend.allocator import (
 )
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 
-RECORDED = [READ, READ, TOUCH, TOUCH, MAP, TRUNCATE, TAKE, GIVE, EXIT]
+RECORDED = [READ, READ, TOUCH, TOUCH, MAP, USE, TRUNCATE, TAKE, GIVE, EXIT]
 ASKED = [LOOKUP, LOOKUP, ANONYMOUS, UNMAP, TRUNCATE]
 
 
@@ -58,7 +61,7 @@ def access_rows(draw: st.DrawFn, ops: Sequence[int]) -> list[Row]:
     handles, held = 0, []
     for _ in range(draw(st.integers(1, 150))):
         op = draw(st.sampled_from(ops))
-        large = op not in (TOUCH, MAP, GIVE, EXIT)
+        large = op not in (TOUCH, MAP, USE, GIVE, EXIT)
         order = draw(st.sampled_from([0, 0, 0, 1, 2])) if large else 0
         index = draw(st.integers(0, 40)) >> order << order
         inode, flags = draw(st.integers(0, 1)), draw(st.sampled_from([0, TAGGED]))
@@ -257,6 +260,56 @@ def test_what_a_live_task_maps_is_kept_until_it_ends(reclaim: Reclaim) -> None:
     # A fault puts it into the youngest generation, the classic inactive list knows no fault.
     gone = 0 in ended.index[ended.op == STORE]
     assert gone == (reclaim is Reclaim.ACTIVE_INACTIVE)
+
+
+MAPS_7: Row = (MAP, 0, 0, 0, 7, 0)
+MAPS_8: Row = (MAP, 0, 0, 0, 8, 0)
+EXIT_7: Row = (EXIT, 0, 0, 0, 7, 0)
+EXIT_8: Row = (EXIT, 0, 0, 0, 8, 0)
+USED: Row = (USE, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_young"),
+    [
+        ([MAPS_7], True),
+        ([MAPS_7, EXIT_7], False),
+        ([(MAP, 0, 0, 0, 7, COPIED)], False),
+        ([MAPS_8, (MAP, 0, 0, 0, 7, COPIED), EXIT_7], True),
+        ([MAPS_7, MAPS_8, EXIT_7], True),
+        ([MAPS_7, MAPS_8, EXIT_8], True),
+        ([MAPS_7, MAPS_8, EXIT_8, EXIT_7], False),
+        ([MAPS_7, MAPS_8, EXIT_7, EXIT_8], False),
+        ([MAPS_7, MAPS_7, EXIT_7], False),
+        ([MAPS_7, EXIT_7, MAPS_8], True),
+        ([MAPS_7, EXIT_7, MAPS_8, EXIT_7], True),
+        ([MAPS_7, EXIT_7, MAPS_7, EXIT_7], False),
+        ([read(0), USED], True),
+        ([MAPS_7, USED, EXIT_7], True),
+        ([MAPS_7, EXIT_7, USED], True),
+        ([USED], True),  # it is not in memory: a fault brings it in
+    ],
+)
+def test_a_page_is_young_while_a_task_that_accessed_it_maps_it(
+    rows: list[Row], is_young: bool
+) -> None:
+    scan = [read(i) for i in range(1, 60)]
+    front_end = FrontEnd(reclaim=Reclaim.ACTIVE_INACTIVE)
+    events = run_frontend(as_accesses([*rows, *scan]), front_end).events
+    assert (0 not in events.index[events.op == STORE]) == is_young
+
+
+@pytest.mark.parametrize("reclaim", list(Reclaim))
+def test_a_use_of_a_page_that_was_evicted_is_a_fault(reclaim: Reclaim) -> None:
+    scan = [read(i) for i in range(1, 60)]
+    rows = [read(0), *scan, USED]
+    fronted = run_frontend(as_accesses(rows, requests=True), FrontEnd(reclaim=reclaim))
+    last = fronted.events.op.size - 1
+    while fronted.events.op[last] != RESTORE:
+        last -= 1
+    assert fronted.events.index[last] == 0
+    assert fronted.events.flags[last] & WANTED
+    assert fronted.counts["refaults"] == 1
 
 
 @pytest.mark.parametrize("reclaim", list(Reclaim))

@@ -200,6 +200,31 @@ def test_the_recorder_probes_the_flags_of_evicted_folios_where_btf_tells_them(
     assert read_memory(tmp_path / "x.meta.tar.gz").page_flags == PageFlags(8, 15, 18)
 
 
+def test_the_recorder_probes_what_reclaim_sees_of_accessed_bits_where_it_can(
+    tmp_path: Path,
+) -> None:
+    say("trace", "record", "-o", tmp_path / "record.sh")
+    got = ["folio_referenced", "try_to_inc_max_seq"]
+    tracefs = make_tracefs(tmp_path, *(f"tag_storage/{name}" for name in got))
+    (tracefs / "trace_pipe").write_text("a line\n")
+    done = subprocess.run(
+        ["sh", "record.sh", "-t", "1", "-o", "x"],
+        cwd=tmp_path, env=os.environ | {"TRACEFS": str(tracefs), "BTF": "nowhere"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    events = (tracefs / "kprobe_events").read_text()
+    assert "r:tag_storage/folio_referenced folio_referenced folio=$arg1:x64 ret=$retval" in events
+    assert "r:tag_storage/try_to_inc_max_seq try_to_inc_max_seq ret=$retval:u8" in events
+    # It goes on without what this kernel does not have, and says so.
+    assert "no probe on folio_update_gen: of MGLRU's walks" in done.stderr
+    assert "no probe on folio_referenced" not in done.stderr
+    with tarfile.open(tmp_path / "x.meta.tar.gz") as archive:
+        file = archive.extractfile("x.meta/probes")
+        assert file is not None
+        assert file.read().decode().split() == got
+
+
 @pytest.mark.parametrize("tells", ["filemap/mm_filemap_get_pages", "readahead/page_cache_sync_ra"])
 def test_the_recorder_says_that_requests_are_guessed_only_where_no_event_tells_them(
     tmp_path: Path, tells: str

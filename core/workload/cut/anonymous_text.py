@@ -20,6 +20,7 @@ from core.workload.ftrace.lines import Records
 from core.workload.ftrace.words import (
     ABSENT,
     ADD,
+    AGED,
     ASYNC_READAHEAD,
     BLOCK_ISSUE,
     COPY_PAGE,
@@ -29,6 +30,7 @@ from core.workload.ftrace.words import (
     FAULT,
     FLAGS,
     FOLIO_FLAGS,
+    FOUND_YOUNG,
     FRAME,
     GET_PAGES,
     GFP_ATOMIC,
@@ -59,6 +61,8 @@ from core.workload.ftrace.words import (
     RECLAIM_END,
     RECLAIM_PAGES,
     REFAULT,
+    REFERENCED,
+    RETURNED,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
     SHADOW,
@@ -103,7 +107,8 @@ _PFN, _ORDER = _Key("pfn", FRAME, "hex"), _Key("order", ORDER, "number")
 _OFS, _INDEX = _Key("ofs", OFFSET_BYTES, "number"), _Key("index", INDEX, "number")
 _OF_FILE = (_DEV, _INO, _OFS)
 _ASKED = (_DEV, _INO, _INDEX, _Key("req_count", PAGES, "number"))
-_POINTED = (_Key("folio", POINTER, "pointer"), _INDEX, _DECIMAL_INO)
+_FOLIO, _RET = _Key("folio", POINTER, "pointer"), _Key("ret", RETURNED, "number")
+_POINTED = (_FOLIO, _INDEX, _DECIMAL_INO)
 #: The name of each kind of event, and its fields.
 _EVENTS: dict[int, tuple[str, tuple[_Key, ...]]] = {
     ADD: ("mm_filemap_add_to_page_cache", (_DEV, _INO, _PFN, _OFS, _ORDER)),
@@ -140,6 +145,9 @@ _EVENTS: dict[int, tuple[str, tuple[_Key, ...]]] = {
     ASYNC_READAHEAD: ("page_cache_async_ra", _ASKED),
     READAHEAD: ("page_cache_ra_order", _ASKED),
     INODE_GONE: ("evict", (_DECIMAL_INO, _DEV)),
+    REFERENCED: ("folio_referenced", (_FOLIO, _RET)),
+    FOUND_YOUNG: ("folio_update_gen", (_FOLIO,)),
+    AGED: ("try_to_inc_max_seq", (_RET,)),
 }
 #: Events that `sweep trace costs` reads.
 _BLOCK_EVENTS = (b"block_rq_issue", b"block_rq_complete")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import ANONYMOUS, BOOT_HANDLE, EXIT, GIVE, MAP, READ, TAKE, UNMAP, Accesses
+from core.accesses import ANONYMOUS, BOOT_HANDLE, EXIT, GIVE, MAP, READ, TAKE, UNMAP, USE, Accesses
 from core.accesses import PHASE as ACCESS_PHASE
 from core.events import (
     ALLOC,
@@ -282,7 +282,7 @@ def anonymous(table: Any) -> Any:
         names_file = columns["op"] <= INVALIDATE_INODE
         changed: Columns = {}
     else:
-        names_file = columns["op"] <= UNMAP
+        names_file = (columns["op"] <= UNMAP) | (columns["op"] == USE)
         of_task = (columns["op"] == MAP) | (columns["op"] == EXIT)
         changed = {"handle": _by_first_use(columns["handle"], of_task)}
     changed["inode"] = _by_first_use(columns["inode"], names_file)

@@ -27,6 +27,7 @@ from core.accesses import (
     GIVE,
     IN_FAULT,
     MAP,
+    MOVE,
     PHASE,
     READ,
     TAKE,
@@ -37,6 +38,7 @@ from core.events import ANONYMOUS, ATOMIC, MOVABLE, WANTED
 from core.jit import entry, kernel, wide
 from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
+from core.workload.ftrace.looks import LOOK, look_of
 from core.workload.ftrace.requests import (
     IS_WANTED,
     IS_WRITE,
@@ -47,12 +49,15 @@ from core.workload.ftrace.requests import (
 from core.workload.ftrace.tasks import KSWAPD
 from core.workload.ftrace.tasks import NOBODY as NO_RECLAIM
 from core.workload.ftrace.words import (
+    ABSENT,
     ADD,
+    AGED,
     COPY_PAGE,
     DELETE,
     DEV,
     FAULT,
     FLAGS,
+    FOUND_YOUNG,
     FRAME,
     GET_PAGES,
     GFP_NORETRY,
@@ -69,6 +74,8 @@ from core.workload.ftrace.words import (
     POINTER,
     RECLAIM_BEGIN,
     RECLAIM_END,
+    REFERENCED,
+    RETURNED,
     SAMPLED_GROUPS,
     SAMPLED_PAGES,
     SOURCE_POINTER,
@@ -144,6 +151,7 @@ class AccessState:
         # Pages of zeros cost nothing until they are written to.
         self._asked = np.zeros((TASK_ROWS, 3), dtype=np.int64)
         self._taken = Dict.empty(types.int64, types.int64)
+        self._operation_of = Dict.empty(types.int64, types.int64)
 
     @property
     def metadata_inodes(self) -> list[int]:
@@ -170,6 +178,7 @@ class AccessState:
             self._page_shift,
             holders,
             *(self._inode_of, self._of_task, self._asked, self._taken),
+            self._operation_of,
         )
         return rows[: int(self.numbers[CHUNK_ROWS])], dropped[: int(self.numbers[DROPS])]
 
@@ -251,7 +260,7 @@ def _change_cache(
 
 
 @entry
-def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> bool:
+def _move(holders: Holders, now: int, field: NDArray[np.int64], first_frame: int) -> bool:
     """Take in a copy, and return whether it is compaction's: to a frame that is not allocated."""
     holder, page_in, began = holders.holder, holders.page_in, holders.began
     numbers = holders.numbers
@@ -265,11 +274,22 @@ def _move(holders: Holders, field: NDArray[np.int64], first_frame: int) -> bool:
     began[target] = began[target] or FREE_THEN
     began[source] = began[source] or IN_USE_THEN
     held = wide(holder[source])
+    if held == CACHE and page_in[source] >= 0:
+        _put(holders, now, MOVE, wide(page_in[source]), 0, 0, 0)
     holder[target] = held if held != BOOT else BOOT_FROM - source
     page_in[target] = page_in[source]
     holder[source] = MOVED
     page_in[source] = -1
     return True
+
+
+@kernel
+def _page_of(holders: Holders, pointer: int, first_frame: int) -> int:
+    """Return the file page that the frame of a ``struct page`` caches, or -1."""
+    frame = frame_of(pointer, first_frame, holders.numbers)
+    if 0 <= frame < holders.holder.size and holders.holder[frame] == CACHE:
+        return wide(holders.page_in[frame])
+    return wide(-1)
 
 
 @kernel
@@ -302,6 +322,7 @@ def _advance(
     of_task: Any,
     asked: NDArray[np.int64],
     taken: Any,
+    operations: Any,
 ) -> None:
     kinds, times, pids = records.kind, records.time_ns, records.pid
     fields, request, is_ = records.fields, insertions.request, insertions.is_
@@ -381,18 +402,23 @@ def _advance(
                 page_in[page_frame] = -1
         elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
             source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
-            if not _move(holders, field, first_frame) and 0 <= source < holder.size:
+            if not _move(holders, now, field, first_frame) and 0 <= source < holder.size:
                 if holder[source] == CACHE and page_in[source] >= 0:
                     _put(holders, now, COPIED, wide(page_in[source]), 0, pid, 0)
         elif kind == TOUCHED and numbers[VMEMMAP] != 0:
-            touched = frame_of(wide(field[POINTER]), first_frame, numbers)
-            is_cached = 0 <= touched < holder.size and holder[touched] == CACHE
-            if is_cached and page_in[touched] >= 0:
-                page = wide(page_in[touched])
+            page = _page_of(holders, wide(field[POINTER]), first_frame)
+            if page >= 0:
                 _put(holders, now, TOUCH, page, 0, 0, 0)
                 is_read = asked[pid, 0] == page >> 32 and asked[pid, 1] <= page & 0xFFFF_FFFF
                 if not is_read or page & 0xFFFF_FFFF > asked[pid, 2]:
                     holders.rows[numbers[CHUNK_ROWS] - 1, 7] = NOT_READ
+        elif kind in (REFERENCED, FOUND_YOUNG, AGED):
+            op, operation, found = look_of(kind, pid, wide(field[RETURNED]), operations)
+            page = wide(-1 if op == LOOK else 0)
+            if op == LOOK and found != ABSENT and numbers[VMEMMAP] != 0:
+                page = _page_of(holders, wide(field[POINTER]), first_frame)
+            if page >= 0:
+                _put(holders, now, op, page, 0, operation, found)
         elif (
             kind == MARK
             and numbers[SAMPLED] == 0

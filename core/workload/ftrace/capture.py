@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import Accesses, check_accesses
+from core.accesses import Accesses, check_accesses, modelled_bits
 from core.events import ALLOC, FREE, PHASE, Events, make_events
 from core.import_losses import Loss, losses_of
 from core.workload.ftrace import frames
@@ -166,6 +166,8 @@ def import_records(
         **dict(events.left_out),
     }
     accesses = _accesses(read, shown, events, reader.names)
+    if accesses is not None:
+        warnings += [f"{reader.names}: {loss.warning}" for loss in modelled_bits(accesses)]
     return Imported(events, accesses, counts, reader.unused(), warnings)
 
 
@@ -226,7 +228,7 @@ def _accesses(read: _Read, shown: Memory, events: Events, names: str) -> Accesse
     shift = shown.first_frame - read.machine.first_frame
     told = (events.source, events.phases)
     accesses = access_table(read.access_state, read.access_rows, read.requests, shown, shift, *told)
-    accesses = accesses._replace(losses=events.losses)
+    accesses = accesses._replace(losses=(*events.losses, *modelled_bits(accesses)))
     check_accesses(accesses, names)
     return accesses
 

@@ -17,6 +17,7 @@ from core.accesses import (
     READ,
     TOUCH,
     TRUNCATE,
+    USE,
     Accesses,
 )
 from core.accesses import SCHEMA as ACCESS_SCHEMA
@@ -32,10 +33,14 @@ from core.events import (
 )
 from core.workload.ftrace.accesses import FREE_AT_START, FREE_THEN, AccessState
 from core.workload.ftrace.interleaving import FILE, NOTHING, PAGES, bring_together
+from core.workload.ftrace.looks import with_uses
 from core.workload.ftrace.memory import Memory
 from core.workload.ftrace.requests import RequestState
 from core.workload.ftrace.told_later import with_what_is_told_later
 from core.workload.ftrace.state import Learnt
+
+#: Accesses to pages of files.
+_OF_FILES = (READ, TOUCH, MAP, USE, TRUNCATE)
 
 
 class EventRows:
@@ -145,19 +150,19 @@ def access_table(
     rows = rows[keep]
     metadata = np.isin(rows[:, 2], access_state.metadata_inodes)
     _leave_faults(rows, metadata, requests)
-    rows = with_what_is_told_later(rows, bool(memory.zram_size))
+    rows, accessed_bits = with_uses(with_what_is_told_later(rows, bool(memory.zram_size)))
     columns: dict[str, Any] = {
         field.name: rows[:, number].astype(field.type.to_pandas_dtype())
         for number, field in enumerate(ACCESS_SCHEMA)
     }
     request = np.where(rows[:, 1] == READ, rows[:, len(ACCESS_SCHEMA)], 0).astype(np.int32)
     op, flags = columns["op"], columns["flags"]
-    of_files = np.isin(op, (READ, TOUCH, MAP, TRUNCATE))
+    of_files = np.isin(op, _OF_FILES)
     if requests.tells_requests:
         touches = np.where(of_files, np.uint8(PAGES), np.uint8(NOTHING))
         columns = _together(columns, request, requests, op == READ, touches)
         op, flags = columns["op"], columns["flags"]
-        of_files = np.isin(op, (READ, TOUCH, MAP, TRUNCATE))
+        of_files = np.isin(op, _OF_FILES)
     else:
         flags[op == READ] &= ~np.uint8(JOIN | WANTED)
     metadata = of_files & np.isin(columns["inode"], access_state.metadata_inodes)
@@ -180,6 +185,7 @@ def access_table(
         free_ranges=_free_ranges(access_state.began[shift : shift + memory.frames], free_pages),
         requests=requests.tells_requests,
         phases=phases,
+        accessed_bits=accessed_bits,
     )
 
 

@@ -33,8 +33,11 @@ from numpy.typing import NDArray
     KSWAPD_WAKE,
     KSWAPD_SLEEP,
     RECLAIM_PAGES,
+    REFERENCED,
+    FOUND_YOUNG,
+    AGED,
     KINDS,
-) = range(28)
+) = range(31)
 #: NEW_PHASE is no event of its own: it is a MARK that begins or ends a phase (phases.py).
 _EVENTS = {
     "mm_filemap_add_to_page_cache": ADD,
@@ -65,6 +68,9 @@ _EVENTS = {
     "mm_filemap_get_pages": GET_PAGES,
     "mm_filemap_map_pages": MAP_PAGES,
     "workingset_eviction": EVICTION,
+    "folio_referenced": REFERENCED,
+    "folio_update_gen": FOUND_YOUNG,
+    "try_to_inc_max_seq": AGED,
     "sched_process_exit": TASK_EXIT,
     "sched_process_exec": TASK_EXEC,
     "block_rq_issue": BLOCK_ISSUE,
@@ -85,8 +91,8 @@ FRAME = POINTER = PTE = SAMPLED_PAGES = LAST_BYTES = 2
 # Place in the file in bytes, or in pages; ``struct page`` that is copied from; number of page table
 # entries; groups of 32 frames with a tagged one in a sample; number of a phase.
 OFFSET_BYTES = INDEX = SOURCE_POINTER = PTES = SAMPLED_GROUPS = PHASE_NUMBER = 3
-# A shadow entry; where the text of a mark begins in its chunk.
-ORDER = SHADOW = TEXT_FIRST = 4
+# A shadow entry; where the text of a mark begins in its chunk; what a function returns.
+ORDER = SHADOW = TEXT_FIRST = RETURNED = 4
 # GFP flags as bits of this file; ``folio->flags``; pages that a readahead is asked for; where the
 # text of a mark ends.
 FLAGS = FOLIO_FLAGS = PAGES = TEXT_END = 5
@@ -96,11 +102,11 @@ ABSENT = -1
 _KEY_WORDS = (
     *("dev", "s_dev", "ino", "i_ino", "pfn", "page", "folio", "to", "from", "pte", "nr"),
     *("ofs", "index", "last_index", "order", "gfp_flags", "shadow", "flags", "req_count"),
-    *("nr_free_pages", "tagged", "g32"),
+    *("nr_free_pages", "tagged", "g32", "ret"),
 )
 KEY_DEV, KEY_S_DEV, KEY_INO, KEY_I_INO, KEY_PFN, _PAGE, _FOLIO, _TO, _FROM, _PTE, _NR = range(11)
 KEY_OFS, KEY_INDEX, KEY_LAST_INDEX, KEY_ORDER, KEY_GFP_FLAGS, _SHADOW, _FLAGS = range(11, 18)
-_REQ_COUNT, _NR_FREE_PAGES, _TAGGED, _G32 = range(18, 22)
+_REQ_COUNT, _NR_FREE_PAGES, _TAGGED, _G32, _RET = range(18, 23)
 # A file and its device. `s_dev` and `i_ino` are their names in the kernel's structures, which are
 # printed where the option `fields` of tracefs is set, or by `trace-cmd report -R`.
 _FILE = {KEY_DEV: DEV, KEY_S_DEV: DEV, KEY_INO: INO, KEY_I_INO: INO}
@@ -129,6 +135,9 @@ _COLUMNS = {
     READAHEAD: _REQUEST,
     EVICTION: {**_POINTED, _FLAGS: FOLIO_FLAGS},
     INODE_GONE: _FILE,
+    REFERENCED: {_FOLIO: POINTER, _RET: RETURNED},
+    FOUND_YOUNG: {_FOLIO: POINTER},
+    AGED: {_RET: RETURNED},
 }
 #: Fields without which an event of a kind cannot be used.
 _NEEDED = {
@@ -147,6 +156,8 @@ _NEEDED = {
     READAHEAD: (DEV, INO, INDEX),
     EVICTION: (INO, INDEX, FOLIO_FLAGS),
     INODE_GONE: (INO,),
+    REFERENCED: (POINTER,),
+    FOUND_YOUNG: (POINTER,),
 }
 # Bits of the field FLAGS.
 GFP_TAGGED, GFP_ATOMIC, GFP_MOVABLE, GFP_WRITE, GFP_NORETRY = 1, 2, 4, 8, 16
