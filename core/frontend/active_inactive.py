@@ -202,7 +202,9 @@ def scan(pages: PageRecords, register: Register) -> int:
 def _next_round(register: Register) -> None:
     """Choose how much of each list to scan: a larger share if the last round was not enough."""
     if register[_SCANNED] < register[_TARGET] or register[_PRIORITY] > _FIRST_PRIORITY:
-        register[_PRIORITY] = max(1, register[_PRIORITY] - 1)
+        # kswapd ends at 1. What is left then, a folio a list, is for direct reclaim, at 0.
+        least = 0 if register[_PRIORITY] == 1 and register[_SCANNED] == 0 else 1
+        register[_PRIORITY] = max(least, register[_PRIORITY] - 1)
     register[_SCANNED] = 0
     priority = wide(register[_PRIORITY])
     swaps = can_swap(register)
@@ -220,6 +222,8 @@ def _next_round(register: Register) -> None:
         register[_LEFT + 2 * ANON + INACTIVE] = 0
         register[_LEFT + 2 * ANON + ACTIVE] = 0
         return
+    if priority == 0:
+        return  # close to the end both kinds are scanned whole: SCAN_EQUAL
     anon, file = wide(register[_COST + ANON]), wide(register[_COST + FILE])
     total = 3 * (anon + file) + 1
     swappiness = wide(register[SWAPPINESS])

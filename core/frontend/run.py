@@ -31,8 +31,6 @@ from core.frontend.loop import entry_over
 from core.frontend.node import (
     FOLIO_ORDER,
     FREE_PAGES,
-    HIGH,
-    LOW,
     NOW_NS,
     READAHEAD_PAGES,
     RESERVED_NS_BEFORE,
@@ -46,6 +44,7 @@ from core.frontend.node import (
     make_node,
 )
 from core.frontend.numbered_accesses import number_accesses
+from core.frontend.out_of_memory import LACKED, LOOKS_LEFT, MOST_LOOKS, end_told, set_watermarks
 from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
     DROPPED,
@@ -209,6 +208,11 @@ def run_frontend(
         that were in use before the trace.
     progress
         Called with the accesses read so far, and with how many there are.
+
+    Raises
+    ------
+    OutOfMemory
+        When the machine is too small.
     """
     # All columns are made read-only, as those from Parquet are, so that the loop is compiled for
     # one type of array.
@@ -224,8 +228,10 @@ def run_frontend(
     parts = [_in_use(accesses)] if every_frame and accesses.op.size else []
     at = 0
     while at < accesses.op.size:
-        node.register[ROWS] = 0
+        node.register[ROWS], node.register[LOOKS_LEFT] = 0, MOST_LOOKS
         at = read(numbered, node, at, min(at + _MOST_ACCESSES, accesses.op.size))
+        if node.register[LACKED]:
+            raise end_told(node, accesses)
         parts.append(node.rows[: int(node.register[ROWS])].copy())
         if progress is not None:
             progress(at, accesses.op.size)
@@ -293,7 +299,8 @@ def _node(
     swap_pages = swap_size // accesses.page_size if front_end.swappiness else 0
     node = make_node(extents, accesses.data_pages, dirtyings, make_slots(tag_memory))
     register = node.register
-    register[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
+    register[FREE_PAGES] = accesses.free_pages
+    set_watermarks(register, accesses.low_pages, accesses.high_pages)
     register[TELLS_SWAP] = front_end.swap_size > 0
     register[ZRAM_SHARE] = 0 if front_end.swap_size else round(WHOLE_PAGE / front_end.zram_ratio)
     register[READAHEAD_PAGES] = min(
