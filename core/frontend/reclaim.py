@@ -147,18 +147,19 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
     @loop
     @named
     def reclaim(node: Node, pages: int) -> None:
-        """Evict until the high watermark is reached, or nothing is left that can be evicted."""
+        """Evict until the high watermark is reached and the allocation fits, or nothing is left."""
         apart()
         register = node.register
         if register[LACKED] > 0:
             return
         flush(node)
         register[RUNS] += 1
-        begin_run(node.pages, register, wide(register[HIGH]))
+        goal = max(wide(register[HIGH]), wide(register[MUST_LEAVE]) + pages)
+        begin_run(node.pages, register, goal)
         listed, looks, agings = reclaimable(register), wide(0), wide(register[AGINGS])
         most = _LOOKS_PER_PAGE * listed + (_MORE_LOOKS if listed > 0 else 0)
         while (
-            available(register) < register[HIGH]
+            available(register) < goal
             and (register[RESIDENT] > 0 or can_swap(register))
             and looks < most
             and register[ROWS] < node.rows.shape[0] - STEP_ROOM
@@ -176,7 +177,7 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
                 evict(node, folio)
         end_run(node.pages, register)
         register[LOOKS_LEFT] -= looks + listed * (register[AGINGS] - agings)
-        if available(register) >= register[HIGH]:
+        if available(register) >= goal:
             register[WAKES_AT] = register[LOW]
         elif register[ROWS] < node.rows.shape[0] - STEP_ROOM:
             # kswapd gives up: the next run is a direct one, when an allocation cannot be served.
