@@ -68,7 +68,7 @@ from core.lane import SERIES_POINTS
 ) = range(REGISTERS, REGISTERS + 23)
 # Behind them come those of out_of_memory.py, and those of tag_storage_as_memory.py.
 OUT_OF_MEMORY_REGISTERS = REGISTERS + 23
-TAG_STORAGE_REGISTERS = OUT_OF_MEMORY_REGISTERS + 10
+TAG_STORAGE_REGISTERS = OUT_OF_MEMORY_REGISTERS + 11
 NODE_REGISTERS = TAG_STORAGE_REGISTERS + 32
 # Behind those, one for each point of the series: the slots in use, and the blocks that are
 # reserved, added up over the time before it.

@@ -47,6 +47,8 @@ MOST_LOOKS = 1 << 22
     MUST_LEAVE,
     # Looks at folios that are left to this call of the loop.
     LOOKS_LEFT,
+    # Pages give up their frames where fewer frames than this are free, if memory is only larger.
+    SPARES_AT,
     # Whether the allocation is for a block of tag storage.
     FOR_BLOCK,
     # Of the allocation that memory ran out at: its pages, or 0; whether it was for a block; and at
@@ -70,7 +72,7 @@ class OutOfMemory(EventsError):
 def set_watermarks(register: Register, low: int, high: int) -> None:
     """Set the watermarks; as in Linux, min is as far below low as low is below high."""
     least = max(0, 2 * low - high)
-    register[[MIN, MUST_LEAVE, LOW, HIGH, WAKES_AT]] = least, least, low, high, low
+    register[[MIN, MUST_LEAVE, LOW, HIGH, WAKES_AT, SPARES_AT]] = least, least, low, high, low, low
 
 
 @kernel

@@ -197,11 +197,10 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
     def ensure_frames(node: Node, pages: int) -> None:
         """Do the same for pages that cannot lie in tag storage: its free slots do not count."""
         register = node.register
-        wakes_at = register[WAKES_AT]
+        wakes_at = wide(register[WAKES_AT])
         if register[ONLY_ENLARGES]:
             ensure(node, pages)
-            spare_frames(node, pages)
-            wakes_at = register[MIN]
+            wakes_at = spare_frames(node, pages)
         if register[FREE_PAGES] - register[SLOTS_FREE] - pages < wakes_at:
             register[FOR_FRAMES] = 1
             reclaim(node, pages)
