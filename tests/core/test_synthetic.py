@@ -83,7 +83,6 @@ def test_tagged_memory_is_what_the_ratio_says(name: str) -> None:
         parameters |= {key: value for key, value in (("asks", 60_000),) if key in parameters}
         accesses = synthesise(name, parameters, 3, pages, 4096)
         fronted = run_frontend(accesses, FrontEnd(zram_size=64 << 20))
-        assert fronted.counts["failures"] == 0
         assert ratio * 0.6 * pages <= peak_tagged(fronted.events) <= ratio * 1.7 * pages
 
 

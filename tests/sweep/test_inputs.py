@@ -164,7 +164,13 @@ def test_a_workload_whose_memory_runs_out_is_told_where_it_stands(folder: Path) 
         (MACHINE, "machine: {data_memory: 4MiB}"),
     )
     line = told(folder, text)
-    assert line.startswith("4:5: app_launch: memory ran out ")
+    assert line.startswith("4:5: app_launch: out of memory at ")
+    assert (
+        line.endswith(
+            "swap full): more data_memory or swap, or less tagged_ratio and anonymous_ratio"
+        )
+        or "no swap" in line
+    )
 
 
 @pytest.mark.parametrize(
