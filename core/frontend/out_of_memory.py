@@ -30,6 +30,7 @@ from core.frontend.node import (
     LOW,
     NOW_NS,
     OUT_OF_MEMORY_REGISTERS,
+    ROWS,
     TAG_STORAGE_REGISTERS,
     WAKES_AT,
     Node,
@@ -69,8 +70,13 @@ class OutOfMemory(EventsError):
     """A machine is too small for its accesses: when, what was asked for, and what was in use."""
 
 
-def set_watermarks(register: Register, low: int, high: int) -> None:
-    """Set the watermarks; as in Linux, min is as far below low as low is below high."""
+def set_free_pages(register: Register, accesses: Accesses) -> None:
+    """Set the free pages and the watermarks; min is as far below low as low is below high.
+
+    That is how Linux sets them (``__setup_per_zone_wmarks``), and recordings tell the upper two.
+    """
+    low, high = accesses.low_pages, accesses.high_pages
+    register[FREE_PAGES] = accesses.free_pages
     least = max(0, 2 * low - high)
     register[[MIN, MUST_LEAVE, LOW, HIGH, WAKES_AT, SPARES_AT]] = least, least, low, high, low, low
 
@@ -104,9 +110,16 @@ def run_out(register: Register, pages: int) -> None:
     register[LOOKS_LEFT] = 0
 
 
-def end_told(node: Node, accesses: Accesses) -> OutOfMemory:
-    """Return the end of a machine whose memory has run out, in words."""
+def begin_call(register: Register) -> None:
+    """Let a call of the loop write rows, and look at folios."""
+    register[[ROWS, LOOKS_LEFT]] = 0, MOST_LOOKS
+
+
+def check_memory(node: Node, accesses: Accesses) -> None:
+    """Raise `OutOfMemory` if memory has run out."""
     register = node.register
+    if not register[LACKED]:
+        return
     at = int(register[AT])
     seconds = (int(register[NOW_NS]) - int(accesses.time_ns[0])) / 1e9
     free, files, slots = (int(register[each]) for each in (FREE_THEN, FILES_THEN, SLOTS_THEN))
@@ -117,7 +130,7 @@ def end_told(node: Node, accesses: Accesses) -> OutOfMemory:
     told += [f"{free:,} free", _swap_told(register)]
     if slots:
         told.append(f"{slots:,} free in tag storage, where it cannot lie")
-    return OutOfMemory(
+    raise OutOfMemory(
         f"out of memory at {seconds:.1f} s (access {at:,}: {_asked(register, accesses, at)}; "
         f"{', '.join(told)})"
     )

@@ -120,8 +120,10 @@ def flush(node: Node) -> None:
             clean(node.pages, node.register, wide(folio))
 
 
-def reclaimer_over(hooks: ModuleType) -> Reclaimer:
-    """Return what makes room for allocations, under the hooks of a way of reclaim."""
+def _reclaim_over(
+    hooks: ModuleType,
+) -> tuple[Callable[[Node, int], None], Callable[[Node, int], None]]:
+    """Return what reclaims for an allocation of (node, pages), and what evicts a folio."""
     named = naming(hooks.__name__.rpartition(".")[2])
     begin_run, end_run, scan = hooks.begin_run, hooks.end_run, hooks.scan
     put_back, is_workingset, remember = hooks.put_back, hooks.is_workingset, hooks.remember
@@ -184,6 +186,14 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
             register[WAKES_AT] = register[MIN]
             if available(register) - pages < register[MUST_LEAVE]:
                 run_out(register, pages)
+
+    return reclaim, evict
+
+
+def reclaimer_over(hooks: ModuleType) -> Reclaimer:
+    """Return what makes room for allocations, under the hooks of a way of reclaim."""
+    named = naming(hooks.__name__.rpartition(".")[2])
+    reclaim, evict = _reclaim_over(hooks)
 
     @kernel
     @named

@@ -30,7 +30,6 @@ from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
 from core.frontend.loop import entry_over
 from core.frontend.node import (
     FOLIO_ORDER,
-    FREE_PAGES,
     NOW_NS,
     READAHEAD_PAGES,
     RESERVED_NS_BEFORE,
@@ -44,7 +43,7 @@ from core.frontend.node import (
     make_node,
 )
 from core.frontend.numbered_accesses import number_accesses
-from core.frontend.out_of_memory import LACKED, LOOKS_LEFT, MOST_LOOKS, end_told, set_watermarks
+from core.frontend.out_of_memory import begin_call, check_memory, set_free_pages
 from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
     DROPPED,
@@ -214,8 +213,7 @@ def run_frontend(
     OutOfMemory
         When the machine is too small.
     """
-    # All columns are made read-only, as those from Parquet are, so that the loop is compiled for
-    # one type of array.
+    # All columns are read-only, as those from Parquet: the loop is compiled for one type of array.
     columns = {name: _frozen(column) for name, column in accesses.columns.items()}
     accesses = accesses._replace(**columns)
     extents = number_pages(accesses, front_end.page_cache_order)
@@ -228,10 +226,9 @@ def run_frontend(
     parts = [_in_use(accesses)] if every_frame and accesses.op.size else []
     at = 0
     while at < accesses.op.size:
-        node.register[ROWS], node.register[LOOKS_LEFT] = 0, MOST_LOOKS
+        begin_call(node.register)
         at = read(numbered, node, at, min(at + _MOST_ACCESSES, accesses.op.size))
-        if node.register[LACKED]:
-            raise end_told(node, accesses)
+        check_memory(node, accesses)
         parts.append(node.rows[: int(node.register[ROWS])].copy())
         if progress is not None:
             progress(at, accesses.op.size)
@@ -299,8 +296,7 @@ def _node(
     swap_pages = swap_size // accesses.page_size if front_end.swappiness else 0
     node = make_node(extents, accesses.data_pages, dirtyings, make_slots(tag_memory))
     register = node.register
-    register[FREE_PAGES] = accesses.free_pages
-    set_watermarks(register, accesses.low_pages, accesses.high_pages)
+    set_free_pages(register, accesses)
     register[TELLS_SWAP] = front_end.swap_size > 0
     register[ZRAM_SHARE] = 0 if front_end.swap_size else round(WHOLE_PAGE / front_end.zram_ratio)
     register[READAHEAD_PAGES] = min(

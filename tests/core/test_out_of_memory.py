@@ -13,7 +13,7 @@ from streams import compiled
 
 from core.accesses import ANONYMOUS, BOOT_HANDLE, GIVE, IN_FAULT, LOOKUP, MAP, TAKE, read_accesses
 from core.events import ATOMIC, MOVABLE, TAGGED, digest_events
-from core.frontend import run
+from core.frontend import out_of_memory
 from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
@@ -129,7 +129,7 @@ def test_however_few_looks_a_call_has_the_events_are_the_same(
     accesses = as_accesses(rows, free_pages=200, low=20, high=30)
     calls: list[int] = []
     whole = run_frontend(accesses, FrontEnd(reclaim))
-    monkeypatch.setattr(run, "MOST_LOOKS", 16)
+    monkeypatch.setattr(out_of_memory, "MOST_LOOKS", 16)
     parts = run_frontend(accesses, FrontEnd(reclaim), progress=lambda at, _: calls.append(at))
     assert digest_events(parts.events) == digest_events(whole.events)
     assert parts.counts == whole.counts
