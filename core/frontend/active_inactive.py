@@ -254,7 +254,9 @@ def _begin_pass(register: Register) -> None:
     """
     is_first = register[_PRIORITY] > _FIRST_PRIORITY
     if is_first or register[_SCANNED] < register[_TARGET] or register[_FREED] == 0:
-        register[_PRIORITY] = max(1, register[_PRIORITY] - 1)
+        # kswapd ends at 1. What is left then, a folio a list, is for direct reclaim, at 0.
+        least = 0 if register[_PRIORITY] == 1 and register[_SCANNED] == 0 else 1
+        register[_PRIORITY] = max(least, register[_PRIORITY] - 1)
     register[_SCANNED] = register[_FREED] = register[_TURN] = 0
     priority = wide(register[_PRIORITY])
     deactivates_file = False
@@ -281,6 +283,8 @@ def _balance(register: Register, deactivates_file: bool) -> None:
         register[_LEFT + 2 * ANON + INACTIVE] = 0
         register[_LEFT + 2 * ANON + ACTIVE] = 0
         return
+    if priority == 0:
+        return  # close to the end both kinds are scanned whole: SCAN_EQUAL
     anon, file = wide(register[_COST + ANON]), wide(register[_COST + FILE])
     total = 3 * (anon + file) + 1
     swappiness = wide(register[SWAPPINESS])

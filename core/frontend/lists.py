@@ -42,7 +42,7 @@ PRESENT, YOUNG, DIRTY, READAHEAD, TAGGED_PAGE, SWAPPED, METADATA_PAGE = 1, 2, 4,
 COUNTED = (
     *("insertions", "inserted_pages", "evictions", "evicted_pages", "refaults", "activations"),
     *("restored_workingset", "promotions", "deactivations", "protections", "agings"),
-    *("kswapd_runs", "failures", "written_pages", "swapped_out_pages", "swapped_in_pages"),
+    *("kswapd_runs", "written_pages", "swapped_out_pages", "swapped_in_pages"),
     # Of the pages above, those of metadata; those that a write brought into being, which are no
     # refaults; and of the latter, those that had been evicted before.
     *("inserted_metadata_pages", "evicted_metadata_pages", "refaults_metadata_pages"),
@@ -63,7 +63,6 @@ COUNTED = (
     PROTECTIONS,
     AGINGS,
     RUNS,
-    FAILURES,
     WRITTEN,
     SWAPPED_OUT,
     SWAPPED_IN,
@@ -81,8 +80,8 @@ COUNTED = (
     FIRST_ANONYMOUS,
     SWAP_FREE,
     SWAPPINESS,
-) = range(28)
-SIZES = 28  # of each list, in pages
+) = range(27)
+SIZES = 27  # of each list, in pages
 #: The elements from here on belong to the way of reclaim, which names them beside its code.
 RECLAIM_REGISTERS = SIZES + HEADS
 REGISTERS = RECLAIM_REGISTERS + 48

@@ -28,7 +28,7 @@ from core.accesses import (
     USE,
     WRITE,
 )
-from core.events import ALLOC, TAGGED
+from core.events import ALLOC, ATOMIC, TAGGED
 from core.events import MOVABLE as MOVABLE_FLAG
 from core.events import PHASE as PHASE_ROW
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
@@ -49,12 +49,23 @@ from core.frontend.node import (
     tell_untagged,
 )
 from core.frontend.numbered_accesses import NumberedAccesses
+from core.frontend.out_of_memory import LOOKS_LEFT, MIN, MUST_LEAVE
 from core.frontend.page_cache import page_cache_over, truncate
 from core.frontend.reclaim import reclaimer_over
 from core.frontend.tag_blocks import tag_blocks_over, untag
 from core.frontend.tag_storage_as_memory import BLOCK_PAGES
 from core.frontend.zone import pass_second
 from core.jit import entry_calling, kernel, loop, naming, wide
+
+#: PAGE_ALLOC_COSTLY_ORDER: an allocation above it kills no task.
+_COSTLY_ORDER = 3
+
+
+@kernel
+def _is_spent(node: Node) -> bool:
+    """Return whether a call of the loop has written, or looked at, all that it may."""
+    register = node.register
+    return bool(register[ROWS] > node.rows.shape[0] - 2 * STEP_ROOM or register[LOOKS_LEFT] <= 0)
 
 
 def _end_task_over(hooks: ModuleType) -> Callable[[Node, NumberedAccesses, int], None]:
@@ -114,7 +125,8 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     """Return the loop over accesses, under the hooks of a way of reclaim.
 
     The loop takes (accesses, node, first access to read, end of those to read). It stops early
-    when the output has no more room for rows. It returns the access to go on with, which is the
+    when the output has no more room for rows, reclaim has looked at many folios, or memory has run
+    out. It returns the access to go on with, which is the
     end when all are read.
     """
     named = naming(hooks.__name__.rpartition(".")[2])
@@ -137,7 +149,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
         wanted = max(size, wide(accesses.request[at])) if kind == LOOKUP else size
         done = wide(node.register[DONE])
         while done < size:
-            if node.register[ROWS] > node.rows.shape[0] - 2 * STEP_ROOM:
+            if _is_spent(node):
                 node.register[DONE] = done
                 return False
             page = first + done
@@ -157,7 +169,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     @named
     def read_rows(accesses: NumberedAccesses, node: Node, first: int, end: int) -> int:
         for at in range(first, end):
-            if node.register[ROWS] > node.rows.shape[0] - 2 * STEP_ROOM:
+            if _is_spent(node):
                 return at
             node.register[AT] = at
             node.register[NOW_NS] = accesses.time_ns[at]
@@ -187,7 +199,11 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
             elif kind == GIVE and page >= 0:
                 unmap(node, page)
             elif kind == TAKE:
+                # What may fail has the reserve too; above this order, reclaim is not retried.
+                if flags & ATOMIC or order > _COSTLY_ORDER:
+                    node.register[MUST_LEAVE] = 0
                 ensure_frames(node, 1 << order)
+                node.register[MUST_LEAVE] = node.register[MIN]
                 frame = _take_other(node, accesses, wide(accesses.handle[at]), order, flags)
                 if frame != NONE and flags & TAGGED:
                     tag(node, frame, order, flags)

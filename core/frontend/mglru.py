@@ -352,10 +352,23 @@ def _age(pages: PageRecords, register: Register) -> None:
             register[_MIN_SEQ + kind] += 1
             _carry_over(register, kind)
     register[_MAX_SEQ] += 1
-    for folio in range(wide(pages.shape[0]) - HEADS):
-        if pages[folio].list != ABSENT and is_in_use(pages, folio):
-            which = _list(kind_of(register, folio), wide(register[_MAX_SEQ]))
+    # The walk skips anonymous memory that cannot be swapped: should_skip_vma.
+    for kind in range(ANON if can_swap(register) else FILE, FILE + 1):
+        for sequence in range(wide(register[_MIN_SEQ + kind]), wide(register[_MAX_SEQ]) + 1):
+            _make_younger(pages, register, kind, wide(sequence))
+
+
+@kernel
+def _make_younger(pages: PageRecords, register: Register, kind: int, sequence: int) -> None:
+    """Put the folios of a generation that are in use into the youngest, from the oldest on."""
+    youngest = _list(kind, wide(register[_MAX_SEQ]))
+    folio = oldest(pages, _list(kind, sequence))
+    end = wide(pages.shape[0]) - HEADS
+    while 0 <= folio < end:
+        newer = wide(pages[folio].prev)
+        if is_in_use(pages, folio):
             look(pages, register, folio)
-            if pages[folio].list != which:
+            if pages[folio].list != youngest:
                 leave(pages, register, folio)
-                enter(pages, register, folio, which, True)
+                enter(pages, register, folio, youngest, True)
+        folio = newer

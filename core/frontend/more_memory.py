@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from core.frontend.lists import HEADS, TAGGED_PAGE, oldest
 from core.frontend.node import FREE_PAGES, HIGH, LOW, Node, give
+from core.frontend.out_of_memory import MIN, SPARES_AT
 from core.frontend.tag_storage_as_memory import DATA_FRAMES, SLOTS_FREE, count_slots
 from core.jit import apart, kernel, loop, wide
 
@@ -21,13 +22,17 @@ def _gives_up_frame(node: Node, page: int) -> bool:
 
 
 @loop
-def spare_frames(node: Node, pages: int) -> None:
-    """Move pages from frames to tag storage, if `pages` more frames would leave too few free."""
+def spare_frames(node: Node, pages: int) -> int:
+    """Move pages from frames to tag storage, if `pages` more frames would leave too few free.
+
+    Return the watermark that reclaim of frames then begins below. Where no page is left to move,
+    the next search is for an allocation that cannot be served, and reclaim comes with it.
+    """
     apart()
     register = node.register
     frames = register[FREE_PAGES] - register[SLOTS_FREE] - pages
-    if register[SLOTS_FREE] <= 0 or frames >= register[LOW]:
-        return
+    if register[SLOTS_FREE] <= 0 or frames >= register[SPARES_AT]:
+        return wide(register[MIN])
     wanted = min(wide(register[SLOTS_FREE]), wide(register[HIGH]) - frames)
     end = wide(node.pages.shape[0]) - HEADS
     for which in range(HEADS):
@@ -40,3 +45,6 @@ def spare_frames(node: Node, pages: int) -> None:
                 count_slots(register, wide(-1))
                 wanted -= 1
             page = wide(node.pages[page].prev)
+    searched_at = wide(register[SPARES_AT])
+    register[SPARES_AT] = register[MIN] if wanted > 0 else register[LOW]
+    return wide(register[HIGH] if wanted > 0 and searched_at == register[MIN] else register[MIN])

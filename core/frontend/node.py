@@ -50,9 +50,9 @@ from core.lane import SERIES_POINTS
     POOL,
     POOL_PAGES,
     POOL_FRAME,
-    # How many runs of reclaim are still to be skipped, and whether reclaim is for pages that need
+    # Reclaim begins where fewer pages than this are free; and whether it is for pages that need
     # frames of data memory.
-    SKIPPED,
+    WAKES_AT,
     FOR_FRAMES,
     # Settings: the size of a page in zram, in 256ths of a page; the largest readahead window; the
     # largest order of a folio.
@@ -70,8 +70,9 @@ from core.lane import SERIES_POINTS
     WANTED_FIRST,
     WANTED_END,
 ) = range(ZONE_REGISTERS, ZONE_REGISTERS + 18)
-# Behind them come those of tag storage that is memory, which tag_storage_as_memory.py names.
-TAG_STORAGE_REGISTERS = ZONE_REGISTERS + 18
+# Behind them come those of out_of_memory.py, and those of tag_storage_as_memory.py.
+OUT_OF_MEMORY_REGISTERS = ZONE_REGISTERS + 18
+TAG_STORAGE_REGISTERS = OUT_OF_MEMORY_REGISTERS + 11
 NODE_REGISTERS = TAG_STORAGE_REGISTERS + 32
 # Behind those, one for each point of the series: the slots in use, and the blocks that are
 # reserved, added up over the time before it.

@@ -41,7 +41,7 @@ from core.frontend.node import (
     put_restore,
 )
 from core.frontend.reclaim import Reclaimer, flush, forget
-from core.frontend.tag_storage_as_memory import ONLY_ENLARGES, take_folio, take_page
+from core.frontend.tag_storage_as_memory import take_folio, take_page
 from core.jit import apart, kernel, loop, naming, wide
 
 
@@ -141,7 +141,7 @@ def page_cache_over(hooks: ModuleType, reclaimer: Reclaimer) -> PageCache:
     """Return the page cache under the hooks of a way of reclaim."""
     named = naming(hooks.__name__.rpartition(".")[2])
     insert, touch = hooks.insert, hooks.touch
-    ensure, ensure_frames = reclaimer.ensure, reclaimer.ensure_frames
+    ensure, can_have = reclaimer.ensure, reclaimer.can_have
 
     @loop
     @named
@@ -181,15 +181,15 @@ def page_cache_over(hooks: ModuleType, reclaimer: Reclaimer) -> PageCache:
             ensure(node, 1)
             admit(node, folio, order, take_page(node, folio), by_write, in_fault)
             return
-        if node.register[ONLY_ENLARGES]:
-            ensure(node, 1 << order)
-        else:
-            ensure_frames(node, 1 << order)
-        frame = take_folio(node, order)
+        frame = wide(NONE)
+        if can_have(node, wide(1 << order)):
+            frame = take_folio(node, order)
+            if frame == NONE:
+                node.register[FREE_PAGES] += 1 << order
         if frame == NONE:
             # No free block is large enough: the kernel then reads single pages.
-            node.register[FREE_PAGES] += 1 << order
             for page in range(folio, folio + (1 << order)):
+                ensure(node, 1)
                 admit(node, page, 0, take_page(node, page), by_write, in_fault)
         else:
             admit(node, folio, order, frame, by_write, in_fault)

@@ -15,19 +15,17 @@ from core.events import STORE, WORKINGSET
 from core.frontend.anonymous import swap_out_over
 from core.frontend.lists import (
     ABSENT,
+    AGINGS,
     DIRTY,
     DIRTY_PAGES,
     EVICTED,
     EVICTED_METADATA,
     EVICTIONS,
-    FAILURES,
     FIRST_ANONYMOUS,
     GOES_NEXT,
-    HEADS,
     METADATA_PAGE,
     RESIDENT,
     RUNS,
-    SIZES,
     can_swap,
     clean,
     enter,
@@ -43,22 +41,35 @@ from core.frontend.node import (
     LOW,
     NOW_NS,
     ROWS,
-    SKIPPED,
     STEP_ROOM,
+    WAKES_AT,
     Node,
     put,
 )
-from core.frontend.zone import RECLAIMS, zone_free
+from core.frontend.out_of_memory import (
+    CAN_DO_WITHOUT,
+    LACKED,
+    LOOKS_LEFT,
+    MIN,
+    MUST_LEAVE,
+    available,
+    reclaimable,
+    run_out,
+)
 from core.frontend.tag_storage_as_memory import (
     ONLY_ENLARGES,
     SLOTS_FREE,
     give_page,
     is_pinned,
 )
+from core.frontend.zone import RECLAIMS, drain_all, zone_free
 from core.jit import apart, kernel, loop, naming, wide
 
-#: After a run that found nothing to evict, so many runs are skipped.
-_BACKOFF_RUNS = 1000
+#: A run looks at a folio so often at most before it is evicted, or found to be pinned. It may be
+#: young, active, in a tier that is protected, and dirty, once each, in either way of reclaim.
+_LOOKS_PER_PAGE = 8
+#: Looks beside those: at lists that are empty, and at shares of lists that round to nothing.
+_MORE_LOOKS = 512
 #: dirty_expire_centisecs.
 _EXPIRE_NS = 30 * 10**9
 #: One part in so many of memory may be dirty: dirty_background_ratio, 10 %.
@@ -70,6 +81,8 @@ class Reclaimer(NamedTuple):
 
     ensure: Callable[[Node, int], None]  # pages that can lie in tag storage too
     ensure_frames: Callable[[Node, int], None]  # pages that need frames of data memory
+    # Makes room for a large folio, which is read page by page where it does not fit.
+    can_have: Callable[[Node, int], bool]
     evict: Callable[[Node, int], None]  # (node, a folio of a file that is clean and on no list)
 
 
@@ -125,8 +138,10 @@ def flush(node: Node) -> None:
             _rotate(node, wide(folio))
 
 
-def reclaimer_over(hooks: ModuleType) -> Reclaimer:
-    """Return what makes room for allocations, under the hooks of a way of reclaim."""
+def _reclaim_over(
+    hooks: ModuleType,
+) -> tuple[Callable[[Node, int], None], Callable[[Node, int], None]]:
+    """Return what reclaims for an allocation of (node, pages), and what evicts a folio."""
     named = naming(hooks.__name__.rpartition(".")[2])
     begin_run, end_run, scan = hooks.begin_run, hooks.end_run, hooks.scan
     extra, is_amid = hooks.EXTRA_PAGES, hooks.is_amid
@@ -152,27 +167,21 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
 
     @loop
     @named
-    def reclaim(node: Node) -> None:
-        """Evict until the high watermark is reached."""
+    def reclaim(node: Node, pages: int) -> None:
+        """Evict until the high watermark is reached and the allocation fits, or nothing is left."""
         apart()
         register = node.register
-        if register[SKIPPED] > 0:
-            register[SKIPPED] -= 1
+        if register[LACKED] > 0:
             return
         flush(node)
         register[RUNS] += 1
         register[RECLAIMS] = 1
-        begin_run(node.pages, register, wide(register[HIGH]))
-        looks = wide(0)
-        most = wide(4096)
-        for which in range(HEADS):
-            most += 8 * wide(register[SIZES + which])
+        goal = max(wide(register[HIGH]) + extra, wide(register[MUST_LEAVE]) + pages)
+        begin_run(node.pages, register, goal)
+        listed, looks, agings = reclaimable(register), wide(0), wide(register[AGINGS])
+        most = _LOOKS_PER_PAGE * listed + (_MORE_LOOKS if listed > 0 else 0)
         while (
-            (
-                zone_free(register) - register[SLOTS_FREE] * register[FOR_FRAMES]
-                < register[HIGH] + extra
-                or is_amid(register)
-            )
+            (available(register) < goal or is_amid(register))
             and (register[RESIDENT] > 0 or can_swap(register))
             and looks < most
             and register[ROWS] < node.rows.shape[0] - STEP_ROOM
@@ -184,35 +193,63 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
             if is_pinned(node, wide(node.pages[folio].place)):
                 put_back(node.pages, register, folio)
                 continue
-            looks = wide(0)
             if folio >= register[FIRST_ANONYMOUS]:
                 swap_out(node, folio)
             else:
                 evict(node, folio)
         end_run(node.pages, register)
         register[RECLAIMS] = 0
-        if looks >= most or register[FREE_PAGES] < 0:
-            register[SKIPPED] = _BACKOFF_RUNS
-            register[FAILURES] += 1
+        register[LOOKS_LEFT] -= looks + listed * (register[AGINGS] - agings)
+        if available(register) >= goal:
+            register[WAKES_AT] = register[LOW]
+        elif register[ROWS] < node.rows.shape[0] - STEP_ROOM:
+            # kswapd gives up: the next run is a direct one, when an allocation cannot be served.
+            register[WAKES_AT] = register[MIN]
+            drain_all(node.frames, register)
+            if available(register) - pages < register[MUST_LEAVE]:
+                run_out(register, pages)
+
+    return reclaim, evict
+
+
+def reclaimer_over(hooks: ModuleType) -> Reclaimer:
+    """Return what makes room for allocations, under the hooks of a way of reclaim."""
+    named = naming(hooks.__name__.rpartition(".")[2])
+    reclaim, evict = _reclaim_over(hooks)
 
     @kernel
     @named
     def ensure(node: Node, pages: int) -> None:
         """Reclaim if an allocation would leave fewer free pages than the low watermark."""
-        if zone_free(node.register) - pages < node.register[LOW]:
-            reclaim(node)
+        if zone_free(node.register) - pages < node.register[WAKES_AT]:
+            reclaim(node, pages)
 
     @kernel
     @named
     def ensure_frames(node: Node, pages: int) -> None:
         """Do the same for pages that cannot lie in tag storage: its free slots do not count."""
         register = node.register
+        wakes_at = wide(register[WAKES_AT])
         if register[ONLY_ENLARGES]:
             ensure(node, pages)
-            spare_frames(node, pages)
-        elif zone_free(register) - register[SLOTS_FREE] - pages < register[LOW]:
+            wakes_at = spare_frames(node, pages)
+        if zone_free(register) - register[SLOTS_FREE] - pages < wakes_at:
             register[FOR_FRAMES] = 1
-            reclaim(node)
+            reclaim(node, pages)
             register[FOR_FRAMES] = 0
 
-    return Reclaimer(ensure, ensure_frames, evict)
+    @kernel
+    @named
+    def can_have(node: Node, pages: int) -> bool:
+        """Reclaim if need be, and return whether a folio of so many pages can be allocated."""
+        register = node.register
+        register[MUST_LEAVE] = CAN_DO_WITHOUT
+        register[FOR_FRAMES] = 1 - register[ONLY_ENLARGES]
+        if available(register) - pages < register[WAKES_AT]:
+            reclaim(node, pages)
+        fits = available(register) - pages >= register[MIN]
+        register[FOR_FRAMES] = 0
+        register[MUST_LEAVE] = register[MIN]
+        return bool(fits)
+
+    return Reclaimer(ensure, ensure_frames, can_have, evict)

@@ -30,9 +30,6 @@ from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
 from core.frontend.loop import entry_over
 from core.frontend.node import (
     FOLIO_ORDER,
-    FREE_PAGES,
-    HIGH,
-    LOW,
     NOW_NS,
     READAHEAD_PAGES,
     RESERVED_NS_BEFORE,
@@ -50,6 +47,7 @@ from core.frontend.numbered_accesses import (
     number_accesses,
     number_programs,
 )
+from core.frontend.out_of_memory import begin_call, check_memory, set_free_pages
 from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
     DROPPED,
@@ -214,9 +212,13 @@ def run_frontend(
         that were in use before the trace.
     progress
         Called with the accesses read so far, and with how many there are.
+
+    Raises
+    ------
+    OutOfMemory
+        When the machine is too small.
     """
-    # All columns are made read-only, as those from Parquet are, so that the loop is compiled for
-    # one type of array.
+    # All columns are read-only, as those from Parquet: the loop is compiled for one type of array.
     columns = {name: _frozen(column) for name, column in accesses.columns.items()}
     accesses = accesses._replace(**columns)
     extents = number_pages(accesses, front_end.page_cache_order)
@@ -232,8 +234,9 @@ def run_frontend(
     parts = [_in_use(accesses)] if every_frame and accesses.op.size else []
     at = 0
     while at < accesses.op.size:
-        node.register[ROWS] = 0
+        begin_call(node.register)
         at = read(numbered, node, at, min(at + _MOST_ACCESSES, accesses.op.size))
+        check_memory(node, accesses)
         parts.append(node.rows[: int(node.register[ROWS])].copy())
         if progress is not None:
             progress(at, accesses.op.size)
@@ -320,7 +323,7 @@ def _node(
     swap_pages = swap_size // accesses.page_size if front_end.swappiness else 0
     node = make_node(extents, accesses.data_pages, dirtyings, make_slots(tag_memory))
     register = node.register
-    register[[FREE_PAGES, LOW, HIGH]] = accesses.free_pages, accesses.low_pages, accesses.high_pages
+    set_free_pages(register, accesses)
     begin_zone(register, accesses.managed_pages or accesses.data_pages)
     register[TELLS_SWAP] = front_end.swap_size > 0
     register[ZRAM_SHARE] = 0 if front_end.swap_size else round(WHOLE_PAGE / front_end.zram_ratio)

@@ -24,6 +24,7 @@ from core.frontend.node import (
     Node,
     put,
 )
+from core.frontend.out_of_memory import FOR_BLOCK
 from core.frontend.tag_storage_as_memory import (
     ATOMIC_FAILURES,
     BLOCK_PAGES,
@@ -235,8 +236,11 @@ def tag_blocks_over(
         for tagged_frame in range(frame, frame + (1 << order)):
             block = tagged_frame // wide(register[COVERED])
             node.slots[_row_of(node, block), _TAGGED] += 1
-            if _needs_block(node, block) and reserve(node, block, flags):
-                blocks += 1
+            if not _needs_block(node, block):
+                continue
+            register[FOR_BLOCK] = 1
+            blocks += 1 if reserve(node, block, flags) else 0
+            register[FOR_BLOCK] = 0
         # An allocation counts as one failure, however many of its pages have no block.
         register[PINNED_FAILURES] = min(register[PINNED_FAILURES], pinned + 1)
         register[ATOMIC_FAILURES] = min(register[ATOMIC_FAILURES], atomic + 1)

@@ -106,6 +106,12 @@ def _drain(frames: Frames, register: Register, kind: int, pages: int) -> None:
 
 
 @kernel
+def drain_all(frames: Frames, register: Register) -> None:
+    """Free all that the CPU keeps, as where reclaim found too little: drain_all_pages."""
+    _drain(frames, register, wide(0), wide(register[CACHED]))
+
+
+@kernel
 def pass_second(frames: Frames, register: Register) -> None:
     """Let the CPU keep an eighth less for each second that has passed: decay_pcp_high."""
     if register[NOW_NS] < register[_NEXT_NS]:

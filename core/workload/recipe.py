@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from core.accesses import Accesses
-from core.events import SCHEMA, Events, EventsError
+from core.events import SCHEMA, Events
+from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.import_losses import Loss
@@ -125,12 +127,17 @@ class Recipe:
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
-    def cook(self) -> Fronted:
+    def cook(self, progress: Callable[[int, int], None] | None = None) -> Fronted:
         """Make the table, and return it with what the front end counted.
+
+        Parameters
+        ----------
+        progress
+            Called with the accesses read so far, and with how many there are.
 
         Raises
         ------
-        EventsError
+        OutOfMemory
             When the machine has too little memory.
         """
         parameters = dict(self.parameters)
@@ -146,20 +153,19 @@ class Recipe:
             accesses = with_tenant(
                 on_machine(self.accesses, self.data_pages), **parameters, seed=self.seed
             )
-        fronted = run_frontend(accesses, self.front_end, self.tag_memory, self.every_frame)
-        failures = fronted.counts["failures"]
-        if failures:
-            raise EventsError(
-                f"{self.name}: memory ran out {failures:,} times: more data_memory or swap, "
-                "or less tagged_ratio and anonymous_ratio"
+        try:
+            return run_frontend(
+                accesses, self.front_end, self.tag_memory, self.every_frame, progress
             )
-        return fronted
+        except OutOfMemory as error:
+            more = "more data_memory or swap, or less tagged_ratio and anonymous_ratio"
+            raise OutOfMemory(f"{error.what}: {more}", file=self.name) from None
 
-    def events(self) -> Events:
+    def events(self, progress: Callable[[int, int], None] | None = None) -> Events:
         """Return the table that is kept on disk; make it first if it is not there."""
         if self.trace is not None and not dict(self.parameters)["tagged_ratio"]:
             return self.trace
-        return self.fronted().events
+        return self.fronted(progress).events
 
     def _as_told(self, kept: Fronted) -> Fronted:
         """Return a kept table with what is told of the trace that this recipe has.
@@ -174,7 +180,7 @@ class Recipe:
             told = self.trace.about
         return kept._replace(events=kept.events._replace(**told))
 
-    def fronted(self) -> Fronted:
+    def fronted(self, progress: Callable[[int, int], None] | None = None) -> Fronted:
         """Return the table that is kept on disk, with what the front end counted.
 
         If it is not there it is made. Processes that need the same table at the same time wait for
@@ -186,11 +192,11 @@ class Recipe:
             folder.mkdir(parents=True, exist_ok=True)
             lock = (folder / f"{path.name}.lock").open("w")
         except OSError:
-            return self.cook()
+            return self.cook(progress)
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
-                _keep(path, self.cook())
+                _keep(path, self.cook(progress))
             os.utime(path)
             return self._as_told(_kept(path))
 

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.outcomes import UNITS
+from sweep.cli.waiting import Advance, telling_of_progress
 from sweep.results import Answer, Row
 from sweep.study.goals import goals_of
 from sweep.study.model import Study
@@ -51,6 +53,10 @@ class LiveProgress:
         self._last_line = 0.0
         self._bar: Progress | None = None
         self._compiling = ""
+        # What shows how the workload is made that is made now.
+        self._making = ExitStack()
+        self._made = ""
+        self._advance: Advance | None = None
 
     def compiling(self, ended: int, missing: int) -> None:
         """Show that loops are compiled, which no run has needed before.
@@ -74,6 +80,16 @@ class LiveProgress:
             self._last_line = monotonic()
             note(f"study {self._study.study}: {self._compiling}")
 
+    def making(self, workload: str, done: int, total: int) -> None:
+        """Show how many of its accesses a workload is made from so far, and of how many."""
+        if workload != self._made:
+            self._making.close()
+            self._made = workload
+            telling = telling_of_progress(f"making {workload}", "accesses")
+            self._advance = self._making.enter_context(telling)
+        if self._advance is not None:
+            self._advance(done, total)
+
     def began(self, total: int, recorded: int) -> None:
         """Start to show a run.
 
@@ -84,6 +100,7 @@ class LiveProgress:
         recorded
             How many of them an earlier run has recorded.
         """
+        self._making.close()
         self._total, self._done, self._recorded = total, recorded, recorded
         if recorded:
             note(f"study {self._study.study}: {recorded} of {total} trials are recorded")
@@ -131,6 +148,7 @@ class LiveProgress:
 
     def close(self) -> None:
         """Stop showing."""
+        self._making.close()
         if self._bar is not None:
             self._bar.stop()
 

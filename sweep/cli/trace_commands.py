@@ -12,6 +12,7 @@ from typing import Any
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.declaration import BELOW_ONE, Declaration
 from core.event_files import read_events, write_events
+from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.repair import repair
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
@@ -112,6 +113,8 @@ def reclaim_command(
     ------
     TraceError
         When a setting is wrong, or the trace is of no machine and `memory` is not given.
+    OutOfMemory
+        When the machine is too small.
     """
     check_output(output, path)
     known = {name: declared for name, declared in SETTINGS.items() if declared.bounds}
@@ -121,9 +124,10 @@ def reclaim_command(
     except ValueError as error:
         raise TraceError(f"--set: {error}") from None
     with telling_of_progress("reclaiming", "accesses") as advance, telling_of_compiling("reclaim"):
-        fronted = run_frontend(_accesses_in(path, memory), front_end, progress=advance)
-        if fronted.counts["failures"]:
-            note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
+        try:
+            fronted = run_frontend(_accesses_in(path, memory), front_end, progress=advance)
+        except OutOfMemory as error:
+            raise OutOfMemory(f"{error.what}: more --memory or swap", file=path) from None
         write_events(output, fronted.events)
     if as_json:
         print_json({"output": str(output), "counts": fronted.counts})

@@ -28,6 +28,9 @@ class Progress(Protocol):
     def compiling(self, ended: int, missing: int) -> None:
         """Of the `missing` loops that had to be compiled, so many have ended."""
 
+    def making(self, workload: str, done: int, total: int) -> None:
+        """Of the `total` accesses that a workload is made from, so many are read."""
+
     def began(self, total: int, recorded: int) -> None:
         """The run has `total` trials, `recorded` of them from before."""
 

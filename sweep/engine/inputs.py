@@ -6,8 +6,9 @@ Mistakes that only a trace shows are told at the line of the study that they com
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -360,7 +361,12 @@ def _digest(accesses: Accesses) -> str:
     return digest.hexdigest()[:32]
 
 
-def make_events(study: Study, source: Source, inputs: Inputs) -> None:
+def make_events(
+    study: Study,
+    source: Source,
+    inputs: Inputs,
+    making: Callable[[str, int, int], None] = lambda workload, done, total: None,
+) -> None:
     """Make the event tables of all recipes, in every world of a study.
 
     Parameters
@@ -371,6 +377,9 @@ def make_events(study: Study, source: Source, inputs: Inputs) -> None:
         The text that it was read from, in whose lines mistakes are told.
     inputs
         The study's workloads.
+    making
+        Called with a workload, with how many of its accesses the front end has read, and of how
+        many.
 
     Raises
     ------
@@ -383,4 +392,4 @@ def make_events(study: Study, source: Source, inputs: Inputs) -> None:
             if isinstance(table, Recipe):
                 place = ("scenarios",) if world.workload else ("workload", names.index(name))
                 with _told_at(source, place):
-                    table.changed(dict(world.workload)).events()
+                    table.changed(dict(world.workload)).events(partial(making, name))

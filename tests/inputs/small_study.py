@@ -97,6 +97,9 @@ class Silent:
     def compiling(self, ended: int, missing: int) -> None:
         """Say nothing."""
 
+    def making(self, workload: str, done: int, total: int) -> None:
+        """Say nothing."""
+
     def began(self, total: int, recorded: int) -> None:
         self.recorded = recorded
 

@@ -164,7 +164,11 @@ def test_a_workload_whose_memory_runs_out_is_told_where_it_stands(folder: Path) 
         (MACHINE, "machine: {data_memory: 4MiB}"),
     )
     line = told(folder, text)
-    assert line.startswith("4:5: app_launch: memory ran out ")
+    assert line.startswith("4:5: app_launch: out of memory at ")
+    assert line.endswith(
+        " 0 of files, 64 free, no swap): more data_memory or swap, or less tagged_ratio and "
+        "anonymous_ratio"
+    ), line
 
 
 @pytest.mark.parametrize(
