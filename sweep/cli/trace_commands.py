@@ -14,8 +14,8 @@ from core.declaration import BELOW_ONE, Declaration
 from core.event_files import read_events, write_events
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.repair import repair
+from core.workload.resized import on_machine
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
-from core.workload.tenant import on_machine
 from core.workload.text import TraceError
 from sweep.cli.import_command import check_output, write_text
 from sweep.cli.info_command import info_command
