@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from core.accesses import READ, Accesses
+
 ROWS_FILE = Path(__file__).with_name("measured_errors.json")
 #: Memories whose sizes differ by less are alike.
 _ALIKE_RATIO = 0.005
@@ -62,6 +64,11 @@ def measured_errors() -> tuple[Measured, ...]:
     return tuple(Measured(**row) for row in json.loads(ROWS_FILE.read_text()))
 
 
+def is_recorded(accesses: Accesses) -> bool:
+    """Return whether a kernel was recorded: a generator's programs have a machine, and look up."""
+    return accesses.data_pages > 0 and bool((accesses.op == READ).any())
+
+
 def errors_in_tests(
     source: str,
     reclaim: str,
@@ -90,7 +97,7 @@ def errors_in_tests(
         + _near([row for row in rows if (row.kind, row.reclaim) == (kind, reclaim)], memory_ratio)
         for kind in named
     ]
-    return f"the front end under {reclaim} beside recorded kernels, {'; '.join(parts)}"
+    return f"the front end stands for a kernel; in tests under {reclaim}, {'; '.join(parts)}"
 
 
 def _several(kind: str) -> str:
@@ -146,7 +153,7 @@ def _ranges(rows: Sequence[Measured]) -> str:
 
 
 def _signed(number: int) -> str:
-    return f"{number:+d}".replace("-", "\N{MINUS SIGN}") if number else "0"
+    return f"{number:+d}" if number else "0"
 
 
 def _percent(share: float) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.declaration import BELOW_ONE, Declaration
 from core.event_files import read_events, write_events
+from core.frontend.measured_errors import errors_in_tests, is_recorded
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.repair import repair
 from core.workload.resized import on_machine
@@ -121,21 +122,28 @@ def reclaim_command(
     except ValueError as error:
         raise TraceError(f"--set: {error}") from None
     with telling_of_progress("reclaiming", "accesses") as advance, telling_of_compiling("reclaim"):
-        fronted = run_frontend(_accesses_in(path, memory), front_end, progress=advance)
+        recorded = read_accesses(path)
+        accesses = _on_memory(recorded, path, memory)
+        fronted = run_frontend(accesses, front_end, progress=advance)
         if fronted.counts["failures"]:
             note(f"warning: {path}: memory ran out {fronted.counts['failures']:,} times")
         write_events(output, fronted.events)
+    errors = None
+    if is_recorded(recorded):
+        ratio = accesses.data_pages / recorded.data_pages
+        errors = errors_in_tests(recorded.source, reclaim, ratio)
     if as_json:
-        print_json({"output": str(output), "counts": fronted.counts})
+        print_json({"output": str(output), "counts": fronted.counts, "errors_in_tests": errors})
         return
     for name, count in fronted.counts.items():
         print(f"{count:>14,}  {name}")
+    if errors:
+        print(errors)
     print(f"{output}: {fronted.events.op.size:,} rows; sweep trace info shows what it holds")
 
 
-def _accesses_in(path: Path, memory: str | None) -> Accesses:
-    """Return the accesses in a file, on its own machine or one with other memory."""
-    accesses = read_accesses(path)
+def _on_memory(accesses: Accesses, path: Path, memory: str | None) -> Accesses:
+    """Return the accesses in a file, on their own machine or one with other memory."""
     if memory is not None:
         return _resized(accesses, memory)
     if not accesses.data_pages:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.accesses import TRUNCATE
 from core.events import ALLOC, INVALIDATE, RESTORE, STORE, TAGGED, Events
-from core.frontend.measured_errors import errors_in_tests
+from core.frontend.measured_errors import errors_in_tests, is_recorded
 from core.machine import DATA_PAGES_PER_TAG_PAGE
 from core.workload.recipe import Recipe
 from sweep.results.wording import NOTHING_STORED, UNTOLD_RECLAIM
@@ -98,6 +98,7 @@ def front_end_errors(
         return
     if not accesses.data_pages:
         yield "recorded on no machine: the front end was held against no kernel on such accesses"
+    if not is_recorded(accesses):
         return
     for values in worlds:
         asked = recipe.changed(values)
@@ -106,4 +107,4 @@ def front_end_errors(
         yield errors_in_tests(*about, ratio)
         if larger:
             with_slots = errors_in_tests(*about, ratio * (1 + 1 / DATA_PAGES_PER_TAG_PAGE))
-            yield f"of {' and '.join(larger)}, {with_slots}"
+            yield f"under {' and '.join(larger)}, {with_slots}"
