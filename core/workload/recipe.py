@@ -29,8 +29,9 @@ from core.frontend.tag_storage_as_memory import TagMemory
 from core.import_losses import Loss
 from core.jit import CORE_DIGEST, KEPT_FOLDER
 from core.workload.overlay import with_tenant_over
+from core.workload.resized import on_machine
 from core.workload.synthetic import synthesise
-from core.workload.tenant import on_machine, with_tenant
+from core.workload.tenant import with_tenant
 
 #: The most bytes of tables that are kept on disk; the table used longest ago is deleted first.
 KEPT_BYTES = 4 << 30

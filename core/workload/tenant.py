@@ -1,4 +1,4 @@
-"""Access traces on another machine, and with a tenant that has tagged memory."""
+"""Access traces with a tenant that has tagged memory."""
 
 from __future__ import annotations
 
@@ -7,41 +7,8 @@ from typing import Any
 import numpy as np
 
 from core.accesses import ANONYMOUS, UNMAP, Accesses
-from core.workload.ftrace.memory import Memory
-from core.workload.synthetic.run_accesses import BOOT_RATIO, STEP_ACCESSES, rows_of
+from core.workload.synthetic.run_accesses import STEP_ACCESSES, rows_of
 from core.workload.synthetic.tagged_heaps import TaggedHeaps
-from core.workload.text import TraceError
-
-
-def on_machine(accesses: Accesses, data_pages: int) -> Accesses:
-    """Return the same accesses on a machine of `data_pages`.
-
-    As many pages are in use when the trace begins as on its own machine. A trace that was recorded
-    on no machine begins on a machine that has just been started.
-
-    Raises
-    ------
-    TraceError
-        When `data_pages` are not more than the pages in use when the trace begins.
-    """
-    if data_pages == accesses.data_pages:
-        return accesses
-    in_use = accesses.data_pages - accesses.free_pages
-    if not accesses.data_pages:
-        in_use = round(data_pages * BOOT_RATIO)
-    if data_pages <= in_use:
-        raise TraceError(
-            f"{accesses.source}: {data_pages * accesses.page_size} bytes of memory are not more "
-            f"than the {in_use * accesses.page_size} that were in use when it began"
-        )
-    low, high = Memory(0, data_pages, accesses.page_size).watermarks()
-    return accesses._replace(
-        data_pages=data_pages,
-        free_pages=data_pages - in_use,
-        low_pages=low,
-        high_pages=high,
-        free_ranges=(),
-    )
 
 
 def with_tenant(accesses: Accesses, tagged_ratio: float, burstiness: float, seed: int) -> Accesses:

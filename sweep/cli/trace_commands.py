@@ -12,11 +12,12 @@ from typing import Any
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.declaration import BELOW_ONE, Declaration
 from core.event_files import read_events, write_events
+from core.frontend.measured_errors import errors_in_tests, is_recorded
 from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import SETTINGS, FrontEnd, Reclaim, run_frontend
 from core.workload.repair import repair
+from core.workload.resized import on_machine
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
-from core.workload.tenant import on_machine
 from core.workload.text import TraceError
 from sweep.cli.import_command import check_output, write_text
 from sweep.cli.info_command import info_command
@@ -124,22 +125,29 @@ def reclaim_command(
     except ValueError as error:
         raise TraceError(f"--set: {error}") from None
     with telling_of_progress("reclaiming", "accesses") as advance, telling_of_compiling("reclaim"):
+        recorded = read_accesses(path)
+        accesses = _on_memory(recorded, path, memory)
         try:
-            fronted = run_frontend(_accesses_in(path, memory), front_end, progress=advance)
+            fronted = run_frontend(accesses, front_end, progress=advance)
         except OutOfMemory as error:
             raise OutOfMemory(f"{error.what}: more --memory or swap", file=path) from None
         write_events(output, fronted.events)
+    errors = None
+    if is_recorded(recorded):
+        ratio = accesses.data_pages / recorded.data_pages
+        errors = errors_in_tests(recorded.source, reclaim, ratio)
     if as_json:
-        print_json({"output": str(output), "counts": fronted.counts})
+        print_json({"output": str(output), "counts": fronted.counts, "errors_in_tests": errors})
         return
     for name, count in fronted.counts.items():
         print(f"{count:>14,}  {name}")
+    if errors:
+        print(errors)
     print(f"{output}: {fronted.events.op.size:,} rows; sweep trace info shows what it holds")
 
 
-def _accesses_in(path: Path, memory: str | None) -> Accesses:
-    """Return the accesses in a file, on its own machine or one with other memory."""
-    accesses = read_accesses(path)
+def _on_memory(accesses: Accesses, path: Path, memory: str | None) -> Accesses:
+    """Return the accesses in a file, on their own machine or one with other memory."""
     if memory is not None:
         return _resized(accesses, memory)
     if not accesses.data_pages:

@@ -29,11 +29,13 @@ from core.frontend.run import FrontEnd
 from core.jit import CORE_DIGEST
 from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
 from core.policy_words import Anonymous, Placement
+from core.system import SYSTEMS
 from core.timeline.marks import parts_of_share
 from core.workload.recipe import Recipe
 from core.workload.text import TraceError
 from sweep.engine.trace_warnings import (
     changes_of_machine,
+    front_end_errors,
     has_tags,
     import_warnings,
     untold_reclaim,
@@ -124,6 +126,7 @@ def load_inputs(study: Study, source: Source, code_digest: str = CORE_DIGEST) ->
             first = replicates_of_it[0].events
             untold += [f"{name}: {told}" for told in untold_reclaim(first)]
             warnings += [f"{name}: {warning}" for warning in import_warnings(first)]
+            warnings += [f"{name}: {told}" for told in _front_end_errors(study, first)]
             loaded += replicates_of_it
             continue
         path = source.path.parent / workload.trace
@@ -284,6 +287,14 @@ def _problem(page_bytes: int, memory_bytes: int) -> str:
     except ValueError as error:
         return f"machine: {error}"
     return ""
+
+
+def _front_end_errors(study: Study, recipe: Events | Recipe) -> Iterator[str]:
+    """Yield how far the front end was off in tests, for all that a study asks of a recipe."""
+    assert isinstance(recipe, Recipe)
+    known = {word: SYSTEMS.known(word) for word in sorted(_words_of(study, "system"))}
+    larger = [word for word, system in known.items() if system and system.needs_accesses]
+    yield from front_end_errors(recipe, [dict(each.workload) for each in worlds_of(study)], larger)
 
 
 def _words_of(study: Study, field: str) -> set[str]:

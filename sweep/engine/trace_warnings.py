@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from core.accesses import TRUNCATE
 from core.events import ALLOC, INVALIDATE, RESTORE, STORE, TAGGED, Events
+from core.frontend.measured_errors import errors_in_tests, is_recorded
+from core.machine import DATA_PAGES_PER_TAG_PAGE
 from core.workload.recipe import Recipe
 from sweep.results.wording import NOTHING_STORED, UNTOLD_RECLAIM
 
@@ -74,3 +77,34 @@ def import_warnings(events: Events | Recipe) -> list[str]:
         return events.import_warnings()
     table = events.table
     return [loss.warning for loss in table.losses] if table is not None else []
+
+
+def front_end_errors(
+    recipe: Recipe, worlds: Sequence[dict[str, Any]], larger: Sequence[str]
+) -> Iterator[str]:
+    """Yield how far the front end was off in tests, for each memory that an access trace runs on.
+
+    Parameters
+    ----------
+    recipe
+        What makes events of the trace; of another recipe nothing is known.
+    worlds
+        What changes it, by name, in each scenario.
+    larger
+        The systems of the study that give programs tag storage as memory.
+    """
+    accesses = recipe.accesses
+    if accesses is None:
+        return
+    if not accesses.data_pages:
+        yield "recorded on no machine: the front end was held against no kernel on such accesses"
+    if not is_recorded(accesses):
+        return
+    for values in worlds:
+        asked = recipe.changed(values)
+        about = (accesses.source, str(asked.front_end.reclaim))
+        ratio = asked.data_pages / accesses.data_pages
+        yield errors_in_tests(*about, ratio)
+        if larger:
+            with_slots = errors_in_tests(*about, ratio * (1 + 1 / DATA_PAGES_PER_TAG_PAGE))
+            yield f"under {' and '.join(larger)}, {with_slots}"

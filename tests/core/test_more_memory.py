@@ -25,8 +25,8 @@ from core.events import ALLOC, ATOMIC, FREE, INVALIDATE, RESTORE, STORE, TAGGED,
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
 from core.machine import Machine
+from core.workload.resized import on_machine
 from core.workload.synthetic import parameters_of, synthesise
-from core.workload.tenant import on_machine
 
 DATA_PAGES, BLOCKS = 1024, 8
 MEMORY = TagMemory(BLOCKS, 4, only_enlarges=True)
@@ -155,7 +155,12 @@ def test_it_reads_what_an_ordinary_machine_of_its_size_reads(traces: Path) -> No
     accesses = read_accesses(traces / "database-xfs-256w.accesses.parquet")
     machine = Machine(accesses.page_size, accesses.data_pages)
     memory = TagMemory(machine.tag_blocks, machine.tag_block_pages, only_enlarges=True)
-    ordinary = on_machine(accesses, accesses.data_pages + machine.slots)
+    # Its kernel sets nothing more aside: the map of pages has those of tag storage already.
+    pages = accesses.data_pages + machine.slots
+    ordinary = on_machine(accesses, pages)._replace(
+        free_pages=accesses.free_pages + machine.slots,
+        free_ranges=(*accesses.free_ranges, (accesses.data_pages, pages)),
+    )
     pages = [
         read_pages(run_frontend(*machine_and_memory))
         for machine_and_memory in ((ordinary, FrontEnd()), (accesses, FrontEnd(), memory))

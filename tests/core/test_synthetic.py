@@ -25,10 +25,11 @@ from core.events import ALLOC, ATOMIC, NO_PHASE, TAGGED, Events, digest_events
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload import recipe as recipes
 from core.workload.recipe import Recipe
+from core.workload.resized import on_machine
 from core.workload.survey import survey_events
 from core.workload.synthetic import GENERATORS, PARAMETERS, parameters_of, synthesise
 from core.workload.synthetic.popularity import scattered, zipf_ranks
-from core.workload.tenant import on_machine, with_tenant
+from core.workload.tenant import with_tenant
 from core.workload.text import TraceError
 
 SHORT = {"asks": 4000, "launches": 4, "compiles": 16}

@@ -13,7 +13,8 @@ from core.event_files import read_events, write_events
 from core.events import ALLOC, FREE, Events
 from core.workload.overlay import with_tenant_over
 from core.workload.recipe import Recipe
-from core.workload.tenant import on_machine, with_tenant
+from core.workload.resized import on_machine
+from core.workload.tenant import with_tenant
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.ray_cluster import RayCluster
 from sweep.results import answer_query
