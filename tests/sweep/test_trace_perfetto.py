@@ -59,7 +59,7 @@ def test_every_event_and_probe_of_the_configuration_is_one_that_an_import_reads(
     with_probes = out.replace("# ftrace_events:", "  ftrace_events:")
     names = config_of(with_probes).data_sources[0].config.ftrace_config.ftrace_events
     plain = config_of(out).data_sources[0].config.ftrace_config.ftrace_events
-    assert len(names) == len(set(names)) == len(plain) + 8
+    assert len(names) == len(set(names)) == len(plain) + 11
     used = {name.partition("/")[2] for name in names if kind_of(name.partition("/")[2]) != OTHER}
     told = {name.partition("/")[2] for name in names}
     assert told - used <= {
