@@ -283,7 +283,7 @@ def _balance(register: Register, deactivates_file: bool) -> None:
         register[_LEFT + 2 * ANON + INACTIVE] = 0
         register[_LEFT + 2 * ANON + ACTIVE] = 0
         return
-    if priority == 0:
+    if register[_PRIORITY] == 0:
         return  # close to the end both kinds are scanned whole: SCAN_EQUAL
     anon, file = wide(register[_COST + ANON]), wide(register[_COST + FILE])
     total = 3 * (anon + file) + 1

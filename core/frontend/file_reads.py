@@ -105,7 +105,6 @@ def recorded_reads_over(hooks: ModuleType, cache: PageCache) -> RecordedReads:
         accesses.next_map[at] = accesses.holder[task]
         accesses.holder[task] = at
         node.pages[folio].maps += 1
-        node.pages[folio].bits = wide(node.pages[folio].bits) | YOUNG
 
     return RecordedReads(read, access, use)
 

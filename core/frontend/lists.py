@@ -22,7 +22,8 @@ MOST_SWAPPINESS = 200
 
 #: The record of a page, 24 bytes: all in one, so that a move on a list touches few cache lines.
 #: `place` is the page's frame while it is in memory, and else its shadow entry, or 0 if it has
-#: none. `looked` is the access at which reclaim last looked whether it is young. `list` is ABSENT while the page is on no list. `maps` counts the mappings by live tasks.
+#: none. `looked` is the access at which reclaim last looked whether the page is young; `maps` counts
+#: the mappings by live tasks that were made since. `list` is ABSENT while the page is on no list.
 PAGE = np.dtype(
     [
         *(("prev", "i4"), ("next", "i4"), ("place", "i4"), ("looked", "i4"), ("maps", "i2")),
@@ -126,7 +127,7 @@ def is_present(pages: PageRecords, page: int) -> bool:
 @kernel
 def is_in_use(pages: PageRecords, folio: int) -> bool:
     """Return whether a folio was accessed through a mapping since reclaim last looked at it."""
-    return bool(wide(pages[folio].bits) & YOUNG != 0)
+    return bool(pages[folio].maps > 0 or wide(pages[folio].bits) & YOUNG != 0)
 
 
 @kernel
@@ -192,6 +193,7 @@ def look(pages: PageRecords, register: Register, folio: int) -> bool:
     """Return whether a folio was accessed through a mapping since the last look, and forget it."""
     pages[folio].looked = register[AT]
     young = is_in_use(pages, folio)
+    pages[folio].maps = 0
     clear(pages, folio, YOUNG)
     return young
 

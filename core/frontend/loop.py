@@ -34,7 +34,7 @@ from core.events import PHASE as PHASE_ROW
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.anonymous import touch_anonymous_over, unmap
 from core.frontend.file_reads import look_up_over, recorded_reads_over
-from core.frontend.lists import METADATA_PAGE, YOUNG, clear, folio_of, is_present
+from core.frontend.lists import METADATA_PAGE, folio_of, is_present
 from core.frontend.node import (
     AT,
     DONE,
@@ -84,12 +84,10 @@ def _end_task_over(hooks: ModuleType) -> Callable[[Node, NumberedAccesses, int],
         while at >= 0:
             page = wide(accesses.page[at])
             folio = folio_of(node.pages, page)
-            if is_present(node.pages, page) and node.pages[folio].maps > 0:
-                if at > node.pages[folio].looked:
-                    touch(node.pages, node.register, folio)
+            is_young = at > node.pages[folio].looked and node.pages[folio].maps > 0
+            if is_present(node.pages, page) and is_young:
+                touch(node.pages, node.register, folio)
                 node.pages[folio].maps -= 1
-                if node.pages[folio].maps == 0:
-                    clear(node.pages, folio, YOUNG)
             at = wide(accesses.next_map[at])
         accesses.holder[task] = -1
 
