@@ -31,6 +31,7 @@ from core.frontend.zone import (
     LOW,
     NOW_NS,
     ZONE_REGISTERS,
+    boost,
     give_frame,
     take_frame,
     zone_free,
@@ -206,6 +207,7 @@ def take(node: Node, kind: int, order: int, tagged: bool) -> int:
         frame = take_block(node.frames, wide(kind), wide(order))
     else:
         frame = take_frame(node.frames, node.register, wide(kind))
+    boost(node.frames, node.register)
     if frame != NONE:
         note_use(node.frames, frame, wide(kind), wide(order))
     if node.register[TELLS_FRAMES] and frame != NONE and not tagged:

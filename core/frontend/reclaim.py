@@ -26,6 +26,7 @@ from core.frontend.lists import (
     METADATA_PAGE,
     RESIDENT,
     RUNS,
+    SWAPPINESS,
     can_swap,
     clean,
     enter,
@@ -62,7 +63,7 @@ from core.frontend.tag_storage_as_memory import (
     give_page,
     is_pinned,
 )
-from core.frontend.zone import RECLAIMS, drain_all, zone_free
+from core.frontend.zone import BOOST, RECLAIMS, drain_all, end_boost, zone_free
 from core.jit import apart, kernel, loop, naming, wide
 
 #: A run looks at a folio so often at most before it is evicted, or found to be pinned. It may be
@@ -176,7 +177,14 @@ def _reclaim_over(
         flush(node)
         register[RUNS] += 1
         register[RECLAIMS] = 1
-        goal = max(wide(register[HIGH]) + extra, wide(register[MUST_LEAVE]) + pages)
+        # Where memory is not short, only as much is evicted as the watermarks are raised, without
+        # swap: balance_pgdat.
+        raised, swappiness = wide(register[BOOST]), wide(register[SWAPPINESS])
+        goal = wide(register[HIGH]) + raised
+        if raised > 0 and available(register) >= goal:
+            goal = available(register) + raised
+            register[SWAPPINESS] = 0
+        goal = max(goal + extra, wide(register[MUST_LEAVE]) + pages)
         begin_run(node.pages, register, goal)
         listed, looks, agings = reclaimable(register), wide(0), wide(register[AGINGS])
         most = _LOOKS_PER_PAGE * listed + (_MORE_LOOKS if listed > 0 else 0)
@@ -199,6 +207,8 @@ def _reclaim_over(
                 evict(node, folio)
         end_run(node.pages, register)
         register[RECLAIMS] = 0
+        register[SWAPPINESS] = swappiness
+        end_boost(register, raised)
         register[LOOKS_LEFT] -= looks + listed * (register[AGINGS] - agings)
         if available(register) >= goal:
             register[WAKES_AT] = register[LOW]
@@ -221,7 +231,7 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
     @named
     def ensure(node: Node, pages: int) -> None:
         """Reclaim if an allocation would leave fewer free pages than the low watermark."""
-        if zone_free(node.register) - pages < node.register[WAKES_AT]:
+        if zone_free(node.register) - pages < node.register[WAKES_AT] + node.register[BOOST]:
             reclaim(node, pages)
 
     @kernel
@@ -233,7 +243,7 @@ def reclaimer_over(hooks: ModuleType) -> Reclaimer:
         if register[ONLY_ENLARGES]:
             ensure(node, pages)
             wakes_at = spare_frames(node, pages)
-        if zone_free(register) - register[SLOTS_FREE] - pages < wakes_at:
+        if zone_free(register) - register[SLOTS_FREE] - pages < wakes_at + register[BOOST]:
             register[FOR_FRAMES] = 1
             reclaim(node, pages)
             register[FOR_FRAMES] = 0

@@ -11,7 +11,7 @@ For example, of the pages of a program that exits in the 208 MiB of ``launch-mgl
 
 from __future__ import annotations
 
-from core.frontend.allocator import KINDS, NONE, Frames, head_of_cached, release, take_block
+from core.frontend.allocator import KINDS, NONE, Frames, head_of_cached, release, stolen, take_block
 from core.frontend.lists import REGISTERS, Register
 from core.jit import apart, kernel, loop, wide
 
@@ -38,14 +38,23 @@ from core.jit import apart, kernel, loop, wide
     _IS_LOW,
     RECLAIMS,
     _NEXT_NS,
-) = range(REGISTERS, REGISTERS + 16)
-ZONE_REGISTERS = REGISTERS + 16
+    # By how much the watermarks are raised now; the pages of the allocator; and how many blocks can
+    # be stolen until that counts again.
+    BOOST,
+    _MANAGED,
+    SPARED,
+) = range(REGISTERS, REGISTERS + 19)
+ZONE_REGISTERS = REGISTERS + 19
 #: CONFIG_PCP_BATCH_SCALE_MAX.
 _MOST_DOUBLED = 5
 #: MIN_PERCPU_PAGELIST_HIGH_FRACTION.
 _LARGEST_SHARE = 8
 #: vm.stat_interval.
 _INTERVAL_NS = 10**9
+
+
+#: Pages of a page block, as allocator.py has them.
+_BLOCK_PAGES = 512
 
 
 def begin_zone(register: Register, managed_pages: int) -> None:
@@ -57,6 +66,7 @@ def begin_zone(register: Register, managed_pages: int) -> None:
     register[_LEAST_MOST] = max(int(register[LOW]), 4 * batch)
     register[_LARGEST_MOST] = max(managed_pages // _LARGEST_SHARE, int(register[_LEAST_MOST]))
     register[_MOST_CACHED] = register[_LEAST_MOST]
+    register[_MANAGED] = managed_pages
 
 
 @kernel
@@ -156,6 +166,33 @@ def _refill(frames: Frames, register: Register, kind: int) -> None:
         if frame == NONE:
             break
         _push(frames, register, kind, frame, False)
+
+
+@kernel
+def boost(frames: Frames, register: Register) -> None:
+    """Raise the watermarks for each block that was stolen of the other kind: boost_watermark.
+
+    Stolen blocks fragment memory, so the kernel reclaims more at once, and then compacts memory
+    until a page block is free (kcompactd). Nothing is compacted here: instead, after that the next
+    blocks are taken as stolen of the one that would be free.
+    """
+    times = stolen(frames)
+    if times == 0 or 4 * _BLOCK_PAGES > register[_MANAGED]:
+        return
+    if register[SPARED] > 0:
+        register[SPARED] -= times
+        return
+    # watermark_boost_factor: at most 150 % of the high watermark.
+    most = max(wide(_BLOCK_PAGES), wide(register[HIGH]) * 3 // 2)
+    register[BOOST] = min(wide(register[BOOST]) + times * _BLOCK_PAGES, most)
+
+
+@kernel
+def end_boost(register: Register, raised: int) -> None:
+    """Lower the watermarks by as much as they were raised before a run of reclaim."""
+    if raised > 0:
+        register[BOOST] -= raised
+        register[SPARED] = _BLOCK_PAGES
 
 
 @kernel
