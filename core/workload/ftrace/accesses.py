@@ -114,9 +114,8 @@ FREE_THEN, IN_USE_THEN = 1, 2
     IN_USE,
     CACHED,
     FREE_AT_START,
-    SAMPLED,
     NUMBERS,
-) = range(VMEMMAP + 1, VMEMMAP + 10)
+) = range(VMEMMAP + 1, VMEMMAP + 9)
 
 
 class Holders(NamedTuple):
@@ -419,10 +418,8 @@ def _advance(
                 page = _page_of(holders, wide(field[POINTER]), first_frame)
             if page >= 0:
                 _put(holders, now, op, page, 0, operation, found)
-        elif (
-            kind == MARK
-            and numbers[SAMPLED] == 0
-            and field[SAMPLED_PAGES] >= 0 > field[SAMPLED_GROUPS]
-        ):
-            numbers[SAMPLED] = 1  # of /proc/vmstat: free pages, and no groups
-            numbers[FREE_AT_START] = wide(field[SAMPLED_PAGES]) + numbers[IN_USE]
+        elif kind == MARK and field[SAMPLED_PAGES] >= 0 > field[SAMPLED_GROUPS]:
+            # Of /proc/vmstat: free pages, and no groups. Pages that a CPU keeps are free too, and
+            # not in its count: the sample that finds fewest of them says most.
+            free = wide(field[SAMPLED_PAGES]) + numbers[IN_USE]
+            numbers[FREE_AT_START] = max(numbers[FREE_AT_START], free)
