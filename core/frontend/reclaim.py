@@ -72,6 +72,7 @@ _LOOKS_PER_PAGE = 8
 #: Looks beside those: at lists that are empty, and at shares of lists that round to nothing.
 _MORE_LOOKS = 512
 #: dirty_expire_centisecs.
+_BATCH_PAGES = 64
 _EXPIRE_NS = 30 * 10**9
 #: One part in so many of memory may be dirty: dirty_background_ratio, 10 %.
 _DIRTY_DIVISOR = 10
@@ -182,9 +183,11 @@ def _reclaim_over(
         raised, swappiness = wide(register[BOOST]), wide(register[SWAPPINESS])
         goal = wide(register[HIGH]) + raised
         if raised > 0 and available(register) >= goal:
-            goal = available(register) + raised
+            goal = available(register) + _BATCH_PAGES
             register[SWAPPINESS] = 0
-        goal = max(goal + extra, wide(register[MUST_LEAVE]) + pages)
+        else:
+            goal += extra
+        goal = max(goal, wide(register[MUST_LEAVE]) + pages)
         begin_run(node.pages, register, goal)
         listed, looks, agings = reclaimable(register), wide(0), wide(register[AGINGS])
         most = _LOOKS_PER_PAGE * listed + (_MORE_LOOKS if listed > 0 else 0)

@@ -184,7 +184,7 @@ def boost(frames: Frames, register: Register) -> None:
         return
     # watermark_boost_factor: at most 150 % of the high watermark.
     most = max(wide(_BLOCK_PAGES), wide(register[HIGH]) * 3 // 2)
-    register[BOOST] = min(wide(register[BOOST]) + times * _BLOCK_PAGES, most)
+    register[BOOST] = most
 
 
 @kernel
