@@ -63,7 +63,7 @@ from core.frontend.tag_storage_as_memory import (
     give_page,
     is_pinned,
 )
-from core.frontend.zone import BOOST, RECLAIMS, drain_all, end_boost, zone_free
+from core.frontend.zone import BOOST, RECLAIMS, drain_all, zone_free
 from core.jit import apart, kernel, loop, naming, wide
 
 #: A run looks at a folio so often at most before it is evicted, or found to be pinned. It may be
@@ -211,7 +211,7 @@ def _reclaim_over(
         end_run(node.pages, register)
         register[RECLAIMS] = 0
         register[SWAPPINESS] = swappiness
-        end_boost(register, raised)
+        register[BOOST] = 0
         register[LOOKS_LEFT] -= looks + listed * (register[AGINGS] - agings)
         if available(register) >= goal:
             register[WAKES_AT] = register[LOW]

@@ -38,13 +38,11 @@ from core.jit import apart, kernel, loop, wide
     _IS_LOW,
     RECLAIMS,
     _NEXT_NS,
-    # By how much the watermarks are raised now; the pages of the allocator; and how many blocks can
-    # be stolen until that counts again.
+    # By how much the watermarks are raised now; and the pages of the allocator.
     BOOST,
     _MANAGED,
-    SPARED,
-) = range(REGISTERS, REGISTERS + 19)
-ZONE_REGISTERS = REGISTERS + 19
+) = range(REGISTERS, REGISTERS + 18)
+ZONE_REGISTERS = REGISTERS + 18
 #: CONFIG_PCP_BATCH_SCALE_MAX.
 _MOST_DOUBLED = 5
 #: MIN_PERCPU_PAGELIST_HIGH_FRACTION.
@@ -170,29 +168,16 @@ def _refill(frames: Frames, register: Register, kind: int) -> None:
 
 @kernel
 def boost(frames: Frames, register: Register) -> None:
-    """Raise the watermarks for each block that was stolen of the other kind: boost_watermark.
+    """Raise the watermarks until the next run of reclaim if a block was stolen: boost_watermark.
 
-    Stolen blocks fragment memory, so the kernel reclaims more at once, and then compacts memory
-    until a page block is free (kcompactd). Nothing is compacted here: instead, after that the next
-    blocks are taken as stolen of the one that would be free.
+    Stolen blocks fragment memory, so the kernel reclaims more at once. Each raises them by a page
+    block; they are raised as far as they can be, since more is stolen while kswapd is at work.
     """
-    times = stolen(frames)
-    if times == 0 or 4 * _BLOCK_PAGES > register[_MANAGED]:
-        return
-    if register[SPARED] > 0:
-        register[SPARED] -= times
+    if not stolen(frames) or 4 * _BLOCK_PAGES > register[_MANAGED]:
         return
     # watermark_boost_factor: at most 150 % of the high watermark.
     most = max(wide(_BLOCK_PAGES), wide(register[HIGH]) * 3 // 2)
     register[BOOST] = most
-
-
-@kernel
-def end_boost(register: Register, raised: int) -> None:
-    """Lower the watermarks by as much as they were raised before a run of reclaim."""
-    if raised > 0:
-        register[BOOST] -= raised
-        register[SPARED] = _BLOCK_PAGES
 
 
 @kernel
