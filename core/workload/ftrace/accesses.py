@@ -36,7 +36,7 @@ from core.accesses import (
 )
 from core.events import ANONYMOUS, ATOMIC, MOVABLE, WANTED
 from core.jit import entry, kernel, wide
-from core.workload.ftrace.frames import VMEMMAP, flags_of, frame_of
+from core.workload.ftrace.frames import STRUCT_PAGE_BYTES, VMEMMAP, flags_of, frame_of
 from core.workload.ftrace.lines import Records
 from core.workload.ftrace.looks import LOOK, look_of
 from core.workload.ftrace.requests import (
@@ -114,8 +114,9 @@ FREE_THEN, IN_USE_THEN = 1, 2
     IN_USE,
     CACHED,
     FREE_AT_START,
+    _MAY_BE_BASE,
     NUMBERS,
-) = range(VMEMMAP + 1, VMEMMAP + 9)
+) = range(VMEMMAP + 1, VMEMMAP + 10)
 
 
 class Holders(NamedTuple):
@@ -146,9 +147,9 @@ class AccessState:
             types.int64,
         )
         self._of_task = Dict.empty(types.int64, types.int64)
-        # [task] the file of its last read(), and the first and the last page that it asked for.
-        # Pages of zeros cost nothing until they are written to.
-        self._asked = np.zeros((TASK_ROWS, 3), dtype=np.int64)
+        # [task] the file of its last read(), and the first and the last page that it asked for; and
+        # the frame that it allocated last. Pages of zeros cost nothing until they are written to.
+        self._asked = np.zeros((TASK_ROWS, 4), dtype=np.int64)
         self._taken = Dict.empty(types.int64, types.int64)
         self._operation_of = Dict.empty(types.int64, types.int64)
 
@@ -283,6 +284,18 @@ def _move(holders: Holders, now: int, field: NDArray[np.int64], first_frame: int
 
 
 @kernel
+def _learn_base(pointer: int, frame: int, numbers: NDArray[np.int64]) -> None:
+    """Locate the array of ``struct page``: a task copies to what it has just allocated.
+
+    A copy of compaction's is to another frame, so that two copies must say the same.
+    """
+    base = pointer - frame * STRUCT_PAGE_BYTES
+    if base == numbers[_MAY_BE_BASE]:
+        numbers[VMEMMAP] = base
+    numbers[_MAY_BE_BASE] = base
+
+
+@kernel
 def _page_of(holders: Holders, pointer: int, first_frame: int) -> int:
     """Return the file page that the frame of a ``struct page`` caches, or -1."""
     frame = frame_of(pointer, first_frame, holders.numbers)
@@ -371,6 +384,7 @@ def _advance(
             gfp = max(0, wide(field[FLAGS]))
             flags = flags_of(frame, order, gfp, pointer, first_frame, numbers)
             flags |= _program_flags(order, gfp, flags)
+            asked[pid, 3] = field[FRAME]
             pointer = wide(0)
             handle = wide(numbers[HANDLES])
             numbers[HANDLES] += 1
@@ -399,7 +413,9 @@ def _advance(
                 holder[page_frame] = NOBODY
                 began[page_frame] = began[page_frame] or IN_USE_THEN
                 page_in[page_frame] = -1
-        elif kind == COPY_PAGE and numbers[VMEMMAP] != 0:
+        elif kind == COPY_PAGE and numbers[VMEMMAP] == 0:
+            _learn_base(wide(field[POINTER]), wide(asked[pid, 3]), numbers)
+        elif kind == COPY_PAGE:
             source = frame_of(wide(field[SOURCE_POINTER]), first_frame, numbers)
             if not _move(holders, now, field, first_frame) and 0 <= source < holder.size:
                 if holder[source] == CACHE and page_in[source] >= 0:
