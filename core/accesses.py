@@ -55,8 +55,8 @@ BOOT_HANDLE = 1 << 40
 # have LARGE_FOLIOS where the file may have large folios.
 IN_FAULT = 1
 LARGE_FOLIOS = 32
-# Rows of read have FROM_BEFORE where the folio was in memory when the trace began, so that nothing is
-# read; these come first, the ones that were evicted first before others.
+# Rows of read have FROM_BEFORE where the folio was in memory when the trace began, so that nothing
+# is read. These come first, and among them what was evicted first.
 FROM_BEFORE = 2
 # Rows of map have COPIED_AT_ONCE where the task got a copy of the page, and no mapping of it.
 COPIED_AT_ONCE = 2

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from core.accesses import BY_WRITE, FROM_BEFORE, IN_FAULT, LARGE_FOLIOS
 from core.events import JOIN, WANTED
-from core.frontend.lists import METADATA_PAGE, READAHEAD, YOUNG, folio_of, is_present
+from core.frontend.lists import AT, METADATA_PAGE, READAHEAD, YOUNG, folio_of, is_present
 from core.frontend.node import (
-    AT,
     FIRST,
     NEW_BITS,
     PREVIOUS,

@@ -22,8 +22,8 @@ MOST_SWAPPINESS = 200
 
 #: The record of a page, 24 bytes: all in one, so that a move on a list touches few cache lines.
 #: `place` is the page's frame while it is in memory, and else its shadow entry, or 0 if it has
-#: none. `looked` is the access at which reclaim last looked whether the page is young; `maps` counts
-#: the mappings by live tasks that were made since. `list` is ABSENT while the page is on no list.
+#: none. `looked` is the access at which reclaim last looked whether the page is young; `maps`
+#: counts the mappings by live tasks that were made since. `list` is ABSENT while it is on no list.
 PAGE = np.dtype(
     [
         *(("prev", "i4"), ("next", "i4"), ("place", "i4"), ("looked", "i4"), ("maps", "i2")),

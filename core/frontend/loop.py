@@ -34,12 +34,10 @@ from core.events import PHASE as PHASE_ROW
 from core.frontend.allocator import MOVABLE, NONE, UNMOVABLE
 from core.frontend.anonymous import touch_anonymous_over, unmap
 from core.frontend.file_reads import look_up_over, recorded_reads_over
-from core.frontend.lists import METADATA_PAGE, folio_of, is_present
+from core.frontend.lists import AT, METADATA_PAGE, folio_of, is_present
 from core.frontend.node import (
-    AT,
     DONE,
     NEW_BITS,
-    NOW_NS,
     ROWS,
     STEP_ROOM,
     Node,
@@ -54,7 +52,7 @@ from core.frontend.page_cache import page_cache_over, truncate
 from core.frontend.reclaim import reclaimer_over
 from core.frontend.tag_blocks import tag_blocks_over, untag
 from core.frontend.tag_storage_as_memory import BLOCK_PAGES
-from core.frontend.zone import pass_second
+from core.frontend.zone import NOW_NS, pass_second
 from core.jit import entry_calling, kernel, loop, naming, wide
 
 #: PAGE_ALLOC_COSTLY_ORDER: an allocation above it kills no task.

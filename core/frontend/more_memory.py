@@ -7,9 +7,10 @@ while memory is left, pages that are not tagged give theirs up, at no cost.
 from __future__ import annotations
 
 from core.frontend.lists import HEADS, TAGGED_PAGE, oldest
-from core.frontend.node import FREE_PAGES, HIGH, LOW, Node, give
+from core.frontend.node import Node, give
 from core.frontend.out_of_memory import MIN, SPARES_AT
 from core.frontend.tag_storage_as_memory import DATA_FRAMES, SLOTS_FREE, count_slots
+from core.frontend.zone import FREE_PAGES, HIGH, LOW
 from core.jit import apart, kernel, loop, wide
 
 

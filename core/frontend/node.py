@@ -27,14 +27,10 @@ from core.frontend.extents import Extents
 from core.frontend.lists import AT, FIRST_ANONYMOUS, PageRecords, Register, make_pages
 from core.frontend.zone import (
     FREE_PAGES,
-    HIGH,
-    LOW,
-    NOW_NS,
     ZONE_REGISTERS,
     boost,
     give_frame,
     take_frame,
-    zone_free,
 )
 from core.jit import kernel, wide
 from core.lane import SERIES_POINTS

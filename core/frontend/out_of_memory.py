@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.accesses import ANONYMOUS, TAKE, UNMAP, Accesses
 from core.events import MOVABLE, TAGGED, EventsError
 from core.frontend.lists import (
+    AT,
     HEADS,
     RESIDENT,
     SIZES,
@@ -23,12 +24,7 @@ from core.frontend.lists import (
     can_swap,
 )
 from core.frontend.node import (
-    AT,
     FOR_FRAMES,
-    FREE_PAGES,
-    HIGH,
-    LOW,
-    NOW_NS,
     OUT_OF_MEMORY_REGISTERS,
     ROWS,
     TAG_STORAGE_REGISTERS,
@@ -36,7 +32,7 @@ from core.frontend.node import (
     Node,
 )
 from core.frontend.tag_storage_as_memory import BLOCK_PAGES, GUEST_END, RESERVED, SLOTS_FREE
-from core.frontend.zone import zone_free
+from core.frontend.zone import FREE_PAGES, HIGH, LOW, NOW_NS, zone_free
 from core.jit import kernel, wide
 
 #: A call of the loop ends after so many looks at folios, 0.2 to 0.5 s: Python then answers signals.

@@ -33,15 +33,14 @@ from core.frontend.lists import (
 )
 from core.frontend.node import (
     DIRTIED,
-    FREE_PAGES,
     NEW_BITS,
-    NOW_NS,
     Node,
     put,
     put_restore,
 )
 from core.frontend.reclaim import Reclaimer, flush, forget
 from core.frontend.tag_storage_as_memory import take_folio, take_page
+from core.frontend.zone import FREE_PAGES, NOW_NS
 from core.jit import apart, kernel, loop, naming, wide
 
 

@@ -37,10 +37,6 @@ from core.frontend.node import (
     DIRTIED,
     FLUSHED,
     FOR_FRAMES,
-    FREE_PAGES,
-    HIGH,
-    LOW,
-    NOW_NS,
     ROWS,
     STEP_ROOM,
     WAKES_AT,
@@ -63,7 +59,17 @@ from core.frontend.tag_storage_as_memory import (
     give_page,
     is_pinned,
 )
-from core.frontend.zone import BOOST, RECLAIMS, drain_all, zone_free
+from core.frontend.zone import (
+    BOOST,
+    FREE_PAGES,
+    HIGH,
+    LOW,
+    NOW_NS,
+    RECLAIMS,
+    drain_all,
+    end_boost,
+    zone_free,
+)
 from core.jit import apart, kernel, loop, naming, wide
 
 #: A run looks at a folio so often at most before it is evicted, or found to be pinned. It may be
@@ -211,7 +217,7 @@ def _reclaim_over(
         end_run(node.pages, register)
         register[RECLAIMS] = 0
         register[SWAPPINESS] = swappiness
-        register[BOOST] = 0
+        end_boost(register)
         register[LOOKS_LEFT] -= looks + listed * (register[AGINGS] - agings)
         if available(register) >= goal:
             register[WAKES_AT] = register[LOW]

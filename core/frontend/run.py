@@ -16,21 +16,15 @@ from core.declaration import Declaration, Word, world
 from core.events import (
     ALLOC,
     ATOMIC,
-    INVALIDATE,
-    JOIN,
-    PHASE,
-    SCHEMA,
-    WANTED,
     Events,
-    make_events,
 )
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages, with_programs
 from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
 from core.frontend.loop import entry_over
+from core.frontend.made_events import events_of
 from core.frontend.node import (
     FOLIO_ORDER,
-    NOW_NS,
     READAHEAD_PAGES,
     RESERVED_NS_BEFORE,
     ROWS,
@@ -71,8 +65,7 @@ from core.frontend.tag_storage_as_memory import (
     make_slots,
     pass_time,
 )
-from core.frontend.zone import begin_zone
-from core.jit import entry, wide
+from core.frontend.zone import NOW_NS, begin_zone
 from core.lane import SERIES_POINTS
 
 #: A call of the loop reads no more accesses: 0.1 s of cache misses. Between calls Python answers
@@ -243,14 +236,14 @@ def run_frontend(
     register = node.register
     counts = dict(zip(COUNTED, register.tolist(), strict=False))
     if tag_memory is None:
-        return Fronted(_events(accesses, extents, parts), counts)
+        return Fronted(events_of(accesses, extents, parts), counts)
     pass_time(register)
     counts |= {name: int(register[place]) for name, place in _TAG_COUNTS.items()}
     counts["span_ns"] = int(accesses.time_ns[-1] - accesses.time_ns[0]) if accesses.op.size else 0
     notes = np.concatenate([node.rows[:0], *(part[part[:, 1] >= SAMPLE] for part in parts)])
     parts = [part[part[:, 1] < SAMPLE] for part in parts]
     return Fronted(
-        _events(accesses, extents, parts),
+        events_of(accesses, extents, parts),
         counts,
         *_samples(notes[notes[:, 1] == SAMPLE], accesses.time_ns),
         _reserved(notes[notes[:, 1] == RESERVATION], accesses.time_ns),
@@ -358,71 +351,3 @@ def _free(accesses: Accesses) -> tuple[tuple[int, int], ...]:
     """Return the ranges of frames that were free; where they are not known, the last frames."""
     top = (accesses.data_pages - accesses.free_pages, accesses.data_pages)
     return accesses.free_ranges or (top,)
-
-
-def _events(accesses: Accesses, extents: Extents, parts: list[NDArray[np.int32]]) -> Events:
-    rows = sum(part.shape[0] for part in parts)
-    columns = {field.name: np.zeros(rows, dtype=field.type.to_pandas_dtype()) for field in SCHEMA}
-    start = 0
-    for part in parts:
-        targets = (column[start : start + part.shape[0]] for column in columns.values())
-        _name(
-            part,
-            accesses.time_ns,
-            extents.chunk_order,
-            extents.extent_of,
-            extents.first,
-            extents.inode,
-            extents.index,
-            *targets,
-        )
-        start += part.shape[0]
-    # Lookups tell what is one request; reads that were recorded without it leave it to a guess.
-    requests = accesses.requests or not bool((accesses.op == READ).any())
-    if not requests:
-        columns["flags"] &= 0xFF & ~(JOIN | WANTED)
-    return make_events(
-        columns,
-        page_size=accesses.page_size,
-        data_pages=accesses.data_pages,
-        source=accesses.source,
-        losses=accesses.losses,
-        requests=requests,
-        phases=accesses.phases,
-        workingset_inferred_ratio=0.0,
-        # The front end makes no bad rows: tests/core/test_frontend.py checks that.
-        check=False,
-    )
-
-
-@entry
-def _name(
-    rows: NDArray[np.int32],
-    access_ns: NDArray[np.int64],
-    chunk_order: int,
-    extent_of: NDArray[np.int32],
-    extent_first: NDArray[np.int64],
-    extent_inode: NDArray[np.uint32],
-    extent_index: NDArray[np.uint32],
-    time_ns: NDArray[np.int64],
-    op: NDArray[np.uint8],
-    inode: NDArray[np.uint32],
-    index: NDArray[np.uint32],
-    order: NDArray[np.uint8],
-    pfn: NDArray[np.int64],
-    flags: NDArray[np.uint8],
-) -> None:
-    """Write rows of output into columns, with their pages named by inode and index."""
-    for row in range(rows.shape[0]):
-        time_ns[row] = access_ns[rows[row, 0]]
-        op[row] = rows[row, 1]
-        order[row] = rows[row, 3]
-        pfn[row] = rows[row, 4]
-        flags[row] = rows[row, 5]
-        if rows[row, 1] == PHASE:
-            index[row] = wide(rows[row, 2]) & 0xFFFF_FFFF
-        elif rows[row, 1] <= INVALIDATE:
-            page = wide(rows[row, 2])
-            extent = extent_of[page >> chunk_order]
-            inode[row] = extent_inode[extent]
-            index[row] = wide(extent_index[extent]) + page - extent_first[extent]

@@ -15,8 +15,6 @@ from typing import NamedTuple
 from core.events import ATOMIC
 from core.frontend.lists import DIRTY, FIRST_ANONYMOUS, Register, leave
 from core.frontend.node import (
-    FREE_PAGES,
-    NOW_NS,
     RESERVED_NS_BEFORE,
     ROWS,
     STEP_ROOM,
@@ -64,6 +62,7 @@ from core.frontend.tag_storage_as_memory import (
     used_in,
     withhold_slots,
 )
+from core.frontend.zone import FREE_PAGES, NOW_NS
 from core.jit import apart, kernel, loop, naming, wide
 from core.lane import SERIES_POINTS
 

@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 from core.frontend.allocator import MOVABLE, NONE
 from core.frontend.lists import Register
 from core.frontend.node import (
-    FREE_PAGES,
     NODE_REGISTERS,
-    NOW_NS,
     TAG_STORAGE_REGISTERS,
     Node,
     give,
     take,
 )
+from core.frontend.zone import FREE_PAGES, NOW_NS
 from core.jit import kernel, wide
 from core.lane import SERIES_POINTS
 from core.machine import DATA_PAGES_PER_TAG_PAGE

@@ -18,7 +18,17 @@ _CACHE_COUNTERS = "cc.after"
 #: Files of an archive that are read, zoneinfo also as ``zoneinfo.before``: there are two names of
 #: the page's size, and two of the kernel's version.
 _FILES = (
-    *("zoneinfo", "swaps", "page_size", "pagesize", "page_flags", "version", "uname", "events", "samples"),
+    *(
+        "zoneinfo",
+        "swaps",
+        "page_size",
+        "pagesize",
+        "page_flags",
+        "version",
+        "uname",
+        "events",
+        "samples",
+    ),
     *(*VMSTAT_FILES, *CACHE_FILES),
 )
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")

@@ -78,8 +78,8 @@ _SEEN, _WRITTEN, _READ_AHEAD = 1, 2, 4
 class Insertions(NamedTuple):
     """What is known of the insertions among some records, beside their fields."""
 
-    # [record] number of the read request, from 1; 0: none. Of metadata, which lies in none, minus the
-    # number of the one that its task has open: the file system looks up where that one's pages lie.
+    # [record] number of the read request, from 1; 0: none. Of metadata, which lies in none, minus
+    # the number of its task's: the file system looks up where the pages of that one lie.
     request: NDArray[np.int64]
     is_: NDArray[np.uint8]  # [record] IS_WANTED, IS_WRITE, IS_METADATA
 

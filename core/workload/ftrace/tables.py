@@ -31,13 +31,14 @@ from core.events import (
     WANTED,
     WORKINGSET,
 )
-from core.workload.ftrace.accesses import FREE_AT_START, FREE_THEN, AccessState
+from core.workload.ftrace.accesses import AccessState
+from core.workload.ftrace.holders import FREE_AT_START, FREE_THEN
 from core.workload.ftrace.interleaving import FILE, NOTHING, PAGES, bring_together
 from core.workload.ftrace.looks import with_uses
 from core.workload.ftrace.memory import Memory
 from core.workload.ftrace.requests import RequestState
-from core.workload.ftrace.told_later import with_what_is_told_later
 from core.workload.ftrace.state import Learnt
+from core.workload.ftrace.told_later import with_what_is_told_later
 
 #: Accesses to pages of files.
 _OF_FILES = (READ, TOUCH, MAP, USE, TRUNCATE)

@@ -2,9 +2,9 @@
 
 * A page that is evicted before it is read was in memory when the trace began.
 * A task that gets a copy of a page of a file right after its fault did not map the page.
-* When a task exits or execs, the kernel marks the pages as accessed that it has mapped and that have
-  the accessed bit set. Which these are depends on when reclaim last looked, so that on another
-  machine they are others: the front end finds them, and what was recorded of them is left out.
+* When a task exits or execs, the kernel marks as accessed what it has mapped, where the accessed
+  bit is set. What that is depends on when reclaim last looked, so that on another machine it is
+  something else: the front end finds it, and what was recorded of it is left out.
 * What reclaim put into zram, its program holds until it exits.
 """
 
@@ -29,7 +29,7 @@ from core.accesses import (
 )
 from core.events import ANONYMOUS
 from core.jit import entry
-from core.workload.ftrace.accesses import COPIED, EVICTED, NOT_READ, SWAPPED_OUT
+from core.workload.ftrace.holders import COPIED, EVICTED, NOT_READ, SWAPPED_OUT
 
 # Columns of rows.
 _TIME, _OP, _INODE, _INDEX, _ORDER, _HANDLE, _FLAGS, _MORE = range(8)
@@ -137,8 +137,8 @@ def _with_those_before(rows: Rows) -> Rows:
 def _with_swapped(rows: Rows) -> Rows:
     """Return the rows of accesses with memory of programs given when they are done with it.
 
-    What reclaim put into zram, its program holds until it exits or execs, which no event of the page
-    tells.
+    What reclaim put into zram, its program holds until it exits or execs. No event of the page
+    tells that.
     """
     taken = np.flatnonzero((rows[:, _OP] == TAKE) & (rows[:, _FLAGS] & ANONYMOUS != 0))
     swapped = np.flatnonzero((rows[:, _OP] == GIVE) & (rows[:, _MORE] == SWAPPED_OUT))
