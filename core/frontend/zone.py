@@ -174,7 +174,7 @@ def boost(frames: Frames, register: Register) -> None:
     block; they are raised as far as they can be, since more is stolen while kswapd is at work.
     Recorded kswapds of launches end 71 to 94 % of their runs so, those of databases 14 to 40 %.
     """
-    if not stolen(frames) or 4 * _BLOCK_PAGES > register[_MANAGED]:
+    if not stolen(frames) or register[_MANAGED] < 4 * _BLOCK_PAGES:
         return
     # watermark_boost_factor: at most 150 % of the high watermark.
     register[BOOST] = max(wide(_BLOCK_PAGES), wide(register[HIGH]) * 3 // 2)
