@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.accesses import (
     ANONYMOUS,
     BOOT_HANDLE,
-    COPIED,
+    COPIED_AT_ONCE,
     EXIT,
     GIVE,
     IN_FAULT,
@@ -40,15 +40,6 @@ from core.events import (
     without_anonymous,
 )
 from core.events import ANONYMOUS as SWAP
-from core.frontend.allocator import (
-    KINDS,
-    NONE,
-    give_frame,
-    make_frames,
-    release,
-    take_block,
-    take_frame,
-)
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 
 RECORDED = [READ, READ, TOUCH, TOUCH, MAP, USE, TRUNCATE, TAKE, GIVE, EXIT]
@@ -272,8 +263,8 @@ USED: Row = (USE, 0, 0, 0, 0, 0)
     [
         ([MAPS_7], True),
         ([MAPS_7, EXIT_7], False),
-        ([(MAP, 0, 0, 0, 7, COPIED)], False),
-        ([MAPS_8, (MAP, 0, 0, 0, 7, COPIED), EXIT_7], True),
+        ([(MAP, 0, 0, 0, 7, COPIED_AT_ONCE)], False),
+        ([MAPS_8, (MAP, 0, 0, 0, 7, COPIED_AT_ONCE), EXIT_7], True),
         ([MAPS_7, MAPS_8, EXIT_7], True),
         ([MAPS_7, MAPS_8, EXIT_8], True),
         ([MAPS_7, MAPS_8, EXIT_8, EXIT_7], False),
@@ -348,32 +339,3 @@ def test_compiled_and_plain_python_give_the_same_events(reclaim: Reclaim, digest
     )
     assert fronted.counts["evictions"] > 100
     assert digest_events(fronted.events)[:16] == digest
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.booleans()), max_size=200))
-def test_no_frame_is_handed_out_twice_and_none_is_lost(
-    steps: list[tuple[int, int, bool]],
-) -> None:
-    frames = make_frames(256)
-    for frame in range(256):
-        release(frames, frame, 0)
-    held: list[tuple[int, int]] = []
-    for order, kind, gives in steps:
-        if gives and held:
-            frame, order = held.pop()
-            if order:
-                release(frames, frame, order)
-            else:
-                give_frame(frames, frame)
-            continue
-        frame = take_block(frames, kind, order) if order else take_frame(frames, kind)
-        if frame != NONE:
-            assert frame % (1 << order) == 0
-            held.append((int(frame), order))
-    used = [page for frame, order in held for page in range(frame, frame + (1 << order))]
-    assert len(used) == len(set(used))
-    for kind in range(KINDS):
-        while (frame := take_frame(frames, kind)) != NONE:
-            used.append(int(frame))
-    assert sorted(used) == list(range(256))

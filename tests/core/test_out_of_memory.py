@@ -17,7 +17,7 @@ from core.frontend import out_of_memory
 from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
-from core.workload.tenant import on_machine
+from core.workload.resized import on_machine
 
 WAYS = pytest.mark.parametrize("reclaim", list(Reclaim))
 # A machine with 16 pages free, of which min keeps 4: an allocation leaves so many at least.
