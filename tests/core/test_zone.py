@@ -247,8 +247,8 @@ def test_a_memory_of_less_than_four_page_blocks_is_never_raised() -> None:
 
 @pytest.mark.parametrize("reclaim", list(Reclaim))
 def test_reclaim_begins_though_the_cpu_keeps_enough(reclaim: Reclaim) -> None:
-    # A program gave 40 pages one by one, and the CPU keeps them. Ten folios of 4 pages leave 60 free
-    # beside those, which is the low watermark; the next one needs reclaim.
+    # A program gave 40 pages one by one, and the CPU keeps them. Ten folios of 4 pages leave 60
+    # free beside those, which is the low watermark; the next one needs reclaim.
     gone: list[Row] = [(GIVE, 0, 0, 0, BOOT_HANDLE + frame, 0) for frame in range(40)]
     runs = []
     for folios in (10, 11):
