@@ -7,6 +7,7 @@ memory there is (evictions, misses, frames) is not in it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from typing import NamedTuple
@@ -189,6 +190,17 @@ def write_accesses(path: str | os.PathLike[str], accesses: Accesses) -> None:
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.table([pa.array(column) for column in accesses.columns.values()], schema=schema)
     write_table(path, table)
+
+
+def digest_accesses(accesses: Accesses) -> str:
+    """Return what tells an access trace and its machine from others, wherever its file is."""
+    columns = accesses.columns
+    told = {*columns, "source", "losses"}
+    machine = {name: value for name, value in accesses._asdict().items() if name not in told}
+    digest = hashlib.sha256(repr(machine).encode())
+    for column in columns.values():
+        digest.update(column.tobytes())
+    return digest.hexdigest()[:32]
 
 
 def read_page_size(path: str | os.PathLike[str]) -> tuple[int, int]:

@@ -5,14 +5,13 @@ Mistakes that only a trace shows are told at the line of the study that they com
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core.accesses import Accesses, read_accesses
+from core.accesses import digest_accesses, read_accesses
 from core.distinct import has_single_pages
 from core.evaluator import Workloads
 from core.event_files import read_events
@@ -249,7 +248,7 @@ def _load_recipes(
         if study.machine.page_size not in (None, accesses.page_size):
             message = f"{path}: recorded with {accesses.page_size}-byte pages, not {size}"
             raise source.error([Mistake(("machine", "page_size"), message)])
-        digest = _digest(accesses)
+        digest = digest_accesses(accesses)
         size = accesses.page_size
         pages = accesses.data_pages or DEFAULT_MEMORY // size
     pages = _data_pages(study, source, size, pages)
@@ -359,17 +358,6 @@ def _check_worlds(study: Study, loaded: list[_LoadedWorkload]) -> Iterator[Mista
             else:
                 continue
             return
-
-
-def _digest(accesses: Accesses) -> str:
-    """Return what tells an access trace and its machine from others, wherever its file is."""
-    columns = accesses.columns
-    told = {*columns, "source", "losses"}
-    machine = {name: value for name, value in accesses._asdict().items() if name not in told}
-    digest = hashlib.sha256(repr(machine).encode())
-    for column in columns.values():
-        digest.update(column.tobytes())
-    return digest.hexdigest()[:32]
 
 
 def make_events(

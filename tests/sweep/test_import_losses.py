@@ -383,28 +383,3 @@ def test_what_is_told_of_accesses_changes_no_key_and_is_that_of_the_file(
         told.append(len([line for line in inputs.warnings if "lost" in line or "neither" in line]))
     assert digests[0] == digests[1] == digests[2]
     assert told == [1, 0, 1]
-
-
-def test_how_accessed_bits_are_known_is_said_by_import_info_and_a_front_end_s_table(
-    tmp_path: Path, sweep: CommandInThisProcess
-) -> None:
-    lines = [f"tag_clear_highpage: page={page(9)}", alloc(9), fault(0), add(0), get_pages(0, 0)]
-    look = f"kswapd0-42 | folio_referenced: folio={page(1)} ret=1"
-    said = "accessed bits: modelled: 1 fault is known to map a page"
-    trace, table, accesses = (tmp_path / name for name in ("x.txt", "x.parquet", "a.parquet"))
-    for told, probed in (("modelled", []), ("recorded", [look, look])):
-        trace.write_text(text([*lines, *probed]))
-        importing = ("trace", "import", trace, "-o", table, "--accesses", accesses, *MEMORY)
-        code, out, err = sweep(*importing)
-        assert code == 0, err
-        assert f"accessed bits: {told}\n" in out
-        assert (said in err) == (told == "modelled")
-        code, out, err = sweep(*importing, "--json")
-        assert json.loads(out)["accessed_bits"] == told
-        code, out, err = sweep("trace", "info", accesses)
-        assert f"  accessed bits: {told}\n" in out
-        assert (said in out) == (told == "modelled")
-        code, out, err = sweep("trace", "reclaim", accesses, "-o", table)
-        assert code == 0, err
-        code, out, err = sweep("trace", "info", table)
-        assert (said in out) == (told == "modelled")

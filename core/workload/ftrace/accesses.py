@@ -21,14 +21,11 @@ from numba.typed import Dict
 from numpy.typing import NDArray
 
 from core.accesses import (
-    BOOT_HANDLE,
     BY_WRITE,
     EXIT,
-    GIVE,
     IN_FAULT,
     MAP,
     PHASE,
-    TAKE,
     TOUCH,
 )
 from core.events import ANONYMOUS, ATOMIC, MOVABLE, WANTED
@@ -36,28 +33,23 @@ from core.jit import entry, kernel, wide
 from core.workload.ftrace.frames import VMEMMAP, flags_of
 from core.workload.ftrace.holders import (
     BOOT,
-    BOOT_FROM,
     CHUNK_ROWS,
     COLUMNS,
     COPIED,
     DROPS,
     FREE_AT_START,
-    FREE_THEN,
-    HANDLES,
     IN_USE,
-    IN_USE_THEN,
-    NOBODY,
     NOT_READ,
     NUMBERS,
-    OF_PROGRAM,
     ROWS,
-    SWAPPED_OUT,
     Holders,
     change_cache,
+    give,
     learn_base,
     move,
     page_of,
     put,
+    take,
 )
 from core.workload.ftrace.lines import Records
 from core.workload.ftrace.looks import LOOK, look_of
@@ -212,8 +204,7 @@ def _advance(
 ) -> None:
     kinds, times, pids = records.kind, records.time_ns, records.pid
     fields, request, is_ = records.fields, insertions.request, insertions.is_
-    holder, page_in, began = holders.holder, holders.page_in, holders.began
-    numbers = holders.numbers
+    holder, numbers = holders.holder, holders.numbers
     numbers[ROWS] += numbers[CHUNK_ROWS]
     numbers[CHUNK_ROWS] = 0
     numbers[DROPS] = 0
@@ -260,33 +251,9 @@ def _advance(
             flags |= _program_flags(order, gfp, flags)
             asked[pid, 3] = field[FRAME]
             pointer = wide(0)
-            handle = wide(numbers[HANDLES])
-            numbers[HANDLES] += 1
-            numbers[IN_USE] += 1 << order
-            taken[handle] = wide(numbers[ROWS]) + wide(numbers[CHUNK_ROWS])
-            for page_frame in range(frame, frame + (1 << order)):
-                holder[page_frame] = handle
-                page_in[page_frame] = OF_PROGRAM if flags & ANONYMOUS else -1
-                began[page_frame] = began[page_frame] or FREE_THEN
-            put(holders, now, TAKE, 0, order, handle, flags)
-            if flags & ANONYMOUS:
-                holders.rows[numbers[CHUNK_ROWS] - 1, 7] = pid
+            take(holders, now, frame, order, flags, pid, taken)
         elif kind == PAGE_FREE and 0 <= frame <= holder.size - (1 << order):
-            handle = wide(holder[frame])
-            if handle != NOBODY:
-                numbers[IN_USE] -= 1 << order
-            if handle == BOOT:
-                handle = BOOT_HANDLE + frame
-            elif handle <= BOOT_FROM:
-                handle = BOOT_HANDLE + BOOT_FROM - handle
-            if handle >= 0:
-                put(holders, now, GIVE, 0, order, handle, 0)
-                if page_in[frame] == OF_PROGRAM and _task(pid, of_task) & (_RECLAIMS | _IS_KSWAPD):
-                    holders.rows[numbers[CHUNK_ROWS] - 1, 7] = SWAPPED_OUT
-            for page_frame in range(frame, frame + (1 << order)):
-                holder[page_frame] = NOBODY
-                began[page_frame] = began[page_frame] or IN_USE_THEN
-                page_in[page_frame] = -1
+            give(holders, now, frame, order, _task(pid, of_task) & (_RECLAIMS | _IS_KSWAPD) != 0)
         elif kind == COPY_PAGE and numbers[VMEMMAP] == 0:
             learn_base(wide(field[POINTER]), wide(asked[pid, 3]), numbers)
         elif kind == COPY_PAGE:
@@ -297,8 +264,7 @@ def _advance(
             page = page_of(holders, wide(field[POINTER]), first_frame)
             if page >= 0:
                 put(holders, now, TOUCH, page, 0, 0, 0)
-                is_read = asked[pid, 0] == 1 + (page >> 32)
-                is_read = is_read and asked[pid, 1] <= page & 0xFFFF_FFFF
+                is_read = asked[pid, 0] == 1 + (page >> 32) and asked[pid, 1] <= page & 0xFFFF_FFFF
                 if not is_read or page & 0xFFFF_FFFF > asked[pid, 2]:
                     holders.rows[numbers[CHUNK_ROWS] - 1, 7] = NOT_READ
         elif kind in (REFERENCED, FOUND_YOUNG, AGED):

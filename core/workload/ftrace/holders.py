@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.accesses import MOVE, READ, TRUNCATE
+from core.accesses import BOOT_HANDLE, GIVE, MOVE, READ, TAKE, TRUNCATE
+from core.events import ANONYMOUS
 from core.jit import entry, kernel, wide
 from core.workload.ftrace.frames import STRUCT_PAGE_BYTES, VMEMMAP, frame_of
 from core.workload.ftrace.words import ADD, POINTER, SOURCE_POINTER
@@ -114,6 +115,46 @@ def change_cache(
             holder[page_frame] = CACHE
             began[page_frame] = began[page_frame] or IN_USE_THEN
     put(holders, now, EVICTED if reclaims else TRUNCATE, page, order, 0, 0)
+
+
+@entry
+def take(
+    holders: Holders, now: int, frame: int, order: int, flags: int, task: int, taken: Any
+) -> None:
+    """Take in that a task allocates memory, whose row `taken` notes by its handle."""
+    numbers = holders.numbers
+    handle = wide(numbers[HANDLES])
+    numbers[HANDLES] += 1
+    numbers[IN_USE] += 1 << order
+    taken[handle] = wide(numbers[ROWS]) + wide(numbers[CHUNK_ROWS])
+    for page_frame in range(frame, frame + (1 << order)):
+        holders.holder[page_frame] = handle
+        holders.page_in[page_frame] = OF_PROGRAM if flags & ANONYMOUS else -1
+        holders.began[page_frame] = holders.began[page_frame] or FREE_THEN
+    put(holders, now, TAKE, 0, order, handle, flags)
+    if flags & ANONYMOUS:
+        holders.rows[numbers[CHUNK_ROWS] - 1, 7] = task
+
+
+@kernel
+def give(holders: Holders, now: int, frame: int, order: int, reclaims: bool) -> None:
+    """Take in that memory is freed, by reclaim or not."""
+    numbers = holders.numbers
+    handle = wide(holders.holder[frame])
+    if handle != NOBODY:
+        numbers[IN_USE] -= 1 << order
+    if handle == BOOT:
+        handle = BOOT_HANDLE + frame
+    elif handle <= BOOT_FROM:
+        handle = BOOT_HANDLE + BOOT_FROM - handle
+    if handle >= 0:
+        put(holders, now, GIVE, 0, order, handle, 0)
+        if holders.page_in[frame] == OF_PROGRAM and reclaims:
+            holders.rows[numbers[CHUNK_ROWS] - 1, 7] = SWAPPED_OUT
+    for page_frame in range(frame, frame + (1 << order)):
+        holders.holder[page_frame] = NOBODY
+        holders.began[page_frame] = holders.began[page_frame] or IN_USE_THEN
+        holders.page_in[page_frame] = -1
 
 
 @entry
