@@ -5,6 +5,9 @@ table for each capture, and a matrix for those that differ in nothing but memory
 other's accesses. ``--at SIZE CAPTURE…`` prints what the accesses of the first one become on a
 machine of SIZE, beside a kernel's figures if another capture has that size. ``--write`` renews the
 tables of docs/fidelity.md and core/frontend/measured_errors.json from all captures that are given.
+
+The matrix says in brackets what the same run gives if up to 128 pages more or fewer are free when
+it begins: an error smaller than that spread says nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import numpy as np
 from core.accesses import Accesses
 from core.events import INVALIDATE, Events
 from core.frontend.measured_errors import ROWS_FILE, Measured
+from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
 from core.workload.ftrace.capture import import_ftrace
 from core.workload.ftrace.memory import meta_beside, read_memory
@@ -36,6 +40,8 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "fidelity.md"
 EVICTED, REFAULTS = "pages evicted", "refaults, as the kernel counts them"
 #: What is held against the kernel on other sizes too, by its name in `Measured`.
 MEASURED = {"evictions": EVICTED, "refaults": REFAULTS}
+#: Pages that are more, or fewer, free when a run begins that is to show how much hangs on them.
+SHIFTS = tuple(sign * pages for pages in (8, 16, 32, 64, 128) for sign in (-1, 1))
 #: Rows of the short table.
 SHORT = {
     **{"evicted": EVICTED, "refaults": REFAULTS, "activations": "workingset activations"},
@@ -128,20 +134,35 @@ def read_capture(path: Path) -> Capture:
 def predicted(capture: Capture, data_pages: int) -> Figures | None:
     """Return what a capture's accesses become on a machine; None where memory runs out."""
     try:
-        accesses = on_machine(capture.accesses, data_pages)
-    except TraceError:
+        fronted = run_frontend(on_machine(capture.accesses, data_pages), capture.front_end)
+    except (TraceError, OutOfMemory):
         return None
-    fronted = run_frontend(accesses, capture.front_end)
-    counts, tables = fronted.counts, of_tables(fronted.events)
+    tables = of_tables(fronted.events)
     del tables["kernel_refaults"]
-    return None if counts["failures"] else {
+    return counted(fronted.counts) | tables
+
+
+def counted(counts: dict[str, int]) -> Figures:
+    """Return the figures that the front end counts as a kernel does."""
+    return {
         "pages brought into the page cache": counts["inserted_pages"],
         EVICTED: counts["evicted_pages"],
         REFAULTS: counts["refaults"],
         "workingset activations": counts["activations"],
         "workingset restores": counts["restored_workingset"],
-        "pages in the page cache at the end": counts["resident_pages"],
-    } | tables  # fmt: skip
+        "pages in the page cache at the end": counts["resident_pages"]
+        - counts["pages_from_before"],
+    }
+
+
+def spread(capture: Capture, data_pages: int, found: Figures) -> dict[str, tuple[float, float]]:
+    """Return the least and the most of each figure, of a run and of those shifted by `SHIFTS`."""
+    accesses = on_machine(capture.accesses, data_pages)
+    runs = [found]
+    for pages in SHIFTS:
+        shifted = accesses._replace(free_pages=accesses.free_pages + pages)
+        runs.append(counted(run_frontend(shifted, capture.front_end).counts))
+    return {row: (min(r[row] for r in runs), max(r[row] for r in runs)) for row in runs[-1]}
 
 
 def difference(found: float, truth: float) -> str:
@@ -166,14 +187,17 @@ class Cell(NamedTuple):
     accesses: Capture
     at: Capture
     found: Figures | None
+    spread: dict[str, tuple[float, float]]
 
     @property
     def errors(self) -> str:
         if self.found is None:
             return "memory runs out"
-        return ", ".join(
-            difference(self.found[row], self.at.kernel[row]) for row in MEASURED.values()
-        )
+        told = []
+        for row in MEASURED.values():
+            least, most = (difference(end, self.at.kernel[row]) for end in self.spread[row])
+            told.append(f"{difference(self.found[row], self.at.kernel[row])} ({least} to {most})")
+        return ", ".join(told)
 
     @property
     def measured(self) -> Iterator[Measured]:
@@ -183,18 +207,22 @@ class Cell(NamedTuple):
         names = (self.accesses.name, self.at.name)
         for what, row in MEASURED.items():
             if self.found is not None and self.at.kernel[row]:
-                error = self.found[row] / self.at.kernel[row] - 1
-                yield Measured(*about, *names, round(ratio, 4), what, round(error, 4))
+                ends = (self.found[row], *self.spread[row])
+                errors = (round(end / self.at.kernel[row] - 1, 4) for end in ends)
+                yield Measured(*about, *names, round(ratio, 4), what, *errors)
 
 
 def cells_of(captures: Sequence[Capture]) -> list[Cell]:
     """Return each capture from each other's accesses, and its own, as far as they are alike."""
-    return [
-        Cell(accesses, at, predicted(accesses, at.accesses.data_pages))
-        for accesses in captures
-        for at in captures
-        if accesses.alike == at.alike
-    ]
+    cells = []
+    for accesses in captures:
+        for at in captures:
+            if accesses.alike == at.alike:
+                pages = at.accesses.data_pages
+                found = predicted(accesses, pages)
+                ends = {} if found is None else spread(accesses, pages, found)
+                cells.append(Cell(accesses, at, found, ends))
+    return cells
 
 
 def matrices(cells: Sequence[Cell]) -> Iterator[str]:
@@ -221,7 +249,7 @@ def beginnings(cells: Sequence[Cell]) -> Iterator[str]:
     """Yield with how many free pages each machine of another capture begins, and was recorded."""
     yield "\n| accesses of | at | free pages | recorded | low | recorded | high | recorded |"
     yield f"|{'---|' * 8}"
-    for accesses, at, _ in cells:
+    for accesses, at, *_ in cells:
         if accesses is not at:
             there, truth = on_machine(accesses.accesses, at.accesses.data_pages), at.accesses
             names = ("free_pages", "low_pages", "high_pages")
@@ -232,7 +260,7 @@ def beginnings(cells: Sequence[Cell]) -> Iterator[str]:
 def short_table(cells: Sequence[Cell]) -> Iterator[str]:
     """Yield a row for each capture on its own memory: kernel / front end."""
     yield f"\n| kernel / front end | {' | '.join(SHORT)} |\n|---|{'---|' * len(SHORT)}"
-    for accesses, at, found in cells:
+    for accesses, at, found, _ in cells:
         if accesses is at and found is not None:
             pairs = [(at.kernel[row], found[row]) for row in SHORT.values()]
             row = [f"{a:,.4g} / {b:,.4g} ({difference(b, a)})" if a < 100 else
@@ -283,7 +311,7 @@ def main() -> None:
         print_at(asked.at, captures)
         return
     cells = cells_of(captures)
-    for accesses, at, found in cells:
+    for accesses, at, found, _ in cells:
         if accesses is at:
             print_speed(at)
             print("\n".join(table_of(at.name, at.kernel, found)))

@@ -27,7 +27,7 @@ _MOVES = -1
 # - the heads of the free lists, by kind and order;
 # - the heads of the lists of frames that the CPU keeps (zone.py), by kind;
 # - the kinds of the page blocks;
-# - the number of all frames, and those that were stolen of blocks smaller than a page block.
+# - the number of all frames, and whether a block smaller than a page block was stolen.
 _CACHED = KINDS * ORDERS
 _BLOCKS = _CACHED + KINDS
 
@@ -169,7 +169,7 @@ def _steal(frames: Frames, kind: int, order: int) -> int:
             for block in range(frame, frame + (1 << have), 1 << _BLOCK_ORDER):
                 frames[_kind_place(frames, block), 0] = kind
             return _split(frames, frame, kind, have, order)
-        frames[frames.shape[0] - 1, 1] += 1 << order
+        frames[frames.shape[0] - 1, 1] = 1
         if have < _BLOCK_ORDER // 2 and kind == MOVABLE:
             frame = _smallest(frames, other, order)
             return _split(frames, frame, other, wide(frames[frame, _FREE_ORDER]) - 1, order)
@@ -222,11 +222,11 @@ def kind_of_frame(frames: Frames, frame: int) -> int:
 
 
 @kernel
-def stolen(frames: Frames) -> int:
-    """Return how many frames were stolen of blocks smaller than a page block, since last asked."""
-    count = wide(frames[frames.shape[0] - 1, 1])
+def stolen(frames: Frames) -> bool:
+    """Return whether a block smaller than a page block was stolen since this was asked last."""
+    was = frames[frames.shape[0] - 1, 1] != 0
     frames[frames.shape[0] - 1, 1] = 0
-    return count
+    return bool(was)
 
 
 @kernel

@@ -35,8 +35,9 @@ class Measured(NamedTuple):
         The memory of the second over that of the first.
     what
         ``evictions`` or ``refaults``.
-    error_ratio
-        By what share the front end had more than the kernel.
+    error_ratio, least_error_ratio, most_error_ratio
+        By what share the front end had more than the kernel; and the least and the most of it in
+        the same run with somewhat more or fewer pages free when it begins.
     """
 
     kind: str
@@ -46,6 +47,8 @@ class Measured(NamedTuple):
     memory_ratio: float
     what: str
     error_ratio: float
+    least_error_ratio: float
+    most_error_ratio: float
 
     @property
     def distance(self) -> float:
@@ -144,7 +147,8 @@ def _ranges(rows: Sequence[Measured]) -> str:
     """Return from where to where the errors go, of each thing that was measured."""
     by_what: dict[str, list[int]] = {}
     for row in rows:
-        by_what.setdefault(row.what, []).append(round(100 * row.error_ratio))
+        ends = (row.least_error_ratio, row.most_error_ratio)
+        by_what.setdefault(row.what, []).extend(round(100 * end) for end in ends)
     return ", ".join(
         f"{what} {_signed(min(errors))}"
         + (f" to {_signed(max(errors))} %" if min(errors) < max(errors) else " %")

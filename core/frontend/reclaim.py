@@ -67,7 +67,6 @@ from core.frontend.zone import (
     NOW_NS,
     RECLAIMS,
     drain_all,
-    end_boost,
     zone_free,
 )
 from core.jit import apart, kernel, loop, naming, wide
@@ -217,7 +216,7 @@ def _reclaim_over(
         end_run(node.pages, register)
         register[RECLAIMS] = 0
         register[SWAPPINESS] = swappiness
-        end_boost(register)
+        register[BOOST] = 0
         register[LOOKS_LEFT] -= looks + listed * (register[AGINGS] - agings)
         if available(register) >= goal:
             register[WAKES_AT] = register[LOW]
