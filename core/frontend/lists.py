@@ -95,6 +95,7 @@ def make_pages(pages: int) -> PageRecords:
     """Return the records of `pages` pages, none of them in memory, and empty lists."""
     table = np.zeros(pages + HEADS, dtype=PAGE)
     table["list"] = ABSENT
+    table["looked"] = -1  # before the first access
     table["prev"][pages:] = table["next"][pages:] = np.arange(pages, pages + HEADS)
     return table.view(np.recarray)
 

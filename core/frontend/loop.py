@@ -53,7 +53,7 @@ from core.frontend.reclaim import reclaimer_over
 from core.frontend.tag_blocks import tag_blocks_over, untag
 from core.frontend.tag_storage_as_memory import BLOCK_PAGES
 from core.frontend.zone import NOW_NS, pass_second
-from core.jit import entry_calling, kernel, loop, naming, wide
+from core.jit import apart, entry_calling, kernel, loop, naming, wide
 
 #: PAGE_ALLOC_COSTLY_ORDER: an allocation above it kills no task.
 _COSTLY_ORDER = 3
@@ -105,6 +105,30 @@ def _take_other(node: Node, accesses: NumberedAccesses, handle: int, order: int,
     return frame
 
 
+def _serve_over(
+    hooks: ModuleType,
+    ensure_frames: Callable[[Node, int], None],
+    tag: Callable[[Node, int, int, int], None],
+) -> Callable[[Node, NumberedAccesses, int, int, int], None]:
+    """Return what makes room for other memory, and allocates it, under the hooks of a reclaim."""
+    named = naming(hooks.__name__.rpartition(".")[2])
+
+    @loop
+    @named
+    def serve(node: Node, accesses: NumberedAccesses, handle: int, order: int, flags: int) -> None:
+        apart()
+        # What may fail has the reserve too; above this order, reclaim is not retried.
+        if flags & ATOMIC or order > _COSTLY_ORDER:
+            node.register[MUST_LEAVE] = 0
+        ensure_frames(node, 1 << order)
+        node.register[MUST_LEAVE] = node.register[MIN]
+        frame = _take_other(node, accesses, handle, order, flags)
+        if frame != NONE and flags & TAGGED:
+            tag(node, frame, order, flags)
+
+    return serve
+
+
 @kernel
 def _give_other(node: Node, accesses: NumberedAccesses, handle: int, order: int) -> None:
     """Free what `_take_other` allocated."""
@@ -122,8 +146,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
 
     The loop takes (accesses, node, first access to read, end of those to read). It stops early
     when the output has no more room for rows, reclaim has looked at many folios, or memory has run
-    out. It returns the access to go on with, which is the
-    end when all are read.
+    out. It returns the access to go on with, which is the end when all are read.
     """
     named = naming(hooks.__name__.rpartition(".")[2])
     reclaimer = reclaimer_over(hooks)
@@ -132,8 +155,8 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
     write, look_up = cache.write, look_up_over(hooks, cache)
     read, access, use = recorded_reads_over(hooks, cache)
     tag, pass_moments = tag_blocks_over(hooks, reclaimer.ensure, ensure_frames, reclaimer.evict)
-    end_task = _end_task_over(hooks)
-    move = hooks.move
+    serve = _serve_over(hooks, ensure_frames, tag)
+    end_task, move = _end_task_over(hooks), hooks.move
     touch_anonymous = touch_anonymous_over(hooks, reclaimer.ensure, ensure_frames, tag)
 
     @kernel
@@ -195,14 +218,7 @@ def loop_over(hooks: ModuleType) -> Callable[..., int]:
             elif kind == GIVE and page >= 0:
                 unmap(node, page)
             elif kind == TAKE:
-                # What may fail has the reserve too; above this order, reclaim is not retried.
-                if flags & ATOMIC or order > _COSTLY_ORDER:
-                    node.register[MUST_LEAVE] = 0
-                ensure_frames(node, 1 << order)
-                node.register[MUST_LEAVE] = node.register[MIN]
-                frame = _take_other(node, accesses, wide(accesses.handle[at]), order, flags)
-                if frame != NONE and flags & TAGGED:
-                    tag(node, frame, order, flags)
+                serve(node, accesses, wide(accesses.handle[at]), order, flags)
             elif kind == GIVE:
                 _give_other(node, accesses, wide(accesses.handle[at]), order)
             elif kind == EXIT:

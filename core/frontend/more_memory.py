@@ -10,7 +10,7 @@ from core.frontend.lists import HEADS, TAGGED_PAGE, oldest
 from core.frontend.node import Node, give
 from core.frontend.out_of_memory import MIN, SPARES_AT
 from core.frontend.tag_storage_as_memory import DATA_FRAMES, SLOTS_FREE, count_slots
-from core.frontend.zone import FREE_PAGES, HIGH, LOW
+from core.frontend.zone import FREE_PAGES, HIGH, LOW, drain_all, zone_free
 from core.jit import apart, kernel, loop, wide
 
 
@@ -31,9 +31,12 @@ def spare_frames(node: Node, pages: int) -> int:
     """
     apart()
     register = node.register
-    frames = register[FREE_PAGES] - register[SLOTS_FREE] - pages
+    frames = zone_free(register) - register[SLOTS_FREE] - pages
     if register[SLOTS_FREE] <= 0 or frames >= register[SPARES_AT]:
         return wide(register[MIN])
+    # What the CPU keeps are frames too, and what is given up is not for it to keep.
+    drain_all(node.frames, register)
+    frames = zone_free(register) - register[SLOTS_FREE] - pages
     wanted = min(wide(register[SLOTS_FREE]), wide(register[HIGH]) - frames)
     end = wide(node.pages.shape[0]) - HEADS
     for which in range(HEADS):
@@ -46,6 +49,7 @@ def spare_frames(node: Node, pages: int) -> int:
                 count_slots(register, wide(-1))
                 wanted -= 1
             page = wide(node.pages[page].prev)
+    drain_all(node.frames, register)
     searched_at = wide(register[SPARES_AT])
     register[SPARES_AT] = register[MIN] if wanted > 0 else register[LOW]
     return wide(register[HIGH] if wanted > 0 and searched_at == register[MIN] else register[MIN])

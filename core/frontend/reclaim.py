@@ -16,6 +16,7 @@ from core.frontend.anonymous import swap_out_over
 from core.frontend.lists import (
     ABSENT,
     AGINGS,
+    AT,
     DIRTY,
     DIRTY_PAGES,
     EVICTED,
@@ -76,8 +77,9 @@ from core.jit import apart, kernel, loop, naming, wide
 _LOOKS_PER_PAGE = 8
 #: Looks beside those: at lists that are empty, and at shares of lists that round to nothing.
 _MORE_LOOKS = 512
-#: dirty_expire_centisecs.
+#: Pages that a run frees where only the watermarks are raised: it is cut short as MGLRU's batch.
 _BATCH_PAGES = 64
+#: dirty_expire_centisecs.
 _EXPIRE_NS = 30 * 10**9
 #: One part in so many of memory may be dirty: dirty_background_ratio, 10 %.
 _DIRTY_DIVISOR = 10
@@ -110,7 +112,9 @@ def forget(node: Node, folio: int, shadow: int) -> None:
     give_page(node, wide(node.pages[folio].place), order)
     for page in range(folio, folio + (1 << order)):
         node.pages[page].bits = 0
+        # Mappings end with the page: those of before do not count when it comes back.
         node.pages[page].maps = 0
+        node.pages[page].looked = node.register[AT]
         node.pages[page].place = shadow
     node.register[RESIDENT] -= 1 << order
 

@@ -9,7 +9,7 @@ import pytest
 from ftrace_lines import add, alloc, delete, fault, page, read, text
 
 from core.accesses import (
-    COPIED,
+    COPIED_AT_ONCE,
     MAP,
     METADATA_KEY,
     USE,
@@ -145,7 +145,7 @@ def test_a_fault_after_which_the_page_is_copied_leaves_no_accessed_bit(tmp_path:
     taken = alloc(20, gfp="gfp_flags=GFP_HIGHUSER_MOVABLE|__GFP_COMP")
     lines = [taken, *COMES, copied(1, 20)]
     accesses = accesses_of(tmp_path, [*lines, f"other-8 | {fault(0)}"])
-    assert accesses.flags[accesses.op == MAP].tolist() == [COPIED, 0]
+    assert accesses.flags[accesses.op == MAP].tolist() == [COPIED_AT_ONCE, 0]
     # What reclaim finds set, something else has set.
     assert uses(accesses_of(tmp_path, [*lines, add(1, frame=2), looked(1)])) == [(0, 5.5)]
     # Another task's copy, and compaction's, say nothing of this task's mapping.

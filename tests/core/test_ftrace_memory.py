@@ -178,3 +178,34 @@ def test_frames_of_a_given_memory_are_counted_from_its_first(tmp_path: Path) -> 
     events = read(tmp_path, text([alloc(3)]), Memory(0x3FFF0, 64, 4096)).events
     assert events.pfn.tolist() == [0x13]
     assert events.time_ns.dtype == np.int64
+
+
+def test_an_archive_tells_the_size_of_zram_and_the_pages_of_the_allocator(tmp_path: Path) -> None:
+    zone = ZONE.replace("  start_pfn", "        managed  {}\n  start_pfn")
+    zones = zone.format("DMA", 1000, 990, 900, 0x40000) + zone.format("Normal", 50, 50, 40, 0x50000)
+    swaps = (
+        "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+        "/dev/zram0                              partition\t262140\t\t0\t\t100\n"
+        "/dev/block/zram1                        partition\t1024\t\t0\t\t100\n"
+        "/dev/sda2                               partition\t999\t\t0\t\t-2\n"
+    )
+    memory = read_memory(archive_of(tmp_path, zoneinfo=zones, swaps=swaps, page_size="4096"))
+    assert memory.zram_size == (262_140 + 1024) * 1024
+    assert memory.managed_pages == 900 + 40
+    accesses = read(tmp_path, text([add(0), add(1)]), memory, with_accesses=True).accesses
+    assert accesses is not None
+    assert (accesses.zram_size, accesses.managed_pages) == (memory.zram_size, 940)
+    none = read_memory(archive_of(tmp_path, zoneinfo=zones, swaps="Filename Type Size\n"))
+    assert none.zram_size == 0
+
+
+def test_the_sample_that_finds_most_free_and_in_use_tells_what_was_free(tmp_path: Path) -> None:
+    def sample(free: int) -> str:
+        return f"tracing_mark_write: TSO_VM nr_free_pages={free} pgsteal=0 refault=0"
+
+    # 600 were free in all: the CPU kept 40 at the first sample, 10 at the second, with 5 in use
+    # since the trace began, and 30 at the third.
+    lines = [sample(560), *(alloc(frame) for frame in range(5)), sample(585), sample(565), add(0)]
+    accesses = read(tmp_path, text(lines), with_accesses=True).accesses
+    assert accesses is not None
+    assert accesses.free_pages == 590

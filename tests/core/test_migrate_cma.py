@@ -39,7 +39,7 @@ pytestmark = compiled
 
 @pytest.fixture(scope="module")
 def launches() -> Accesses:
-    parameters = parameters_of("app_launch") | {"launches": 25, "apps": 12}
+    parameters = parameters_of("app_launch") | {"launches": 60, "apps": 12}
     return synthesise("app_launch", parameters, 1, PAGES, 4096)
 
 

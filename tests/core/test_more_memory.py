@@ -13,12 +13,12 @@ from streams import compiled
 
 from core.accesses import (
     ANONYMOUS,
+    BY_WRITE,
     GIVE,
-    LOOKUP,
+    READ,
     TAKE,
     TRUNCATE,
     UNMAP,
-    WRITE,
     read_accesses,
 )
 from core.events import ALLOC, ATOMIC, FREE, INVALIDATE, RESTORE, STORE, TAGGED, Events
@@ -45,10 +45,11 @@ def file_rows(events: Events) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("reclaim", list(Reclaim))
 def test_without_tags_it_is_a_machine_with_so_many_more_pages(reclaim: Reclaim) -> None:
+    # Of folios of four pages: single pages lie in frames that the CPU keeps, or in slots.
     chance = np.random.default_rng(3)
     rows: list[Row] = [
-        (LOOKUP if chance.random() < 0.8 else WRITE, 0, index, 0, 0, 0)
-        for index in chance.integers(0, 400, size=3000).tolist()
+        (READ, 0, 4 * index, 2, 0, 0 if chance.random() < 0.8 else BY_WRITE)
+        for index in chance.integers(0, 100, size=3000).tolist()
     ]
     front_end = FrontEnd(reclaim)
     plain = run_frontend(as_accesses(rows, free_pages=200 + 32, low=8, high=16), front_end)
@@ -102,12 +103,13 @@ def test_it_never_holds_more_than_data_memory_and_the_slots_that_are_left(
 
 
 def test_a_tagged_page_gets_a_frame_that_another_page_gives_up() -> None:
-    # The page cache fills memory but for four frames; what lay in tag storage is truncated, so that
-    # 36 pages are free. Each tagged page still gets a frame, and nothing is evicted for it.
-    rows: list[Row] = [read(i) for i in range(44)]
+    # The page cache fills memory but for eight frames; what lay in tag storage is truncated, so
+    # that 40 pages are free. Each tagged page still gets a frame, and nothing is evicted for it.
+    rows: list[Row] = [read(4 * number, order=2) for number in range(8)]
+    rows += [read(32 + number) for number in range(12)]
     rows += [(TRUNCATE, 0, 0, 5, 0, 0)]
     rows += [(TAKE, 0, 0, 0, handle, TAGGED | ATOMIC) for handle in range(15)]
-    fronted = run_frontend(as_accesses(rows), FrontEnd(), MEMORY)
+    fronted = run_frontend(as_accesses(rows, free_pages=20), FrontEnd(), MEMORY)
     assert not (fronted.events.op == STORE).any()
     frames = fronted.events.pfn[fronted.events.op == ALLOC]
     assert np.unique(frames).size == frames.size == 15

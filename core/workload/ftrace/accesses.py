@@ -125,8 +125,8 @@ class AccessState:
             types.int64,
         )
         self._of_task = Dict.empty(types.int64, types.int64)
-        # [task] the file of its last read(), and the first and the last page that it asked for; and
-        # the frame that it allocated last. Pages of zeros cost nothing until they are written to.
+        # [task] 1 + the file of its last read(), and the first and the last page that it asked for;
+        # and the frame that it allocated last. Pages of zeros cost nothing until they are written.
         self._asked = np.zeros((TASK_ROWS, 4), dtype=np.int64)
         self._taken = Dict.empty(types.int64, types.int64)
         self._operation_of = Dict.empty(types.int64, types.int64)
@@ -224,7 +224,7 @@ def _advance(
         frame, order = wide(field[FRAME]) - first_frame, wide(field[ORDER])
         if kind == GET_PAGES:
             of_task[pid] = _task(pid, of_task) & ~_FAULTS
-            asked[pid, 0] = _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
+            asked[pid, 0] = 1 + _number_of(wide(field[DEV]), wide(field[INO]), inode_of)
             asked[pid, 1] = wide(field[OFFSET_BYTES]) >> page_shift
             asked[pid, 2] = wide(field[LAST_BYTES]) >> page_shift
         elif kind in (TASK_EXIT, TASK_EXEC):
@@ -297,7 +297,8 @@ def _advance(
             page = page_of(holders, wide(field[POINTER]), first_frame)
             if page >= 0:
                 put(holders, now, TOUCH, page, 0, 0, 0)
-                is_read = asked[pid, 0] == page >> 32 and asked[pid, 1] <= page & 0xFFFF_FFFF
+                is_read = asked[pid, 0] == 1 + (page >> 32)
+                is_read = is_read and asked[pid, 1] <= page & 0xFFFF_FFFF
                 if not is_read or page & 0xFFFF_FFFF > asked[pid, 2]:
                     holders.rows[numbers[CHUNK_ROWS] - 1, 7] = NOT_READ
         elif kind in (REFERENCED, FOUND_YOUNG, AGED):
