@@ -27,7 +27,6 @@ from core.frontend.lists import (
     METADATA_PAGE,
     RESIDENT,
     RUNS,
-    SWAPPINESS,
     can_swap,
     clean,
     enter,
@@ -77,8 +76,6 @@ from core.jit import apart, kernel, loop, naming, wide
 _LOOKS_PER_PAGE = 8
 #: Looks beside those: at lists that are empty, and at shares of lists that round to nothing.
 _MORE_LOOKS = 512
-#: Pages that a run frees where only the watermarks are raised: it is cut short as MGLRU's batch.
-_BATCH_PAGES = 64
 #: dirty_expire_centisecs.
 _EXPIRE_NS = 30 * 10**9
 #: One part in so many of memory may be dirty: dirty_background_ratio, 10 %.
@@ -187,16 +184,8 @@ def _reclaim_over(
         flush(node)
         register[RUNS] += 1
         register[RECLAIMS] = 1
-        # Where memory is not short, only as much is evicted as the watermarks are raised, without
-        # swap: balance_pgdat.
-        raised, swappiness = wide(register[BOOST]), wide(register[SWAPPINESS])
-        goal = wide(register[HIGH]) + raised
-        if raised > 0 and available(register) >= goal:
-            goal = available(register) + _BATCH_PAGES
-            register[SWAPPINESS] = 0
-        else:
-            goal += extra
-        goal = max(goal, wide(register[MUST_LEAVE]) + pages)
+        high = wide(register[HIGH]) + wide(register[BOOST]) + extra
+        goal = max(high, wide(register[MUST_LEAVE]) + pages)
         begin_run(node.pages, register, goal)
         listed, looks, agings = reclaimable(register), wide(0), wide(register[AGINGS])
         most = _LOOKS_PER_PAGE * listed + (_MORE_LOOKS if listed > 0 else 0)
@@ -219,7 +208,6 @@ def _reclaim_over(
                 evict(node, folio)
         end_run(node.pages, register)
         register[RECLAIMS] = 0
-        register[SWAPPINESS] = swappiness
         register[BOOST] = 0
         register[LOOKS_LEFT] -= looks + listed * (register[AGINGS] - agings)
         if available(register) >= goal:

@@ -124,8 +124,8 @@ def test_a_large_folio_lies_in_it_whole() -> None:
     assert events.order.tolist() == [4, 4]
 
 
-# Not the launches under the lists that their kernel did not have: there an ordinary machine of 228
-# MiB reads 34,047 pages, and one of 224 MiB 32,271.
+# Captures under the reclaim that they were recorded with: no law says that the classic lists read
+# less with more memory, and on database-mglru-256w they read 0.1 % more.
 @compiled
 @pytest.mark.parametrize(
     ("name", "reclaim"),
@@ -133,7 +133,7 @@ def test_a_large_folio_lies_in_it_whole() -> None:
         (name, reclaim)
         for name in ("database-mglru-256w", "launch-mglru-224w", "app_launch", "build")
         for reclaim in Reclaim
-        if (name, reclaim) != ("launch-mglru-224w", Reclaim.ACTIVE_INACTIVE)
+        if "mglru" not in name or reclaim == Reclaim.MGLRU
     ],
 )
 def test_it_reads_no_more_than_a_machine_without_tag_storage(

@@ -43,7 +43,7 @@ def run_fragmented(rows: list[Row], front_end: FrontEnd) -> Fronted:
     return run_frontend(accesses._replace(data_pages=16_384, free_ranges=halves), front_end)
 
 
-def test_a_stolen_block_raises_the_watermarks_once() -> None:
+def test_a_stolen_block_raises_the_watermarks_until_the_next_run() -> None:
     # Reads leave 8192 - 7300 = 892 pages, and a stolen block 636. Its steal raises low and high by
     # 150 % of high, 600: the next page finds fewer than 300 + 600. The run frees up to 400 + 600
     # + 64 pages: 1064 - 636 = 428 are seven batches of 64.
@@ -51,17 +51,7 @@ def test_a_stolen_block_raises_the_watermarks_once() -> None:
     assert run_fragmented(rows[:-1], MGLRU).counts["kswapd_runs"] == 0
     counts = run_fragmented(rows, MGLRU).counts
     assert (counts["kswapd_runs"], counts["evicted_pages"]) == (1, 7 * 64)
-    # 636 + 448 - 1 pages are free. Another steal is of the 512 frames that raise nothing: no run.
-    rows += [steal(1), read(7301), steal(2), read(7302)]
-    assert run_fragmented(rows, MGLRU).counts["kswapd_runs"] == 1
-    # The one after them raises again.
-    rows += [steal(3), read(7303)]
-    assert run_fragmented(rows, MGLRU).counts["kswapd_runs"] == 2
-
-
-def test_where_memory_is_not_short_a_raised_watermark_frees_a_batch() -> None:
-    # 8192 - 4 * 1732 - 256 = 1008 pages are free, more than 400 + 600. An allocation of 128 would
-    # leave fewer than 300 + 600: a batch is evicted, not up to 400 + 600 + 64.
-    rows = [*folios(1732), steal(0), (TAKE, 0, 0, 7, 1, 0)]
-    counts = run_fragmented(rows, MGLRU).counts
-    assert (counts["kswapd_runs"], counts["evicted_pages"]) == (1, 64)
+    # 636 + 448 - 1 = 1083 pages are free, and no watermark is raised: no run.
+    assert run_fragmented([*rows, read(7301)], MGLRU).counts["kswapd_runs"] == 1
+    # Another steal leaves 827, fewer than 300 + 600.
+    assert run_fragmented([*rows, steal(1), read(7301)], MGLRU).counts["kswapd_runs"] == 2
