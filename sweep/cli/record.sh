@@ -268,13 +268,14 @@ esac
         try_probe workingset_eviction "folio=\$arg1:x64 flags=folio->flags.f:x64 $by_name" ||
         { has_flags= && say "no probe on workingset_eviction that names folio->flags"; }
 }
+lost="no access trace can be made of it: reads of pages that are in memory are not seen"
 if [ -n "$has_flags" ]; then
     echo "$bits" >"$meta/page_flags"
 else
-    lost="evicted folios that never refault are taken as not workingset"
-    try_probe folio_mark_accessed "folio=\$arg1:x64 $by_name" ||
-        probe folio_mark_accessed "folio=\$arg1:x64 $by_place" "$lost"
+    lost="$lost, and evicted folios that never refault are taken as not workingset"
 fi
+try_probe folio_mark_accessed "folio=\$arg1:x64 $by_name" ||
+    probe folio_mark_accessed "folio=\$arg1:x64 $by_place" "$lost"
 
 # What reclaim sees of accessed bits. The folio's address alone tells its page.
 lost="accesses through mappings are known by their first touch alone (accessed bits: modelled)"
