@@ -11,7 +11,7 @@ from core.frontend.run import Reclaim
 
 
 def row(kind: str, ratio: float, what: str, error: float, reclaim: str = "mglru") -> Measured:
-    return Measured(kind, reclaim, f"{kind}-a", f"{kind}-b", ratio, what, error)
+    return Measured(kind, reclaim, f"{kind}-a", f"{kind}-b", ratio, what, error, error, error)
 
 
 ROWS = [
