@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.jit import apart, entry, kernel, loop, wide
 
 ORDERS = 11
-_BLOCK_ORDER = 9
+BLOCK_ORDER = 9
 MOVABLE, UNMOVABLE = 0, 1
 KINDS = 2
 NONE = -1
@@ -36,7 +36,7 @@ Frames = NDArray[np.int32]
 
 def make_frames(data_pages: int) -> Frames:
     """Return an allocator of `data_pages` frames, none of them free: 12 bytes for each frame."""
-    blocks = (data_pages >> _BLOCK_ORDER) + 1
+    blocks = (data_pages >> BLOCK_ORDER) + 1
     frames = np.zeros((data_pages + _BLOCKS + blocks + 1, 3), dtype=np.int32)
     for head in range(data_pages, data_pages + _BLOCKS):
         frames[head, _PREV] = frames[head, _NEXT] = head
@@ -56,12 +56,12 @@ def _head(frames: Frames, kind: int, order: int) -> int:
 
 @kernel
 def _kind_place(frames: Frames, frame: int) -> int:
-    return _pages(frames) + _BLOCKS + (frame >> _BLOCK_ORDER)
+    return _pages(frames) + _BLOCKS + (frame >> BLOCK_ORDER)
 
 
 @kernel
-def _link(frames: Frames, frame: int, kind: int, order: int, first: bool) -> None:
-    head = _head(frames, kind, order)
+def enter_list(frames: Frames, frame: int, head: int, first: bool) -> None:
+    """Put a frame on the list of a head: as its first, or as its last."""
     if first:
         before, after = head, wide(frames[head, _NEXT])
     else:
@@ -70,14 +70,31 @@ def _link(frames: Frames, frame: int, kind: int, order: int, first: bool) -> Non
     frames[frame, _NEXT] = after
     frames[before, _NEXT] = frame
     frames[after, _PREV] = frame
+
+
+@kernel
+def leave_list(frames: Frames, frame: int) -> None:
+    """Take a frame off its list."""
+    before, after = frames[frame, _PREV], frames[frame, _NEXT]
+    frames[before, _NEXT] = after
+    frames[after, _PREV] = before
+
+
+@kernel
+def end_of_list(frames: Frames, head: int, first: bool) -> int:
+    """Return the first frame of the list of a head, or the last one."""
+    return wide(frames[head, _NEXT]) if first else wide(frames[head, _PREV])
+
+
+@kernel
+def _link(frames: Frames, frame: int, kind: int, order: int, first: bool) -> None:
+    enter_list(frames, frame, _head(frames, kind, order), first)
     frames[frame, _FREE_ORDER] = order + 1
 
 
 @kernel
 def _unlink(frames: Frames, frame: int) -> None:
-    before, after = frames[frame, _PREV], frames[frame, _NEXT]
-    frames[before, _NEXT] = after
-    frames[after, _PREV] = before
+    leave_list(frames, frame)
     frames[frame, _FREE_ORDER] = 0
 
 
@@ -116,7 +133,7 @@ def _claims(frames: Frames, first: int, kind: int) -> bool:
     That is if half of its pages are free, or in use as those of this kind.
     """
     fits, at = wide(0), first
-    end = min(first + (1 << _BLOCK_ORDER), _pages(frames))
+    end = min(first + (1 << BLOCK_ORDER), _pages(frames))
     while at < end:
         size = wide(frames[at, _FREE_ORDER])
         if size > 0:
@@ -125,7 +142,7 @@ def _claims(frames: Frames, first: int, kind: int) -> bool:
         else:
             fits += 1 if (size == _MOVES) == (kind == MOVABLE) else 0
             at += 1
-    return bool(2 * fits >= 1 << _BLOCK_ORDER)
+    return bool(2 * fits >= 1 << BLOCK_ORDER)
 
 
 @kernel
@@ -133,7 +150,7 @@ def _change_kind(frames: Frames, first: int, kind: int) -> None:
     """Make a page block one of another kind, and move its free blocks to the lists of that."""
     frames[_kind_place(frames, first), 0] = kind
     at = first
-    while at < min(first + (1 << _BLOCK_ORDER), _pages(frames)):
+    while at < min(first + (1 << BLOCK_ORDER), _pages(frames)):
         size = wide(frames[at, _FREE_ORDER])
         if size > 0:
             _unlink(frames, at)
@@ -165,15 +182,15 @@ def _steal(frames: Frames, kind: int, order: int) -> int:
         frame = wide(frames[_head(frames, other, have), _NEXT])
         if frame >= _pages(frames):
             continue
-        if have >= _BLOCK_ORDER:
-            for block in range(frame, frame + (1 << have), 1 << _BLOCK_ORDER):
+        if have >= BLOCK_ORDER:
+            for block in range(frame, frame + (1 << have), 1 << BLOCK_ORDER):
                 frames[_kind_place(frames, block), 0] = kind
             return _split(frames, frame, kind, have, order)
         frames[frames.shape[0] - 1, 1] = 1
-        if have < _BLOCK_ORDER // 2 and kind == MOVABLE:
+        if have < BLOCK_ORDER // 2 and kind == MOVABLE:
             frame = _smallest(frames, other, order)
             return _split(frames, frame, other, wide(frames[frame, _FREE_ORDER]) - 1, order)
-        first = frame >> _BLOCK_ORDER << _BLOCK_ORDER
+        first = frame >> BLOCK_ORDER << BLOCK_ORDER
         if _claims(frames, first, kind):
             _change_kind(frames, first, kind)
             frame = _smallest(frames, kind, order)

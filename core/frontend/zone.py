@@ -5,13 +5,25 @@ next (``struct per_cpu_pages``) are free, but not for the watermarks. How many i
 between the low watermark and an eighth of memory it grows with each refill from the zone while
 free pages are above the high watermark, falls by an eighth each second, and falls to the low
 watermark while free pages are below the high one. While reclaim runs it keeps four batches.
-For example, of the pages of a program that exits in the 208 MiB of ``launch-mglru-208w`` up to
-3,400 stay with the CPU, and the kernel reclaims although front and CPU together have them free.
+For example, what a program frees when it exits stays with the CPU in part: the kernel may reclaim
+then although enough is free.
 """
 
 from __future__ import annotations
 
-from core.frontend.allocator import KINDS, NONE, Frames, head_of_cached, release, stolen, take_block
+from core.frontend.allocator import (
+    BLOCK_ORDER,
+    KINDS,
+    NONE,
+    Frames,
+    end_of_list,
+    enter_list,
+    head_of_cached,
+    leave_list,
+    release,
+    stolen,
+    take_block,
+)
 from core.frontend.lists import REGISTERS, Register
 from core.jit import apart, kernel, loop, wide
 
@@ -49,10 +61,7 @@ _MOST_DOUBLED = 5
 _LARGEST_SHARE = 8
 #: vm.stat_interval.
 _INTERVAL_NS = 10**9
-
-
-#: Pages of a page block, as allocator.py has them.
-_BLOCK_PAGES = 512
+_BLOCK_PAGES = 1 << BLOCK_ORDER
 
 
 def begin_zone(register: Register, managed_pages: int) -> None:
@@ -76,15 +85,7 @@ def zone_free(register: Register) -> int:
 @kernel
 def _push(frames: Frames, register: Register, kind: int, frame: int, first: bool) -> None:
     """Put a frame on the list of those that the CPU keeps: to be taken next, or last."""
-    head = head_of_cached(frames, kind)
-    if first:
-        before, after = head, wide(frames[head, 1])
-    else:
-        before, after = wide(frames[head, 0]), head
-    frames[frame, 0] = before
-    frames[frame, 1] = after
-    frames[before, 1] = frame
-    frames[after, 0] = frame
+    enter_list(frames, frame, head_of_cached(frames, kind), first)
     register[CACHED] += 1
     register[CACHED_MOVABLE + kind] += 1
 
@@ -92,11 +93,8 @@ def _push(frames: Frames, register: Register, kind: int, frame: int, first: bool
 @kernel
 def _pop(frames: Frames, register: Register, kind: int, first: bool) -> int:
     """Take a frame off the list of those that the CPU keeps, which is not empty."""
-    head = head_of_cached(frames, kind)
-    frame = wide(frames[head, 1]) if first else wide(frames[head, 0])
-    before, after = wide(frames[frame, 0]), wide(frames[frame, 1])
-    frames[before, 1] = after
-    frames[after, 0] = before
+    frame = end_of_list(frames, head_of_cached(frames, kind), first)
+    leave_list(frames, frame)
     register[CACHED] -= 1
     register[CACHED_MOVABLE + kind] -= 1
     return frame
@@ -172,8 +170,8 @@ def boost(frames: Frames, register: Register) -> None:
 
     Stolen blocks fragment memory, so the kernel reclaims more at once. Each raises them by a page
     block; they are raised as far as they can be, since more is stolen while kswapd is at work. (It
-    also evicts a batch at once where much is free, which is left out.)
-    Recorded kswapds of launches end 71 to 94 % of their runs so, those of databases 14 to 40 %.
+    also evicts a batch at once where much is free, which is left out.) Recorded kswapds of launches
+    end 71 to 94 % of their runs so, those of databases 14 to 40 % (benchmarks/kswapd_ends.py).
     """
     if not stolen(frames) or register[_MANAGED] < 4 * _BLOCK_PAGES:
         return

@@ -41,16 +41,15 @@ def on_machine(accesses: Accesses, data_pages: int) -> Accesses:
     """
     if data_pages == accesses.data_pages:
         return accesses
-    more = 0
+    more = managed_there = 0
     if accesses.data_pages:
-        managed = _managed(accesses)
+        managed = accesses.managed_pages or _managed(accesses)
         kept = accesses.data_pages - managed
         more = set_aside(data_pages, accesses.page_size, data_pages - kept)
         more -= set_aside(accesses.data_pages, accesses.page_size, managed)
         in_use = accesses.data_pages - accesses.free_pages + more
-        low, high = _watermarks(
-            accesses, managed, managed + data_pages - accesses.data_pages - more
-        )
+        managed_there = managed + data_pages - accesses.data_pages - more
+        low, high = _watermarks(accesses, managed, managed_there)
     else:
         in_use = round(data_pages * BOOT_RATIO)
         low, high = Memory(0, data_pages, accesses.page_size).watermarks()
@@ -64,6 +63,7 @@ def on_machine(accesses: Accesses, data_pages: int) -> Accesses:
         free_pages=data_pages - in_use,
         low_pages=low,
         high_pages=high,
+        managed_pages=managed_there,
         free_ranges=(),
     )
     return _with_frames(resized, accesses, more) if accesses.free_ranges else resized
