@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial, update_wrapper
 from pathlib import Path
 from threading import RLock
@@ -21,6 +20,9 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numpy as np
+
+from core.cache_folder import cache_folder
+from core.kept_code import KeptCode, kept
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -38,45 +40,26 @@ def _source_digest() -> str:
 
 
 def _compiler_digest() -> str:
-    """Return the digest of what compiles, what it compiles for, and the file of the entries.
-
-    Where these are the same, Numba takes what is on disk.
-    """
+    """Return the digest of what compiles, and what it compiles for."""
     import numba
     from numba.core.registry import cpu_target
 
     machine = cpu_target.target_context.codegen().magic_tuple()
-    told = (numba.__version__, sys.version, machine, __file__, os.stat(__file__).st_mtime_ns)
+    told = (numba.__version__, sys.version, machine)
     return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
-
-
-def _cache_folder(name: str) -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    private = Path(tempfile.gettempdir()) / f"tag-storage-sweep-{os.getuid()}"
-    for parent in (Path(home) / "tag-storage-sweep", private):
-        folder = parent / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    folder = Path(tempfile.mkdtemp(prefix="tag-storage-sweep-")) / name
-    folder.mkdir()
-    return folder
 
 
 #: Digest of the simulator's source; stored with every result.
 CORE_DIGEST: str = _source_digest()
 
 #: Where tables of events are kept: one folder, and one bound, for every version of the simulator.
-KEPT_FOLDER = _cache_folder("events")
+KEPT_FOLDER = cache_folder("events")
 
 
 @cache
 def code_folder() -> Path:
     """Return the folder where machine code is kept."""
-    return _cache_folder(f"{CORE_DIGEST}-{_compiler_digest()}")
+    return cache_folder(f"{CORE_DIGEST}-{_compiler_digest()}")
 
 
 @cache
@@ -90,7 +73,6 @@ def _numba() -> Any:
     from numba.extending import lower_builtin, type_callable
     from numba.np import linalg
 
-    numba.config.CACHE_DIR = str(code_folder())  # type: ignore[attr-defined]
     # No kernel multiplies matrices. Else Numba imports scipy.linalg: another 0.1 s.
     linalg.ensure_blas = _without_blas
     type_callable(apart)(_type_apart)
@@ -185,7 +167,10 @@ def entry(function: Kernel) -> Kernel:
 
 
 def _entry(function: Callable[..., Any]) -> Any:
-    return _numba().njit(nogil=True, cache=True, no_cfunc_wrapper=True)(function)
+    dispatcher = _numba().njit(nogil=True, no_cfunc_wrapper=True)(function)
+    with suppress(OSError):  # a function that was typed in has no file, and is not kept
+        dispatcher._cache = KeptCode(function, code_folder(), Path(__file__).parent)
+    return dispatcher
 
 
 def loop(function: Kernel) -> Kernel:
@@ -201,14 +186,13 @@ def loop(function: Kernel) -> Kernel:
 def not_on_disk(names: Iterable[str]) -> list[str]:
     """Return which entries of `entry_calling` have no machine code on disk; none in plain Python.
 
-    Numba writes a file `jit.NAME-LINE.pyXY.N.nbc` last of all, and replaces it whole, so that an
-    entry whose file is there is complete. It takes 0.3 ms to look, and 8 ms to load one entry.
+    It takes 0.3 ms an entry to look, and 8 ms to load one.
     """
     if PLAIN:
         return []
-    files = code_folder().glob("*/jit.*.nbc")
-    on_disk = {path.name.removeprefix("jit.").partition("-")[0] for path in files}
-    return [name for name in names if name not in on_disk]
+    wanted = list(names)
+    on_disk = kept(wanted, __name__, code_folder())
+    return [name for name in wanted if name not in on_disk]
 
 
 def _template(*arguments: Any) -> Any:

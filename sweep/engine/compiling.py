@@ -210,14 +210,19 @@ def work(request: bytes) -> None:
 @contextmanager
 def _claimed(name: str, waits: bool) -> Iterator[bool]:
     """Yield whether this process may compile a loop, or another one does; it may be waited for."""
-    with (code_folder() / f"{name}.lock").open("w") as file:
+    try:
+        file = (code_folder() / f"{name}.lock").open("w")
+    except OSError:  # a full disk, say: to compile twice harms nobody
+        yield True
+        return
+    with file:
         is_mine = True
         try:
             fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             is_mine = False
         except OSError:
-            pass  # a file system without locks: to compile twice harms nobody
+            pass  # a file system without locks
         yield is_mine
 
 

@@ -1,0 +1,83 @@
+"""The folders of what is kept from run to run: they are this user's own, or are not used.
+
+Machine code is loaded from there. A digest beside it tells of damage, but not of a stranger: who
+can write a folder can write digests too. So a folder that another user owns, or can write, is no
+cache of ours, wherever ``XDG_CACHE_HOME`` or a home that is shared may point.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from core.errors import shown_name
+
+#: Nothing can be made or read in it.
+_NOWHERE = Path(os.devnull)
+
+
+def cache_folder(name: str) -> Path:
+    """Return a folder of that name, for what is kept; where there is none, nothing can be kept."""
+    for parent in _own_parents():
+        folder = parent / name
+        if _is_ready(folder):
+            return folder
+    return _NOWHERE / name
+
+
+@cache
+def _own_parents() -> tuple[Path, ...]:
+    """Return the folders in which those of what is kept lie, the better one first."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    parents = [Path(home) / "tag-storage-sweep"]
+    with suppress(OSError):  # no folder for what is temporary
+        parents.append(Path(tempfile.gettempdir()) / f"tag-storage-sweep-{os.getuid()}")
+    ready = [parent for parent in parents if _is_ready(parent)]
+    return tuple(ready) or _of_this_process()
+
+
+def _of_this_process() -> tuple[Path, ...]:
+    """Return a folder for this process and those that it starts, which is removed at its end."""
+    try:
+        home = tempfile.mkdtemp(prefix="tag-storage-sweep-")
+    except OSError:
+        return ()
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ["XDG_CACHE_HOME"] = home
+    parent = Path(home) / "tag-storage-sweep"
+    return (parent,) if _is_ready(parent) else ()
+
+
+@cache
+def _is_ready(folder: Path) -> bool:
+    """Return whether a folder, which is made if it is not there, can be used; say why not."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            folder.chmod(0o700)  # whatever the umask leaves of it
+        owners = {folder.lstat().st_uid, folder.stat().st_uid}
+        about = folder.stat()
+    except OSError:
+        return False
+    if not stat.S_ISDIR(about.st_mode):
+        return False
+    # A group that is a user's own, as most systems give, is nobody else.
+    others = stat.S_IWOTH | (stat.S_IWGRP if about.st_gid != os.getegid() else 0)
+    if owners != {os.geteuid()}:
+        why = "it belongs to another user"
+    elif about.st_mode & others:
+        why = "others can write it"
+    else:
+        return os.access(folder, os.W_OK | os.X_OK)
+    logging.getLogger(__name__).warning(
+        "%s is not used, as %s: nothing is kept there", shown_name(folder), why
+    )
+    return False
