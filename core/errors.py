@@ -6,16 +6,30 @@ import os
 import shlex
 import unicodedata
 
-#: Control characters, and what ends a line or a paragraph.
-_BREAKING = ("Cc", "Zl", "Zp")
+#: What is no text to a terminal: controls, signs that turn the order of others or are not seen.
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
+
+
+def _written_out(text: str, but: str = "") -> str:
+    """Return a text with what no terminal should take written out, such as ``\\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign.encode("unicode_escape").decode()
+        if sign not in but and unicodedata.category(sign) in _UNSEEN
+        else sign
+        for sign in text
+    )
+
+
+def printable(text: str) -> str:
+    """Return a text of lines as it is printed: nothing in it moves a cursor or hides a sign."""
+    return _written_out(text, but="\n\t")
 
 
 def shown_name(path: str | os.PathLike[str]) -> str:
     """Return the name of a file as a message has it: what would break the line is written out."""
-    return "".join(
-        sign.encode("unicode_escape").decode() if unicodedata.category(sign) in _BREAKING else sign
-        for sign in os.fspath(path)
-    )
+    return _written_out(os.fspath(path))
 
 
 def quoted_name(path: str | os.PathLike[str]) -> str:

@@ -44,18 +44,20 @@ class KeptCode:
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return what was compiled for a signature, or None if it is not there as it was saved."""
-        from numba.core.compiler import CompileResult
+        from numba.core import compiler
 
         target.refresh()
         content = _read(self._file(signature))
-        return None if content is None else CompileResult._rebuild(target, *pickle.loads(content))
+        rebuild: Any = compiler.CompileResult._rebuild
+        return None if content is None else rebuild(target, *pickle.loads(content))
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Keep what was compiled for a signature, where that can be."""
-        from numba.core.serialize import dumps
+        from numba.core import serialize
 
         if compiled.lifted or compiled.library.has_dynamic_globals:  # it holds addresses
             return
+        dumps: Any = serialize.dumps
         content = dumps(compiled._reduce())
         try:
             # Half a file has another digest, so that nothing waits for the disk.

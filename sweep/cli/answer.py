@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.text import Text
 
+from sweep.cli.console import SafeConsole
 from sweep.cli.terminal import print_json, print_table
 from sweep.results import Row, open_for_reading, read_rows
 from sweep.results.questions import (
@@ -72,7 +72,7 @@ def show(study: Study, name: str, answered: Answered, as_json: bool) -> None:
         print_json(answered.as_json)
         return
     # Without a terminal a sentence stays one line, so that another program finds it whole.
-    console = Console() if Console().is_terminal else Console(width=10_000)
+    console = SafeConsole() if SafeConsole().is_terminal else SafeConsole(width=10_000)
     console.print()
     if study.question:
         console.print(Text(study.question, style="italic"))

@@ -17,7 +17,7 @@ import typer
 from sweep.cli.merge_command import merge
 from sweep.cli.options import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED, AsJson, Written
 from sweep.cli.stopping import answering_signals, saying_what_is_written, was_stopped
-from sweep.cli.streams import give_up_stdout_if_full, print_in_any_encoding
+from sweep.cli.streams import give_up_stdout_if_full, print_to_anything
 from sweep.cli.trace import trace
 
 app = typer.Typer(
@@ -353,48 +353,24 @@ def main() -> None:
         with 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
     gc.set_threshold(100_000)  # cyclic garbage is rare: to look after 700 objects takes 60 ms
-    print_in_any_encoding()
+    print_to_anything()
     with answering_signals():
         try:
             code = app(standalone_mode=False)
             sys.stdout.flush()
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
-        except BrokenPipeError:
-            # The reader of the output has seen enough, as in `sweep status | head`.
-            sys.stderr.close()
+        except (BrokenPipeError, SystemExit) as error:
+            # The reader of the output has seen enough, as in `sweep status | head`: typer's own
+            # code for that is 1.
+            if not isinstance(error.__context__ or error, BrokenPipeError):
+                raise
             code = DONE
         except Exception as error:
             if not was_stopped():
-                _tell(error)
+                from sweep.cli.told_errors import tell
+
+                tell(error)
             code = BAD_INPUT
         give_up_stdout_if_full()
     sys.exit(code if isinstance(code, int) else DONE)
-
-
-def _tell(error: Exception) -> None:
-    """Print an error that a user can put right; raise any other, which is one of this program."""
-    from core.errors import InputError
-
-    show = getattr(error, "show", None)  # typer's own errors show the usage too
-    if show is not None:
-        show()
-    elif isinstance(error, InputError):
-        print(error, file=sys.stderr)
-    elif isinstance(error, OSError) and error.strerror:
-        # A file system that is full or read-only, or a name that it does not take.
-        print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
-    elif isinstance(error, MemoryError):
-        print(f"needs more memory than there is: {error}", file=sys.stderr)
-    elif isinstance(error, UnicodeEncodeError) and _is_of_a_name(error):
-        print(
-            f"{error.object}: a name that is not UTF-8, or not so in this locale; rename the file",
-            file=sys.stderr,
-        )
-    else:
-        raise error
-
-
-def _is_of_a_name(error: UnicodeEncodeError) -> bool:
-    """Return whether text could not be encoded because it holds bytes of a name as they are."""
-    return all("\udc80" <= sign <= "\udcff" for sign in error.object[error.start : error.end])

@@ -65,7 +65,8 @@ class _Stopping:
         reads, self._writes = os.pipe()
         os.set_blocking(self._writes, False)
         self._wakeup_before = signal.set_wakeup_fd(self._writes, warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, args=(reads,), daemon=True).start()
+        with suppress(RuntimeError):  # there are as many threads as may be
+            threading.Thread(target=self._watch, args=(reads,), daemon=True).start()
         for number in self._before:
             signal.signal(number, self._raise)
 

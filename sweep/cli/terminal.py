@@ -17,7 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from core.errors import printable
 from core.outcomes import UNITS
+from sweep.cli.console import SafeConsole
 from sweep.cli.waiting import Advance, telling_of_progress
 from sweep.results import Answer, Row
 from sweep.study.goals import goals_of
@@ -34,8 +36,8 @@ FIRST_RATE_S = 0.5
 
 
 def note(message: str) -> None:
-    """Print a line to stderr."""
-    print(message, file=sys.stderr, flush=True)
+    """Print a line to stderr; a progress bar there would take codes in it for colours."""
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 class LiveProgress:
@@ -74,7 +76,7 @@ class LiveProgress:
             self._bar.update(self._bar.task_ids[0], description=self._compiling or STARTING)
         elif (
             self._compiling
-            and not Console(stderr=True).is_terminal
+            and not SafeConsole(stderr=True).is_terminal
             and monotonic() - self._last_line > LINE_INTERVAL_S
         ):
             self._last_line = monotonic()
@@ -106,7 +108,7 @@ class LiveProgress:
             note(f"study {self._study.study}: {recorded} of {total} trials are recorded")
         if recorded >= total:
             return
-        console = Console(stderr=True)
+        console = SafeConsole(stderr=True)
         if not console.is_terminal:
             note(f"study {self._study.study}: {STARTING}")
             return
@@ -159,7 +161,7 @@ class ReplayProgress:
     def __init__(self, study: str, total: int) -> None:
         self._study, self._total, self._done = study, total, 0
         self._start = self._last_line = monotonic()
-        console = Console(stderr=True)
+        console = SafeConsole(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal:
             self._bar = _bar_on(console)
@@ -212,7 +214,7 @@ def shown_value(name: str, value: Any) -> str:
         return f"{value:,}" if name in UNITS else str(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    return str(value)
+    return printable(str(value))
 
 
 def print_table(rows: Sequence[Row], title: str | None = None) -> None:
@@ -237,8 +239,8 @@ def print_table(rows: Sequence[Row], title: str | None = None) -> None:
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown_value(name, value)) for name, value in row.items()))
-    console = Console()
-    wide = Console(width=10_000)
+    console = SafeConsole()
+    wide = SafeConsole(width=10_000)
     if not console.is_terminal:
         console = wide
     elif Measurement.get(wide, wide.options, table).maximum > console.width:
@@ -279,7 +281,8 @@ def check_lines(checks: Sequence[Row]) -> list[str]:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON does not know, such as a time, becomes a string."""
-    print(json.dumps(value, indent=2, default=str))
+    # All that a terminal would obey is an escape of JSON's, but for one sign of ASCII.
+    print(json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f"))
 
 
 def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
@@ -288,7 +291,11 @@ def print_answer(answer: Answer, as_json: bool, as_csv: bool) -> None:
     if as_json:
         print_json(rows)
     elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        # Data as they are, unless someone looks at them.
+        stream: Any = sys.stdout
+        if not stream.isatty():
+            stream = getattr(stream, "rich_proxied_file", stream)
+        writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(answer.columns)
         writer.writerows(answer.rows)
     else:

@@ -9,8 +9,9 @@ from threading import Event, Thread, Timer
 from time import monotonic
 from typing import Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sweep.cli.console import SafeConsole
 
 #: Compiling that takes no longer is not worth a word.
 _LONG_S = 2.0
@@ -98,9 +99,10 @@ def telling_of_progress(what: str, unit: str = "") -> Iterator[Advance]:
     """
     began = monotonic()
     done_of = (0, 0)
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"))
+        said = TextColumn("{task.description}", markup=False)
+        columns = (said, BarColumn(), TextColumn("{task.fields[done]}"))
         with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
             task = bar.add_task(what, total=None, done="")
 

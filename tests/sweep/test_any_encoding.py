@@ -15,7 +15,7 @@ from commands import CommandInThisProcess, say
 from core.event_files import read_events, write_events
 from core.events import EventsError
 from core.workload.ftrace.capture import import_ftrace
-from sweep.cli.streams import print_in_any_encoding
+from sweep.cli.streams import print_to_anything
 
 LINES = "".join(
     f"  app-1 [001] ..... 10.{number:06}: mm_page_alloc: pfn=0x{0x40000 + number:x} order=0 "
@@ -84,7 +84,7 @@ def test_signs_have_a_form_in_ascii(capfdbinary: pytest.CaptureFixture[bytes]) -
     with open(os.dup(1), "w", encoding="ascii") as stream:
         before, sys.stdout = sys.stdout, stream
         try:
-            print_in_any_encoding()
+            print_to_anything()
             print("▁▄█ 3 µs … \N{MINUS SIGN}1 \udcff 日")
         finally:
             sys.stdout = before
