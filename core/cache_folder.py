@@ -36,7 +36,8 @@ def cache_folder(name: str) -> Path:
 def _own_parents() -> tuple[Path, ...]:
     """Return the folders in which those of what is kept lie, the better one first."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    parents = [Path(home) / "tag-storage-sweep"]
+    # A home that is not known stays "~", and a name that is not absolute is none by the XDG rules.
+    parents = [Path(home) / "tag-storage-sweep"] if os.path.isabs(home) else []
     with suppress(OSError):  # no folder for what is temporary
         parents.append(Path(tempfile.gettempdir()) / f"tag-storage-sweep-{os.getuid()}")
     ready = [parent for parent in parents if _is_ready(parent)]

@@ -3,7 +3,8 @@
 The signal is raised as `Stopped` where the command is, as Ctrl-C always was. But no handler of
 Python's runs while one call of native code lasts (a sort of a large table, or LLVM's), and
 what is raised in a callback is lost. So a thread hears of signals too, through a pipe that the
-interpreter writes to at once; if the command is not gone after a while, it leaves from there.
+interpreter writes to at once. It sends again what was lost in a callback, and if the command is
+not gone after a while, it leaves from there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ IN_ORDER_S = 0.5
 #: `timeout` sends its signal to the command and to its group, a closed terminal likewise: what
 #: comes within this time is the first signal still. Nobody presses Ctrl-C twice as fast.
 TWICE_S = 0.1
+#: A signal that was lost in a callback is sent again after so long: the callback may be at work.
+_AGAIN_S = 0.05
 
 
 class Stopped(KeyboardInterrupt):
@@ -52,7 +55,7 @@ class _Stopping:
         self.number = 0  # of the first signal
         self.kept = [_NOTHING]
         self._told = threading.Lock()
-        self._is_raised = False
+        self._is_raised = self._is_lost = False
         # nohup, and a shell's background job, have some of them ignored: they stay so.
         self._before: dict[signal.Signals, Any] = {
             number: handler
@@ -79,7 +82,9 @@ class _Stopping:
         os.close(self._writes)
 
     def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
-        if not isinstance(lost.exc_value, Stopped):
+        if isinstance(lost.exc_value, Stopped):
+            self._is_raised, self._is_lost = False, True
+        else:
             self._hook_before(lost)
 
     def tell(self, write: Callable[[str], object]) -> None:
@@ -110,18 +115,25 @@ class _Stopping:
 
     def _watch(self, reads: int) -> None:
         """Leave when the time to stop in order is over, or a second signal comes."""
-        heard = 0.0
+        heard, sent = 0.0, 0
         poll = select.poll()
         poll.register(reads, select.POLLIN)
         while True:
             left_s = heard + self.kept[-1].in_order_s - monotonic() if heard else None
-            if not poll.poll(None if left_s is None else max(0.0, left_s) * 1000):
+            if left_s is not None and left_s <= 0:
                 self._leave_at_once()
+            if not poll.poll(None if left_s is None else 1000 * min(left_s, _AGAIN_S)):
+                if self._is_lost:
+                    self._is_lost, sent = False, sent + 1
+                    signal.pthread_kill(threading.main_thread().ident or 0, self.number)
+                continue
             numbers = os.read(reads, 64)
             if not numbers:  # the command is done
                 os.close(reads)
                 return
             ours = [number for number in numbers if number in self._before]
+            again = min(sent, len(ours))
+            ours, sent = ours[again:], sent - again
             if ours and not heard:
                 heard = monotonic()
                 self.number = self.number or ours[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import schedules
+import signals
 from hazard import Hazard
 
-HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD,)
+HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD, signals.HAZARD)

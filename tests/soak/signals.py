@@ -1,0 +1,187 @@
+"""Signals: commands that are stopped at any moment, each of which ends in time and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import small_study
+from hazard import Counts, Hazard, each_case
+
+ROOT = Path(__file__).parents[2]
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+#: A command that is stopped has so long to end, and what it started so long after it.
+WITHIN_S, AFTER_S = 5.0, 3.0
+#: What names the processes of a case, in their environment.
+_MARK = "SWEEP_SOAK_CASE"
+_RUN = "run small.yaml --db OUT/results.duckdb --executor"
+_PAIRS = "select sum(a.range * b.range) from range(1000000) a, range(1000000) b"
+
+
+class _Command(NamedTuple):
+    """A command that takes its time, how long at most, and whether its machine code is made."""
+
+    words: tuple[str, ...]
+    lasts_s: float
+    is_cold: bool = False
+
+
+COMMANDS = {
+    "threads": _Command((*_RUN.split(), "threads"), 5.0),
+    "threads, compiling": _Command((*_RUN.split(), "threads"), 12.0, True),
+    "in-process, compiling": _Command((*_RUN.split(), "in-process"), 12.0, True),
+    "ray": _Command((*_RUN.split(), "ray"), 10.0),
+    "ray, compiling": _Command((*_RUN.split(), "ray"), 15.0, True),
+    "dry run, compiling": _Command(("run", "small.yaml", "--dry-run"), 8.0, True),
+    "validate, compiling": _Command(("validate", "made.yaml"), 8.0, True),
+    "import": _Command(("trace", "import", "long.txt", "-o", "OUT/x.parquet"), 5.0, True),
+    "query": _Command(("query", _PAIRS, "--db", "results.duckdb"), 3.0),
+}
+
+
+@cache
+def _folder() -> Path:
+    """Return a folder with a study that never ends, and a trace that takes seconds to read."""
+    folder = Path(tempfile.mkdtemp(prefix="soak-signals-"))
+    small_study.write_trace(folder)
+    path = small_study.write_study(folder, n_trials=2)
+    small_study.run(path, folder / "results.duckdb")
+    small_study.write_study(
+        folder, n_trials=10**6, eviction="{type: categorical, choices: [lru, fifo, sieve]}"
+    )
+    path.write_text(path.read_text().replace("policy: {eviction: lru}\n", ""))
+    (folder / "made.yaml").write_text(
+        "study: made\nsampler: {name: random}\nn_trials: 4\n"
+        "workload: {synthetic: zipf, asks: 20000000}\n"
+        "policy: {system: cleancache}\nparameters: {headroom: {type: float, low: 0.0, high: 0.5}}\n"
+        "objectives: [{metric: read_ns, direction: minimize}]\n"
+    )
+    event = " app-1 [000] .... 1.000000: mm_filemap_add_to_page_cache: dev 0:1 ino 2 pfn=0x3 ofs=0"
+    (folder / "long.txt").write_text(f"{event} order=0\n" * 10**6)
+    return folder
+
+
+def case(seed: int, counts: Counts, names: tuple[str, ...] = tuple(COMMANDS)) -> None:
+    """Stop one command by one signal at one moment, and look at what is left."""
+    chance = random.Random(seed)
+    name, number = chance.choice(names), chance.choice(list(CODES))
+    command, in_group = COMMANDS[name], chance.random() < 0.5
+    moment_s = chance.uniform(0.0, command.lasts_s)
+    what = f"{name}, {number.name} after {moment_s:.2f} s{' to the group' if in_group else ''}"
+    with tempfile.TemporaryDirectory(prefix="soak-signals-out-") as out, _marked() as mark:
+        process = _started(command, Path(out), mark)
+        _wait_until_it_answers(process)
+        try:
+            process.wait(moment_s)
+            process.communicate()
+            return  # it ended before
+        except subprocess.TimeoutExpired:
+            pass
+        sent = time.monotonic()
+        (os.killpg if in_group else os.kill)(process.pid, number)
+        counts.kills += 1
+        try:
+            _, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            counts.hangs += 1
+            raise AssertionError(f"{what}: did not end") from None
+        took_s = time.monotonic() - sent
+        _look(process.returncode, number, err, took_s, what, counts)
+        if not _gone(mark, AFTER_S):
+            counts.leftovers += 1
+            raise AssertionError(f"{what}: left {_left(mark)}")
+
+
+def _look(code: int, number: int, err: str, took_s: float, what: str, counts: Counts) -> None:
+    """Raise if a command did not end as it should."""
+    if "Traceback" in err or "***" in err:
+        counts.tracebacks += 1
+        raise AssertionError(f"{what}: {err[-2000:]}")
+    says = (
+        "interrupted: "
+        if number == signal.SIGINT
+        else f"stopped by {signal.Signals(number).name}: "
+    )
+    told = [line for line in err.splitlines() if line.startswith(("interrupted", "stopped by"))]
+    if code != CODES[signal.Signals(number)] or len(told) != 1 or not told[0].startswith(says):
+        raise AssertionError(f"{what}: exit code {code}, {err[-500:]!r}")
+    if took_s > WITHIN_S:
+        counts.hangs += 1
+        raise AssertionError(f"{what}: took {took_s:.1f} s")
+
+
+def _started(command: _Command, out: Path, mark: str) -> subprocess.Popen[str]:
+    environment = os.environ | {_MARK: mark, "PYTHONPATH": str(ROOT)}
+    if command.is_cold:
+        environment["XDG_CACHE_HOME"] = str(out)
+    words = [word.replace("OUT", str(out)) for word in command.words]
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweep", *words],
+        cwd=_folder(), env=environment, text=True, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_heed_ctrl_c,
+    )  # fmt: skip
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's background job ignores
+
+
+def _wait_until_it_answers(process: subprocess.Popen[str]) -> None:
+    bit = 1 << (signal.SIGTERM - 1)
+    while process.poll() is None:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        (caught,) = (line for line in status.splitlines() if line.startswith("SigCgt"))
+        if int(caught.split()[1], 16) & bit:
+            return
+        time.sleep(0.005)
+
+
+@contextmanager
+def _marked() -> Iterator[str]:
+    """Yield a mark for the processes of a case, of which none is there at its end."""
+    mark = uuid.uuid4().hex
+    try:
+        yield mark
+    finally:
+        for process in _left(mark):
+            os.kill(process, signal.SIGKILL)
+
+
+def _left(mark: str) -> dict[int, str]:
+    """Return the processes of a mark, with what each was called."""
+    left = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{_MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if words:  # one that has ended, and waits for its parent, has none
+                    left[int(folder.name)] = words[:80]
+        except OSError:
+            continue
+    return left
+
+
+def _gone(mark: str, within_s: float) -> bool:
+    end = time.monotonic() + within_s
+    while _left(mark):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+_CASE: Callable[[int, Counts], None] = case
+HAZARD = Hazard("signals", partial(each_case, _CASE))
