@@ -204,7 +204,7 @@ def test_where_nothing_can_be_written_nothing_is_kept(
     monkeypatch.setattr("os.access", lambda path, mode: False)
     folder = cache_folder.cache_folder("code")
     assert not folder.exists()
-    with pytest.raises(OSError):
+    with pytest.raises(NotADirectoryError):
         (folder / "x").write_bytes(b"")
     assert kept(["x"], "mine", folder) == set()
 

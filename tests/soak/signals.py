@@ -1,4 +1,4 @@
-"""Signals: commands that are stopped at any moment, each of which ends in time and leaves nothing."""
+"""Signals: commands that are stopped at any moment end in time, with a line, and leave nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hazard import Counts, Hazard, each_case
 ROOT = Path(__file__).parents[2]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 #: A command that is stopped has so long to end, and what it started so long after it.
-WITHIN_S, AFTER_S = 5.0, 3.0
+WITHIN_S, AFTER_S = 5.0, 10.0
 #: What names the processes of a case, in their environment.
 _MARK = "SWEEP_SOAK_CASE"
 _RUN = "run small.yaml --db OUT/results.duckdb --executor"

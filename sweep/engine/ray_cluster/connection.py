@@ -7,12 +7,10 @@ makes when it looks.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import secrets
 import shutil
-import signal
 import socket
 import threading
 import warnings
@@ -34,9 +32,6 @@ PLACE_PATIENCE_S = 6.0
 #: The driver waits so long for Ray to stop: that takes 1.1 s, 3.4 s as it has just begun to start.
 #: Killed while it starts, it would wait a minute for its dead head.
 STOP_S = 4.5
-
-#: More than a `struct sigaction` has on any Linux: 152 bytes on x86-64 and arm64.
-SIGACTION_BYTES = 512
 
 
 class ClusterError(InputError):
@@ -102,10 +97,7 @@ class Connection:
         if self._closing.is_set():
             return
         self._closing.set()
-        kept, end = _sigterm(), monotonic() + STOP_S
-        while self._thread.is_alive() and monotonic() < end:
-            self._thread.join(0.02)
-            _sigterm(kept)  # which Ray's native part gives up as it stops
+        self._thread.join(STOP_S)
         if self._address == "local":
             _remove_sockets()
 
@@ -118,13 +110,10 @@ class Connection:
             ray = _import_ray()
             if self._closing.is_set():
                 return
-            kept = _sigterm()
             _start(ray, self._address, self.expected, self._need.store_bytes)
         except ClusterError as error:
             self.events.put(partial(_fail, error))
             return
-        # Ray's native part would dump its stack, and end this process, where a handler stops it.
-        _sigterm(kept)
         try:
             if not self._closing.is_set():
                 self._watch(ray, self._begin(ray))
@@ -203,20 +192,6 @@ def _fail(error: ClusterError) -> None:
     raise error
 
 
-def _sigterm(action: bytes | None = None) -> bytes:
-    """Return what SIGTERM does to this process, as the kernel has it; or have it do so.
-
-    Python can change it in the main thread alone, and does not see that native code has changed it.
-    """
-    kept = ctypes.create_string_buffer(action or b"", SIGACTION_BYTES)
-    libc = ctypes.CDLL(None)
-    if action is None:
-        libc.sigaction(signal.SIGTERM, None, kept)
-    else:
-        libc.sigaction(signal.SIGTERM, kept, None)
-    return kept.raw
-
-
 def _remove_sockets() -> None:
     """Remove the files of sockets that Ray leaves in the folder of a session that has ended."""
     folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
@@ -230,6 +205,8 @@ def _own_cpus() -> int:
 
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Else Ray's native part takes SIGTERM from this process: to dump its stack, and abort.
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
     with warnings.catch_warnings():
         # What Ray imports has opinions about proxies of the environment.
         warnings.simplefilter("ignore")
