@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
-
-from core.accesses import METADATA_KEY, read_accesses
+from core.accesses import FORM, read_accesses
 from core.errors import TraceError
 from core.event_files import read_events
 from core.events import Events, EventsError
+from core.table_files import has_form
 from core.workload.survey import survey_accesses, survey_events
 from sweep.cli.cache_filling import cache_filling, filling_lines
 from sweep.cli.terminal import check_lines, print_json
@@ -52,13 +50,8 @@ def info_command(path: Path, as_json: bool) -> None:
 
 
 def is_accesses(path: Path) -> bool:
-    """Return whether a file is an access trace."""
-    try:
-        # To open a pipe would wait for who writes into it.
-        return path.is_file() and METADATA_KEY in (parquet.read_schema(path).metadata or {})
-    except (OSError, pa.ArrowException):
-        # Reading the file as a table of mm events then says what is wrong with it.
-        return False
+    """Return whether a file is an access trace; of a file that cannot be read it is not known."""
+    return has_form(path, FORM)
 
 
 def _events_info(path: Path, as_json: bool) -> None:

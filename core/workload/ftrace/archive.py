@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-import lzma
+import io
 import os
 import tarfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.workload.text import TraceError
+from core.errors import InputError
+from core.workload.text import TraceError, read_pieces
 
-#: What reading a file raises that is no tar, or is damaged.
-DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
-
-
-def why_unreadable(error: Exception) -> str:
-    """Return in a few words why an archive could not be read: the system's, or that it is none."""
-    return getattr(error, "strerror", None) or "it is no tar, or a damaged one"
+#: An archive holds a few files of text: of no more bytes, once decompressed, and no more files.
+_MOST_BYTES, _MOST_FILES = 256 << 20, 10_000
+#: What reading a tar raises that is none, or is damaged.
+_DAMAGE = (OSError, EOFError, tarfile.TarError, ValueError, ArithmeticError, RecursionError)
 
 
 @contextmanager
 def opened_archive(path: str | os.PathLike[str]) -> Iterator[tarfile.TarFile]:
-    """Open an archive.
+    """Open an archive, all of whose members have been looked at.
 
     Raises
     ------
     TraceError
-        When it is no archive, or what is read of it inside the context is damaged.
+        When it is no archive, or what is read of it inside the context is damaged; or when it holds
+        more than an archive of a recording does.
     """
     try:
-        with tarfile.open(path) as archive:
+        content = io.BytesIO(_unpacked(path))
+        with tarfile.open(fileobj=content, mode="r:") as archive:
+            for number, member in enumerate(archive):
+                if number >= _MOST_FILES or member.size > content.getbuffer().nbytes:
+                    raise tarfile.TarError("it claims more than there is")
             yield archive
-    except DAMAGE as error:
-        what = f"no archive of a recording: {why_unreadable(error)}"
-        raise TraceError(what, file=path) from None
+    except InputError:
+        raise
+    except _DAMAGE as error:
+        why = getattr(error, "strerror", None) or "it is no tar, or a damaged one"
+        raise TraceError(f"no archive of a recording: {why}", file=path) from None
+
+
+def _unpacked(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of an archive, decompressed."""
+    pieces, size_bytes = [], 0
+    for _, piece in read_pieces([path]):
+        pieces.append(piece)
+        size_bytes += len(piece)
+        if size_bytes > _MOST_BYTES:
+            what = f"no archive of a recording: it holds more than {_MOST_BYTES >> 20} MiB"
+            raise TraceError(what, file=path)
+    return b"".join(pieces)
