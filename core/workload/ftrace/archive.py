@@ -14,6 +14,7 @@ from core.workload.text import TraceError, read_pieces
 #: An archive holds a few files of text: of no more bytes, once decompressed, and no more files.
 _MOST_BYTES, _MOST_FILES = 256 << 20, 10_000
 #: What reading a tar raises that is none, or is damaged.
+_DAMAGED = "it is no tar, or a damaged one"
 _DAMAGE = (OSError, EOFError, tarfile.TarError, ValueError, ArithmeticError, RecursionError)
 
 
@@ -37,17 +38,24 @@ def opened_archive(path: str | os.PathLike[str]) -> Iterator[tarfile.TarFile]:
     except InputError:
         raise
     except _DAMAGE as error:
-        why = getattr(error, "strerror", None) or "it is no tar, or a damaged one"
-        raise TraceError(f"no archive of a recording: {why}", file=path) from None
+        raise _no_archive(path, getattr(error, "strerror", None) or _DAMAGED) from None
 
 
 def _unpacked(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of an archive, decompressed."""
     pieces, size_bytes = [], 0
-    for _, piece in read_pieces([path]):
-        pieces.append(piece)
-        size_bytes += len(piece)
-        if size_bytes > _MOST_BYTES:
-            what = f"no archive of a recording: it holds more than {_MOST_BYTES >> 20} MiB"
-            raise TraceError(what, file=path)
+    try:
+        for _, piece in read_pieces([path]):
+            pieces.append(piece)
+            size_bytes += len(piece)
+            if size_bytes > _MOST_BYTES:
+                break
+    except TraceError:
+        raise _no_archive(path, _DAMAGED) from None
+    if size_bytes > _MOST_BYTES:
+        raise _no_archive(path, f"it holds more than {_MOST_BYTES >> 20} MiB")
     return b"".join(pieces)
+
+
+def _no_archive(path: str | os.PathLike[str], why: str) -> TraceError:
+    return TraceError(f"no archive of a recording: {why}", file=path)
