@@ -32,7 +32,7 @@ def opened_archive(path: str | os.PathLike[str]) -> Iterator[tarfile.TarFile]:
         content = io.BytesIO(_unpacked(path))
         with tarfile.open(fileobj=content, mode="r:") as archive:
             for number, member in enumerate(archive):
-                if number >= _MOST_FILES or member.size > content.getbuffer().nbytes:
+                if number >= _MOST_FILES or not 0 <= member.size <= content.getbuffer().nbytes:
                     raise tarfile.TarError("it claims more than there is")
             yield archive
     except InputError:
