@@ -60,6 +60,13 @@ def has_form(path: str | os.PathLike[str], form: TableForm) -> bool:
     return False
 
 
+def is_checked(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file has the digest by which damage of it is seen."""
+    with suppress(EventsError), _opened(os.fspath(path)) as (file, _):
+        return _DIGEST_KEY in (file.schema_arrow.metadata or {})
+    return False
+
+
 def read_metadata(path: str | os.PathLike[str], form: TableForm) -> dict[str, Any]:
     """Return what a file says of its table, without its rows.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import schedules
+import traces
 from hazard import Hazard
 
-HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD,)
+HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD, traces.HAZARD)

@@ -33,16 +33,20 @@ from taken_or_refused import check_said, check_table  # noqa: E402
 from typer.main import get_command  # noqa: E402
 
 import sweep.cli.main as command_line  # noqa: E402
+from core import event_files  # noqa: E402
 from core.backend import replay  # noqa: E402
 from core.errors import InputError  # noqa: E402
 from core.event_files import read_events  # noqa: E402
 from core.machine import Machine  # noqa: E402
 from core.policy import Policy  # noqa: E402
+from core.workload import kept_tables  # noqa: E402
 
 #: What a case may take: seconds, and bytes beside those that the process had before it.
 MOST_S, MOST_BYTES = 10.0, 1 << 30
 #: What the first case may take beside: all that is compiled once.
 _COMPILING_S = 900.0
+#: Cases before the first one, after which all that they need is compiled and loaded.
+_WARMING_UP = 60
 #: Of so many seeds one is a small file that becomes a large one.
 _BOMB_EVERY = 200
 STUDY = """\
@@ -190,7 +194,8 @@ class _Trying:
 
 def _try(seed: int) -> tuple[str | None, str]:
     """Try a seed, and return which count it adds to, if any, and what went wrong."""
-    Path("/proc/self/clear_refs").write_text("5")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, start = _peak_bytes(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sweep-traces-") as name:
         try:
@@ -214,13 +219,13 @@ def main() -> None:
     """Answer each seed on standard input with a line of what came."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    warmed_up = False
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for line in sys.stdin:
-        for seed in () if warmed_up else range(60):
+    with tempfile.TemporaryDirectory(prefix="sweep-kept-") as kept:
+        kept_tables.KEPT_FOLDER, event_files.FOUND_GOOD = Path(kept, "events"), Path(kept, "good")
+        for seed in range(_WARMING_UP):
             _try(seed)
-        warmed_up = True
-        print(json.dumps(_try(int(line))), file=answers, flush=True)
+        for line in sys.stdin:
+            print(json.dumps(_try(int(line))), file=answers, flush=True)
 
 
 HAZARD = Hazard("traces", run)
