@@ -8,19 +8,18 @@ memory there is (evictions, misses, frames) is not in it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from core.event_files import read_losses, write_table
-from core.events import NO_PHASE, EventsError
+from core.events import MOST_NS, NO_PHASE, EventsError
 from core.import_losses import Loss, losses_of
 from core.machine import MAX_ORDER
+from core.table_files import TableForm, read_metadata, read_table, write_table
+from core.table_metadata import TableMetadata
 
 # What a recorded kernel was seen to do:
 #   read         a folio is brought in if it is not there, by readahead or after a miss
@@ -80,8 +79,10 @@ SCHEMA = pa.schema(
         ("flags", pa.uint8()),
     ]
 )
-METADATA_KEY = b"accesses"
+FORM = TableForm("access trace", SCHEMA, b"accesses")
 METADATA_VERSION = 2
+#: Numbers that the metadata says of the machine beside its pages.
+_NUMBERS = ("free_pages", "low_pages", "high_pages", "managed_pages", "zram_size")
 
 
 class Accesses(NamedTuple):
@@ -154,7 +155,10 @@ def check_accesses(accesses: Accesses, name: str) -> None:
         ("time_ns", np.diff(accesses.time_ns, prepend=accesses.time_ns[:1]) < 0, "time goes back"),
         ("index", paged & (beyond != 0), "not aligned to its folio"),
         ("index", (op == PHASE) & _is_nameless(accesses), "a phase without a name"),
+        ("time_ns", accesses.time_ns <= -MOST_NS, "a time beyond all clocks"),
+        ("time_ns", accesses.time_ns >= MOST_NS, "a time beyond all clocks"),
         ("handle", (op != LOOKUP) & (accesses.handle < 0), "a negative handle"),
+        ("handle", accesses.handle >= MOST_NS, "a handle beyond all handles"),
         ("handle", _is_outside(accesses), "memory of before the trace in a frame outside memory"),
     )
     for column, bad, what in faults:
@@ -186,10 +190,7 @@ def write_accesses(path: str | os.PathLike[str], accesses: Accesses) -> None:
     """Write an access trace as Parquet; the file appears whole or not at all."""
     about = {name: getattr(accesses, name) for name in Accesses._fields if name not in SCHEMA.names}
     about["losses"] = [loss._asdict() for loss in accesses.losses]
-    metadata = {"version": METADATA_VERSION, **about}
-    schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
-    table = pa.table([pa.array(column) for column in accesses.columns.values()], schema=schema)
-    write_table(path, table)
+    write_table(path, FORM, accesses.columns, {"version": METADATA_VERSION, **about})
 
 
 def digest_accesses(accesses: Accesses) -> str:
@@ -214,20 +215,7 @@ def read_page_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         When the file is missing or is no access trace.
     """
     name = os.fspath(path)
-    try:
-        about = json.loads((parquet.read_schema(name).metadata or {})[METADATA_KEY])
-        return int(about["page_size"]), int(about["data_pages"])
-    except FileNotFoundError:
-        raise EventsError("no such file", file=name) from None
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise EventsError(f"no access trace, or a damaged one ({_why(error)})", file=name) from None
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        key = error.args[0]
-        return f"it has no {key.decode() if isinstance(key, bytes) else key}"
-    return str(error).splitlines()[0]
+    return _metadata(name, read_metadata(name, FORM)).machine(least_pages=0)
 
 
 def read_accesses(path: str | os.PathLike[str]) -> Accesses:
@@ -239,22 +227,28 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
         Naming the file, and the row and column where there is one.
     """
     name = os.fspath(path)
-    try:
-        table = parquet.read_table(name)
-        about = json.loads((table.schema.metadata or {})[METADATA_KEY])
-        about.pop("version")
-        about["free_ranges"] = tuple((first, end) for first, end in about["free_ranges"])
-        about["phases"] = tuple(map(str, about.get("phases", ())))
-        about["losses"] = read_losses(name, about.get("losses", []))
-        columns = {
-            field.name: table.column(field.name).cast(field.type).to_numpy() for field in SCHEMA
-        }
-        accesses = Accesses(**columns, **about)
-        if "accessed_bits" not in about:  # a file of an earlier version
-            accesses = accesses._replace(losses=(*accesses.losses, *modelled_bits(accesses)))
-    except FileNotFoundError:
-        raise EventsError("no such file", file=name) from None
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise EventsError(f"no access trace, or a damaged one ({_why(error)})", file=name) from None
+    described, columns = read_table(name, FORM)
+    metadata = _metadata(name, described)
+    page_size, data_pages = metadata.machine(least_pages=0)
+    about: dict[str, Any] = {**columns, **{key: metadata.number(key, 0) for key in _NUMBERS}}
+    accesses = Accesses(
+        **about,
+        page_size=page_size,
+        data_pages=data_pages,
+        source=metadata.text("source"),
+        free_ranges=metadata.ranges("free_ranges"),
+        requests=metadata.says("requests", True),
+        phases=metadata.names("phases"),
+        losses=metadata.losses(),
+        accessed_bits=metadata.says("accessed_bits", True),
+    )
+    if "accessed_bits" not in metadata:  # a file of an earlier version
+        accesses = accesses._replace(losses=(*accesses.losses, *modelled_bits(accesses)))
     check_accesses(accesses, name)
     return accesses
+
+
+def _metadata(name: str, described: dict[str, Any]) -> TableMetadata:
+    metadata = TableMetadata(name, FORM.key.decode(), described)
+    metadata.version(METADATA_VERSION)
+    return metadata

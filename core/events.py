@@ -29,6 +29,8 @@ JOIN = 64
 WANTED = 128
 #: `index` of a phase row that ends a phase and begins none.
 NO_PHASE = 2**32 - 1
+#: Times lie nearer to 0 than this, 146 years, so that no time between two of them overflows.
+MOST_NS = 2**62
 #: The version of the table that this package writes; it reads every version up to this one.
 VERSION = 2
 
@@ -185,7 +187,7 @@ def check_events(events: Events, data_pages: int, name: str) -> None:
     """Raise `EventsError`, of the file `name`, at the first row that has one of `FAULTS`."""
     row, number = _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
-        *(data_pages, *_limits(events), np.empty(0, dtype=np.int8)),
+        *(np.zeros(data_pages, np.uint8), *_limits(events), np.empty(0, dtype=np.int8)),
     )
     if row >= 0:
         fault = FAULTS[number]
@@ -198,8 +200,9 @@ def check_events(events: Events, data_pages: int, name: str) -> None:
 # What can be wrong with a row: each number is the place of its row in `FAULTS`.
 NO_FAULT = -1
 UNKNOWN_OP, TIME_BACKWARDS, ORDER_TOO_LARGE, INDEX_NOT_ALIGNED = range(4)
-FRAME_OUTSIDE_MEMORY, FRAME_ALREADY_ALLOCATED, FRAME_NOT_ALLOCATED, NEGATIVE_SIZE = range(4, 8)
+FRAME_OUTSIDE_MEMORY, FRAME_ALREADY_ALLOCATED, FRAME_NOT_ALLOCATED, IMPOSSIBLE_SIZE = range(4, 8)
 PHASE_WITHOUT_NAME, JOINS_NOTHING, WAITED_FOR_NO_READ, REQUEST_OF_BOTH_KINDS = range(8, 12)
+TIME_BEYOND = 12
 
 
 class Fault(NamedTuple):
@@ -224,7 +227,7 @@ FAULTS = (
           "untagged allocation of a frame in {pfn} (order {order}) that is allocated"),
     Fault(FRAME_NOT_ALLOCATED, "pfn", "a free of a frame that is not allocated",
           "free of a frame in {pfn} (order {order}) that is not allocated"),
-    Fault(NEGATIVE_SIZE, "pfn", "a negative size", "a size of {pfn} pages"),
+    Fault(IMPOSSIBLE_SIZE, "pfn", "an impossible size", "a size of {pfn} pages"),
     Fault(PHASE_WITHOUT_NAME, "index", "a phase without a name",
           "phase {index} has no name; the metadata names {phases}"),
     Fault(JOINS_NOTHING, "flags", "a row that joins no request",
@@ -233,6 +236,7 @@ FAULTS = (
           "flags {flags} say that a task waits, but the row is no store and no restore"),
     Fault(REQUEST_OF_BOTH_KINDS, "flags", "a request of file pages and anonymous pages",
           "flags {flags} join a read request of the other kind: files, or anonymous pages"),
+    Fault(TIME_BEYOND, "time_ns", "a time beyond all clocks", "a time of {time_ns} ns"),
 )  # fmt: skip
 
 
@@ -241,7 +245,7 @@ def faults_of(events: Events) -> NDArray[np.int8]:
     faults = np.empty(events.op.size, dtype=np.int8)
     _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
-        *(events.data_pages, *_limits(events), faults),
+        *(np.zeros(events.data_pages, np.uint8), *_limits(events), faults),
     )
     return faults
 
@@ -259,7 +263,7 @@ def _find_faults(
     order: NDArray[np.uint8],
     pfn: NDArray[np.int64],
     flags: NDArray[np.uint8],
-    data_pages: int,
+    frames: NDArray[np.uint8],
     last_op: int,
     phases: int,
     tells_requests: bool,
@@ -267,9 +271,8 @@ def _find_faults(
 ) -> tuple[int, int]:
     """Return (row, fault) of the first row with a fault, or (-1, `NO_FAULT`).
 
-    Where `faults` is not empty, it gets the fault of every row instead.
+    `frames` are all free. Where `faults` is not empty, it gets the fault of every row instead.
     """
-    frames = np.zeros(data_pages, dtype=np.uint8)
     last_ns = np.int64(-(2**63))
     # What the last good restore was (`ANONYMOUS`, or 0; -1: there is none); and whether the first
     # row of the request that goes on has a fault, so that the next row begins it.
@@ -281,6 +284,8 @@ def _find_faults(
             fault = UNKNOWN_OP
         elif time_ns[row] < last_ns:
             fault = TIME_BACKWARDS
+        elif not -MOST_NS < time_ns[row] < MOST_NS:
+            fault = TIME_BEYOND
         elif kind == PHASE and index[row] != NO_PHASE and index[row] >= phases:
             fault = PHASE_WITHOUT_NAME
         elif fault == NO_FAULT and tells_requests:
@@ -322,7 +327,7 @@ def _fault(
     if kind > RESIZE or kind == INVALIDATE_INODE:
         return NO_FAULT
     if kind == RESIZE:
-        return NEGATIVE_SIZE if first < 0 else NO_FAULT
+        return NO_FAULT if 0 <= first < 2**31 else IMPOSSIBLE_SIZE
     if order > MAX_ORDER:
         return ORDER_TOO_LARGE
     pages = 1 << order

@@ -236,9 +236,11 @@ class Loss(NamedTuple):
     @property
     def warning(self) -> str:
         """The loss as a sentence."""
-        said = SENTENCES.get(self.name, "{count} " + self.name.replace("_", " "))
+        said, where = SENTENCES.get(self.name), f" ({self.where})" if self.where else ""
+        if said is None:  # of another version, or of a stranger's: its name may hold anything
+            return f"{self.count:,} {self.name.replace('_', ' ')}{where}"
         said = _of_one(said) if self.count == 1 else said
-        return said.format(count=f"{self.count:,}") + (f" ({self.where})" if self.where else "")
+        return said.format(count=f"{self.count:,}") + where
 
 
 #: Verbs of several things, and of one.

@@ -12,12 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.accesses import BY_WRITE, READ, WRITE, Accesses
+from core.available_memory import available_bytes
 from core.declaration import Declaration, Word, world
-from core.events import (
-    ALLOC,
-    ATOMIC,
-    Events,
-)
+from core.events import ALLOC, ATOMIC, Events, EventsError
 from core.frontend.allocator import free_frames
 from core.frontend.extents import Extents, number_pages, with_programs
 from core.frontend.lists import COUNTED, MOST_SWAPPINESS, SWAP_FREE, SWAPPINESS
@@ -71,6 +68,8 @@ from core.lane import SERIES_POINTS
 #: A call of the loop reads no more accesses: 0.1 s of cache misses. Between calls Python answers
 #: signals, and tells how far it is.
 _MOST_ACCESSES = 1 << 20
+#: What each page of the machine takes: the tables of frames and of who holds them.
+_PAGE_BYTES = 12
 #: A step of the loop has room for the rows of a window of so many pages.
 _MOST_READAHEAD_PAGES = 4096
 TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
@@ -210,7 +209,15 @@ def run_frontend(
     ------
     OutOfMemory
         When the machine is too small.
+    EventsError
+        When it is so large that simulating it takes more memory than there is.
     """
+    wanted = accesses.data_pages * _PAGE_BYTES
+    if wanted > (free := available_bytes()):
+        raise EventsError(
+            f"{accesses.source}: to simulate {accesses.data_pages:,} pages of memory takes "
+            f"{wanted:,} bytes of it, and {free:,} are free"
+        )
     # All columns are read-only, as those from Parquet: the loop is compiled for one type of array.
     columns = {name: _frozen(column) for name, column in accesses.columns.items()}
     accesses = accesses._replace(**columns)

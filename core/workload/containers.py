@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import re
 import zipfile
 import zlib
@@ -21,6 +22,9 @@ _HEAD_BYTES = 4096
 READ = "plain text, gzip, zstd, xz, bzip2, lz4 and zip are read"
 #: A dictionary of xz may take 4 GiB; `xz -9` needs 65 MiB.
 _XZ_MEMORY_BYTES = 256 << 20
+#: Text of recordings is packed 5 to 50 times. What is packed more often than this is refused where
+#: it has come to more than `_SMALL_BYTES`: a few KiB could make a table of any size.
+_MOST_UNPACKED, _SMALL_BYTES = 400, 64 << 20
 #: The names of so many files of a zip are told.
 _NAMES_TOLD = 4
 _ATRACE = re.compile(rb"(?:[^\0]{0,200}\n)?TRACE:\n(?=x[\x01\x9c\xda])")
@@ -71,8 +75,18 @@ def read_unpacked(name: str, raw: BinaryIO, piece_bytes: int) -> Iterator[bytes]
             return
     except OSError as error:
         raise TraceError(f"cannot be read: {error.strerror or error}", file=name) from None
+    unpacked_bytes, size_bytes = 0, os.fstat(raw.fileno()).st_size
     try:
-        yield from container.pieces(name, raw, piece_bytes)
+        for piece in container.pieces(name, raw, piece_bytes):
+            unpacked_bytes += len(piece)
+            if unpacked_bytes > max(_SMALL_BYTES, _MOST_UNPACKED * size_bytes):
+                raise TraceError(
+                    f"a file of {container.name}, of whose {size_bytes:,} bytes more than "
+                    f"{unpacked_bytes:,} become: no recording is packed {_MOST_UNPACKED} times; "
+                    "if this is one, unpack it first",
+                    file=name,
+                )
+            yield piece
     except _DAMAGE as error:
         raise TraceError(_why(container, error), file=name) from None
 

@@ -1,43 +1,28 @@
 """A recipe: all that makes a table of mm events which is not a capture's own.
 
 Accesses come from a generator or from an access trace, and run through the front end; or a tenant
-is laid over a capture's table. A table is made once: it is kept on disk under the digest of its
-recipe, and all processes of the machine map the same pages of it.
+is laid over a capture's table. A table is made once, and kept under the digest of its recipe.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from pyarrow import ipc
-
 from core.accesses import Accesses
-from core.events import SCHEMA, Events
-from core.files import written_whole
+from core.events import Events
 from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
-from core.import_losses import Loss
-from core.jit import CORE_DIGEST, KEPT_FOLDER
+from core.workload.kept_tables import kept_table
 from core.workload.overlay import with_tenant_over
 from core.workload.resized import on_machine
 from core.workload.synthetic import synthesise
 from core.workload.tenant import with_tenant
-
-#: The most bytes of tables that are kept on disk; the table used longest ago is deleted first.
-KEPT_BYTES = 4 << 30
-#: The arrays of `Fronted` beside its events, and the columns of each.
-_LISTS = {"samples": 5, "failed": 3, "reserved": 2, "series": 4}
 
 
 @dataclass(frozen=True)
@@ -188,65 +173,4 @@ class Recipe:
         If it is not there it is made. Processes that need the same table at the same time wait for
         the first one, which makes it.
         """
-        folder = Path(KEPT_FOLDER)
-        path = folder / f"{CORE_DIGEST}-{self.digest()}.arrow"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / f"{path.name}.lock").open("w")
-        except OSError:
-            return self.cook(progress)
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
-                _keep(path, self.cook(progress))
-            os.utime(path)
-            return self._as_told(_kept(path))
-
-
-def _keep(path: Path, fronted: Fronted) -> None:
-    events = fronted.events
-    described = {"events": events.about, "counts": fronted.counts}
-    described |= {name: getattr(fronted, name).tolist() for name in _LISTS}
-    metadata = json.dumps(described).encode()
-    table = pa.table(
-        [pa.array(column) for column in events.columns.values()],
-        schema=SCHEMA.with_metadata({b"fronted": metadata}),
-    )
-    with written_whole(path, is_synced=False) as file:
-        with ipc.new_file(file, table.schema) as writer:
-            # A table of one batch can be mapped into memory without a copy of its columns.
-            writer.write_table(table, max_chunksize=max(1, table.num_rows))
-        _make_room(path.parent, file.tell())
-
-
-def _make_room(folder: Path, wanted_bytes: int) -> None:
-    """Delete the tables used longest ago; a process that has mapped one still has it."""
-    tables = []
-    for path in folder.glob("*.arrow"):
-        with contextlib.suppress(OSError):
-            tables.append((path.stat().st_mtime_ns, path.stat().st_size, path))
-    left = sum(size for _, size, _ in tables) + wanted_bytes
-    for _, size, path in sorted(tables):
-        if left <= KEPT_BYTES:
-            break
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-        left -= size
-
-
-def _as_made(value: Any) -> Any:
-    """Return a value from JSON, which has lists in place of tuples."""
-    return tuple(map(_as_made, value)) if isinstance(value, list) else value
-
-
-def _kept(path: Path) -> Fronted:
-    table = ipc.open_file(pa.memory_map(str(path))).read_all()
-    described = json.loads(table.schema.metadata[b"fronted"])
-    columns = {name: table.column(name).combine_chunks().to_numpy() for name in SCHEMA.names}
-    about = {name: _as_made(value) for name, value in described["events"].items()}
-    about["losses"] = tuple(Loss(*loss) for loss in about["losses"])
-    lists = {
-        name: np.array(described[name], dtype=np.int64).reshape(-1, columns_of)
-        for name, columns_of in _LISTS.items()
-    }
-    return Fronted(Events(**columns, **about), described["counts"], **lists)
+        return self._as_told(kept_table(self.digest(), self.name, partial(self.cook, progress)))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
-
-from core.accesses import METADATA_KEY, read_accesses
+from core.accesses import FORM, read_accesses
 from core.errors import TraceError
 from core.event_files import read_events
 from core.events import Events, EventsError
+from core.table_files import has_form, is_checked
 from core.workload.survey import survey_accesses, survey_events
 from sweep.cli.cache_filling import cache_filling, filling_lines
 from sweep.cli.terminal import check_lines, print_json
@@ -20,6 +18,7 @@ from sweep.study.not_a_table import import_advice
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _PHASES_SHOWN, _SAMPLES_SHOWN = 12, 24
+_UNCHECKED = "it has no digest, as what earlier versions wrote: damage of it may not be seen"
 
 
 def info_command(path: Path, as_json: bool) -> None:
@@ -43,6 +42,8 @@ def info_command(path: Path, as_json: bool) -> None:
         print(f"  accessed bits: {figures['accessed_bits']}")
     for warning in figures["import_warnings"]:
         print(f"  warning: {warning}")
+    if not is_checked(path):
+        print(f"  {_UNCHECKED}")
     if not figures["data_pages"]:
         print("  machine: none; sweep trace reclaim needs --memory")
         return
@@ -52,13 +53,8 @@ def info_command(path: Path, as_json: bool) -> None:
 
 
 def is_accesses(path: Path) -> bool:
-    """Return whether a file is an access trace."""
-    try:
-        # To open a pipe would wait for who writes into it.
-        return path.is_file() and METADATA_KEY in (parquet.read_schema(path).metadata or {})
-    except (OSError, pa.ArrowException):
-        # Reading the file as a table of mm events then says what is wrong with it.
-        return False
+    """Return whether a file is an access trace; of a file that cannot be read it is not known."""
+    return has_form(path, FORM)
 
 
 def _events_info(path: Path, as_json: bool) -> None:
@@ -87,7 +83,8 @@ def _events_info(path: Path, as_json: bool) -> None:
         f"{figures['files']:,} files; {figures['workingset_stores']:,} stores are workingset"
     )
     warnings = [f"warning: {warning}" for warning in figures["import_warnings"]]
-    for line in (*_told(figures), *check_lines(figures["checks"]), *warnings):
+    unchecked = [] if is_checked(path) else [_UNCHECKED]
+    for line in (*_told(figures), *check_lines(figures["checks"]), *warnings, *unchecked):
         print(f"  {line}")
     if figures["swapped_out_pages"]:
         out, back = figures["swapped_out_pages"], figures["swapped_in_pages"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,9 @@ def unpack(bundle: Path, folder: Path) -> Manifest:
     InputError
         When it is no bundle, or holds what no bundle holds.
     """
+    if bundle.exists() and not bundle.is_file():
+        # To open a pipe would wait for who writes into it.
+        raise BundleError("is no bundle: a folder, a pipe or a device", file=bundle)
     with _told(bundle), tarfile.open(bundle, "r:") as tar:
         size_bytes = bundle.stat().st_size
         manifest: Manifest | None = None
@@ -82,6 +86,7 @@ def unpack(bundle: Path, folder: Path) -> Manifest:
             assert file is not None, "it is a plain file"
             if manifest is None:
                 manifest = _read_manifest(bundle, about, file)
+                _check_room(bundle, folder, manifest)
                 continue
             entry = manifest.files.get(about.name)
             if entry is None or not entry.included:
@@ -143,6 +148,13 @@ def _read_manifest(bundle: Path, about: tarfile.TarInfo, file: IO[bytes]) -> Man
     if lacking:
         raise BundleError(f"{MANIFEST} does not list {lacking[0]}", file=bundle)
     return manifest
+
+
+def _check_room(bundle: Path, folder: Path, manifest: Manifest) -> None:
+    wanted = sum(entry.size_bytes for entry in manifest.files.values() if entry.included)
+    if wanted > (free := shutil.disk_usage(folder).free):
+        what = f"its files take {wanted:,} bytes, and {folder} has {free:,} free"
+        raise BundleError(what, file=bundle)
 
 
 def _write(bundle: Path, file: IO[bytes], target: Path, entry: FileEntry) -> None:

@@ -10,8 +10,8 @@ from ftrace_lines import add, alloc, delete, fault, page, read, text
 
 from core.accesses import (
     COPIED_AT_ONCE,
+    FORM,
     MAP,
-    METADATA_KEY,
     USE,
     Accesses,
     check_accesses,
@@ -173,10 +173,10 @@ def test_whether_bits_are_recorded_stays_with_the_file(tmp_path: Path) -> None:
         assert (uses(again), again.losses) == (uses(accesses), accesses.losses)
     # A file of a version that did not know of it is as one without probes.
     table = parquet.read_table(path)
-    about = table.schema.metadata[METADATA_KEY].replace(b', "accessed_bits": false', b"")
-    assert about != table.schema.metadata[METADATA_KEY]
+    about = table.schema.metadata[FORM.key].replace(b', "accessed_bits": false', b"")
+    assert about != table.schema.metadata[FORM.key]
     about = about.replace(b"modelled_accessed_bits", b"clock_steps")
-    parquet.write_table(table.replace_schema_metadata({METADATA_KEY: about}), older)
+    parquet.write_table(table.replace_schema_metadata({FORM.key: about}), older)
     assert told_bits(read_accesses(older)) == "modelled"
     assert "modelled_accessed_bits" in {loss.name for loss in read_accesses(older).losses}
 

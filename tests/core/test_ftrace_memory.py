@@ -12,6 +12,7 @@ from ftrace_lines import ADD, DELETE, add, alloc, read, rows, text
 
 from core.accesses import read_accesses, write_accesses
 from core.event_files import read_events, write_events
+from core.workload.ftrace import archive
 from core.workload.ftrace.capture import Imported
 from core.workload.ftrace.memory import UNKNOWN_FRAMES, Memory, read_memory, samples_of
 from core.workload.text import TraceError
@@ -119,6 +120,35 @@ def archive_of(folder: Path, **texts: str) -> Path:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content.encode()))
     return path
+
+
+def test_an_archive_that_claims_what_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beyond = ZONE.format("DMA", 1 << 31, 1 << 31, 0)
+    with pytest.raises(TraceError, match="2,147,483,648 frames of memory"):
+        read_memory(archive_of(tmp_path, zoneinfo=beyond))
+    digits = ZONE.format("9" * 5000, "9" * 5000, "9" * 5000, 0)
+    with pytest.raises(TraceError, match="no /proc/zoneinfo with a populated zone"):
+        read_memory(
+            archive_of(tmp_path, zoneinfo=digits, page_size="4096", samples="1 x " + "9" * 5000)
+        )
+    sparse = archive_of(tmp_path, samples="")
+    member = tarfile.TarInfo("zoneinfo")
+    member.size = 1 << 40
+    with sparse.open("r+b") as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+    with pytest.raises(
+        TraceError, match="no archive of a recording: it is no tar, or a damaged one"
+    ):
+        read_memory(sparse)
+    many = archive_of(tmp_path, **{f"x{number}": "" for number in range(20)})
+    monkeypatch.setattr(archive, "_MOST_FILES", 10)
+    with pytest.raises(TraceError, match="no archive of a recording"):
+        read_memory(many)
+    monkeypatch.setattr(archive, "_MOST_BYTES", 1000)
+    with pytest.raises(TraceError, match="it holds more than 0 MiB"):
+        read_memory(many)
 
 
 def test_what_of_a_memory_is_none_is_said(tmp_path: Path) -> None:

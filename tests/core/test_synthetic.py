@@ -23,6 +23,7 @@ from core.accesses import (
 )
 from core.events import ALLOC, ATOMIC, NO_PHASE, TAGGED, Events, digest_events
 from core.frontend.run import FrontEnd, Reclaim, run_frontend
+from core.workload import kept_tables
 from core.workload import recipe as recipes
 from core.workload.recipe import Recipe
 from core.workload.resized import on_machine
@@ -157,7 +158,7 @@ def recipe(name: str = "zipf", **changed: float) -> Recipe:
 def test_a_kept_table_is_the_one_that_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes, "KEPT_FOLDER", tmp_path / "kept")
+    monkeypatch.setattr(kept_tables, "KEPT_FOLDER", tmp_path / "kept")
     made, kept, again = recipe().cook().events, recipe().events(), recipe().events()
     assert digest_events(made) == digest_events(kept) == digest_events(again)
     assert kept.about == again.about == made.about
@@ -172,14 +173,14 @@ def test_a_kept_table_is_the_one_that_was_made(
 def test_what_was_used_longest_ago_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes, "KEPT_FOLDER", tmp_path)
+    monkeypatch.setattr(kept_tables, "KEPT_FOLDER", tmp_path)
     several = [recipe(skew=0.5 + i / 10) for i in range(4)]
     sizes = []
     for kept in several[:3]:
         kept.events()
         sizes.append(next(tmp_path.glob(f"*-{kept.digest()}.arrow")).stat().st_size)
     several[0].events()
-    monkeypatch.setattr(recipes, "KEPT_BYTES", sum(sizes))
+    monkeypatch.setattr(kept_tables, "KEPT_BYTES", sum(sizes))
     several[3].events()
     left = {path.stem.partition("-")[2] for path in tmp_path.glob("*.arrow")}
     assert several[1].digest() not in left
@@ -206,9 +207,10 @@ def test_all_that_makes_a_table_is_in_its_digest() -> None:
 
 def test_processes_that_want_one_table_make_it_once(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from core.workload import recipe as r\n"
+        "import sys; from pathlib import Path\n"
+        "from core.workload import kept_tables as k, recipe as r\n"
         "from core.frontend.run import FrontEnd\n"
-        "r.KEPT_FOLDER = Path(sys.argv[1])\n"
+        "k.KEPT_FOLDER = Path(sys.argv[1])\n"
         "cook = r.Recipe.cook\n"
         "def counted(self, progress):\n"
         "    print('cooked', flush=True); return cook(self, progress)\n"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from core.workload import containers
 from core.workload import text as text_module
 from core.workload.formats import detect
 from core.workload.text import TraceError, read_chunks
@@ -176,6 +177,19 @@ def test_a_flood_of_carriage_returns_takes_no_time_without_end(tmp_path: Path) -
 )
 def test_zeros_in_text_are_told_of(tmp_path: Path, content: bytes, said: str) -> None:
     assert said in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd", "xz", "lzma", "bzip2", "zip", "atrace"])
+def test_a_small_file_that_becomes_a_large_one_is_refused(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_SMALL_BYTES", 1 << 20)
+    bomb = CONTAINERS[how](b"\n" * (9 << 20))
+    assert "no recording is packed 400 times; if this is one, unpack it first" in refusal(
+        tmp_path, bomb
+    )
+    # A recording is not, nor is what stays small.
+    assert read(tmp_path, CONTAINERS[how](b"\n" * (1 << 20))) == b"\n" * (1 << 20)
 
 
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:

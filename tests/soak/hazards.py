@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+import kills
+import lost_syncs
+import machine
+import nodes
+import operations
+import readers
 import schedules
 import signals
+import traces
+import workers
 from hazard import Hazard
 
-HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD, signals.HAZARD)
+import studies
+
+HAZARDS: tuple[Hazard, ...] = (
+    schedules.HAZARD,
+    operations.HAZARD,
+    lost_syncs.HAZARD,
+    machine.HAZARD,
+    kills.HAZARD,
+    workers.HAZARD,
+    nodes.HAZARD,
+    signals.HAZARD,
+    readers.HAZARD,
+    studies.HAZARD,
+    traces.HAZARD,
+)

@@ -7,14 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import CommandInThisProcess, Said
+from commands import CommandInThisProcess
 from format_examples import capture_text
 from mutated_traces import Mutant, bombs, mutant, originals
+from taken_or_refused import check_said
 from typer.main import get_command
 
-from core.accesses import read_accesses
-from core.errors import InputError
-from core.event_files import read_events
 from sweep.cli.main import app
 
 MUTANTS = 2000
@@ -30,34 +28,6 @@ def say_here(
     # Else every call would build the commands anew, which takes longer than an import.
     monkeypatch.setattr("sweep.cli.main.app", get_command(app))
     return CommandInThisProcess(monkeypatch, capsys)
-
-
-def check_table(path: Path) -> None:
-    """Read a table again, which checks it: of mm events, or of accesses."""
-    try:
-        read_events(path)
-    except InputError as not_events:
-        if "not an mm event table" not in str(not_events):
-            raise
-        read_accesses(path)
-
-
-def check_said(said: Said, folder: Path, path: Path) -> None:
-    """Check what an import said and left: a table that is right, or one line that says why not."""
-    code, out, err = said
-    assert code in (0, 2)
-    assert "Traceback" not in err
-    left = {file.name for file in folder.iterdir()}
-    if code == 2:
-        assert out == ""
-        (line,) = err.strip().split("\n")
-        assert line.startswith((str(path), "--")), line
-        assert left == {path.name}
-    else:
-        assert left <= {path.name, "out.parquet", "accesses.parquet"}
-        check_table(folder / "out.parquet")
-        if "accesses.parquet" in left:
-            read_accesses(folder / "accesses.parquet")
 
 
 def import_one(

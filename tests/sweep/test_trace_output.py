@@ -7,7 +7,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 import pytest
 import small_study
 from block_events import Device, Truth
@@ -15,8 +15,9 @@ from captures import CAPTURE_PART
 from commands import CommandInThisProcess
 from perfetto_traces import example as perfetto_example
 
-from core.event_files import write_table
-from core.events import EventsError
+from core.event_files import FORM
+from core.events import SCHEMA, EventsError
+from core.table_files import write_table
 
 CSV = "time,file\n1,a\n2,b\n3,a\n"
 
@@ -194,5 +195,5 @@ def test_no_file_is_both_of_two_that_a_command_is_given(
 def test_a_table_that_cannot_be_written_leaves_no_part_of_it(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(EventsError, match="cannot be written"):
-        write_table(tmp_path / "folder", pa.table({"time_ns": [1]}))
+        write_table(tmp_path / "folder", FORM, {name: np.zeros(1) for name in SCHEMA.names}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]

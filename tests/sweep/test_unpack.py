@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable
@@ -152,6 +153,22 @@ def test_a_member_that_claims_to_be_huge_is_refused(bundle: Path, tmp_path: Path
     (tmp_path / "huge.tar").write_bytes(about.tobuf() + b"{}" + b"\0" * 1022)
     with pytest.raises(BundleError, match=r"manifest.json: the bundle ends before it does"):
         unpack(tmp_path / "huge.tar", tmp_path)
+
+
+def test_a_bundle_for_which_the_disk_has_no_room_is_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(9, 8, 1))
+    with pytest.raises(BundleError, match=r"its files take [\d,]+ bytes, and .* has 1 free"):
+        unpack(bundle, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_is_no_bundle_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tar")
+    for path in (tmp_path, tmp_path / "pipe.tar"):
+        with pytest.raises(BundleError, match=r"is no bundle: a folder, a pipe or a device"):
+            unpack(path, tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from core.files import written_whole
-from core.workload.ftrace.archive import DAMAGE, opened_archive, why_unreadable
+from core.workload.ftrace.archive import opened_archive
 from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES
 from core.workload.ftrace.memory import beside
 from core.workload.text import TraceError
@@ -48,7 +48,7 @@ def copy_archive(source: Path, target: Path, is_whole: bool, anonymise: bool) ->
     mode: Literal["w:gz", "w"] = "w:gz" if target.suffix == ".gz" else "w"
     try:
         with (
-            tarfile.open(source) as archive,
+            opened_archive(source) as archive,
             written_whole(target) as file_of_copy,
             tarfile.open(fileobj=file_of_copy, mode=mode) as copy,
         ):
@@ -72,10 +72,8 @@ def copy_archive(source: Path, target: Path, is_whole: bool, anonymise: bool) ->
                     entry = tarfile.TarInfo(f"capture.meta/{base}")
                 entry.size = len(content)
                 copy.addfile(entry, io.BytesIO(content))
-    except DAMAGE as error:
-        raise TraceError(
-            f"no archive of a recording can be copied: {why_unreadable(error)}", file=source
-        ) from None
+    except OSError as error:
+        raise TraceError(f"cannot be written: {error.strerror or error}", file=target) from None
     return left_out
 
 

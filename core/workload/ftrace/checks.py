@@ -60,7 +60,7 @@ def kernel_counts(texts: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
 def _grown(begin: str, end: str, counters: Mapping[str, re.Pattern[str]]) -> list[tuple[str, int]]:
     """Return what each counter grew by from one text to another, if both texts have it."""
     before, after = (
-        dict(re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)) for text in (begin, end)
+        dict(re.findall(r"^(\w+) +(\d{1,20})$", text, re.MULTILINE)) for text in (begin, end)
     )
     grown = []
     for name, pattern in counters.items():

@@ -123,7 +123,11 @@ def read_memory(meta: str | os.PathLike[str], needs_zones: bool = True) -> Memor
         raise TraceError("has no /proc/zoneinfo with a populated zone", file=name)
     first = min((zone.first for zone in zones), default=0)
     end = max((zone.end for zone in zones), default=0)
-    counters = re.findall(r"\b([a-z_]+) (\d+)\b", texts.get(_CACHE_COUNTERS, ""))
+    if end - first >= 2**31:
+        raise TraceError(
+            f"tells of {end - first:,} frames of memory: no more than 2**31", file=name
+        )
+    counters = re.findall(r"\b([a-z_]+) (\d{1,19})\b", texts.get(_CACHE_COUNTERS, ""))
     kernel = texts.get("version", texts.get("uname", ""))
     return Memory(
         *(first, end - first, _page_size(texts, name)),
@@ -153,7 +157,7 @@ class _Zone(NamedTuple):
 
 def _zram_size(swaps: str) -> int:
     """Return the bytes of pages that the zram devices of a /proc/swaps take."""
-    sizes = re.findall(r"^\S*/zram\d+\s+\w+\s+(\d+)\s", swaps, re.MULTILINE)
+    sizes = re.findall(r"^\S*/zram\d+\s+\w+\s+(\d{1,12})\s", swaps, re.MULTILINE)
     return 1024 * sum(map(int, sizes))
 
 
@@ -162,7 +166,7 @@ def _zones(zoneinfo: str) -> list[_Zone]:
     words = ("free", "low", "high", "managed", "spanned", "present", "start_pfn:")
     zones = []
     for zone in re.split(r"\bzone\s", zoneinfo)[1:]:
-        matches = [re.search(rf"\b{word}\s+(\d+)", zone) for word in words]
+        matches = [re.search(rf"\b{word}\s+(\d{{1,15}})\b", zone) for word in words]
         free, low, high, managed, spanned, present, start = (
             int(match.group(1)) if match else 0 for match in matches
         )
@@ -176,9 +180,9 @@ def _page_size(texts: dict[str, str], name: str) -> int:
     text = texts.get("page_size", texts.get("pagesize", "")).strip()
     if not text:
         return 0
-    size = int("".join(re.findall(r"\d", text)) or 0) * (1024 if "kB" in text else 1)
-    if size < 4096 or size & (size - 1):
-        raise TraceError(f"{text!r} is no page size", file=name)
+    size = int("".join(re.findall(r"\d", text))[:15] or 0) * (1024 if "kB" in text else 1)
+    if not 4096 <= size <= 2**30 or size & (size - 1):
+        raise TraceError(f"{text[:40]!r} is no page size", file=name)
     return size
 
 
@@ -197,7 +201,7 @@ def samples_of(text: str) -> tuple[tuple[str, int], ...]:
         counted; and ``NAME_mean`` and ``NAME_peak`` of anything else.
     """
     by_name: dict[str, list[int]] = {}
-    for name, number in re.findall(r"^\d+(?:\.\d+)? (\w+) (\d+)$", text, re.MULTILINE):
+    for name, number in re.findall(r"^\d+(?:\.\d+)? (\w+) (\d{1,15})$", text, re.MULTILINE):
         by_name.setdefault(name, []).append(int(number))
     if not by_name:
         return ()

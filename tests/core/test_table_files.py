@@ -1,0 +1,265 @@
+"""Files of tables: what is damaged, or claims what is not there, is refused before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from access_rows import as_accesses, skewed_rows
+
+from core import accesses, event_files, table_files
+from core.accesses import digest_accesses, read_accesses, write_accesses
+from core.errors import InputError
+from core.event_files import read_events, read_machine, write_events
+from core.events import SCHEMA, EventsError, digest_events, make_events
+from core.table_files import SUMS, TableForm, has_form
+
+TRACES = Path(__file__).parents[2] / "studies" / "traces"
+#: A table of two rows, to which a test gives another value.
+ABOUT = {"version": 2, "page_size": 4096, "data_pages": 64, "source": "test"}
+OF_ACCESSES = {"version": 2, "page_size": 4096, "data_pages": 64, "free_pages": 9, "source": "t"}
+
+
+def write_events_of(folder: Path) -> Path:
+    """Write a table of two thousand stores."""
+    size = 2000
+    columns = {name: np.zeros(size) for name in SCHEMA.names}
+    columns |= {"time_ns": np.arange(size) ** 2, "index": np.arange(size) % 611}
+    events = make_events(columns, page_size=4096, data_pages=64, source="a test", phases=("a",))
+    write_events(folder / "x.parquet", events)
+    return folder / "x.parquet"
+
+
+def write_accesses_of(folder: Path) -> Path:
+    write_accesses(folder / "x.parquet", as_accesses(skewed_rows()))
+    return folder / "x.parquet"
+
+
+def said_by(path: Path, read: Callable[[Path], Any], digest: Callable[[Any], str]) -> object:
+    """Return all that a file says, or None where it is refused in a line."""
+    try:
+        table = read(path)
+    except InputError as error:
+        refused = str(error)
+    else:
+        return digest(table), repr(table[7:])
+    assert refused.startswith(f"{path}: ")
+    assert "\n" not in refused
+    return None
+
+
+@pytest.mark.parametrize(
+    ("write", "read", "digest"),
+    [
+        (write_events_of, read_events, digest_events),
+        (write_accesses_of, read_accesses, digest_accesses),
+    ],
+)
+def test_no_damaged_byte_is_read_as_other_content(
+    tmp_path: Path,
+    write: Callable[[Path], Path],
+    read: Callable[[Path], Any],
+    digest: Callable[[Any], str],
+) -> None:
+    path, rng = write(tmp_path), random.Random(18)
+    content, said = path.read_bytes(), said_by(path, read, digest)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[rng.randrange(len(damaged))] ^= rng.choice([1, 16, 128, 255])
+        path.write_bytes(damaged)
+        found = said_by(path, read, digest)
+        assert found in (None, said)
+        refused += found is None
+    assert refused > 200  # what is left changes nothing, as another name of the writer does
+
+
+def test_a_flipped_bit_of_a_shipped_capture_is_refused_wherever_it_lies(tmp_path: Path) -> None:
+    content = bytearray((TRACES / "launch-mglru-224w.parquet").read_bytes())
+    content[298_426] ^= 0x10
+    path = tmp_path / "x.parquet"
+    path.write_bytes(content)
+    with pytest.raises(EventsError, match=r"x\.parquet: truncated, corrupt.*CRC"):
+        read_events(path)
+
+
+def test_shipped_captures_are_those_whose_digests_lie_beside_them() -> None:
+    lines = (TRACES / SUMS).read_text().splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    found = {path.name: path.read_bytes() for path in TRACES.glob("*.parquet")}
+    assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+
+
+def test_a_file_is_what_the_list_of_digests_beside_it_says(tmp_path: Path) -> None:
+    path = write_events_of(tmp_path)
+    true = hashlib.sha256(path.read_bytes()).hexdigest()
+    sums = tmp_path / SUMS
+    for line in (f"{true}  x.parquet\n", f"{'0' * 64}  another.parquet\n", "no list of digests"):
+        sums.write_text(line)
+        assert read_events(path).op.size == 2000
+    sums.write_text(f"{'0' * 64} *x.parquet\n")
+    told = f"its sha256 is {true}, and {SUMS} beside it says {'0' * 64}: "
+    with pytest.raises(EventsError, match=told):
+        read_events(path)
+
+
+def write_as(path: Path, form: TableForm, rows: int, text: bytes) -> Path:
+    """Write a table of zeros, as earlier versions did: without checksums and a digest."""
+    columns = [pa.array(np.zeros(rows, field.type.to_pandas_dtype())) for field in form.schema]
+    schema = form.schema.with_metadata({form.key: text})
+    parquet.write_table(pa.table(columns, schema=schema), path, compression="zstd")
+    return path
+
+
+def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
+    path = write_as(tmp_path / "x.parquet", event_files.FORM, 5, json.dumps(ABOUT).encode())
+    assert read_events(path).op.size == 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"page_size": 2**63}, "page_size 9223372036854775808|page_size is 9223372036854775808"),
+        ({"page_size": 2**40}, "page_size 1099511627776 is no power of two"),
+        ({"page_size": 5000}, "page_size 5000"),
+        ({"page_size": True}, "page_size is True"),
+        ({"data_pages": 2**31}, "data_pages 2147483648 is not between 1 and"),
+        ({"data_pages": -1}, "data_pages is -1"),
+        ({"version": 1e400}, "version inf"),
+        ({"source": ["x"]}, "source is"),
+        ({"phases": [1]}, "phases are no list"),
+        ({"left_out": {"write_pages": 10**400}}, "left_out is no count"),
+        ({"sampled": [1]}, "sampled is no count"),
+        ({"checks": [{"name": "x", "theirs": 1, "ours": 2**70}]}, "checks are no list"),
+        ({"losses": [{"name": "x", "count": 1e9, "where": ""}]}, "losses are no list"),
+        ({"losses": 7}, "losses are no list"),
+    ],
+)
+def test_metadata_beyond_its_domain_is_refused(
+    tmp_path: Path, changed: dict[str, object], told: str
+) -> None:
+    text = json.dumps(ABOUT | changed).encode()
+    path = write_as(tmp_path / "x.parquet", event_files.FORM, 2, text)
+    with pytest.raises(EventsError, match=rf"x\.parquet: metadata mm_events.*({told})"):
+        read_events(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"data_pages": 2**31}, "data_pages 2147483648"),
+        ({"free_pages": 2**63}, "free_pages is"),
+        ({"zram_size": "1"}, "zram_size is '1'"),
+        ({"free_ranges": [[1, 2, 3]]}, "free_ranges is no list of pairs"),
+        ({"free_ranges": 5}, "free_ranges is no list of pairs"),
+        ({"free_ranges": [[0, 2**60]]}, "the frames that were free"),
+        ({"losses": [{"name": 1, "count": 1}]}, "losses are no list"),
+    ],
+)
+def test_metadata_of_an_access_trace_beyond_its_domain_is_refused(
+    tmp_path: Path, changed: dict[str, object], told: str
+) -> None:
+    text = json.dumps(OF_ACCESSES | changed).encode()
+    path = write_as(tmp_path / "x.parquet", accesses.FORM, 2, text)
+    with pytest.raises(EventsError, match=rf"x\.parquet: .*{told}"):
+        read_accesses(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b'{"x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "nested too deeply"),
+        (b'{"version": ' + b"9" * 5000 + b"}", "cannot be read"),
+        (b'{"source": "\\ud800"}', "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"[]", "no object"),
+        (b'"' + b"x" * (17 << 20) + b'"', "bytes of metadata, and no table has more"),
+    ],
+)
+def test_metadata_that_is_no_json_of_ours_is_refused(
+    tmp_path: Path, text: bytes, told: str
+) -> None:
+    path = write_as(tmp_path / "x.parquet", event_files.FORM, 2, text)
+    for read in (read_events, read_machine):
+        with pytest.raises(EventsError, match=rf"x\.parquet: .*{told}"):
+            read(path)
+
+
+def test_rows_that_no_recording_packs_so_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_files, "_SMALL_BYTES", 1 << 20)
+    text = json.dumps(ABOUT).encode()
+    path = write_as(tmp_path / "x.parquet", event_files.FORM, 1_000_000, text)
+    with pytest.raises(EventsError, match=r"claims 1,000,000 rows, which take 27,000,000 bytes"):
+        read_events(path)
+
+
+def test_rows_for_which_there_is_no_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_events_of(tmp_path)
+    monkeypatch.setattr(table_files, "available_bytes", lambda: 10_000)
+    with pytest.raises(EventsError, match=r"takes 162,000 bytes of memory, and 10,000 are free"):
+        read_events(path)
+
+
+def test_other_columns_are_not_read(tmp_path: Path) -> None:
+    path = write_as(tmp_path / "x.parquet", event_files.FORM, 2, json.dumps(ABOUT).encode())
+    table = parquet.read_table(path)
+    many = {f"c{number}": table["op"] for number in range(3000)}
+    nested = pa.array([[[[1]]]] * 2)
+    wide = pa.table({**{name: table[name] for name in table.column_names}, **many, "n": nested})
+    parquet.write_table(wide.replace_schema_metadata(table.schema.metadata), path)
+    assert read_events(path).op.size == 2
+    bad = path.read_bytes().replace(b"inode", b"in\xffde")
+    path.write_bytes(bad)
+    with pytest.raises(EventsError, match=r"x\.parquet: "):
+        read_events(path)
+    assert not has_form(path, event_files.FORM)
+
+
+def test_a_column_of_lists_is_refused(tmp_path: Path) -> None:
+    path = write_as(tmp_path / "x.parquet", event_files.FORM, 2, json.dumps(ABOUT).encode())
+    table = parquet.read_table(path)
+    place = table.schema.get_field_index("op")
+    parquet.write_table(table.set_column(place, "op", pa.array([[1], [2]])), path)
+    with pytest.raises(EventsError, match=r"column op: of type list<.*>, not uint8"):
+        read_events(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ((2**63 - 1, 0, 1, 0, 0, 0, 0), "time_ns"),
+        ((2**62, 0, 1, 0, 0, 0, 0), "time_ns"),
+        ((9, 6, 0, 0, 0, 2**31, 0), "pfn"),
+        ((9, 4, 0, 0, 13, 2**63 - 1, 0), "pfn"),
+    ],
+)
+def test_rows_that_would_overflow_are_refused(row: tuple[int, ...], column: str) -> None:
+    columns = {
+        field.name: np.array([row[place]], dtype=field.type.to_pandas_dtype())
+        for place, field in enumerate(SCHEMA)
+    }
+    with pytest.raises(EventsError, match=rf"x: row 0, column {column}: "):
+        make_events(columns, page_size=4096, data_pages=2**31 - 1, source="", name="x")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("time_ns", -(2**63)), ("time_ns", 2**62), ("handle", 2**63 - 1)]
+)
+def test_accesses_that_would_overflow_are_refused(tmp_path: Path, column: str, value: int) -> None:
+    traced = as_accesses(skewed_rows())
+    values = np.full(traced.op.size, value)
+    write_accesses(tmp_path / "x.parquet", traced._replace(**{column: values}))
+    with pytest.raises(EventsError, match=rf"row 0, column {column}: a .* beyond all"):
+        read_accesses(tmp_path / "x.parquet")
