@@ -181,14 +181,23 @@ class Recipe:
             told = self.trace.about
         return kept._replace(events=kept.events._replace(**told))
 
+    def _path(self) -> Path:
+        return Path(KEPT_FOLDER) / f"{CORE_DIGEST}-{self.digest()}.arrow"
+
+    def is_kept(self) -> bool:
+        """Return whether the table is on disk, or need not be made."""
+        if self.trace is not None and not dict(self.parameters)["tagged_ratio"]:
+            return True
+        return self._path().exists()
+
     def fronted(self, progress: Callable[[int, int], None] | None = None) -> Fronted:
         """Return the table that is kept on disk, with what the front end counted.
 
         If it is not there it is made. Processes that need the same table at the same time wait for
         the first one, which makes it.
         """
-        folder = Path(KEPT_FOLDER)
-        path = folder / f"{CORE_DIGEST}-{self.digest()}.arrow"
+        path = self._path()
+        folder = path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = (folder / f"{path.name}.lock").open("w")
