@@ -5,4 +5,6 @@ from __future__ import annotations
 import schedules
 from hazard import Hazard
 
-HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD,)
+import studies
+
+HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD, studies.HAZARD)
