@@ -195,7 +195,7 @@ def _in_bytes(chance: Random) -> bytes:
 
 def _bomb(chance: Random) -> bytes:
     """Return a text that takes more time or memory than it should, from whoever is careless."""
-    size = chance.choice((100, 1000, 10_000))
+    size = chance.choice((30, 100, 100, 1000, 1000, 10_000))
     bombs: tuple[Callable[[], str], ...] = (
         lambda: _aliases(chance.choice((3, 10)), chance.choice(("list", "merge"))),
         lambda: chance.choice(("[", "{a: ", "- ", "? ", "[{", '["')) * size,

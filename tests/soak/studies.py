@@ -26,7 +26,7 @@ from sweep.engine import needs
 #: beside those that the process has before it.
 MOST_S, MOST_WAITED_S, MOST_BYTES = 10.0, 60, 1 << 30
 #: Tables that take longer to make are not made.
-_MAKING_S = 0.01
+MAKING_S = 0.01
 #: A study whose table is made, so that seed 0 compiles what others need.
 GOOD = """\
 study: good
@@ -70,7 +70,7 @@ def _apart(folder: Path) -> Iterator[None]:
     handler = signal.signal(signal.SIGALRM, _hung)
     limits = resource.getrlimit(resource.RLIMIT_DATA)
     recipe.KEPT_FOLDER = needs.KEPT_FOLDER = str(folder / "kept")
-    study_commands.VALIDATE_S = _MAKING_S
+    study_commands.VALIDATE_S = MAKING_S
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + MOST_BYTES, limits[1]))
     try:
