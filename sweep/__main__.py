@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from pathlib import Path
 from types import FrameType
+
+# Python puts the current folder first, where a file such as duckdb.py would be imported in place of
+# the package. Only in a checkout of this project is it needed.
+if sys.path[0] == str(Path.cwd()) != str(Path(__file__).parents[1]):
+    del sys.path[0]
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

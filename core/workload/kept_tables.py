@@ -49,7 +49,7 @@ def kept_table(digest: str, name: str, make: Callable[[], Fronted]) -> Fronted:
     make
         Makes it.
     """
-    path = Path(KEPT_FOLDER) / f"{CORE_DIGEST}-{digest}.arrow"
+    path = _path_of(digest)
     with _alone(path):
         content = _read(path, name)
         if content is None:
@@ -65,6 +65,15 @@ def kept_table(digest: str, name: str, make: Callable[[], Fronted]) -> Fronted:
         with suppress(OSError):
             os.utime(path)
         return _fronted(content)
+
+
+def is_kept(digest: str) -> bool:
+    """Return whether there is a file of a table, which may be damaged."""
+    return _path_of(digest).exists()
+
+
+def _path_of(digest: str) -> Path:
+    return Path(KEPT_FOLDER) / f"{CORE_DIGEST}-{digest}.arrow"
 
 
 @contextmanager

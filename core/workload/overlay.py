@@ -23,7 +23,8 @@ from core.accesses import ANONYMOUS
 from core.events import ALLOC, FREE, MOVABLE, TAGGED, Events, EventsError
 from core.jit import entry, kernel, wide
 from core.random_bits import bits_of
-from core.workload.synthetic.run_accesses import STEP_ACCESSES, rows_of
+from core.workload.synthetic.load import STEP_ACCESSES
+from core.workload.synthetic.run_accesses import rows_of
 from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 #: Steps that the heaps have lived where a table begins: the longest life of one.

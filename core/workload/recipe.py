@@ -18,7 +18,7 @@ from core.events import Events
 from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
-from core.workload.kept_tables import kept_table
+from core.workload.kept_tables import is_kept, kept_table
 from core.workload.overlay import with_tenant_over
 from core.workload.resized import on_machine
 from core.workload.synthetic import synthesise
@@ -166,6 +166,12 @@ class Recipe:
         if self.trace is not None:
             told = self.trace.about
         return kept._replace(events=kept.events._replace(**told))
+
+    def is_kept(self) -> bool:
+        """Return whether the table is on disk, or need not be made."""
+        if self.trace is not None and not dict(self.parameters)["tagged_ratio"]:
+            return True
+        return is_kept(self.digest())
 
     def fronted(self, progress: Callable[[int, int], None] | None = None) -> Fronted:
         """Return the table that is kept on disk, with what the front end counted.

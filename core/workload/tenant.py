@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from core.accesses import ANONYMOUS, UNMAP, Accesses
-from core.workload.synthetic.run_accesses import STEP_ACCESSES, rows_of
+from core.workload.synthetic.load import STEP_ACCESSES
+from core.workload.synthetic.run_accesses import rows_of
 from core.workload.synthetic.tagged_heaps import TaggedHeaps
 
 

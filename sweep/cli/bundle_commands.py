@@ -170,7 +170,7 @@ def verify_command(
     seed
         Of the choice of these trials.
     trusted
-        Whether code that the study of a bundle names may be imported.
+        Whether code that the study names may be imported.
     as_json
         Whether what is found is printed as JSON.
 
@@ -183,12 +183,22 @@ def verify_command(
         with _unpacked(Path(study), folder, trusted) as unpacked:
             rows = unpacked.rows
             recorded = recorded_by_name(*rows, unpacked.study_file.parent)
-            return _verify(recorded, rows, sampled, seed, as_json)
+            return _verify(recorded, rows, sampled, seed, trusted, as_json)
     recorded = _recorded(study, database, folder)
-    return _verify(recorded, Rows(database, recorded.name), sampled, seed, as_json)
+    return _verify(recorded, Rows(database, recorded.name), sampled, seed, trusted, as_json)
 
 
-def _verify(recorded: Recorded, rows: Rows, sampled: str, seed: int, as_json: bool) -> bool:
+def _verify(
+    recorded: Recorded, rows: Rows, sampled: str, seed: int, trusted: bool, as_json: bool
+) -> bool:
+    # A database holds the study as it was stored, by whoever made the database.
+    modules = modules_beside(recorded.source)
+    if modules and not trusted:
+        raise InputError(
+            f"study {recorded.name} imports {', '.join(modules)}, as its database says: read that "
+            "code, and add --trust-code to run it",
+            file=rows.database,
+        )
     everything = recorded_trials(rows)
     usable = evaluated(everything)
     if not usable:

@@ -45,7 +45,7 @@ Folder = Annotated[
     ),
 ]
 TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="Import the code that the study of a bundle names.")
+    bool, typer.Option("--trust-code", help="Import the code that a bundle or a database names.")
 ]
 DEFAULT_DATABASE = Path("results.duckdb")
 DISTRIBUTION = "tag-storage-sweep"

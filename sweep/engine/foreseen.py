@@ -21,7 +21,7 @@ from sweep.study.worlds import World, worlds_of
 from sweep.study.yaml_source import Mistake, Place, Source
 
 
-def check_foreseen(study: Study, source: Source, inputs: Inputs) -> None:
+def check_foreseen(study: Study, source: Source, inputs: Inputs, are_made: bool = True) -> None:
     """Check that the metrics of a study have values, as far as systems and events tell.
 
     Parameters
@@ -29,14 +29,18 @@ def check_foreseen(study: Study, source: Source, inputs: Inputs) -> None:
     study, source
         The study, whose plug-ins are imported if it is to run, and the text that it is in.
     inputs
-        Its workloads, whose tables are made.
+        Its workloads.
+    are_made
+        Whether all tables are made; else only systems tell.
 
     Raises
     ------
     SourceError
         With each metric that has none, at its line.
     """
-    mistakes = [*check_metrics(source.data), *_check_events(study, source, inputs)]
+    mistakes = list(check_metrics(source.data))
+    if are_made:
+        mistakes += _check_events(study, source, inputs)
     if mistakes:
         raise source.error(mistakes)
 

@@ -22,6 +22,7 @@ from sweep.engine.foreseen import check_foreseen, foreseen_warnings
 from sweep.engine.generations import Progress, run_study
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
+from sweep.engine.needs import Needs, check_needs, needs_of, needs_warnings
 from sweep.engine.plugins import Plugins, load_plugins
 from sweep.engine.register import StartAfresh, as_recorded, note_stopped, only_run, register
 from sweep.engine.search import check_sampler
@@ -90,21 +91,37 @@ def ready_inputs(
     note: Callable[[str], None],
     code_digest: str = CORE_DIGEST,
     making: Callable[[str, int, int], None] = lambda workload, done, total: None,
+    workers: int | None = None,
+    makes: Callable[[Needs], bool] = lambda needs: True,
 ) -> Inputs:
     """Return what a study replays, with the tables made that every trial reads; warnings are noted.
 
-    `making` is told of the tables as they are made: see `make_events`.
+    Parameters
+    ----------
+    study, source, note, code_digest
+        As for a run, and the digest of all code that decides results.
+    making
+        What is told of the tables as they are made: see `make_events`.
+    workers
+        Threads that replay; by default one for each processor.
+    makes
+        Whether tables are made, given what the study needs; else what only they tell is not told.
 
     Raises
     ------
     SourceError
-        When a workload cannot be replayed as the study says, or a metric can have no value.
+        When a workload cannot be replayed as the study says, or needs more than this machine has,
+        or a metric can have no value.
     """
     inputs = load_inputs(study, source, code_digest)
-    for warning in inputs.warnings:
+    needs = needs_of(study, inputs, workers or default_workers())
+    check_needs(study, source, needs)
+    for warning in (*inputs.warnings, *needs_warnings(needs)):
         note(f"warning: {warning}")
-    make_events(study, source, inputs, making)
-    check_foreseen(study, source, inputs)
+    are_made = makes(needs)
+    if are_made:
+        make_events(study, source, inputs, making)
+    check_foreseen(study, source, inputs, are_made)
     for warning in foreseen_warnings(study, source):
         note(f"warning: {warning}")
     return inputs
@@ -159,7 +176,8 @@ def run_to_database(
 
         if not database.exists():  # else there may be nothing to do
             compiling.start()
-        inputs = ready_inputs(study, source, note, plugins.code_digest(), progress.making)
+        code = plugins.code_digest()
+        inputs = ready_inputs(study, source, note, code, progress.making, where.threads)
         store = Store(database)
         with only_run(database, study.study):
             study = as_recorded(store, study, afresh)
@@ -187,7 +205,7 @@ def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], No
     """
     check_sampler(study)
     plugins = load_plugins(source)
-    inputs = ready_inputs(study, source, note, plugins.code_digest())
+    inputs = ready_inputs(study, source, note, plugins.code_digest(), workers=where.threads)
     compile_all(loops_of(study), where.threads, plugins)
     return dry_run(study, inputs, where.threads)
 

@@ -45,7 +45,7 @@ def check_form(data: Section) -> Iterator[Mistake]:
     for name, values in varied_in(data).items():
         if not values:
             yield Mistake(("scenarios", name), f"{name} should have a value or more")
-        seen: list[Any] = []
+        seen: set[Any] = set()
         for value, place in values:
             if name not in WORLD_FIELDS:
                 yield Mistake(place[:-1] if isinstance(raw, dict) and len(place) > 2 else place,
@@ -58,7 +58,7 @@ def check_form(data: Section) -> Iterator[Mistake]:
                 continue
             if isinstance(raw, dict) and known in seen:
                 yield Mistake(place, f"{name}: {value} is a value twice")
-            seen.append(known)
+            seen.add(known)
 
 
 def _check_names(raw: list[Any]) -> Iterator[Mistake]:

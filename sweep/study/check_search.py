@@ -30,6 +30,8 @@ from sweep.study.yaml_source import Mistake, Place, Section
 
 #: Points of a grid that are all tried where a study says neither a sampler nor how many.
 MAX_POINTS_UNASKED = 10_000
+#: Choices of a parameter that a message repeats.
+_EXAMPLES = 8
 
 
 def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> Iterator[Mistake]:
@@ -93,11 +95,13 @@ def _as_scenarios(name: str, raw: Any) -> str:
     choices = raw.get("choices") if isinstance(raw, dict) else None
     ends = [raw[end] for end in ("low", "high") if end in raw] if isinstance(raw, dict) else []
     values = choices if isinstance(choices, list) else ends
-    return f"scenarios: {{{name}: [{', '.join(map(str, values)) or '…'}]}}"
+    named = ", ".join(map(str, values[:_EXAMPLES]))
+    more = ", …" if len(values) > _EXAMPLES or not values else ""
+    return f"scenarios: {{{name}: [{named}{more}]}}".replace("[, ", "[")
 
 
 def _check_choices(place: Place, name: str, choices: list[Any]) -> Iterator[Mistake]:
-    values: list[Any] = []
+    values: set[Any] = set()
     for i, choice in enumerate(choices):
         if not isinstance(choice, str) and not _is_number(choice, "float"):
             continue
@@ -108,7 +112,7 @@ def _check_choices(place: Place, name: str, choices: list[Any]) -> Iterator[Mist
             continue
         if value in values:
             yield Mistake((*place, i), f"{name}: {choice} is a choice twice")
-        values.append(value)
+        values.add(value)
 
 
 def _check_range(place: Place, name: str, raw: Section) -> Iterator[Mistake]:

@@ -16,6 +16,9 @@ from sweep.study.pick import with_picked_sampler
 from sweep.study.wording import explain
 from sweep.study.yaml_source import Mistake, Section, Source, parse_source, read_source
 
+#: Wrong values that are told at once.
+MOST_EXPLAINED = 200
+
 
 def load_study(path: Path) -> tuple[Study, Source]:
     """Return the study in a file, and the file's text with the places of what stands in it.
@@ -101,7 +104,7 @@ def _validate_values(data: Section) -> tuple[Study | None, list[Mistake]]:
     try:
         return Study.model_validate(data), []
     except ValidationError as error:
-        problems = error.errors(include_url=False)
+        problems = error.errors(include_url=False)[:MOST_EXPLAINED]
         return None, [explain(problem, SECTION_KEYS) for problem in problems]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -80,7 +81,7 @@ def size_in_bytes(value: int | str | float, least: int = 1) -> int:
         With what is wrong, in a line.
     """
     try:
-        return TypeAdapter(Size if least else SizeOrZero).validate_python(value)
+        return _sizes(least).validate_python(value)
     except ValidationError as error:
         message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise ValueError(message[:1].lower() + message[1:]) from None
@@ -107,6 +108,11 @@ def duration_in_seconds(value: int | str | float) -> float:
     if isinstance(value, bool) or not 0 < value < 1e9:
         raise ValueError(f"{value} s is no duration above 0")
     return float(value)
+
+
+@cache
+def _sizes(least: int) -> TypeAdapter[int]:
+    return TypeAdapter(Size if least else SizeOrZero)
 
 
 def is_size(value: Any) -> bool:

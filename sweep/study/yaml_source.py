@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import re
-import warnings
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
 
 from core.errors import InputError
+from sweep.study.yaml_nodes import (
+    MAX_BYTES,
+    Bounds,
+    NodesError,
+    Position,
+    compose,
+    end_of,
+    start_of,
+)
 
 #: The keys and list indices that lead to a value: ("workload", 0, "trace").
 Place = tuple[str | int, ...]
-#: A line and a column of the text, both counted from 1.
-Position = tuple[int, int]
 #: A mapping of the study file, as YAML gives it: nothing in it is checked yet.
 Section = dict[str, Any]
 
-#: The most values in a file. A value counts once for each alias of it, so that aliases of aliases
-#: cannot fill the memory.
-MAX_VALUES = 100_000
-#: No setting needs a larger number, and Python refuses to print one of thousands of digits.
-MAX_NUMBER = 2**64
+#: The largest number: the database has integers of 64 bits with a sign.
+MAX_NUMBER = 2**63 - 1
 #: The kinds of values that a study may hold, by YAML's tags.
 _TAGS = ("str", "int", "float", "bool", "null", "seq", "map", "timestamp", "merge", "value")
 #: The key by which a mapping takes over what is in others.
 _MERGE = "<<"
-#: Parts of the YAML parser's messages, as regular expressions, and plain words for them.
-_PLAIN_WORDS = (
-    (r"found character '\\t'.*", "a tab; YAML is indented with spaces"),
-    (r"that cannot start any token", "that begins no value (quote the text?)"),
-    (r"mapping values are not.*", "a ':' out of place (quote the text, or mind the indentation?)"),
-    (r"expected <block end>.*", "this belongs to nothing above it (mind the indentation)"),
-    (r"but found another document", "a second document begins; a study is one"),
-    (r"'?<scalar>'?|the node content", "a value"),
-    (r"expected '<document start>', but found.*", "this belongs to nothing before it"),
-    (r"'<stream end>'|'\\x00'|unexpected end of stream", "the end of the file"),
-)
 
 
 class Mistake(NamedTuple):
@@ -99,7 +88,7 @@ def _on_one_line(text: str) -> str:
 class Source:
     """The data of a YAML text, and where each part of it stands.
 
-    A value that cannot be read (a key without a value, a number of over 64 bits, an alias of
+    A value that cannot be read (a key without a value, a number beyond 64 bits, an alias of
     itself) is None in `data`, its place is in `unread`, and what is wrong with it is one of the
     `mistakes`.
     """
@@ -160,11 +149,11 @@ def read_source(path: Path) -> Source:
         When the file cannot be read or is not YAML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _read_file(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise SourceError([LocatedMistake(path, 1, 1, "no such file")]) from None
     except UnicodeDecodeError as error:
-        line, column = _end_of(bytes(error.object[: error.start]).decode(errors="replace"))
+        line, column = end_of(bytes(error.object[: error.start]).decode(errors="replace"))
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
         raise SourceError([LocatedMistake(path, line, column, message)]) from None
     except (OSError, ValueError) as error:
@@ -173,10 +162,22 @@ def read_source(path: Path) -> Source:
     return parse_source(path, text)
 
 
-def _end_of(text: str) -> Position:
-    """Return the line and column where `text` ends."""
-    lines = text.split("\n")
-    return len(lines), len(lines[-1]) + 1
+def _read_file(path: Path) -> bytes:
+    """Return what is in a regular file of at most `MAX_BYTES`: from a pipe, reading might not end.
+
+    Raises
+    ------
+    OSError, ValueError
+        When it cannot be read; `strerror` or the text of a `ValueError` says why.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ValueError("it is no regular file")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+    return content
 
 
 def parse_source(path: Path, text: str) -> Source:
@@ -195,19 +196,11 @@ def parse_source(path: Path, text: str) -> Source:
         When the text is not YAML.
     """
     reader = _Reader(path)
-    data = None
     try:
-        with warnings.catch_warnings():
-            # An anchor may be named twice in YAML, of which the parser warns.
-            warnings.simplefilter("ignore")
-            root = YAML(typ="safe", pure=True).compose(text)
-        if root is not None:
-            data = reader.convert(root, (), (1, 1))
-    except YAMLError as error:
-        (line, column), what = _plainly(text, error)
-        raise SourceError([LocatedMistake(path, line, column, f"not YAML: {what}")]) from None
-    except RecursionError:
-        raise SourceError([LocatedMistake(path, 1, 1, "nested too deep")]) from None
+        root = compose(text)
+        data = None if root is None else reader.convert(root, (), (1, 1))
+    except NodesError as error:
+        raise SourceError([LocatedMistake(path, *error.position, error.what)]) from None
     return Source(
         path,
         text,
@@ -219,28 +212,6 @@ def parse_source(path: Path, text: str) -> Source:
     )
 
 
-def _plainly(text: str, error: YAMLError) -> tuple[Position, str]:
-    """Return where the YAML parser failed in `text`, and why, in plain words."""
-    if isinstance(error, ReaderError):
-        return _end_of(text[: error.position]), f"a control character, 0x{error.character:02x}"
-    if not isinstance(error, MarkedYAMLError):
-        return (1, 1), str(error)
-    what = str(error.problem or error.context)
-    for jargon, plain in _PLAIN_WORDS:
-        what = re.sub(jargon, plain, what)
-    mark, begin = error.problem_mark or error.context_mark, error.context_mark
-    if mark is None:
-        return (1, 1), what
-    if begin is not None and begin.line < mark.line and str(error.context).startswith("while"):
-        what += f", {error.context} that begins on line {begin.line + 1}"
-    # The parser's end of a text is the line after the last one.
-    return min((mark.line + 1, mark.column + 1), _end_of(text.rstrip("\n"))), what
-
-
-def _start_of(node: Node) -> Position:
-    return node.start_mark.line + 1, node.start_mark.column + 1
-
-
 class _Reader:
     """Turns YAML's nodes into data, and notes where each stands and what is wrong with it."""
 
@@ -250,15 +221,18 @@ class _Reader:
         self.key_positions: dict[Place, Position] = {}
         self.value_positions: dict[Place, Position] = {}
         self.unread: set[Place] = set()
-        self._converted = 0
+        self._bounds = Bounds()
         self._open: list[Node] = []
 
     def convert(self, node: Node, place: Place, near: Position) -> Any:
         """Return the data of a node, whose position is `near` if it has no text of its own."""
-        position = _start_of(node)
+        position = start_of(node)
         has_text = node.start_mark.index != node.end_mark.index
         self.value_positions[place] = position if has_text else near
-        self._count(position)
+        with self._bounds.within(position):
+            return self._data_of(node, place, position)
+
+    def _data_of(self, node: Node, place: Place, position: Position) -> Any:
         tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
         kind = tag.removeprefix("!!")
         if kind not in _TAGS:
@@ -294,7 +268,7 @@ class _Reader:
         try:
             if kind == "int":
                 if len(digits) > 100 or abs(int(digits, 0)) > MAX_NUMBER:
-                    return self._leave_unread(place, f"{name_of(place)}: a number of over 64 bits")
+                    return self._leave_unread(place, f"{name_of(place)}: a number beyond 64 bits")
                 return int(digits, 0)
             if kind == "float":
                 return float(digits.lower().replace(".inf", "inf").replace(".nan", "nan"))
@@ -306,7 +280,7 @@ class _Reader:
         data: Section = {}
         merges: list[tuple[Node, Position]] = []
         for key_node, value_node in node.value:
-            position = _start_of(key_node)
+            position = start_of(key_node)
             key = str(key_node.value)
             if not isinstance(key_node, ScalarNode):
                 wrong = "a key is a word, not a list or a mapping"
@@ -338,7 +312,7 @@ class _Reader:
 
         A value that is taken over stands where it is written, in the mapping that it comes from.
         """
-        position = _start_of(node)
+        position = start_of(node)
         mappings = list(node.value) if isinstance(node, SequenceNode) else [node]
         for mapping in mappings:
             if not isinstance(mapping, MappingNode):
@@ -350,29 +324,24 @@ class _Reader:
             self._open.append(mapping)
             above: list[tuple[Node, Position]] = []
             for key_node, value_node in mapping.value:
-                key, at = str(key_node.value), _start_of(key_node)
-                self._count(near)
-                if _is_merge(key_node):
-                    above.append((value_node, at))
-                elif not isinstance(key_node, ScalarNode) or not _is_unicode(key):
-                    self._refuse_merge(place, at, "a key is a word, not a list or a mapping")
-                elif key not in own and key not in merged:
-                    self.key_positions[(*place, key)] = at
-                    merged[key] = self.convert(value_node, (*place, key), at)
+                key, at = str(key_node.value), start_of(key_node)
+                with self._bounds.within(near):
+                    if _is_merge(key_node):
+                        above.append((value_node, at))
+                    elif not isinstance(key_node, ScalarNode) or not _is_unicode(key):
+                        self._refuse_merge(place, at, "a key is a word, not a list or a mapping")
+                    elif key not in own and key not in merged:
+                        self.key_positions[(*place, key)] = at
+                        merged[key] = self.convert(value_node, (*place, key), at)
             for value_node, at in above:
-                self._merge(value_node, at, place, own, merged)
+                with self._bounds.within(at):
+                    self._merge(value_node, at, place, own, merged)
             self._open.pop()
 
     def _refuse_merge(self, place: Place, position: Position, message: str) -> None:
         """Note why a merge cannot be read; what the mapping then lacks is not told."""
         self.mistakes.append(LocatedMistake(self.path, *position, message))
         self.unread.add(place)
-
-    def _count(self, position: Position) -> None:
-        self._converted += 1
-        if self._converted > MAX_VALUES:
-            message = f"more than {MAX_VALUES} values, aliases counted wherever they stand"
-            raise SourceError([LocatedMistake(self.path, *position, message)])
 
 
 def _is_merge(key: Node) -> bool:

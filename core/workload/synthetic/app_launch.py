@@ -21,6 +21,7 @@ import numpy as np
 
 from core.accesses import ANONYMOUS, IN_FAULT, LARGE_FOLIOS, LOOKUP, UNMAP
 from core.events import TAGGED
+from core.workload.synthetic.load import Load, Reads, missed_reads
 from core.workload.synthetic.popularity import scattered, zipf_ranks
 from core.workload.synthetic.run_accesses import (
     Generator,
@@ -29,7 +30,7 @@ from core.workload.synthetic.run_accesses import (
     begin_phase,
     run_accesses,
 )
-from core.workload.synthetic.tagged_heaps import TaggedHeaps
+from core.workload.synthetic.tagged_heaps import TaggedHeaps, heaps_load
 
 #: Apps that are cached beside the one in front.
 _CACHED = 8
@@ -44,6 +45,8 @@ _COLD_SHARE, _WARM_SHARE = 0.6, 0.15
 #: The share of it that comes by faults; the rest (resources, databases) is read by descriptor.
 _MAPPED_SHARE = 0.73
 _STEPS_A_LAUNCH = 4
+#: Pages that a fault of a file reads around it, as measured of the default readahead.
+_READ_AROUND_PAGES = 16
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,29 @@ class AppLaunch(Generator):
     def phases(self) -> tuple[str, ...]:
         """Return a phase for each app: its launch, up to the last page that this reads."""
         return tuple(f"launch app {app}" for app in range(self.apps))
+
+    def load(self, data_pages: int) -> Load:
+        """Return how much it accesses."""
+        camera = heaps_load(
+            _STEPS_A_LAUNCH * self.launches, data_pages, self.tagged_ratio * self.burstiness, 1.0
+        )
+        # An app that is not among those that are cached starts cold.
+        cold = missed_reads([Reads(self.launches, self.apps, self.skew)], _CACHED + 1)
+        read = 1.5 * (cold * _COLD_SHARE + (self.launches - cold) * _WARM_SHARE)
+        app_pages = max(16, self.file_ratio * data_pages * (1 - _LIBRARY_SHARE) / self.apps)
+        libraries = max(64, self.file_ratio * data_pages * _LIBRARY_SHARE)
+        shared = 400.0 * _STEPS_A_LAUNCH * self.launches
+        share = data_pages / (_CACHED + 1)
+        tagged = share * self.tagged_ratio * (1 - self.burstiness)
+        grown = self.launches * (tagged + share * self.anonymous_ratio) / _RUN_PAGES
+        return camera._replace(
+            tagged=camera.tagged + cold * tagged,
+            held_ratio=camera.held_ratio + self.tagged_ratio + self.anonymous_ratio,
+        ).beside(
+            read * app_pages / _RUN_PAGES + shared + grown,
+            Reads(read * app_pages, self.apps * app_pages, 0.5),
+            Reads(shared, libraries, max(self.skew, 0.5), _READ_AROUND_PAGES),
+        )
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step; a launch takes a few steps."""

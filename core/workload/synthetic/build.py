@@ -16,6 +16,7 @@ import numpy as np
 
 from core.accesses import ANONYMOUS, IN_FAULT, LARGE_FOLIOS, LOOKUP, UNMAP, WRITE
 from core.events import TAGGED
+from core.workload.synthetic.load import Load, Reads
 from core.workload.synthetic.popularity import zipf_ranks
 from core.workload.synthetic.run_accesses import (
     Generator,
@@ -24,7 +25,7 @@ from core.workload.synthetic.run_accesses import (
     begin_phase,
     run_accesses,
 )
-from core.workload.synthetic.tagged_heaps import TaggedHeaps
+from core.workload.synthetic.tagged_heaps import TaggedHeaps, heaps_load
 
 # The most headers there are; then the inodes of the first source, of the first object, and of the
 # compiler's own text.
@@ -60,6 +61,31 @@ class Build(Generator):
     def phases(self) -> tuple[str, ...]:
         """Return the phases of each build."""
         return ("compile", "link")
+
+    def load(self, data_pages: int) -> Load:
+        """Return how much it accesses."""
+        heaps = heaps_load(
+            self.compiles / _COMPILES,
+            data_pages,
+            self.tagged_ratio * (1 - _COMPILE_SHARE),
+            self.burstiness,
+        )
+        tree = max(256, self.file_ratio * data_pages)
+        header_pages = 1 + tree * _HEADER_SHARE // _HEADERS
+        files = max(64, self.compiles // 4)
+        builds = self.compiles / files
+        objects = max(files, tree * _OBJECT_SHARE)
+        sources = max(files, tree * (1 - _HEADER_SHARE - _COMPILER_SHARE - _OBJECT_SHARE))
+        # A compile's heap is 0.95 times the mean size on average, and grows by runs of 8 pages.
+        grown = 0.95 * self.compiles * _COMPILE_SHARE * self.tagged_ratio * data_pages / _COMPILES
+        rows = self.compiles * (_INCLUDES + 210) + grown / 8 + 3 * builds * files
+        return heaps._replace(tagged=heaps.tagged + grown).beside(
+            rows,
+            Reads(self.compiles * _INCLUDES * header_pages, tree * _HEADER_SHARE, self.skew),
+            Reads(self.compiles * 200, max(16, tree * _COMPILER_SHARE), 0.9),
+            Reads(builds * sources, sources, None),
+            Reads(int(builds) * objects, objects, None),
+        )
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step."""

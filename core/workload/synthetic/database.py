@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP, WRITE
+from core.workload.synthetic.load import Load, Reads, steps_in
 from core.workload.synthetic.popularity import scattered, zipf_ranks
 from core.workload.synthetic.run_accesses import (
     Generator,
@@ -25,7 +26,7 @@ from core.workload.synthetic.run_accesses import (
     run_accesses,
     steps_of,
 )
-from core.workload.synthetic.tagged_heaps import TaggedHeaps
+from core.workload.synthetic.tagged_heaps import TaggedHeaps, heaps_load
 
 # The inode of the index; the inode of the first table, which is a part of the heap; and the tables.
 _INDEX, _HEAP, _TABLES = 0, 1, 16
@@ -59,6 +60,22 @@ class Database(Generator):
     def phases(self) -> tuple[str, ...]:
         """Return the one phase that has a name: a scan of the whole heap."""
         return ("scan",)
+
+    def load(self, data_pages: int) -> Load:
+        """Return how much it accesses."""
+        steps = steps_in(self.asks)
+        heaps = heaps_load(steps, data_pages, self.tagged_ratio, self.burstiness)
+        leaves = max(16, self.file_ratio * data_pages * _INDEX_SHARE)
+        rows = max(4 * _TABLES, self.file_ratio * data_pages * (1 - _INDEX_SHARE))
+        queries, read = self.asks / 4, 1 - self.write_ratio
+        scan_steps = min(_SCAN_EVERY_STEPS, -(-rows // _SCAN_PAGES))
+        scans = (steps // _SCAN_EVERY_STEPS) * scan_steps
+        return heaps.beside(
+            self.asks + scans * _SCAN_PAGES / _READ_PAGES,
+            Reads(queries * read, leaves, self.skew),
+            Reads(queries * read, rows, self.skew),
+            Reads(min(scans * _SCAN_PAGES, scans / scan_steps * rows), rows, None),
+        )
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step."""

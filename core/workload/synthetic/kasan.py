@@ -17,8 +17,10 @@ import numpy as np
 
 from core.accesses import GIVE, LOOKUP, TAKE
 from core.events import ATOMIC, TAGGED
+from core.workload.synthetic.load import Load, Reads, steps_in
 from core.workload.synthetic.popularity import scattered, zipf_ranks
 from core.workload.synthetic.run_accesses import (
+    BOOT_RATIO,
     Generator,
     Random,
     RunAccesses,
@@ -50,6 +52,14 @@ class Kasan(Generator):
     tagged_ratio: float = 0.1
     atomic_ratio: float = 0.7
     burstiness: float = 0.5
+
+    def load(self, data_pages: int) -> Load:
+        """Return how much it accesses."""
+        live = self.tagged_ratio * data_pages / _PAGES_AN_ALLOCATION
+        each_step = live * (_BRIEF_SHARE + (1 - _BRIEF_SHARE) / _LIFE_STEPS)
+        taken = steps_in(self.asks) * each_step + live * (1 - _BRIEF_SHARE)
+        reads = Reads(self.asks, max(16, self.file_ratio * data_pages), self.skew)
+        return Load(self.asks + 2 * taken, taken, BOOT_RATIO + self.tagged_ratio, (reads,))
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step."""

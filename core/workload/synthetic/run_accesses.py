@@ -12,9 +12,9 @@ from core.accesses import PHASE, UNMAP, Accesses
 from core.events import NO_PHASE
 from core.workload.ftrace.memory import Memory
 from core.workload.requests.requests import split_runs
+from core.workload.synthetic.load import STEP_ACCESSES, Load
 
-#: A step of a generator has so many accesses of its main load, and takes so much time.
-STEP_ACCESSES = 1000
+#: A step of a generator takes so much time.
 STEP_NS = 10_000_000
 #: The share of memory that the kernel and its services use when a workload begins.
 BOOT_RATIO = 0.15
@@ -64,6 +64,9 @@ class Generator(Protocol):
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step."""
+
+    def load(self, data_pages: int) -> Load:
+        """Return how much it accesses, without making a row."""
 
 
 def begin_phase(moment: float, number: int = NO_PHASE) -> RunAccesses:

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP
+from core.workload.synthetic.load import Load, Reads, steps_in
 from core.workload.synthetic.popularity import scattered, zipf_ranks
 from core.workload.synthetic.run_accesses import (
     Generator,
@@ -23,7 +24,7 @@ from core.workload.synthetic.run_accesses import (
     run_accesses,
     steps_of,
 )
-from core.workload.synthetic.tagged_heaps import TaggedHeaps
+from core.workload.synthetic.tagged_heaps import TaggedHeaps, heaps_load
 
 _FILES = 16
 #: Pages of a read: 128 KiB, what grep, tar and cp ask for.
@@ -46,6 +47,15 @@ class ScanLoop(Generator):
     large_folio_ratio: float = 0.0
     tagged_ratio: float = 0.08
     burstiness: float = 0.3
+
+    def load(self, data_pages: int) -> Load:
+        """Return how much it accesses."""
+        heaps = heaps_load(steps_in(self.asks), data_pages, self.tagged_ratio, self.burstiness)
+        length = max(_READ_PAGES, self.file_ratio * data_pages / _FILES)
+        scans = self.asks / (1 + _HOT_ACCESSES)
+        scanned = scans * length / -(-length // _READ_PAGES)
+        hot = Reads(self.asks - scans, max(1, data_pages // 20), self.skew)
+        return heaps.beside(self.asks, Reads(scanned, _FILES * length, None), hot)
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step."""

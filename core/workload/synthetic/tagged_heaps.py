@@ -12,7 +12,8 @@ import numpy as np
 
 from core.accesses import ANONYMOUS, UNMAP
 from core.events import TAGGED
-from core.workload.synthetic.run_accesses import Random, RunAccesses, run_accesses
+from core.workload.synthetic.load import Load
+from core.workload.synthetic.run_accesses import BOOT_RATIO, Random, RunAccesses, run_accesses
 
 #: Heaps that live at one time, beside the burst.
 _HEAPS = 12
@@ -139,3 +140,16 @@ class TaggedHeaps:
             return [grown]
         self._burst = None
         return [burst.end()] if grown is None else [grown, burst.end()]
+
+
+def heaps_load(steps: float, data_pages: int, tagged_ratio: float, burstiness: float) -> Load:
+    """Return how much the tagged heaps access in so many steps; parameters as for the heaps."""
+    pages, life = tagged_ratio * data_pages, sum(_LIFE_STEPS) / 2
+    # The first heaps have grown to the full when half of their life is over.
+    lives = steps / life + min(1.0, 2 * steps / life) / 2
+    # Where no burst is on, one begins with a chance of 1 / _BURST_EVERY_STEPS.
+    bursts = steps / (_BURST_EVERY_STEPS + sum(_BURST_STEPS) / 2)
+    grown = pages * ((1 - burstiness) / 0.75 * lives + burstiness * bursts)
+    # A run of 8.5 pages is about 3 aligned rows. Some runs are given back, and some touched again.
+    rows = 3 / 8.5 * grown * (1 + _GIVEN_BACK) + 3 * _HEAPS * steps * (burstiness < 1)
+    return Load(rows, grown, BOOT_RATIO + tagged_ratio, ())

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from core.accesses import LARGE_FOLIOS, LOOKUP, WRITE
+from core.workload.synthetic.load import Load, Reads, steps_in
 from core.workload.synthetic.popularity import scattered, zipf_ranks
 from core.workload.synthetic.run_accesses import (
     Generator,
@@ -23,7 +24,7 @@ from core.workload.synthetic.run_accesses import (
     run_accesses,
     steps_of,
 )
-from core.workload.synthetic.tagged_heaps import TaggedHeaps
+from core.workload.synthetic.tagged_heaps import TaggedHeaps, heaps_load
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Zipf(Generator):
     large_folio_ratio: float = 0.0
     tagged_ratio: float = 0.08
     burstiness: float = 0.3
+
+    def load(self, data_pages: int) -> Load:
+        """Return how much it accesses."""
+        heaps = heaps_load(steps_in(self.asks), data_pages, self.tagged_ratio, self.burstiness)
+        pages = max(16, self.file_ratio * data_pages)
+        reads = Reads(self.asks * (1 - self.write_ratio), pages, self.skew)
+        return heaps.beside(self.asks, reads)
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
         """Yield the accesses of each step."""

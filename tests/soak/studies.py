@@ -1,0 +1,117 @@
+"""Studies: mutated ones, each of which is good or refused in lines, soon, in little memory."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import resource
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+from hazard import Counts, Hazard
+from mutated_studies import mutated_study, write_companions
+
+from core.errors import InputError
+from core.workload import recipe
+from sweep.cli import study_commands
+from sweep.engine import needs
+
+#: What a study may take: seconds of a processor, or many more where others take it; and bytes
+#: beside those that the process has before it.
+MOST_S, MOST_WAITED_S, MOST_BYTES = 10.0, 60, 1 << 30
+#: Tables that take longer to make are not made.
+MAKING_S = 0.01
+#: A study whose table is made, so that seed 0 compiles what others need.
+GOOD = """\
+study: good
+workload: {synthetic: zipf, asks: 2000}
+parameters: {headroom: {type: float, low: 0.0, high: 0.5}}
+objectives: [{metric: time_saved_ns, direction: maximize}]
+n_trials: 4
+"""
+#: How a line of a message begins: with a file, and mostly a line and a column of it.
+_PLACE = re.compile(r"[^\n]*study\.yaml:\d+:\d+: .")
+
+
+def run(first: int, most: int, has_time: Callable[[], bool], counts: Counts) -> None:
+    """Validate studies of seeds from `first` on, as `sweep validate` does."""
+    with tempfile.TemporaryDirectory(prefix="sweep-studies-") as name, _apart(Path(name)):
+        folder = Path(name)
+        write_companions(folder)
+        _validate(0, folder, Counts())  # what is compiled or imported is so before the first
+        before = sorted(folder.iterdir())
+        for seed in range(first, first + most):
+            if seed > first and not has_time():
+                break
+            counts.cases += 1
+            _validate(seed, folder, counts)
+        left = sorted(set(folder.iterdir()) - {*before, folder / "study.yaml", folder / "kept"})
+        counts.leftovers += len(left)
+
+
+class _HungError(BaseException):
+    """A study took too long."""
+
+
+def _hung(*_: object) -> None:
+    raise _HungError
+
+
+@contextlib.contextmanager
+def _apart(folder: Path) -> Iterator[None]:
+    """Keep tables in a folder of the test, and hold memory within bounds."""
+    saved = (recipe.KEPT_FOLDER, needs.KEPT_FOLDER, study_commands.VALIDATE_S)
+    handler = signal.signal(signal.SIGALRM, _hung)
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    recipe.KEPT_FOLDER = needs.KEPT_FOLDER = str(folder / "kept")
+    study_commands.VALIDATE_S = MAKING_S
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + MOST_BYTES, limits[1]))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        resource.setrlimit(resource.RLIMIT_DATA, limits)
+        recipe.KEPT_FOLDER, needs.KEPT_FOLDER, study_commands.VALIDATE_S = saved
+
+
+def _data_bytes() -> int:
+    """Return what RLIMIT_DATA counts of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    return pages * resource.getpagesize()
+
+
+def _validate(seed: int, folder: Path, counts: Counts) -> None:
+    chance = Random(seed)
+    path = folder / "study.yaml"
+    path.write_bytes(mutated_study(chance) if seed else GOOD.encode())
+    start, told = time.process_time(), io.StringIO()
+    signal.alarm(MOST_WAITED_S)
+    try:
+        with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+            study_commands.validate_command(path, as_json=chance.random() < 0.5)
+    except InputError as error:
+        lines = str(error).split("\n")
+        if not all(_PLACE.match(line) and line.isprintable() for line in lines):
+            counts.failures.append(f"seed {seed}: no place, or no text: {lines[0]!r}")
+    except _HungError:
+        counts.hangs += 1
+        counts.failures.append(f"seed {seed}: {traceback.format_exc()[-1500:]}")
+    except Exception:
+        counts.tracebacks += 1
+        counts.failures.append(f"seed {seed}: {traceback.format_exc()[-1500:]}")
+    finally:
+        signal.alarm(0)
+    seconds = time.process_time() - start
+    if seconds > MOST_S:
+        counts.hangs += 1
+        counts.failures.append(f"seed {seed}: took {seconds:.0f} s")
+
+
+HAZARD = Hazard("studies", run)
