@@ -56,9 +56,11 @@ class Disk:
 
     def read(self, file: Path) -> bytes:
         """Return the content of a file; to open a pipe would wait for whoever writes to it."""
-        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "a folder, a pipe or a device, and no file", str(file))
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "a folder, a pipe or a device, and no file", str(file))
+        with open(descriptor, "rb") as opened:
             return opened.read()
 
     def write(self, file: Path, content: bytes) -> None:
