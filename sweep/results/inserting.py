@@ -163,16 +163,19 @@ def tell_of_faults(spool: Spool, file: SpoolFile, aside: Path | None) -> None:
     """
     if file.unread:
         what = f"cannot be read ({file.unread}), and is passed over"
+        _tell(spool, file, f"{what}; make it readable, or move it away")
     elif file.faults:
         more = f", and {len(file.faults) - 1:,} more" if len(file.faults) > 1 else ""
         where = f"put aside as {shown_name(aside)}" if aside else "passed over"
         kept = "; its other rows are taken" if file.rows else ""
         what = f"{file.faults[0]}{more}: {where}{kept}"
-    else:
-        return
+        _tell(spool, file, f"{what}; to run {_whose(file)} again replays what is missing")
+
+
+def _whose(file: SpoolFile) -> str:
     studies = sorted({name for _, rows in file.rows for name in rows["study"].to_pylist()})
-    whose = f"study {', '.join(studies)}" if studies else "its study"
-    tell_once(
-        f"warning: {shown_name(spool.folder / file.name)}: {shown_name(what)}; "
-        f"to run {shown_name(whose)} again replays what is missing"
-    )
+    return f"study {', '.join(studies)}" if studies else "its study"
+
+
+def _tell(spool: Spool, file: SpoolFile, what: str) -> None:
+    tell_once(f"warning: {shown_name(spool.folder / file.name)}: {shown_name(what)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,7 +141,8 @@ class Spool:
         while new in taken:
             number += 1
             new = f"{name}~{number}"
-        self.files.rename(self.folder / name, aside / new)
+        with suppress(FileNotFoundError):  # another process has moved it
+            self.files.rename(self.folder / name, aside / new)
         self.files.sync(aside)
         self.files.sync(self.folder)
         return aside / new

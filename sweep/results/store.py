@@ -63,9 +63,10 @@ class RunStore:
 
     def merge(self) -> None:
         """Bring acknowledged rows into the database, unless another process holds it."""
-        if self.spool.names():
-            with suppress(LockedError):  # a client holds the file: rows stay in the spool
-                self.database.merge()
+        with told_errors(self.path):
+            if self.spool.names():
+                with suppress(LockedError):  # a client holds the file: rows stay in the spool
+                    self.database.merge()
 
     def flush(self) -> None:
         """Acknowledge the added rows, and merge them."""

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import kills
+import lost_syncs
+import machine
+import operations
 import schedules
 from hazard import Hazard
 
-HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD,)
+HAZARDS: tuple[Hazard, ...] = (
+    schedules.HAZARD,
+    operations.HAZARD,
+    lost_syncs.HAZARD,
+    machine.HAZARD,
+    kills.HAZARD,
+)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import small_study
 from hazard import Counts
 
-from core.errors import InputError
 from sweep.engine.register import StartAfresh
+from sweep.engine.shards import Shard
 from sweep.engine.study_run import Where, run_to_database
 from sweep.results import answer_query, spool_folder
 from sweep.study.read import load_study
@@ -35,17 +35,31 @@ class Told(small_study.Silent):
 
 
 @cache
+def _trace_folder() -> TemporaryDirectory[str]:
+    folder = TemporaryDirectory(prefix="sweep-soak-")
+    small_study.write_trace(Path(folder.name), ROWS)
+    return folder
+
+
+@cache
 def study_file(sampler: str, n_trials: int = N_TRIALS) -> Path:
-    """Return the file of a study, which is written once."""
-    folder = Path(tempfile.mkdtemp(prefix="sweep-soak-study-"))
-    small_study.write_trace(folder, ROWS)
-    return small_study.write_study(folder, sampler, n_trials, generation=3)
+    """Return the file of a study, which is named for its sampler; it goes when this process ends."""
+    path = small_study.write_study(Path(_trace_folder().name), sampler, n_trials, generation=3)
+    named = path.with_name(f"{sampler}-{n_trials}.yaml")
+    named.write_text(path.read_text().replace("study: small", f"study: {sampler}"))
+    return named
 
 
-def run(sampler: str, database: Path, told: Told | None = None, n_trials: int = N_TRIALS) -> None:
+def run(
+    sampler: str,
+    database: Path,
+    told: Told | None = None,
+    n_trials: int = N_TRIALS,
+    shard: Shard | None = None,
+) -> None:
     """Run a study to its end, or to the error that ends it."""
     study, source = load_study(study_file(sampler, n_trials))
-    where = Where("threads", workers=2)
+    where = Where("threads", workers=2, shard=shard)
     told = told or Told()
     run_to_database(study, source, database, where, StartAfresh.NEVER, told, lambda line: None)
 
@@ -53,28 +67,29 @@ def run(sampler: str, database: Path, told: Told | None = None, n_trials: int = 
 @cache
 def undisturbed(sampler: str, n_trials: int = N_TRIALS) -> dict[str, list[dict[str, Any]]]:
     """Return the tables of a study that nothing happened to."""
-    with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
+    with TemporaryDirectory(prefix="sweep-soak-") as folder:
         database = Path(folder, "results.duckdb")
         run(sampler, database, n_trials=n_trials)
-        return tables(database)
+        return tables(database, sampler)
 
 
-def tables(database: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the tables of a database, but for what varies."""
-    return small_study.tables(database, (*small_study.VARYING, "attempts"))
+def tables(database: Path, study: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of a study in each table, but for what varies."""
+    rows_of = small_study.tables(database, (*small_study.VARYING, "attempts"))
+    return {
+        table: [row for row in rows if row["study"] == study] for table, rows in rows_of.items()
+    }
 
 
-def recorded(database: Path) -> list[tuple[str, int]]:
-    """Return the places of the trials and baselines that a reader finds."""
-    return [(role, number) for role, number in answer_query(database, _PLACES_SQL, 0.2).rows]
-
-
-_PLACES_SQL = "SELECT role, number FROM trials"
+def recorded(database: Path, study: str) -> list[tuple[str, int]]:
+    """Return the places of a study's trials and baselines that a reader finds."""
+    asked = f"SELECT role, number FROM trials WHERE study = '{study}'"
+    return [(role, number) for role, number in answer_query(database, asked, 0.2).rows]
 
 
 def check_ending(sampler: str, database: Path, told: Told, counts: Counts, seed: int) -> None:
     """Count what is lost after a run was stopped, and what differs once it is run to its end."""
-    before = recorded(database) if told.places or database.exists() else []
+    before = recorded(database, sampler) if told.places or database.exists() else []
     lost = told.places - set(before)
     counts.losses += len(lost)
     counts.doubles += len(before) - len(set(before))
@@ -85,15 +100,15 @@ def check_ending(sampler: str, database: Path, told: Told, counts: Counts, seed:
     if again.places & told.places:
         counts.losses += len(again.places & told.places)
         counts.failures.append(f"seed {seed}: replayed again {again.places & told.places}")
-    if tables(database) != undisturbed(sampler):
+    if tables(database, sampler) != undisturbed(sampler):
         counts.unequal += 1
         counts.failures.append(f"seed {seed}: other tables than those of an undisturbed run")
-    left = [name for name in os.listdir(spool_folder(database)) if not name.endswith(_STAYS)]
+    left = leftovers(database)
     counts.leftovers += len(left)
     if left:
         counts.failures.append(f"seed {seed}: left {left}")
 
 
-def one_line(error: InputError) -> bool:
-    """Return whether an error is one line."""
-    return len(str(error).splitlines()) == 1
+def leftovers(database: Path) -> list[str]:
+    """Return the names beside a database that nobody will remove."""
+    return [name for name in os.listdir(spool_folder(database)) if not name.endswith(_STAYS)]
