@@ -1,4 +1,4 @@
-"""Kills: the command is killed (kill -9) at any moment, by threads and by Ray, over all samplers."""
+"""Kills: the command is killed (kill -9) at any moment, by threads and by Ray, over samplers."""
 
 from __future__ import annotations
 

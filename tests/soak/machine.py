@@ -182,9 +182,7 @@ class Database(RuleBasedStateMachine):
             assert tables(self._path, STUDY) == undisturbed(STUDY, BUDGETS[-1])
             if self._has_another:
                 assert tables(self._path, ANOTHER) == undisturbed(ANOTHER)
-            # A run that is killed here leaves what a process that lives may be writing.
-            left = [name for name in leftovers(self._path) if not name.endswith(".partial")]
-            assert not left, f"left beside the database: {left}"
+            assert not leftovers(self._path)
 
 
 def run_machine(seed: int, examples: int, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""Operations on files that fail: the N-th of a whole run, or all from it on, for one N after the other."""
+"""Operations on files that fail: the N-th of a whole run, or all from the N-th on, for any N."""
 
 from __future__ import annotations
 

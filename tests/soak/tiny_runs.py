@@ -11,6 +11,7 @@ from typing import Any
 import small_study
 from hazard import Counts
 
+from core.files import writer
 from sweep.engine.register import StartAfresh
 from sweep.engine.shards import Shard
 from sweep.engine.study_run import Where, run_to_database
@@ -43,7 +44,7 @@ def _trace_folder() -> TemporaryDirectory[str]:
 
 @cache
 def study_file(sampler: str, n_trials: int = N_TRIALS) -> Path:
-    """Return the file of a study, which is named for its sampler; it goes when this process ends."""
+    """Return the file of a study, named for its sampler; it goes when this process ends."""
     path = small_study.write_study(Path(_trace_folder().name), sampler, n_trials, generation=3)
     named = path.with_name(f"{sampler}-{n_trials}.yaml")
     named.write_text(path.read_text().replace("study: small", f"study: {sampler}"))
@@ -110,5 +111,9 @@ def check_ending(sampler: str, database: Path, told: Told, counts: Counts, seed:
 
 
 def leftovers(database: Path) -> list[str]:
-    """Return the names beside a database that nobody will remove."""
-    return [name for name in os.listdir(spool_folder(database)) if not name.endswith(_STAYS)]
+    """Return the names beside a database that nobody will remove.
+
+    What this process was writing when it was killed as if it were another one is not of them.
+    """
+    stays = (*_STAYS, f".{writer()}.partial")
+    return [name for name in os.listdir(spool_folder(database)) if not name.endswith(stays)]
