@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.results.errors import LockedError, StoreError, told_errors
 from sweep.results.file import connect, connect_patiently, spool_folder
-from sweep.results.inserting import insert, merge
+from sweep.results.inserting import insert, merge, tell_of_faults
 from sweep.results.schema import Row
-from sweep.results.spool import Spool, has_earlier_rows
+from sweep.results.spool import Spool
 from sweep.results.tables import bring_up_to_date, is_earlier
 
 if TYPE_CHECKING:
@@ -161,13 +161,15 @@ class Snapshot:
             self._copied, self._merged = None, set()
         fresh = [name for name in waiting if name not in self._merged]
         # Read before the database is copied: rows that are merged in between are in the copy.
-        rows = list(self._spool.read(fresh))
+        files = list(self._spool.read(fresh))
         if stale and not self._copy(copy, state):
             return False
-        if rows or stale:
+        if files or stale:
             with connect(copy) as connection:
                 bring_up_to_date(connection, self._path)
-                insert(connection, rows, has_earlier_rows(fresh))
+                insert(connection, files)
+            for file in files:
+                tell_of_faults(self._spool, file, None)
         self._merged.update(fresh)
         self._copied = state
         return True
