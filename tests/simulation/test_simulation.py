@@ -15,12 +15,12 @@ from schedule import POISONS, run_seed, undisturbed
 from simulated_study import STUDIES
 from simulated_world import LawBroken
 
+from core.files import Files
 from sweep.engine import generations, in_flight
 from sweep.engine.driver import Driver
 from sweep.engine.executor import Failure
 from sweep.engine.in_flight import InFlight
 from sweep.results import RunStore, told_errors
-from sweep.results.files import Files
 from sweep.results.spool import Spool, _streams
 
 #: Schedules of one run of the tests: each takes 15 ms, on a real database 1 s.
