@@ -1,7 +1,12 @@
 #!/bin/sh
 # Records what `sweep trace import` reads: the page cache, reclaim, the page allocator and MTE tags.
 # POSIX shell and tracefs alone: it runs under adb, busybox and toybox, as root. Events that this
-# kernel does not have are left out, with a word on what that costs.
+# kernel does not have are left out, with a word on what that costs. Outside of a tracing instance and
+# probes of its own it changes nothing, and both go as it ends, or at the next start if it was killed.
+
+set -u
+# What it writes is for who records alone.
+umask 077
 
 usage() {
     cat <<TEXT
@@ -14,7 +19,7 @@ usage: sh record.sh [-t SECONDS] [-m MIB] [-b KIB] [-s SECONDS] [-o NAME]
 TEXT
 }
 
-say() { echo "record: $*" >&2; }
+say() { printf 'record: %s\n' "$*" >&2; }
 die() { say "$*"; exit 2; }
 
 seconds=60 mib=1024 kib=8192 every=5 name=capture
@@ -31,11 +36,11 @@ while getopts t:m:b:s:o:h option; do
 done
 for number in "$seconds" "$mib" "$kib"; do
     case $number in
-    '' | *[!0-9]* | 0) die "$number is not a whole number above 0" ;;
+    '' | *[!0-9]* | 0* | ??????????*) die "$number is not a whole number above 0, of 9 digits at most" ;;
     esac
 done
 case $every in
-'' | *[!0-9]*) die "-s $every is not a whole number" ;;
+'' | *[!0-9]* | 0?* | ??????????*) die "-s $every is not a whole number, of 9 digits at most" ;;
 esac
 case $name in
 '' | */ | *'
@@ -43,7 +48,7 @@ case $name in
 -*) name=./$name ;;
 esac
 lacking=
-for tool in awk cat dd grep head mkdir od rm rmdir sed sh sleep tail tr uname; do
+for tool in awk cat dd grep head mkdir od printf rm rmdir sed sh sleep tail tr uname; do
     command -v $tool >/dev/null 2>&1 || lacking="$lacking $tool"
 done
 case $lacking in
@@ -52,79 +57,48 @@ case $lacking in
 *) die "no$lacking: record needs it (busybox and toybox have such tools)" ;;
 esac
 
-# TRACEFS names another mount of it, BTF another file of the kernel's types, and the others name
+. "$(dirname "$0")/record_machine.sh"
+. "$(dirname "$0")/record_types.sh"
+. "$(dirname "$0")/record_tracefs.sh"
+
+# TRACEFS names another place of it, BTF another file of the kernel's types, and the others name
 # other files of /proc.
 btf=${BTF:-/sys/kernel/btf/vmlinux}
 cpuinfo=${CPUINFO:-/proc/cpuinfo}
 kpageflags=${KPAGEFLAGS:-/proc/kpageflags}
 zoneinfo=${ZONEINFO:-/proc/zoneinfo}
-for tracefs in "$TRACEFS" /sys/kernel/tracing /sys/kernel/debug/tracing; do
-    [ -n "$tracefs" ] && [ -d "$tracefs/events" ] && break
-    tracefs=
-done
-if [ -z "$tracefs" ]; then
-    mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null
-    tracefs=/sys/kernel/tracing
-    [ -d $tracefs/events ] || die "no tracefs: run as root, on a kernel with CONFIG_FTRACE"
-fi
-[ -w "$tracefs/tracing_on" ] || die "$tracefs may not be written: run as root"
-
+# Where it is mounted already: to look below /sys/kernel/debug would mount it there.
+top=${TRACEFS:-$(awk '$3 == "tracefs" {print $2; exit}' /proc/mounts 2>/dev/null)}
+[ -n "$top" ] || die "no tracefs is mounted: as root, mount -t tracefs nodev /sys/kernel/tracing," \
+    "and umount it after the recording; the kernel needs CONFIG_FTRACE"
+[ -d "$top/events" ] || die "$top is no tracefs, or may not be read: run as root"
+[ -w "$top/instances" ] || die "$top/instances may not be written: run as root"
 kernel=$(uname -r)
-major=${kernel%%.*}
-rest=${kernel#*.}
-minor=${rest%%[!0-9]*}
-version=$((major * 1000 + ${minor:-0}))
 
-# An instance of our own leaves other tracing alone, where the kernel has them.
-top=$tracefs
-if mkdir "$tracefs/instances/tag_storage" 2>/dev/null; then
-    tracefs=$tracefs/instances/tag_storage
-else
-    say "no trace instance: the main buffer is used, and what is in it is lost"
-fi
+cpus=0
+for cpu in "$top"/per_cpu/cpu*; do cpus=$((cpus + 1)); done
+say "a capture tells which programs and tasks ran, and in which control groups; when they read which" \
+    "pages of which files (by device and inode), and where in memory and on the disk these lie;" \
+    "and addresses of the kernel. Only you may read its files; sweep trace cut --anonymise drops names"
+say "it takes $((kib * cpus)) KiB of the kernel's memory, up to $mib MiB of disk before compression," \
+    "and time at each event: what reads, allocates or reclaims pages is slower meanwhile"
 
 meta=$name.meta
-probes=
 reader=
-names_kept=
-is_saved=
-keeps_meta=
+keeps_meta=1
 
-# A file that is not there, or takes no such value, is no word on stderr: what follows is said.
-put() { echo "$1" 2>/dev/null >"$2"; }
-
-# Our instance goes with all that is set in it; the main buffer gets back what others had set.
-save_settings() {
-    old_tracing=$(cat "$tracefs/tracing_on" 2>/dev/null)
-    old_clock=$(sed -n 's/.*\[\(.*\)\].*/\1/p' "$tracefs/trace_clock" 2>/dev/null)
-    old_fork=$(cat "$tracefs/options/event-fork" 2>/dev/null)
-    old_pids=$(cat "$tracefs/set_event_notrace_pid" 2>/dev/null)
-    old_sizes=
-    for size in "$tracefs"/buffer_size_kb "$tracefs"/per_cpu/cpu*/buffer_size_kb; do
-        # "7 (expanded: 1408)" is a buffer that becomes so large as it is first used.
-        kib_before=$(sed -n 's/^.*expanded: //; s/^\([0-9][0-9]*\).*/\1/p' "$size" 2>/dev/null)
-        [ -n "$kib_before" ] && old_sizes="$old_sizes ${size#"$tracefs"/}=$kib_before"
-    done
-    is_saved=1
-}
-
-restore_settings() {
-    true 2>/dev/null >"$tracefs/trace"
-    for size in $old_sizes; do put "${size#*=}" "$tracefs/${size%=*}"; done
-    [ -z "$old_clock" ] || put "$old_clock" "$tracefs/trace_clock"
-    [ -z "$old_fork" ] || put "$old_fork" "$tracefs/options/event-fork"
-    true 2>/dev/null >"$tracefs/set_event_notrace_pid"
-    for pid in $old_pids; do echo "$pid" 2>/dev/null >>"$tracefs/set_event_notrace_pid"; done
-    [ -z "$old_tracing" ] || put "$old_tracing" "$tracefs/tracing_on"
+end_cat() {
+    pid=
+    read -r pid 2>/dev/null <"$meta/reader"
+    [ -z "$pid" ] || kill -USR1 "$pid" 2>/dev/null
+    rm -f "$meta/reader"
 }
 
 # Ends the reader, and leaves the status of what packs its text in `packed`.
 end_reader() {
     [ -n "$reader" ] || return 0
-    pid=
-    kill -0 "$reader" 2>/dev/null && read -r pid 2>/dev/null <"$meta/reader"
     # cat ends, and what follows it in the pipe closes its file.
-    [ -n "$pid" ] && kill -USR1 "$pid" 2>/dev/null
+    ! kill -0 "$reader" 2>/dev/null || end_cat
     wait "$reader" 2>/dev/null
     packed=$?
     reader=
@@ -133,69 +107,45 @@ end_reader() {
 
 clean_up() {
     trap - EXIT
-    trap '' INT TERM HUP
+    trap '' INT TERM HUP QUIT PIPE
     put 0 "$tracefs/tracing_on"
+    put 0 "$tracefs/events/enable"
     end_reader
-    for enable in $enabled; do put 0 "$enable"; done
-    for probe in $probes; do
-        put 0 "$tracefs/events/tag_storage/$probe/enable"
-        echo "-:tag_storage/$probe" 2>/dev/null >>"$top/kprobe_events"
-    done
-    [ -n "$names_kept" ] && put "$names_kept" "$top/saved_cmdlines_size"
-    if [ "$tracefs" != "$top" ]; then
-        rmdir "$tracefs" 2>/dev/null
-    elif [ -n "$is_saved" ]; then
-        restore_settings
-    fi
+    clear_room "$room" ||
+        say "$tracefs stays, since somebody has a file of it open: the next recording takes it away"
     [ -n "$keeps_meta" ] || rm -rf "$meta"
 }
-trap 'exit 130' INT TERM HUP
+
+clear_rooms_of_the_dead
+# Never another tracer's instance, nor the main buffer.
+room=tag_storage_$$_$(started $$)
+tracefs=$top/instances/$room
+trap 'exit 130' INT TERM HUP QUIT PIPE
+mkdir "$tracefs" 2>/dev/null ||
+    die "no tracing instance can be made in $top/instances: nothing is recorded, since the main" \
+        "buffer may be another tracer's"
 trap clean_up EXIT
+# The work of this script and its children must not be traced: it would feed itself.
+put $$ "$tracefs/set_event_notrace_pid"
+put 1 "$tracefs/options/event-fork"
+guard </dev/null >/dev/null 2>&1 &
 
-. "$(dirname "$0")/record_machine.sh"
-
-enabled= names= probed=
-event() { # event NAME WHAT-IS-LOST
-    enable=$tracefs/events/$1/enable
-    was_on=
-    read -r was_on 2>/dev/null <"$enable"
-    if [ -f "$enable" ] && put 1 "$enable"; then
-        names="$names ${1#*/}"
-        case $was_on in 1*) ;; *) enabled="$enabled $enable" ;; esac
-    else
-        say "no tracepoint $1 on Linux $kernel: $2"
-        return 1
-    fi
-}
-
-try_probe() { # try_probe FUNCTION ARGUMENTS: at its return if they name what it returns
-    [ -f "$top/kprobe_events" ] || return 1
-    case $2 in *'$retval'*) kind=r ;; *) kind=p ;; esac
-    echo "$kind:tag_storage/$1 $1 $2" 2>/dev/null >>"$top/kprobe_events" || return 1
-    probes="$probes $1"
-    enable=$tracefs/events/tag_storage/$1/enable
-    [ -f "$enable" ] && put 1 "$enable" && probed="$probed $1"
-}
-
-probe() { # probe FUNCTION ARGUMENTS WHAT-IS-LOST
-    try_probe "$1" "$2" || say "no probe on $1: $3"
-}
-
+# What is left of an earlier recording of this name is not this one's.
+if [ -L "$meta" ] || [ -e "$meta" ] && [ ! -f "$meta/recorder" ]; then
+    die "$meta is there, and no recording made it: give another name by -o"
+fi
 rm -rf "$meta"
 mkdir "$meta" || die "$meta cannot be made"
-save_settings
+keeps_meta=
+echo $$ >"$meta/recorder"
 put 0 "$tracefs/tracing_on"
 put "$kib" "$tracefs/buffer_size_kb" || say "no buffer of $kib KiB a CPU: it stays as large as it is"
-# The kernel keeps the names of 128 tasks; a line of any other task begins with <...>.
-names_kept=$(cat "$top/saved_cmdlines_size" 2>/dev/null)
-names_kept=${names_kept%%[!0-9]*}
-if [ -n "$names_kept" ] && [ "$names_kept" -lt 65536 ]; then
-    put 65536 "$top/saved_cmdlines_size" || names_kept=
-else
-    names_kept=
-fi
+kept=$(cat "$top/saved_cmdlines_size" 2>/dev/null)
+kept=${kept%%[!0-9]*}
+[ "${kept:-65536}" -ge 4096 ] ||
+    say "the kernel keeps the names of $kept tasks, all others will be <...>; for more of them," \
+        "echo 65536 >$top/saved_cmdlines_size, by which other tracers lose those known until then"
 put mono "$tracefs/trace_clock" || say "no clock mono: the default one is used"
-true 2>/dev/null >"$tracefs/trace"
 
 found=0
 event filemap/mm_filemap_add_to_page_cache "no restores" && found=$((found + 1))
@@ -233,56 +183,74 @@ lost="no costs of reading the disk"
 event block/block_rq_issue "$lost"
 event block/block_rq_complete "no costs of reading the disk"
 
+types=$(kernel_types "$btf") || types=
+[ -z "$types" ] || types=" $types"
+[ -n "$types" ] || say "no BTF in $btf that can be read: members of structures are left out"
+
 has_mte=
 if grep -q mte "$cpuinfo" 2>/dev/null; then
     has_mte=1
-    probe tag_clear_highpage 'page=$arg1:x64' "moved tagged pages are not seen"
-    if [ $version -ge 6006 ]; then
-        probe mte_sync_tags 'pte=$arg1:x64 nr=$arg2:u32' "tagged huge pages are not seen"
-    elif [ $version -ge 6005 ]; then
-        probe mte_sync_tags 'pte=$arg1:x64' "tagged huge pages are not seen"
+    lost="moved tagged pages are not seen"
+    probe tag_clear_highpage 'page[*])*' 'page=$arg1:x64' "$lost"
+    probe copy_highpage 'page[*],page[*])*' 'to=$arg1:x64 from=$arg2:x64' "$lost"
+    case $types in # it takes other things in each of these kernels
+    *' mte_sync_tags(pte_t,int4)'*) arguments='pte=$arg1:x64 nr=$arg2:u32' ;; # 6.6
+    *' mte_sync_tags(pte_t)'*) arguments='pte=$arg1:x64' ;;
+    *' mte_sync_tags(pte_t,pte_t)'* | *' mte_sync_tags(pte_t[*],pte_t)'*) arguments='pte=$arg2:x64' ;;
+    *) arguments= ;;
+    esac
+    lost="tagged huge pages are not seen"
+    if [ -n "$arguments" ]; then
+        probe mte_sync_tags '*' "$arguments" "$lost"
     else
-        probe mte_sync_tags 'old=$arg1:x64 pte=$arg2:x64' "tagged huge pages are not seen"
+        say "no probe on mte_sync_tags, of which BTF does not tell what it takes: $lost"
     fi
-    probe copy_highpage 'to=$arg1:x64 from=$arg2:x64' "moved tagged pages are not seen"
 else
     say "this CPU has no MTE: tagged pages have to come from elsewhere"
 fi
-# By name where the kernel takes names (about 6.6), else by where 6.12 keeps them: of a folio, its
-# index, +32, and its mapping, +24; of an inode, its number, +64, and its super block, +40.
-by_name='index=folio->index:u64 ino=folio->mapping->host->i_ino:u64'
-by_place='index=+32($arg1):u64 ino=+64(+0(+24($arg1))):u64'
+
+folio='folio=$arg1:x64'
+index=$(reach index '$arg1' u64 folio.index)
+ino=$(reach ino '$arg1' u64 folio.mapping address_space.host inode.i_ino)
 lost="the workingset bit is known of refaulted folios' next eviction alone"
-try_probe workingset_refault "folio=\$arg1:x64 shadow=\$arg2:x64 $by_name" ||
-    probe workingset_refault "folio=\$arg1:x64 shadow=\$arg2:x64 $by_place" "$lost"
-lost="copies of a file that goes stay"
-try_probe evict 'ino=inode->i_ino:u64 dev=inode->i_sb->s_dev:u32' ||
-    probe evict 'ino=+64($arg1):u64 dev=+16(+40($arg1)):u32' "$lost"
-bits=$(flag_numbers "$btf")
-case $bits in
-*workingset*) has_flags=1 ;;
-*) has_flags= && say "no BTF in $btf that tells the bits of folio->flags: no probe on them" ;;
-esac
-[ -n "$has_flags" ] && {
-    try_probe workingset_eviction "folio=\$arg1:x64 flags=folio->flags:x64 $by_name" ||
-        try_probe workingset_eviction "folio=\$arg1:x64 flags=folio->flags.f:x64 $by_name" ||
-        { has_flags= && say "no probe on workingset_eviction that names folio->flags"; }
-}
-lost="no access trace can be made of it: reads of pages that are in memory are not seen"
-if [ -n "$has_flags" ]; then
-    echo "$bits" >"$meta/page_flags"
+if [ -n "$index" ] && [ -n "$ino" ]; then
+    place="$index $ino"
+    probe workingset_refault 'folio[*],void[*])*' "$folio shadow=\$arg2:x64 $place" "$lost"
 else
-    lost="$lost, and evicted folios that never refault are taken as not workingset"
+    place=
+    say "no probe on workingset_refault: BTF does not tell where a folio has its file: $lost"
 fi
-try_probe folio_mark_accessed "folio=\$arg1:x64 $by_name" ||
-    probe folio_mark_accessed "folio=\$arg1:x64 $by_place" "$lost"
+ino=$(reach ino '$arg1' u64 inode.i_ino)
+dev=$(reach dev '$arg1' u32 inode.i_sb super_block.s_dev)
+lost="copies of a file that goes stay"
+if [ -n "$ino" ]; then
+    [ -n "$dev" ] || say "BTF does not tell where an inode has its device: evict is probed without it"
+    probe evict 'inode[*])*' "$ino $dev" "$lost"
+else
+    say "no probe on evict: BTF does not tell where an inode has its number: $lost"
+fi
+flags=$(reach flags '$arg1' x64 folio.flags)
+bits=$(for word in $types; do echo "$word"; done | sed -n 's/^PG_\(.*\)=/\1 /p')
+lost=
+case ${place:+place}${flags:+flags}$bits in
+placeflags*workingset*)
+    probe workingset_eviction 'folio[*],*' "$folio $flags $place" "no bits of folio->flags" &&
+        echo "$bits" >"$meta/page_flags" ;;
+*) say "no probe on workingset_eviction: BTF does not tell the bits of folio->flags" ;;
+esac
+[ -f "$meta/page_flags" ] ||
+    lost=", and evicted folios that never refault are taken as not workingset"
+lost="no access trace can be made of it: reads of pages that are in memory are not seen$lost"
+[ -n "$place" ] ||
+    say "BTF does not tell where a folio has its file: folio_mark_accessed is probed without it"
+probe folio_mark_accessed 'folio[*])*' "$folio${place:+ $place}" "$lost"
 
 # What reclaim sees of accessed bits. The folio's address alone tells its page.
 lost="accesses through mappings are known by their first touch alone (accessed bits: modelled)"
-probe folio_referenced 'folio=$arg1:x64 ret=$retval:s32' "$lost"
+probe folio_referenced 'folio[*],*)int4' 'folio=$arg1:x64 ret=$retval:s32' "$lost"
 lost="of MGLRU's walks of page tables it is not known which pages they find young"
-probe folio_update_gen 'folio=$arg1:x64' "$lost"
-probe try_to_inc_max_seq 'ret=$retval:u8' "$lost"
+probe folio_update_gen 'folio[*],*' 'folio=$arg1:x64' "$lost"
+probe try_to_inc_max_seq '*)int1' 'ret=$retval:u8' "$lost"
 
 for event in $names; do echo "$event"; done >"$meta/events"
 for probe in $probed; do echo "$probe"; done >"$meta/probes"
@@ -308,21 +276,20 @@ output=$name.ftrace.txt$suffix
 
 command -v tar >/dev/null 2>&1 || say "no tar: what the archive would hold stays in the folder $meta"
 
-# The work of this script must not be traced: it would feed itself.
-put $$ "$tracefs/set_event_notrace_pid"
-put 1 "$tracefs/options/event-fork"
 stopped=
-trap 'stopped=1' INT TERM HUP
+trap 'stopped=1' INT TERM HUP QUIT PIPE
+# A link that waits under this name is not followed: the file is made anew, or not at all.
+rm -f "$output"
+set -C
 (
-    sh -c 'echo $PPID' 2>/dev/null >>"$tracefs/set_event_notrace_pid"
     # What ends the recording, and may be sent to all its processes, leaves these to write the rest.
-    trap '' INT TERM HUP
-    # This shell itself has nothing to say, such as that cat was ended.
-    exec 3>&2 2>/dev/null
+    trap '' INT TERM HUP QUIT
     sh -c 'echo $$ >"$1" && exec cat "$2"' cat "$meta/reader" "$tracefs/trace_pipe" 2>&3 |
-        head -c $((mib * 1048576)) 2>&3 | $pack 2>&3 >"$output"
-) &
+        head -c $((mib * 1048576)) 2>&3 | $pack 2>&3
+    # The shell itself has nothing to say, such as that cat was ended.
+) 3>&2 2>/dev/null >"$output" &
 reader=$!
+set +C
 until [ -s "$meta/reader" ] || ! kill -0 $reader 2>/dev/null; do
     sleep 0.1 2>/dev/null || sleep 1
 done
@@ -336,12 +303,16 @@ while [ -z "$stopped" ] && [ $passed -lt "$seconds" ] && kill -0 $reader 2>/dev/
     if [ "$began" -gt 0 ]; then passed=$(($(uptime) - began)); else passed=$((passed + 1)); fi
     if [ "$every" -gt 0 ] && [ $((passed / every)) -ge $samples ]; then sample; fi
 done
-trap '' INT TERM HUP
-put 0 "$tracefs/tracing_on"
-counters after
+trap '' INT TERM HUP QUIT PIPE
 is_full=
 kill -0 $reader 2>/dev/null || is_full=1
-sleep 1 # for what is in the buffer
+put 0 "$tracefs/tracing_on"
+counters after
+# cat ends by itself where the buffer is read to its end, on most kernels; a second is enough.
+for tenth in 1 2 3 4 5 6 7 8 9 10; do
+    kill -0 $reader 2>/dev/null || break
+    sleep 0.1 2>/dev/null || { sleep 1; break; }
+done
 end_reader
 
 # What is left of an earlier recording of this name is not this one's.
@@ -359,7 +330,7 @@ lost=$(awk -F': *' '/^(overrun|dropped events)/ {lost += $2} END {print lost + 0
 
 quoted() { # as a shell reads it
     case $1 in
-    *[!A-Za-z0-9_./,:=@%+-]*) echo "'$(echo "$1" | sed "s/'/'\\\\''/g")'" ;;
+    *[!A-Za-z0-9_./,:=@%+-]*) printf "'%s'\n" "$(printf '%s\n' "$1" | sed "s/'/'\\\\''/g")" ;;
     *) echo "$1" ;;
     esac
 }
@@ -367,9 +338,9 @@ if ! command -v tar >/dev/null 2>&1; then
     keeps_meta=1
     say "written: $output and the folder $meta; where there is a tar, do this before the import:" \
         "tar cf $(quoted "$meta.tar") $(quoted "$meta")"
-elif tar cf - "$meta" 2>/dev/null >"$meta.tar"; then
+elif (set -C && tar cf - "$meta" >"$meta.tar") 2>/dev/null; then
     # A disk may be too full for a second copy; the first is an archive too.
-    [ -n "$suffix" ] && $pack -f "$meta.tar" 2>/dev/null || suffix=
+    [ -n "$suffix" ] && $pack "$meta.tar" 2>/dev/null || suffix=
     say "written: $output $meta.tar$suffix; then:" \
         "sweep trace import $(quoted "$output") -o $(quoted "$name.parquet")"
 else

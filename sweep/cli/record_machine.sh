@@ -1,4 +1,4 @@
-# What a recording notes of its machine: counters, samples of /proc, tasks, the bits of folio->flags.
+# What a recording notes of its machine: counters, samples of /proc, tasks.
 # `sweep trace record` puts it into record.sh, in place of the line that names it.
 
 # What the kernel counts while it is traced; read as near to the trace as can be.
@@ -84,42 +84,4 @@ sample() {
         [ -n "$has_mte" ] && [ -r "$kpageflags" ] && tagged_pages "$now" $samples
     } 2>/dev/null >>"$meta/samples"
     samples=$((samples + 1))
-}
-
-# Kernels number the bits of folio->flags differently. BTF, the kernel's description of its own
-# types, has them: a header, then the types, then their names. It is read as 32-bit words.
-flag_numbers() { # flag_numbers FILE-OF-BTF: prints lines such as "workingset 9"
-    set -- "$1" $(od -An -v -tu4 -N 24 "$1" 2>/dev/null)
-    [ $# -eq 7 ] || return 1 # magic; sizes of the header, types and names, and where they begin
-    names=$(tail -c +$(($3 + $6 + 1)) "$1" | head -c "$7" | tr '\000' '\n' | LC_ALL=C awk '
-        /^PG_(workingset|mappedtodisk|swapbacked)$/ {print substr($0, 4) "=" place}
-        {place += length($0) + 1}' | tr '\n' ' ')
-    tail -c +$(($3 + $4 + 1)) "$1" | head -c "$5" | od -An -v -tu4 | awk -v names="$names" '
-        BEGIN {
-            count = split(names, pairs)
-            for (i = 1; i <= count; i++) {split(pairs[i], pair, "="); name[pair[2]] = pair[1]}
-        }
-        {
-            for (i = 1; i <= NF; i++) {
-                if (skipped) {skipped--; continue}
-                if (values) {
-                    values--
-                    if (values % 2) {known = ($i in name) ? name[$i] : ""}
-                    else if (known != "") {print known, $i; found++}
-                    if (found == count) exit
-                    continue
-                }
-                place = (place + 1) % 3
-                if (place == 2) {
-                    kind = int($i / 16777216) % 32; members = $i % 65536
-                } else if (place == 0) {
-                    if (kind == 1 || kind == 14 || kind == 17) skipped = 1
-                    else if (kind == 3) skipped = 3
-                    else if (kind == 4 || kind == 5 || kind == 15 || kind == 19)
-                        skipped = 3 * members
-                    else if (kind == 6) values = 2 * members
-                    else if (kind == 13) skipped = 2 * members
-                }
-            }
-        }'
 }

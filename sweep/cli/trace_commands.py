@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
@@ -28,8 +29,8 @@ from sweep.study.values import SIZE_FIELDS, size_in_bytes
 from sweep.study.wording import suggest
 
 _PAGE_SIZE = 4096
-#: The line of record.sh in place of which the other file of the script comes.
-_NAMES_MACHINE = '. "$(dirname "$0")/record_machine.sh"\n'
+#: A line of record.sh in place of which another file of the script comes.
+_NAMES_FILE = re.compile(r'^\. "\$\(dirname "\$0"\)/(\w+\.sh)"\n', re.MULTILINE)
 
 
 def changed_values(
@@ -225,12 +226,12 @@ def repair_command(path: Path, output: Path, as_json: bool) -> None:
 
 def record_command(output: Path | None) -> None:
     """Print, or write, the script that records a trace on a device."""
-    script, machine = (
-        files("sweep.cli").joinpath(name).read_text(encoding="utf-8")
-        for name in ("record.sh", "record_machine.sh")
-    )
+
+    def text(name: str) -> str:
+        return files("sweep.cli").joinpath(name).read_text(encoding="utf-8")
+
     # One file travels to the device.
-    script = script.replace(_NAMES_MACHINE, machine)
+    script = _NAMES_FILE.sub(lambda named: text(named[1]), text("record.sh"))
     if output is None:
         sys.stdout.write(script)
         return

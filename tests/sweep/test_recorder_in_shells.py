@@ -1,4 +1,4 @@
-"""The recorder in the shells of devices: what it leaves behind, and what it says if it fails."""
+"""The recorder in the shells of devices: it harms nobody, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -9,41 +9,27 @@ import signal
 import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple
 
 import pytest
-from recorded_machine import make_machine
+from recorded_machine import all_but_ours, defined_probes, make_machine
 
-ROOT = Path(__file__).parents[2]
+from sweep.cli.trace_commands import record_command
+
+PROBES = ("folio_mark_accessed", "folio_referenced")
 SHELLS = [
     words
-    for words in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
+    for words in (["dash"], ["bash", "--posix"], ["busybox", "sh"], ["mksh"])
     if shutil.which(words[0]) is not None
 ]
 TOOLS = (
-    *("awk", "cat", "dd", "dirname", "getconf", "grep", "gzip", "head", "mkdir", "od", "rm"),
-    *("rmdir", "sed", "sh", "sleep", "tail", "tar", "tr", "uname"),
+    *("awk", "cat", "dd", "dirname", "getconf", "grep", "gzip", "head", "mkdir", "od"),
+    *("printf", "rm", "rmdir", "sed", "sh", "sleep", "tail", "tar", "tr", "uname"),
 )
-SET_BY_OTHERS = {
-    "tracing_on": "1\n",
-    "trace_clock": "local [global] counter mono\n",
-    "options/event-fork": "0\n",
-    "set_event_notrace_pid": "7\n11\n",
-    "buffer_size_kb": "X\n",
-    "per_cpu/cpu0/buffer_size_kb": "1408\n",
-    "per_cpu/cpu1/buffer_size_kb": "7 (expanded: 2816)\n",
-    "events/vmscan/mm_vmscan_kswapd_wake/enable": "1\n",
-}
-RESTORED = SET_BY_OTHERS | {
-    "trace_clock": "global\n",
-    "per_cpu/cpu1/buffer_size_kb": "2816\n",
-    # As a kernel never would, a file keeps what was written to it last.
-    "buffer_size_kb": "8192\n",
-}
 
 
 class Device(NamedTuple):
@@ -57,13 +43,19 @@ class Device(NamedTuple):
     def tracefs(self) -> Path:
         return self.folder / "tracefs"
 
+    @property
+    def rooms(self) -> list[Path]:
+        """The instances of the recorder, which alone have a number of a process and a time."""
+        return list(self.tracefs.glob("instances/tag_storage_[0-9]*_[0-9]*"))
+
     def lacks(self, tool: str) -> None:
         (self.folder / "bin" / tool).unlink()
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
+    def start(self, *options: str, script: str = "record.sh") -> subprocess.Popen[str]:
         """Start the recorder as the first process of a session of its own, for signals to it."""
+        defined_probes(self.tracefs)
         return subprocess.Popen(
-            [*self.shell, "./record.sh", *options], cwd=self.folder, env=self.environment,
+            [*self.shell, f"./{script}", *options], cwd=self.folder, env=self.environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
@@ -77,8 +69,7 @@ class Device(NamedTuple):
 
 @pytest.fixture(params=SHELLS, ids=lambda words: words[0])
 def device(tmp_path: Path, request: pytest.FixtureRequest) -> Device:
-    for name in ("record.sh", "record_machine.sh"):
-        shutil.copy(ROOT / "sweep" / "cli" / name, tmp_path)
+    record_command(tmp_path / "record.sh")
     (tmp_path / "bin").mkdir()
     for tool in TOOLS:
         found = shutil.which(tool)
@@ -87,7 +78,10 @@ def device(tmp_path: Path, request: pytest.FixtureRequest) -> Device:
     name, *options = request.param
     found = shutil.which(name)
     assert found is not None
-    environment = make_machine(tmp_path) | {"PATH": str(tmp_path / "bin")}
+    environment = make_machine(tmp_path, probes=PROBES) | {"PATH": str(tmp_path / "bin")}
+    for tool in (tmp_path / "kernel").iterdir():
+        (tmp_path / "bin" / tool.name).unlink(missing_ok=True)
+        (tmp_path / "bin" / tool.name).symlink_to(tool)
     return Device(tmp_path, [found, *options], environment)
 
 
@@ -112,39 +106,149 @@ def a_pipe_that_stays_open(pipe: Path) -> Iterator[None]:
         is_over.set()
 
 
-@pytest.mark.parametrize("ends", ["in time", "by Ctrl-C", "by SIGTERM", "by SIGTERM to all"])
-def test_the_main_buffer_is_as_it_was_and_the_reader_ends(device: Device, ends: str) -> None:
+def wait_until(is_so: Callable[[], object]) -> None:
+    began = monotonic()
+    while not is_so():
+        assert monotonic() < began + 20
+        sleep(0.02)
+
+
+def is_recording(device: Device) -> bool:
+    is_ready = (device.folder / "capture.meta" / "vmstat.before").exists()
+    return is_ready and (device.rooms[0] / "tracing_on").read_text() == "1\n"
+
+
+@pytest.mark.parametrize("ends", ["in time", "by Ctrl-C", "by SIGTERM", "by a closed terminal"])
+def test_other_tracers_are_left_alone_and_the_reader_ends(device: Device, ends: str) -> None:
     folder, tracefs = device.folder, device.tracefs
-    for name, content in SET_BY_OTHERS.items():
-        (tracefs / name).parent.mkdir(parents=True, exist_ok=True)
-        (tracefs / name).write_text(content)
     with a_pipe_that_stays_open(tracefs / "trace_pipe"):
+        before = all_but_ours(tracefs)
         began = monotonic()
-        process = device.start("-t", "2" if ends == "in time" else "50", "-s", "0")
-        while monotonic() < began + 20 and (tracefs / "trace_clock").read_text() != "mono\n":
-            sleep(0.05)
-        sleep(1)
-        assert (tracefs / "tracing_on").read_text() == "1\n"
-        assert (tracefs / "options" / "event-fork").read_text() == "1\n"
+        process = device.start("-t", "1" if ends == "in time" else "50", "-s", "0")
+        wait_until(lambda: is_recording(device) or process.poll() is not None)
         if ends == "by Ctrl-C":
             os.killpg(process.pid, signal.SIGINT)
         elif ends == "by SIGTERM":
             process.send_signal(signal.SIGTERM)
-        elif ends == "by SIGTERM to all":
-            os.killpg(process.pid, signal.SIGTERM)
+        elif ends == "by a closed terminal":
+            os.killpg(process.pid, signal.SIGHUP)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
         assert monotonic() - began < 15
     assert all(line.startswith("record: ") for line in err.splitlines()), err
-    assert "what is in it is lost" in err
-    assert {name: (tracefs / name).read_text() for name in RESTORED} == RESTORED
-    assert (tracefs / "saved_cmdlines_size").read_text() == "128\n"
+    assert all_but_ours(tracefs) == before
+    cleared = folder / "cleared"
+    settings = ("tracing_on", "trace_clock", "options/event-fork", "events/enable")
+    assert [(cleared / name).read_text() for name in settings] == ["0\n", "mono\n", "1\n", "0\n"]
     lines = gzip.decompress((folder / "capture.ftrace.txt.gz").read_bytes()).splitlines()
     assert len(lines) == 3
     with tarfile.open(folder / "capture.meta.tar.gz") as archive:
         names = {Path(name).name for name in archive.getnames()}
     assert {"zoneinfo.before", "events"} <= names
     assert "reader" not in names
+    for name in ("capture.ftrace.txt.gz", "capture.meta.tar.gz"):
+        assert (folder / name).stat().st_mode & 0o077 == 0
+
+
+def test_what_it_tells_and_costs_is_said_before_anything_is_done(device: Device) -> None:
+    before = all_but_ours(device.tracefs)
+    shutil.rmtree(device.tracefs / "instances" / "tag_storage")
+    (device.folder / "bin" / "mkdir").unlink()
+    (device.folder / "bin" / "mkdir").write_text("#!/bin/sh\nexit 1\n")
+    (device.folder / "bin" / "mkdir").chmod(0o755)
+    code, err = device.record("-b", "512")
+    assert code == 2
+    told, costs, why = err.splitlines()
+    assert "which programs and tasks ran" in told
+    assert "addresses of the kernel" in told
+    assert "512 KiB of the kernel's memory" in costs
+    # Another tracer may be in the main buffer, which is never a way out.
+    assert "no tracing instance can be made" in why
+    after = all_but_ours(device.tracefs)
+    assert after == {name: before[name] for name in after}
+    assert not list(device.folder.glob("capture*"))
+
+
+#: Lines of the script before which it is killed, with all its processes.
+STEPS = (
+    'put 1 "$tracefs/options/event-fork"',
+    'put "$kib" "$tracefs/buffer_size_kb"',
+    "types=$(kernel_types",
+    'control_groups 2>/dev/null >"$meta/cgroups"',
+    'put 1 "$tracefs/tracing_on"',
+    "snapshot after",
+    '    put 0 "$tracefs/events/enable"',
+    '    sed -n "s|^[pr][0-9]*',
+)
+
+
+def test_what_a_killed_recording_left_is_taken_away_by_the_next_one(device: Device) -> None:
+    before = all_but_ours(device.tracefs)
+    script = (device.folder / "record.sh").read_text()
+    left = []
+    for step in STEPS:
+        assert script.count(step) == 1
+        killed = script.replace(step, f"kill -KILL -$$\n{step}")
+        (device.folder / "killed.sh").write_text(killed)
+        process = device.start("-t", "1", "-s", "0", script="killed.sh")
+        process.communicate(timeout=30)
+        assert process.returncode == -signal.SIGKILL
+        # What the one before left is gone, and all that this one made is there.
+        left.append((len(device.rooms), defined_probes(device.tracefs).count("tag_storage_")))
+    assert left == [(1, 0)] * 3 + [(1, 6)] * 4 + [(0, 6)]
+    code, err = device.record()
+    assert code == 0, err
+    assert "what an earlier recording left in tracefs is taken away: tag_storage_" in err
+    assert all_but_ours(device.tracefs) == before
+    assert not (device.folder / "capture.meta").exists()
+
+
+def test_where_the_script_alone_is_killed_its_child_takes_all_away(device: Device) -> None:
+    with a_pipe_that_stays_open(device.tracefs / "trace_pipe"):
+        before = all_but_ours(device.tracefs)
+        process = device.start("-t", "50", "-s", "0")
+        wait_until(lambda: is_recording(device))
+        process.kill()
+        process.communicate(timeout=30)
+        wait_until(lambda: all_but_ours(device.tracefs) == before)
+    # What was recorded until then is there, whole.
+    text = device.folder / "capture.ftrace.txt.gz"
+    wait_until(lambda: subprocess.run(["gzip", "-t", text], capture_output=True).returncode == 0)
+    assert (device.folder / "capture.meta" / "events").exists()
+
+
+def test_two_that_record_at_a_time_do_not_meet(device: Device) -> None:
+    with a_pipe_that_stays_open(device.tracefs / "trace_pipe"):
+        before = all_but_ours(device.tracefs)
+        process = device.start("-t", "50", "-s", "0")
+        wait_until(lambda: is_recording(device))
+        meanwhile = all_but_ours(device.tracefs)
+        other = device.start("-t", "50", "-s", "0", "-o", "other")
+        wait_until(lambda: len(device.rooms) == 2)
+        other.send_signal(signal.SIGTERM)
+        other.communicate(timeout=30)
+        assert all_but_ours(device.tracefs) == meanwhile
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert all_but_ours(device.tracefs) == before
+
+
+def test_no_link_is_followed_and_no_folder_of_others_taken_away(device: Device) -> None:
+    folder = device.folder
+    (folder / "precious").write_text("as it was")
+    for suffix in ("ftrace.txt.gz", "meta.tar", "meta.tar.gz"):
+        (folder / f"capture.{suffix}").symlink_to(folder / "precious")
+    (folder / "mine.meta").mkdir()
+    (folder / "mine.meta" / "events").write_text("as it was")
+    (folder / "link.meta").symlink_to(folder / "mine.meta")
+    code, err = device.record()
+    assert code == 0, err
+    assert not (folder / "capture.ftrace.txt.gz").is_symlink()
+    for name in ("mine", "link"):
+        code, err = device.record("-o", name)
+        assert (code, f"{name}.meta is there, and no recording made it" in err) == (2, True)
+    assert (folder / "precious").read_text() == "as it was"
+    assert (folder / "mine.meta" / "events").read_text() == "as it was"
 
 
 @pytest.mark.parametrize("tool", ["head", "cat", "sleep", "awk", "od"])
@@ -161,7 +265,11 @@ def test_a_tool_that_is_missing_is_told_before_anything_is_changed(
 
 
 def test_a_full_disk_is_told_with_a_status(device: Device) -> None:
-    (device.folder / "capture.ftrace.txt.gz").symlink_to("/dev/full")
+    packer = device.folder / "bin" / "gzip"
+    found = packer.readlink()
+    packer.unlink()
+    packer.write_text(f'#!/bin/sh\nexec "{found}" "$@" >/dev/full\n')
+    packer.chmod(0o755)
     process = device.start("-t", "1", "-s", "0")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
