@@ -9,6 +9,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from sweep.results.arrow import arrow_table
+from sweep.results.earlier import RENAMED
 from sweep.results.schema import SAMPLES, STRUCT_FIELDS, TABLES, Row
 
 
@@ -31,6 +32,8 @@ def read_json_lines(content: bytes) -> Iterator[tuple[str, pa.Table]]:
         # A version counted less of a sample.
         for sample in row.get("reservation_samples") or ():
             sample |= {name: sample.get(name, 0) for name in STRUCT_FIELDS[SAMPLES]}
-        by_table.setdefault(table, []).append(row)
+        renamed = RENAMED.get(table, {})
+        named = {renamed.get(name, name): value for name, value in row.items()}
+        by_table.setdefault(table, []).append(named)
     for table, rows in by_table.items():
         yield table, arrow_table(table, rows)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from sweep.results.arrow import schema_of
+from sweep.results.earlier import RENAMED
 from sweep.results.earlier_spool import read_json_lines
 from sweep.results.errors import StoreError
 from sweep.results.files import DISK, Files
@@ -133,5 +134,7 @@ def _read_streams(content: bytes) -> Iterator[Rows]:
             of_table = stream.read_all().replace_schema_metadata(None)
         if table not in TABLES:
             raise ValueError(f"there is no table {table}")
-        there = set(of_table.column_names)  # made anew each time that it is asked for
+        renamed = RENAMED.get(table, {})
+        there = [renamed.get(name, name) for name in of_table.column_names]
+        of_table = of_table.rename_columns(there)
         yield table, of_table.select([name for name in schema_of(table).names if name in there])

@@ -10,9 +10,9 @@ from inline_executors import Inline
 
 from core.event_files import read_events, write_events
 from core.events import make_events
-from sweep.engine.driver import Starting
 from sweep.engine.executor import Executor
 from sweep.engine.generations import Progress, run_study
+from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import load_inputs
 from sweep.engine.register import StartAfresh, register
 from sweep.engine.shards import Shard

@@ -20,7 +20,9 @@ from simulated_world import Died, LawBroken, World
 
 from core.errors import InputError
 from sweep.engine import generations
-from sweep.engine.driver import MAX_ATTEMPTS, Starting
+from sweep.engine.driver import MAX_ATTEMPTS
+from sweep.engine.executor import Cause
+from sweep.engine.handed_out import Starting
 from sweep.engine.in_flight import SUSPECTED
 from sweep.engine.search import Search
 from sweep.results import Row
@@ -30,11 +32,15 @@ from sweep.study.model import Study
 REAL_ONE_IN = 100
 #: Drivers that a study takes at most once nobody stops them.
 MOST_DRIVERS = 40
-#: What kills what replays it: `restore` and `folio_order`.
+#: What is to blame, whoever replays it: `restore` and `folio_order`.
 POISONS: tuple[Poison, ...] = (
-    frozenset(),
-    frozenset({("inclusive", 3)}),
-    frozenset({("exclusive", 1), ("inclusive", 2)}),
+    Poison(),
+    Poison(kills=frozenset({("inclusive", 3)})),
+    Poison(kills=frozenset({("exclusive", 1), ("inclusive", 2)})),
+    Poison(hogs=frozenset({("inclusive", 2)}), hangs=frozenset({("exclusive", 5)})),
+    Poison(
+        frozenset({("inclusive", 1)}), frozenset({("exclusive", 4)}), frozenset({("inclusive", 6)})
+    ),
 )
 #: What may differ from an uninterrupted run; `attempts` has a law of its own.
 VARYING = ("host", "finished_at", "attempts")
@@ -102,6 +108,7 @@ class Schedule:
         if self._chance.random() < 0.3:
             self._run_earlier()
         self._faults.probability = self._chance.choice([0.0, 0.05, 0.3])
+        self._faults.kills = self._chance.random() < 0.3
         self._isolates = self._chance.choice([0.0, 0.5, 1.0])
         # Of what is real a merge takes 0.1 s.
         stops = self._chance.choice([1, 2] if isinstance(self._medium, Real) else [0, 1, 3, 6])
@@ -115,7 +122,7 @@ class Schedule:
     def run_undisturbed(self) -> dict[str, pa.Table]:
         """Run the study to its end, and return its tables."""
         self.world.boot()
-        start = partial(self._start, True, 1, False)
+        start = partial(self._start, True, 1, False, True)
         self._run(self._study, self._told, Starting(start, start))
         return self._tables()
 
@@ -124,7 +131,7 @@ class Schedule:
         self.world.boot()
         study = STUDIES[0].model_copy(update={"study": "earlier"})
         told = Told(self.world, self._medium, study.study)
-        start = partial(self._start, True, 1, False)
+        start = partial(self._start, True, 1, False, True)
         self._run(study, told, Starting(start, start))
 
     def _driver(self, number: int, is_stopped: bool) -> bool:
@@ -140,14 +147,14 @@ class Schedule:
         start = partial(self._start, isolates, chance.randint(1, 4), chance.random() < 0.3)
         self._executors.clear()
         try:
-            starting = Starting(start, partial(self._start, True, 1, False))
+            starting = Starting(start, partial(self._start, True, 1, False, True))
             self._run(self._study, self._told, starting, 1 + number % 3)
         except Died:
             if self.world.stopped_by == "power":
                 self._medium.lose_power()
                 self._power_failed = True
             self._killed += self.world.stopped_by == "poison"
-            most = SUSPECTED * len(self._faults.poison) * len(self._study.subspaces)
+            most = SUSPECTED * len(self._faults.poison.kills) * len(self._study.subspaces)
             self.world.hold(
                 self._killed <= most or self._power_failed,
                 "a policy kills one driver after the other",
@@ -172,12 +179,15 @@ class Schedule:
             self.world.hold(not self.world.broken, self.world.broken)
             raise
 
-    def _start(self, isolates: bool, workers: int, changes: bool) -> SimulatedExecutor:
+    def _start(
+        self, isolates: bool, workers: int, changes: bool, is_child: bool = False
+    ) -> SimulatedExecutor:
         with self.world.operation("start an executor"):
             executor = SimulatedExecutor(
-                self.world, self._faults, evaluate, isolates, workers, changes
+                self.world, self._faults, evaluate, isolates, workers, changes, is_child
             )
             self._executors.append(executor)
+            self.world.executors.append(executor)
         return executor
 
     def _check_closed(self) -> None:
@@ -206,11 +216,15 @@ class Schedule:
 
     def _check_state(self, row: Row) -> None:
         """Hold that a trial failed if it is to blame, and is charged for what it did alone."""
-        if (row["restore"], row["folio_order"]) in self._faults.poison:
-            if (row["state"], row["attempts"]) != ("fail", MAX_ATTEMPTS):
-                raise LawBroken(f"a trial that kills what replays it is recorded as {row}")
+        cause = self._faults.poison.cause((row["restore"], row["folio_order"]))
+        if cause is not None:
+            least = 1 if cause is Cause.TIME else MAX_ATTEMPTS
+            if row["state"] != "fail" or not least <= row["attempts"] <= MAX_ATTEMPTS:
+                raise LawBroken(f"a trial that is to blame is recorded as {row}")
             return
         most = 1 + self._faults.undeserved[tuple(row[name] for name in KIND)]
+        if self._faults.kills:
+            most = MAX_ATTEMPTS
         if row["state"] != "complete" or not 1 <= row["attempts"] <= most:
             raise LawBroken(f"a trial that is not to blame is recorded as {row}")
 
