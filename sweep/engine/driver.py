@@ -319,18 +319,20 @@ class Driver:
         if failure.cause is Cause.TIME:
             limit = self._study.trial_timeout
             trial.error = f"it was replayed for more than {limit:g} s (trial_timeout)"
-        counted = {
-            "study": self._study.study,
-            "role": trial.role,
-            "number": trial.number,
-            "attempt": trial.failed_before + trial.attempts,
-            "cause": failure.cause.value,
-            "error": trial.error,
-            "host": failure.host or None,
-            "node": failure.node or None,
-            "at": datetime.now(UTC).replace(tzinfo=None),
-        }
-        self._store.add("attempts", counted)
+        at = datetime.now(UTC).replace(tzinfo=None)
+        for twin in self._alike[trial.key]:
+            counted = {
+                "study": self._study.study,
+                "role": twin.role,
+                "number": twin.number,
+                "attempt": twin.failed_before + trial.attempts,
+                "cause": failure.cause.value,
+                "error": trial.error,
+                "host": failure.host or None,
+                "node": failure.node or None,
+                "at": at,
+            }
+            self._store.add("attempts", counted)
         self._store.acknowledge()
 
     def _give_up(self, trial: Trial) -> None:

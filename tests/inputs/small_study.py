@@ -108,8 +108,14 @@ class Silent:
 
 
 def starting(workloads: Any, make: Callable[[Any], Executor] = Inline) -> Starting:
-    """Return what starts an executor of a test, and for suspects another one."""
-    return Starting(lambda: make(workloads), lambda: Inline(workloads))
+    """Return what starts an executor of a test, and for suspects another one, that isolates."""
+
+    def alone() -> Executor:
+        executor = make(workloads)
+        executor.isolates = True
+        return executor
+
+    return Starting(lambda: make(workloads), alone)
 
 
 def run(
@@ -118,6 +124,7 @@ def run(
     make: Callable[[Any], Executor] = Inline,
     progress: Progress | None = None,
     shard: Shard | None = None,
+    retry_failed: bool = False,
 ) -> Study:
     """Run a study, or a share of it, to its end."""
     study, source = load_study(path)
@@ -125,7 +132,8 @@ def run(
     store = Store(database)
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
     start = starting(inputs.workloads, make)
-    run_study(study, inputs, store, start, progress or Silent(), shard=shard)
+    progress = progress or Silent()
+    run_study(study, inputs, store, start, progress, shard=shard, retry_failed=retry_failed)
     return study
 
 
