@@ -115,8 +115,6 @@ class Connection:
         while self._thread.is_alive() and monotonic() < end:
             self._thread.join(0.02)
             _sigterm(kept)  # which Ray's native part gives up as it stops
-        if self._session is not None and not self._thread.is_alive():
-            self._session.close()
 
     def was_killed_for_memory(self, node: str) -> bool:
         """Return whether Linux has killed a process for want of memory, of this machine's Ray.
@@ -132,8 +130,6 @@ class Connection:
                 # Without these Ray warns, and writes a token under HOME.
                 os.environ.setdefault("RAY_AUTH_MODE", "token")
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-                # Else Ray listens on all addresses of the machine; the name is not to the point.
-                os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
             ray = _import_ray()
             if self._closing.is_set():
                 return
@@ -142,6 +138,7 @@ class Connection:
                 self._session = _session()
             _start(ray, self._address, self.expected, self._need.store_bytes, self._session)
         except ClusterError as error:
+            self._remove_session()
             self.events.put(partial(_fail, error))
             return
         # Ray's native part would dump its stack, and end this process, where a handler stops it.
@@ -154,6 +151,7 @@ class Connection:
             self._closing.wait()
         finally:
             ray.shutdown()
+            self._remove_session()
 
     def _watch(self, ray: Any, make: Callable[[], Any]) -> None:
         """Ask for workers as they are lost and as nodes join, until the driver or the head ends."""
@@ -185,6 +183,10 @@ class Connection:
             elif monotonic() - answered > HEAD_PATIENCE_S:
                 raise self._ended(f"its head has not answered for {HEAD_PATIENCE_S:.0f} s")
             self._closing.wait(WATCH_S)
+
+    def _remove_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
 
     def _ended(self, what: str) -> ClusterError:
         return ClusterError(
@@ -272,6 +274,8 @@ def _session() -> Session:
 def _start(ray: Any, address: str, cpus: int, store_bytes: int, session: Session | None) -> None:
     """Connect to the cluster at `address`, or start one in a session's folder."""
     options: dict[str, Any] = {}
+    # A Ray that cannot be a cluster of several machines listens on the loopback address alone.
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = session is None
     if session is not None:
         options = {
             "num_cpus": cpus,

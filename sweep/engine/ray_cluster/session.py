@@ -6,6 +6,7 @@ folders of drivers that were killed are removed by the next one.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import shutil
@@ -33,16 +34,21 @@ class Session:
         beside = Path(os.environ.get("RAY_TMPDIR", "/tmp"))
         with suppress(OSError):
             remove_left(beside)
-        self.folder = Path(mkdtemp(prefix=_PREFIX, dir=beside))
-        partial = self.folder / f"{_LOCK}.partial"
+        self._private = Path(mkdtemp(prefix=_PREFIX, dir=beside))
+        atexit.register(self.close)
+        partial = self._private / f"{_LOCK}.partial"
         self._lock = partial.open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        partial.rename(self.folder / _LOCK)  # it has its name when it is held
+        partial.rename(self._private / _LOCK)  # it has its name when it is held
+        #: What Ray gets: it lets everybody read and write in the folders that it uses.
+        self.folder = self._private / "ray"
+        self.folder.mkdir()
 
     def close(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder; to close it again does nothing."""
+        shutil.rmtree(self._private, ignore_errors=True)
         self._lock.close()
+        atexit.unregister(self.close)
 
 
 def remove_left(beside: Path) -> None:
