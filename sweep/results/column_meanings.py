@@ -71,7 +71,7 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "study's order: above 0 it breaks the bound",
         "policy_key": "digest of all that decides the outcomes: equal keys have equal outcomes",
         "core_digest": _CORE_DIGEST,
-        "attempts": "how often it was tried, failures of its own included; above 1 it failed before",
+        "attempts": "how often it was tried; above 1, all but the last are failures of its own",
         "retried": "whether it had failed and was tried again later: the search knows it as failed",
         "host": "the machine that replayed it",
         "finished_at": "when it was finished (UTC)",

@@ -358,7 +358,7 @@ class Study(_Model):
         return self.model_copy(update={"costs": CostFields.model_validate(measured | said)})
 
     def identity(self) -> dict[str, Any]:
-        """Return what must stay the same for a study to go on: not how far or long, nor its question.
+        """Return what must stay the same for a study to go on: not how far, nor how long.
 
         Which sampler was picked is not in it either: the database keeps that.
         """

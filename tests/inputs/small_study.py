@@ -125,6 +125,7 @@ def run(
     progress: Progress | None = None,
     shard: Shard | None = None,
     retry_failed: bool = False,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Study:
     """Run a study, or a share of it, to its end."""
     study, source = load_study(path)
@@ -133,7 +134,8 @@ def run(
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
     start = starting(inputs.workloads, make)
     progress = progress or Silent()
-    run_study(study, inputs, store, start, progress, shard=shard, retry_failed=retry_failed)
+    more = {"shard": shard, "note": note, "retry_failed": retry_failed}
+    run_study(study, inputs, store, start, progress, **more)  # type: ignore[arg-type]
     return study
 
 

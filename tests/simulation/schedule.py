@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from unittest import mock
@@ -30,6 +31,8 @@ from sweep.study.model import Study
 
 #: Of so many schedules one is on a real database and real files.
 REAL_ONE_IN = 100
+#: The share of schedules at whose end what failed is tried again.
+RETRIED = 0.2
 #: Drivers that a study takes at most once nobody stops them.
 MOST_DRIVERS = 40
 #: What is to blame, whoever replays it: `restore` and `folio_order`.
@@ -100,6 +103,7 @@ class Schedule:
         self._told = Told(world, medium, self._study.study)
         self._executors: list[SimulatedExecutor] = []
         self._isolates = 1.0
+        self._retries = False
         self._power_failed = False
         self._killed = 0
 
@@ -112,15 +116,31 @@ class Schedule:
         self._isolates = self._chance.choice([0.0, 0.5, 1.0])
         # Of what is real a merge takes 0.1 s.
         stops = self._chance.choice([1, 2] if isinstance(self._medium, Real) else [0, 1, 3, 6])
+        self._run_drivers(stops)
+        return self._tables()
+
+    def retry(self) -> dict[str, pa.Table]:
+        """Try what failed again, now that nothing is to blame any more, and return the tables."""
+        self.world.log.append("--- what failed is tried again")
+        self._cure()
+        self._run_drivers(self._chance.choice([0, 1, 2]))
+        return self._tables()
+
+    def _cure(self) -> None:
+        self._faults.poison, self._retries, self._killed = Poison(), True, 0
+        self._told = Told(self.world, self._medium, self._study.study)
+
+    def _run_drivers(self, stops: int) -> None:
         drivers = 0
         while not self._driver(drivers, drivers < stops):
             drivers += 1
             if drivers > stops + MOST_DRIVERS:
                 raise LawBroken("drivers die for ever")
-        return self._tables()
 
-    def run_undisturbed(self) -> dict[str, pa.Table]:
-        """Run the study to its end, and return its tables."""
+    def run_undisturbed(self, retries: bool) -> dict[str, pa.Table]:
+        """Run the study to its end, or try what failed in it again, and return its tables."""
+        if retries:
+            self._cure()
         self.world.boot()
         start = partial(self._start, True, 1, False, True)
         self._run(self._study, self._told, Starting(start, start))
@@ -174,7 +194,10 @@ class Schedule:
         store = self._medium.store(writer)
         try:
             with mock.patch.object(generations, "Search", self._search):
-                generations.run_study(study, INPUTS, store, starting, told, self.world.clock)
+                generations.run_study(
+                    *(study, INPUTS, store, starting, told, self.world.clock),
+                    retry_failed=self._retries,
+                )
         except Died:
             self.world.hold(not self.world.broken, self.world.broken)
             raise
@@ -205,7 +228,9 @@ class Schedule:
         if left:
             raise LawBroken(f"left beside the database: {left}")
         tables = self._medium.tables(self._study.study)
-        for row in tables["trials"].select(["number", "state", "attempts", *KIND]).to_pylist():
+        for row in (
+            tables["trials"].select(["number", "state", "attempts", "retried", *KIND]).to_pylist()
+        ):
             self._check_state(row)
         return {
             table: tables[table].drop_columns(
@@ -225,13 +250,15 @@ class Schedule:
         most = 1 + self._faults.undeserved[tuple(row[name] for name in KIND)]
         if self._faults.kills:
             most = MAX_ATTEMPTS
+        if row["retried"]:
+            most += MAX_ATTEMPTS
         if row["state"] != "complete" or not 1 <= row["attempts"] <= most:
             raise LawBroken(f"a trial that is not to blame is recorded as {row}")
 
 
 @cache
-def undisturbed(study: int, poison: int, real: bool) -> dict[str, pa.Table]:
-    """Return what a study ends with if nothing happens to it.
+def undisturbed(study: int, poison: int, real: bool) -> list[dict[str, pa.Table]]:
+    """Return what a study ends with if nothing happens to it, and once what failed is retried.
 
     Parameters
     ----------
@@ -244,7 +271,8 @@ def undisturbed(study: int, poison: int, real: bool) -> dict[str, pa.Table]:
     memory = Memory(world, Path("results.duckdb"))
     with nullcontext() if real else narrow_tables():
         search = Search if real else StubSearch
-        return Schedule(study, poison, memory, world, search).run_undisturbed()
+        schedule = Schedule(study, poison, memory, world, search)
+        return [schedule.run_undisturbed(retries) for retries in (False, True)]
 
 
 def run_seed(seed: int, real: bool | None = None) -> None:
@@ -270,10 +298,11 @@ def run_seed(seed: int, real: bool | None = None) -> None:
     study, poison = chance.randrange(len(STUDIES)), chance.randrange(len(POISONS))
     try:
         expected = undisturbed(study, poison, real)
-        tables = _tables_of(study, poison, world, real)
-        for table, rows in expected.items():
-            if not tables[table].equals(rows.cast(tables[table].schema)):
-                raise LawBroken(f"{table} differs from that of an uninterrupted run")
+        made = _tables_of(study, poison, world, real)
+        for tables, of_undisturbed in zip(made, expected, strict=False):
+            for table, rows in of_undisturbed.items():
+                if not tables[table].equals(rows.cast(tables[table].schema)):
+                    raise LawBroken(f"{table} differs from that of an uninterrupted run")
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt) and world.stopped_by != "interrupt":
             raise
@@ -281,12 +310,20 @@ def run_seed(seed: int, real: bool | None = None) -> None:
         raise LawBroken(f"{lines}\nseed {seed}: {type(error).__name__}: {error}") from error
 
 
-def _tables_of(study: int, poison: int, world: World, real: bool) -> dict[str, pa.Table]:
+def _tables_of(study: int, poison: int, world: World, real: bool) -> list[dict[str, pa.Table]]:
+    with narrow_tables() if not real else nullcontext(), _medium(world, real) as medium:
+        search = Search if real else StubSearch
+        schedule = Schedule(study, poison, medium, world, search)
+        tables = [schedule.run()]
+        if world.chance.random() < RETRIED:
+            tables.append(schedule.retry())
+        return tables
+
+
+@contextmanager
+def _medium(world: World, real: bool) -> Iterator[Medium]:
     if not real:
-        with narrow_tables():
-            memory = Memory(world, Path("results.duckdb"))
-            return Schedule(study, poison, memory, world, StubSearch).run()
+        yield Memory(world, Path("results.duckdb"))
+        return
     with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
-        return Schedule(
-            study, poison, Real(world, Path(folder, "results.duckdb")), world, Search
-        ).run()
+        yield Real(world, Path(folder, "results.duckdb"))

@@ -24,6 +24,7 @@ from sweep.engine.register import StartAfresh
 from sweep.engine.search import SearchError
 from sweep.engine.study_run import Where, run_to_database
 from sweep.results import Store, StoreError, answer_query
+from sweep.results.merging import merge_databases
 from sweep.study.read import load_study
 
 
@@ -154,6 +155,49 @@ def test_a_trial_that_is_always_lost_is_replayed_by_the_driver(
     rows = Store(tmp_path / "lost.duckdb").rows("SELECT * FROM trials WHERE role = 'trial'")
     assert {row["folio_order"] for row in rows} >= {3}
     assert {(row["state"], row["attempts"]) for row in rows} == {("complete", 1)}
+
+
+def test_failed_trials_are_tried_again_where_that_is_asked_for(
+    folder: Path, tmp_path: Path
+) -> None:
+    database, never = tmp_path / "retried.duckdb", tmp_path / "never.duckdb"
+    path = small_study.write_study(folder, "nsga2", n_trials=24)
+    small_study.run(path, database, _Failing)
+    small_study.run(path, never, _Failing)
+    lines: list[str] = []
+    small_study.run(path, database, nobody, note=lines.append)
+    rows = Store(database).rows("SELECT * FROM trials WHERE state = 'fail'")
+    assert [line for line in lines if line.startswith(f"{len(rows)} trials and baselines failed")]
+    attempts = Store(database).rows("SELECT * FROM attempts")
+    progress = small_study.Silent()
+    small_study.run(path, database, retry_failed=True, progress=progress)
+    assert progress.recorded == 24 - len(rows)
+    again = Store(database).rows("SELECT * FROM trials WHERE retried")
+    assert [row["number"] for row in again] == [row["number"] for row in rows]
+    assert {(row["state"], row["attempts"]) for row in again} == {("complete", 4)}
+    assert Store(database).rows("SELECT * FROM attempts") == attempts
+    assert not Store(database).rows("FROM trials ANTI JOIN runs USING (study, role, number)")
+    # What the search asks for next is what it would ask for if they had never been tried again.
+    path = small_study.write_study(folder, "nsga2", n_trials=40)
+    for each in (database, never):
+        small_study.run(path, each)
+    sql = "SELECT role, number, asked FROM trials ORDER BY role, number"
+    asked = [Store(each).rows(sql) for each in (database, never)]
+    assert asked[0] == asked[1]
+
+
+def test_of_two_rows_of_a_trial_that_with_outcomes_stays_in_any_order(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = small_study.write_study(folder, "random", n_trials=8)
+    small_study.run(path, tmp_path / "failed.duckdb", _Failing)
+    small_study.run(path, tmp_path / "whole.duckdb")
+    expected = small_study.tables(tmp_path / "whole.duckdb")
+    for place, order in enumerate([("failed", "whole", "failed"), ("whole", "failed")]):
+        into = tmp_path / f"{place}.duckdb"
+        for name in order:
+            merge_databases(into, [tmp_path / f"{name}.duckdb"], lambda merged: None)
+        assert small_study.tables(into) == expected
 
 
 class _FailingOnce(_Failing):
