@@ -40,10 +40,10 @@ $(TUNE)/.installed: constraints.txt
 	$(TUNE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'ray[tune]'
 	touch $@
 
-# Schedules of the deterministic driver, as many as fit into TIME seconds; SEED=N is one of them again.
+# Every hazard of tests/soak, for its share of TIME seconds; ONLY=NAME is one of them, SEED=N one case of that again.
 TIME ?= 600
 soak: $(STAMP)
-	$(BIN)/python tests/simulation/soak.py $(if $(SEED),--seed $(SEED),--time $(TIME))
+	$(BIN)/python tests/soak --time $(TIME) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 # Renew the golden outcomes, the findings (10 minutes), and what derives from the declarations of policy
 # fields, outcomes, costs, formats and losses (the committed editor schema, the tables in the documents), after a

@@ -21,6 +21,7 @@ from core.events import (
     digest_events,
     make_events,
 )
+from core.files import written_whole
 from core.import_checks import ImportCheck
 from core.import_losses import Loss
 from core.jit import CORE_DIGEST, KEPT_FOLDER
@@ -254,13 +255,12 @@ def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
         When it cannot be written, as where there is no space or no folder for it.
     """
     target = Path(path)
-    partial = target.with_name(target.name + ".partial")
     steps = {name: "DELTA_BINARY_PACKED" for name in table.schema.names if name in _STEPPED}
+    if target.exists() and not target.is_file():
+        # To put a file in place of a device would break the machine.
+        raise EventsError("cannot be written: no file, but a folder or device", file=target)
     try:
-        if target.exists() and not target.is_file():
-            # To put a file in place of a device would break the machine.
-            raise EventsError("cannot be written: no file, but a folder or device", file=target)
-        with open(partial, "wb") as file:
+        with written_whole(target) as file:
             parquet.write_table(
                 table,
                 file,
@@ -268,11 +268,5 @@ def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
                 use_dictionary=[name for name in table.schema.names if name not in steps],
                 column_encoding=steps or None,
             )
-        partial.replace(target)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            why = error.strerror or error
-            raise EventsError(f"cannot be written: {why}", file=target) from None
-        raise
+    except OSError as error:
+        raise EventsError(f"cannot be written: {error.strerror or error}", file=target) from None

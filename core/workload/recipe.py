@@ -23,6 +23,7 @@ from pyarrow import ipc
 
 from core.accesses import Accesses
 from core.events import SCHEMA, Events
+from core.files import written_whole
 from core.frontend.out_of_memory import OutOfMemory
 from core.frontend.run import Fronted, FrontEnd, Reclaim, run_frontend
 from core.frontend.tag_storage_as_memory import TagMemory
@@ -211,12 +212,11 @@ def _keep(path: Path, fronted: Fronted) -> None:
         [pa.array(column) for column in events.columns.values()],
         schema=SCHEMA.with_metadata({b"fronted": metadata}),
     )
-    partial = path.with_name(f"{path.name}.partial")
-    with ipc.new_file(str(partial), table.schema) as writer:
-        # A table of one batch can be mapped into memory without a copy of its columns.
-        writer.write_table(table, max_chunksize=max(1, table.num_rows))
-    _make_room(path.parent, partial.stat().st_size)
-    partial.replace(path)
+    with written_whole(path, is_synced=False) as file:
+        with ipc.new_file(file, table.schema) as writer:
+            # A table of one batch can be mapped into memory without a copy of its columns.
+            writer.write_table(table, max_chunksize=max(1, table.num_rows))
+        _make_room(path.parent, file.tell())
 
 
 def _make_room(folder: Path, wanted_bytes: int) -> None:

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.errors import quoted_name, shown_name
 from core.event_files import read_events, write_events
+from core.files import written_whole
 from core.workload.cut.archive import archive_for, copy_archive, read_cgroups
 from core.workload.cut.asked import Asked, Moment, NoSuchPhase, NoSuchTask
 from core.workload.cut.tables import cut_table
@@ -252,28 +253,21 @@ def _writes(output: Path) -> Iterator[None]:
 @contextmanager
 def _opened(output: Path) -> Iterator[Callable[[bytes], object]]:
     """Open a file that appears whole or not at all, and is compressed as its name says."""
-    partial = output.with_name(f"{output.name}.partial")
-    raw: BinaryIO
-    try:
-        with partial.open("wb") as raw:
-            if output.suffix == ".gz":
-                with gzip.GzipFile(
-                    filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0
-                ) as packed:
-                    yield packed.write
-            elif output.suffix == ".xz":
-                with lzma.LZMAFile(raw, "wb") as xz:
-                    yield xz.write
-            elif output.suffix == ".bz2":
-                with bz2.BZ2File(raw, "wb") as bzip2:
-                    yield bzip2.write
-            elif output.suffix in (".zst", ".lz4"):
-                codec = "zstd" if output.suffix == ".zst" else "lz4"
-                with pa.CompressedOutputStream(raw, codec) as stream:
-                    yield stream.write
-            else:
-                yield raw.write
-        partial.replace(output)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with written_whole(output) as raw:
+        if output.suffix == ".gz":
+            with gzip.GzipFile(
+                filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0
+            ) as packed:
+                yield packed.write
+        elif output.suffix == ".xz":
+            with lzma.LZMAFile(raw, "wb") as xz:
+                yield xz.write
+        elif output.suffix == ".bz2":
+            with bz2.BZ2File(raw, "wb") as bzip2:
+                yield bzip2.write
+        elif output.suffix in (".zst", ".lz4"):
+            codec = "zstd" if output.suffix == ".zst" else "lz4"
+            with pa.CompressedOutputStream(raw, codec) as stream:
+                yield stream.write
+        else:
+            yield raw.write

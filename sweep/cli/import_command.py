@@ -13,6 +13,7 @@ from time import monotonic
 from core.accesses import told_bits, write_accesses
 from core.errors import check_output_name, shown_name
 from core.event_files import write_events
+from core.files import written_whole
 from core.workload.formats import Format
 from core.workload.ftrace.capture import Imported
 from core.workload.ftrace.memory import UNKNOWN_START, Memory, meta_beside, read_memory
@@ -199,14 +200,11 @@ def write_text(output: Path, text: str) -> None:
     TraceError
         When it cannot be written.
     """
-    partial = output.with_name(f"{output.name}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(output)
+        with written_whole(output) as file:
+            file.write(text.encode())
     except OSError as error:
         raise TraceError(f"cannot be written: {error.strerror}", file=output) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_parts(paths: Sequence[Path]) -> None:

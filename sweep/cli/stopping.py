@@ -216,11 +216,8 @@ def saying_what_is_written(*outputs: Path | None) -> Iterator[None]:
         changed = [str(path) for path, stamp in pairs if _stamp(path) != stamp]
         return f"{', '.join(changed)} is written" if changed else _NOTHING.says()
 
-    partial = [
-        Path(f"{path}.{suffix}")  # a wrong name, such as a folder's, is told elsewhere
-        for path in paths
-        for suffix in ("partial", f"{os.getpid()}.partial")
-    ]
+    # A wrong name, such as a folder's, is told elsewhere.
+    partial = [Path(f"{path}.{os.getpid()}.partial") for path in paths]
     with saying_what_is_kept(says, unfinished=partial):
         yield
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.errors import InputError, check_output_name
+from core.files import written_whole
 from core.registry import plugin_digest
 from sweep.engine.inputs import Inputs
 from sweep.engine.manifest import (
@@ -144,17 +145,14 @@ def _entry(path: Path, included: bool) -> FileEntry:
 
 def _write_tar(output: Path, members: dict[str, Path]) -> None:
     """Write a tar whose bytes depend on the content of its members alone."""
-    # It is written under another name first, so that no half of it takes the name.
-    partial = output.with_name(f"{output.name}.{os.getpid()}.partial")
-    with told_errors(output):
-        try:
-            with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
-                for member in sorted(members):
-                    with members[member].open("rb") as file:
-                        about = tarfile.TarInfo(member)
-                        about.size = os.fstat(file.fileno()).st_size
-                        about.mode = 0o644
-                        tar.addfile(about, file)
-            partial.replace(output)
-        finally:
-            partial.unlink(missing_ok=True)
+    with (
+        told_errors(output),
+        written_whole(output) as file_of_tar,
+        tarfile.open(fileobj=file_of_tar, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for member in sorted(members):
+            with members[member].open("rb") as file:
+                about = tarfile.TarInfo(member)
+                about.size = os.fstat(file.fileno()).st_size
+                about.mode = 0o644
+                tar.addfile(about, file)

@@ -12,8 +12,8 @@ import json
 from collections.abc import Container, Iterable
 from pathlib import Path
 
+from core.files import DISK, Files
 from sweep.results.errors import told_errors
-from sweep.results.files import DISK, Files
 
 #: Deaths after which a policy is suspected.
 SUSPECTED = 2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
 from core.errors import check_output_name
+from core.files import written_whole
 from sweep.report.figures import draw_sections
 from sweep.report.page import page
 from sweep.report.study_results import StudyResults
@@ -110,10 +110,5 @@ def results_to_report(study: Study, name: str, database: Path) -> Iterator[Study
 
 def write_whole(output: Path, content: bytes) -> None:
     """Write a file under another name first, so that no half of it takes the name."""
-    partial = output.with_name(f"{output.name}.{os.getpid()}.partial")
-    with told_errors(output):
-        try:
-            partial.write_bytes(content)
-            partial.replace(output)
-        finally:
-            partial.unlink(missing_ok=True)
+    with told_errors(output), written_whole(output) as file:
+        file.write(content)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from core.files import DISK
 from sweep.results.errors import LockedError, StoreError, first_line, told_errors
-from sweep.results.files import DISK
 from sweep.results.tables import bring_up_to_date
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from core.files import DISK
 from sweep.results.errors import StoreError, told_errors
-from sweep.results.files import DISK
 
 _MOUNTS = Path("/proc/self/mountinfo")
 #: What a file system answers that cannot do what it is asked; anything else, such as a full disk,

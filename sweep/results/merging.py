@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
+from core.files import DISK
 from sweep.results.differences import VARYING, Difference, Differences, Side, compare_sides
 from sweep.results.errors import StoreError, told_errors
 from sweep.results.file import rewrite, spool_folder
-from sweep.results.files import DISK
 from sweep.results.identity import identity_changes
 from sweep.results.inserting import merge
 from sweep.results.precedence import UNEVALUATED, replaces

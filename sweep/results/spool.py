@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from core.files import DISK, Files
 from sweep.results.arrow import schema_of
 from sweep.results.earlier import RENAMED
 from sweep.results.earlier_spool import read_json_lines
 from sweep.results.errors import StoreError
-from sweep.results.files import DISK, Files
 from sweep.results.schema import TABLES
 
 #: Rows of one table of the database, with its name.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simulated_world import World
 
-from sweep.results.files import Files
+from core.files import Files
 
 
 class _Inode:

@@ -11,9 +11,9 @@ from simulated_database import Reader, SimulatedDatabase, WatchedDatabase
 from simulated_files import SimulatedFiles, WatchedFiles
 from simulated_world import World
 
+from core.files import DISK
 from sweep.results import RunStore, open_for_reading, read_table, spool_folder
 from sweep.results.database import DuckDB
-from sweep.results.files import DISK
 from sweep.results.schema import TABLES
 from sweep.results.spool import Spool, _read_streams
 

@@ -15,6 +15,7 @@ from schedule import POISONS, run_seed, undisturbed
 from simulated_study import STUDIES
 from simulated_world import LawBroken
 
+from core.files import Files
 from sweep.engine import generations, in_flight
 from sweep.engine.driver import Driver
 from sweep.engine.executor import Cause, Executor, Failure
@@ -23,7 +24,6 @@ from sweep.engine.in_flight import InFlight
 from sweep.engine.lateness import Lateness
 from sweep.engine.trials import Trial
 from sweep.results import RunStore, told_errors
-from sweep.results.files import Files
 from sweep.results.spool import Spool, _streams
 
 #: Schedules of one run of the tests: each takes 15 ms, on a real database 1 s.

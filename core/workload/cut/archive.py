@@ -7,7 +7,9 @@ import os
 import re
 import tarfile
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
+from core.files import written_whole
 from core.workload.ftrace.archive import DAMAGE, opened_archive, why_unreadable
 from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES
 from core.workload.ftrace.memory import beside
@@ -43,11 +45,12 @@ def copy_archive(source: Path, target: Path, is_whole: bool, anonymise: bool) ->
         When the archive cannot be read, or its copy not be written.
     """
     left_out = []
-    partial = target.with_name(f"{target.name}.partial")
+    mode: Literal["w:gz", "w"] = "w:gz" if target.suffix == ".gz" else "w"
     try:
         with (
             tarfile.open(source) as archive,
-            tarfile.open(partial, "w:gz" if target.suffix == ".gz" else "w") as copy,
+            written_whole(target) as file_of_copy,
+            tarfile.open(fileobj=file_of_copy, mode=mode) as copy,
         ):
             for member in archive:
                 file = archive.extractfile(member) if member.isfile() else None
@@ -69,9 +72,7 @@ def copy_archive(source: Path, target: Path, is_whole: bool, anonymise: bool) ->
                     entry = tarfile.TarInfo(f"capture.meta/{base}")
                 entry.size = len(content)
                 copy.addfile(entry, io.BytesIO(content))
-        partial.replace(target)
     except DAMAGE as error:
-        partial.unlink(missing_ok=True)
         raise TraceError(
             f"no archive of a recording can be copied: {why_unreadable(error)}", file=source
         ) from None

@@ -1,10 +1,12 @@
-"""The files of a spool: the few operations that it is written, read and removed by."""
+"""Files: the few operations that change them, each of which a test can make fail."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 
 class Files(Protocol):
@@ -54,6 +56,10 @@ class Disk:
         """Write a file."""
         file.write_bytes(content)
 
+    def new(self, file: Path) -> BinaryIO:
+        """Return a file to write, which is empty."""
+        return file.open("wb")
+
     def sync(self, place: Path) -> None:
         """Sync the content of a file, or the names in a folder."""
         descriptor = os.open(place, os.O_RDONLY)
@@ -72,3 +78,27 @@ class Disk:
 
 
 DISK = Disk()
+
+
+@contextmanager
+def written_whole(target: Path, is_synced: bool = True) -> Iterator[BinaryIO]:
+    """Give a file to write, which takes its name once it is whole: no half of it ever does.
+
+    Parameters
+    ----------
+    target
+        The name that it takes, in place of a file that has it.
+    is_synced
+        Whether it is synced first, so that a power failure leaves no half of it either.
+    """
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        with DISK.new(partial) as file:
+            yield file
+        if is_synced:
+            DISK.sync(partial)
+        DISK.rename(partial, target)
+    except BaseException:
+        with suppress(OSError):
+            DISK.remove(partial)
+        raise
