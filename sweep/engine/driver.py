@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from math import isqrt
 from time import monotonic
 
 from sweep.engine.batching import MOST_TRIALS, Pace, enough, next_batches
@@ -93,8 +94,9 @@ class Driver:
         self._alike: dict[str, list[Trial]] = {}
         self._waiting: deque[Trial] = deque()
         self._cut: deque[list[Trial]] = deque()  # batches that no worker has room for yet
-        # Trials that are tried one by one; those of the second queue with nothing beside them.
-        self._to_try_alone: deque[Trial] = deque()
+        # Parts of batches that failed, which are tried each by itself, down to single trials; those
+        # of the second queue with nothing beside them.
+        self._to_try_alone: deque[list[Trial]] = deque()
         self._to_try_solo: deque[Trial] = deque()
         # Settled trials: those that are in no table yet, and those that nobody was told of.
         self._unrecorded: list[Settled] = []
@@ -132,7 +134,7 @@ class Driver:
         if trial.attempts >= MAX_ATTEMPTS:
             self._give_up(trial)
         elif trial.attempts or self._in_flight.suspects(trial.key):
-            self._to_try_alone.append(trial)
+            self._to_try_alone.append([trial])
         else:
             self._waiting.append(trial)
 
@@ -220,7 +222,7 @@ class Driver:
         usual = self._handed.usual
         if self._to_try_solo and not self._handed:
             trial = self._to_try_solo.popleft()
-            self._handed.submit(self._executor_of_one(trial), [trial], alone=True, solo=True)
+            self._handed.submit(self._executor_of([trial]), [trial], alone=True, solo=True)
         if self._to_try_solo or self._handed.has_solo:
             return
         self._try_alone()
@@ -235,25 +237,26 @@ class Driver:
             self._handed.submit(usual, self._cut.popleft())
 
     def _try_alone(self) -> None:
-        """Hand trials out one by one: where they kill nobody else, if they are suspected."""
+        """Hand out what is tried by itself: where it kills nobody else, if it is suspected."""
         for _ in range(len(self._to_try_alone)):
-            trial = self._to_try_alone.popleft()
-            executor = self._executor_of_one(trial)
+            batch = self._to_try_alone.popleft()
+            executor = self._executor_of(batch)
             if self._handed.has_room(executor):
-                self._handed.submit(executor, [trial], alone=True)
+                self._handed.submit(executor, batch, alone=True)
             else:
-                self._to_try_alone.append(trial)
+                self._to_try_alone.append(batch)
 
-    def _executor_of_one(self, trial: Trial) -> Executor:
-        """Return where a trial is tried by itself.
+    def _executor_of(self, batch: list[Trial]) -> Executor:
+        """Return where trials are tried by themselves.
 
         It is a child of this process where a death would be this process's, and before a trial is
         given up for deaths: whoever kills the workers of a cluster does not kill that one.
         """
-        deadly = trial.suspected or self._in_flight.suspects(trial.key)
-        is_last = trial.suspected and trial.attempts == MAX_ATTEMPTS - 1
+        first = batch[0]
+        deadly = first.suspected or self._in_flight.suspects(first.key)
+        is_last = first.suspected and first.attempts == MAX_ATTEMPTS - 1
         in_child = (deadly and not self._handed.usual.isolates) or is_last
-        in_child |= trial.losses >= MOST_LOSSES
+        in_child |= first.losses >= MOST_LOSSES
         return self._handed.alone if in_child else self._handed.usual
 
     def _take_back(self, number: int, result: Result) -> None:
@@ -267,7 +270,7 @@ class Driver:
         self._settle(out.batch, result.evaluated, result.host)
 
     def _fail(self, out: Out, failure: Failure) -> None:
-        """Try the trials of a batch again, each alone, and count what one of them did alone."""
+        """Try the trials of a batch again, in parts, and count what one of them did alone."""
         cause, batch = failure.cause, out.batch
         if cause is Cause.LOST:
             self._try_lost_again(out)
@@ -282,21 +285,31 @@ class Driver:
         is_its_own = out.alone if cause.is_death else out.executor.isolates or cause != Cause.TIME
         if len(batch) == 1 and is_its_own:
             self._count(batch[0], failure)
-        for trial in batch:
-            if trial.attempts >= MAX_ATTEMPTS or (cause is Cause.TIME and trial.attempts):
-                self._give_up(trial)
-            elif cause is Cause.MEMORY:
-                self._to_try_solo.append(trial)
-            else:
-                self._to_try_alone.append(trial)
+        trial = batch[0]
+        if len(batch) > 1:
+            self._try_in_parts(batch)
+        elif trial.attempts >= MAX_ATTEMPTS or (cause is Cause.TIME and trial.attempts):
+            self._give_up(trial)
+        elif cause is Cause.MEMORY:
+            self._to_try_solo.append(trial)
+        else:
+            self._to_try_alone.append(batch)
+
+    def _try_in_parts(self, batch: list[Trial]) -> None:
+        """Try a batch again in parts: two rounds find one of 256, 16 and then 1 at a time."""
+        size = isqrt(len(batch))
+        parts = range(0, len(batch), size)
+        self._to_try_alone += [batch[first : first + size] for first in parts]
 
     def _try_lost_again(self, out: Out) -> None:
         for trial in out.batch:
             trial.losses += 1
         if out.solo:
             self._to_try_solo.extendleft(out.batch)
-        elif out.alone or out.batch[0].losses >= MOST_LOSSES:
-            self._to_try_alone.extend(out.batch)
+        elif out.alone:
+            self._to_try_alone.append(out.batch)
+        elif out.batch[0].losses >= MOST_LOSSES:
+            self._to_try_alone += [[trial] for trial in out.batch]
         else:
             self._waiting.extendleft(reversed(out.batch))
 
@@ -309,6 +322,8 @@ class Driver:
             self._waiting.extendleft(reversed(self._cut.pop()))
         if len(out.batch) == 1:
             self._to_try_solo.append(out.batch[0])
+        elif out.alone:
+            self._try_in_parts(out.batch)
         else:
             self._waiting.extendleft(reversed(out.batch))
 

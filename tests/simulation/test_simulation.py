@@ -150,11 +150,11 @@ def break_memory(patch: pytest.MonkeyPatch) -> None:
 def break_child(patch: pytest.MonkeyPatch) -> None:
     """Give a trial up for the deaths of workers that anybody may have killed."""
 
-    def in_workers(driver: Driver, trial: Trial) -> Executor:
+    def in_workers(driver: Driver, batch: list[Trial]) -> Executor:
         handed = driver._handed
         return handed.usual if handed.usual.isolates else handed.alone
 
-    patch.setattr(Driver, "_executor_of_one", in_workers)
+    patch.setattr(Driver, "_executor_of", in_workers)
 
 
 def break_time(patch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import nodes
 import schedules
+import workers
 from hazard import Hazard
 
-HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD,)
+HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD, workers.HAZARD, nodes.HAZARD)
