@@ -24,9 +24,9 @@ import pyarrow as pa
 
 from core.evaluator import Candidate
 from sweep.engine.compiling import compile_all
-from sweep.engine.driver import Starting
 from sweep.engine.executor import Executor
 from sweep.engine.generations import run_study
+from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import Inputs, load_inputs
 from sweep.engine.loops import loops_of
 from sweep.engine.ray_cluster import RayCluster

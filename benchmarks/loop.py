@@ -16,8 +16,8 @@ from time import perf_counter, thread_time
 
 from core.event_files import read_events, write_events
 from core.events import make_events
-from sweep.engine.driver import Starting
 from sweep.engine.generations import run_study
+from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import Inputs, load_inputs
 from sweep.engine.register import StartAfresh, register
 from sweep.engine.search import Search

@@ -22,8 +22,8 @@ from core.evaluator import Candidate
 from core.event_files import read_events, write_events
 from core.events import make_events
 from core.policy import Policy
-from sweep.engine.driver import Starting
 from sweep.engine.generations import run_study
+from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import load_inputs
 from sweep.engine.plugins import load_plugins
 from sweep.engine.ray_cluster import RayCluster

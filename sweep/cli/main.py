@@ -15,7 +15,15 @@ from typing import Annotated
 import typer
 
 from sweep.cli.merge_command import merge
-from sweep.cli.options import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED, AsJson, Written
+from sweep.cli.options import (
+    BAD_INPUT,
+    DONE,
+    FAILED_TRIALS,
+    INTERRUPTED,
+    AsJson,
+    RetryFailed,
+    Written,
+)
 from sweep.cli.stopping import answering_signals, saying_what_is_written, was_stopped
 from sweep.cli.streams import give_up_stdout_if_full, print_to_anything
 from sweep.cli.trace import trace
@@ -108,6 +116,7 @@ def run(
             help="The same, if the older one differs or an earlier version ran it; else go on.",
         ),
     ] = False,
+    retry_failed: RetryFailed = False,
     folder: Folder = None,
     trust_code: TrustCode = False,
     shard: Annotated[
@@ -128,14 +137,14 @@ def run(
 
     if new and new_if_changed:
         raise typer.BadParameter("choose one of --new and --new-if-changed", param_hint="--new")
-    if shard is not None and (dry_run or study.suffix == ".tar"):
-        raise typer.BadParameter("not of a bundle, and not with --dry-run", param_hint="--shard")
+    if (shard is not None or retry_failed) and (dry_run or study.suffix == ".tar"):
+        hint = "--shard" if shard is not None else "--retry-failed"
+        raise typer.BadParameter("not of a bundle, and not with --dry-run", param_hint=hint)
     where = Where(executor, address, workers, None if shard is None else parse_shard(shard))
     where.check()
     if dry_run and study.suffix == ".tar":
-        raise typer.BadParameter(
-            "a bundle has no dry run: unpack its study", param_hint="--dry-run"
-        )
+        what = "a bundle has no dry run: unpack its study"
+        raise typer.BadParameter(what, param_hint="--dry-run")
     if dry_run:
         dry_run_command(study, where, as_json)
         return DONE
@@ -147,7 +156,7 @@ def run(
         return FAILED_TRIALS if differs else DONE
     if folder or trust_code:
         raise typer.BadParameter("it is of bundles alone", param_hint="--folder / --trust-code")
-    failed = run_command(study, database, where, afresh, as_json)
+    failed = run_command(study, database, where, afresh, as_json, retry_failed)
     return FAILED_TRIALS if failed else DONE
 
 

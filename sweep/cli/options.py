@@ -11,3 +11,6 @@ DONE, FAILED_TRIALS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Written = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="What is written.")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try trials that failed earlier again, too.")
+]

@@ -47,7 +47,12 @@ RUN_IN_ORDER_S = 4.0
 
 
 def run_command(
-    path: Path, database: Path, where: Where, afresh: StartAfresh, as_json: bool
+    path: Path,
+    database: Path,
+    where: Where,
+    afresh: StartAfresh,
+    as_json: bool,
+    retry_failed: bool = False,
 ) -> bool:
     """Run a study and show its answer.
 
@@ -63,6 +68,8 @@ def run_command(
         When to start afresh: an older study of the name is then kept under another one.
     as_json
         Whether the answer is printed as JSON.
+    retry_failed
+        Whether trials that are recorded as failed are tried again.
 
     Returns
     -------
@@ -74,7 +81,7 @@ def run_command(
     InputError
         When the study, a workload, the database or the cluster cannot be used.
     """
-    study = run_file(path, database, where, afresh)
+    study = run_file(path, database, where, afresh, retry_failed)
     if where.shard:
         note(f"share {where.shard} is in {database}; sweep merge ALL.duckdb FILE… joins the shares")
     answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
@@ -82,7 +89,9 @@ def run_command(
     return bool(answered.counts["failed"] or answered.counts["failed_baselines"])
 
 
-def run_file(path: Path, database: Path, where: Where, afresh: StartAfresh) -> Study:
+def run_file(
+    path: Path, database: Path, where: Where, afresh: StartAfresh, retry_failed: bool = False
+) -> Study:
     """Run the study in a file, show how far it is, and return it; parameters as for a command."""
     study, source = load_study(path)
     progress = LiveProgress(study)
@@ -92,7 +101,7 @@ def run_file(path: Path, database: Path, where: Where, afresh: StartAfresh) -> S
 
     with saying_what_is_kept(kept, RUN_IN_ORDER_S):
         try:
-            run_to_database(study, source, database, where, afresh, progress, note)
+            run_to_database(study, source, database, where, afresh, progress, note, retry_failed)
         finally:
             progress.close()
     return study

@@ -1,7 +1,7 @@
-"""The executor for trials that may kill the process that replays them: a child, a trial at a time.
+"""The executor for trials that may kill or hang what replays them: a child, a trial at a time.
 
-Two drivers died while they had such a trial in flight. If it was to blame the child dies, and its
-death tells why.
+If such a trial is to blame the child dies, and its death tells why; or it is killed when its time
+is over.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import IO, Any
 
+from core.backend import compile_loop
 from core.errors import InputError
 from core.evaluator import Candidate, Evaluator, Workloads
-from sweep.engine.executor import Failure, Result, evaluated
+from sweep.engine.executor import Cause, Failure, Result, evaluated
+from sweep.engine.loops import loops_of_policy
 from sweep.engine.plugins import NO_PLUGINS, Plugins
 
 #: How often a child looks whether its driver lives still.
@@ -49,23 +52,42 @@ class Alone:
 
     isolates = True
     workers = 1
+    size = (1, 1)
 
     def __init__(self, workloads: Workloads, plugins: Plugins = NO_PLUGINS) -> None:
         self._made_of = (workloads, plugins)
         self._child: subprocess.Popen[bytes] | None = None
+        #: The batch that is replayed now, and since when; the one that was given up.
+        self._begun: tuple[int, float] | None = None
+        self._stopped: int | None = None
         self._tasks: SimpleQueue[tuple[int, Sequence[Candidate]] | None] = SimpleQueue()
         self._results: SimpleQueue[tuple[int, Result | Exception]] = SimpleQueue()
         self._closed = False
         self._thread = Thread(target=self._work, daemon=True)
         self._thread.start()
 
+    def limit(self, workers: int | None) -> None:
+        """Do nothing: it has one worker, which is the least."""
+
     def takes(self, candidate: Candidate) -> bool:
         """Return True: the child compiles what is not compiled."""
         return True
 
-    def submit(self, number: int, candidates: Sequence[Candidate]) -> None:
-        """Hand a batch over, which comes back under its number."""
+    def submit(self, number: int, candidates: Sequence[Candidate], alone: bool = False) -> None:
+        """Hand a batch over, which comes back under its number; it is alone in any case."""
         self._tasks.put((number, candidates))
+
+    def running(self) -> Mapping[int, float]:
+        """Return the batch that is replayed now, and for how many seconds it has been."""
+        begun = self._begun
+        return {} if begun is None else {begun[0]: monotonic() - begun[1]}
+
+    def stop(self, number: int) -> None:
+        """Kill the child: the batch comes back as a failure, and another child is started."""
+        begun, child = self._begun, self._child
+        if begun is not None and begun[0] == number and child is not None:
+            self._stopped = number
+            child.kill()
 
     def finished(self, timeout_s: float) -> list[tuple[int, Result]]:
         """Return the batch that ended, if one does in so long.
@@ -97,12 +119,12 @@ class Alone:
         while (task := self._tasks.get()) is not None and not self._closed:
             number, batch = task
             try:
-                self._results.put((number, self._replay(list(batch))))
+                self._results.put((number, self._replay(number, list(batch))))
             except Exception as error:  # else the driver would wait for the batch for ever
                 self._results.put((number, error))
 
-    def _replay(self, batch: list[Candidate]) -> Result:
-        killed_before = _killed_for_memory()
+    def _replay(self, number: int, batch: list[Candidate]) -> Result:
+        killed_before = killed_for_memory()
         child = self._child or _start()
         try:
             if self._child is None:
@@ -110,12 +132,18 @@ class Alone:
                 _send(child.stdin, sys.path)
                 _send(child.stdin, self._made_of)
             _send(child.stdin, batch)
+            pickle.load(_open(child.stdout))  # what it says when all is compiled
+            self._begun = (number, monotonic())
             result: Result = pickle.load(_open(child.stdout))
             return result
         except (EOFError, OSError, pickle.UnpicklingError):
             code = child.wait()
             self._child = None
-            return Failure(_cause(code, _killed_for_memory() > killed_before), died=True)
+            if self._stopped == number:
+                return Failure("it took too long", Cause.TIME, socket.gethostname())
+            return _death(code, killed_for_memory() > killed_before)
+        finally:
+            self._begun = None
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -144,16 +172,20 @@ def _send(pipe: IO[bytes] | None, content: Any) -> None:
     _open(pipe).flush()
 
 
-def _cause(code: int, for_memory: bool) -> str:
+def _death(code: int, for_memory: bool) -> Failure:
     """Return what a process died of, from its exit code."""
+    host = socket.gethostname()
     if code >= 0:
-        return f"the process that replayed it alone exited with {code}"
+        return Failure(f"the process that replayed it alone exited with {code}", Cause.EXIT, host)
     name = signal.Signals(-code).name
-    why = ": the machine, or its control group, had no memory left" if for_memory else ""
-    return f"the process that replayed it alone was killed by {name}{why}"
+    told = f"the process that replayed it alone was killed by {name}"
+    if for_memory and -code == signal.SIGKILL:
+        why = "the machine, or its control group, had no memory left"
+        return Failure(f"{told}: {why}", Cause.MEMORY, host)
+    return Failure(told, Cause.SIGNAL, host)
 
 
-def _killed_for_memory() -> int:
+def killed_for_memory() -> int:
     """Return how often Linux killed a process of this control group for want of memory."""
     try:
         group = Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
@@ -173,6 +205,9 @@ def _end_with(parent: int) -> None:
 def serve() -> None:
     """Replay what comes on stdin until it ends; what a user's own code prints goes to stderr."""
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    with suppress(OSError):
+        # Where memory runs out, the child goes and not its driver.
+        Path("/proc/self/oom_score_adj").write_text("1000")
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     # Its driver may be killed at any moment, also while it writes.
@@ -181,4 +216,14 @@ def serve() -> None:
         plugins.load()
         evaluator = Evaluator(workloads)
         while True:
-            _send(target, evaluated(evaluator, pickle.load(source)))
+            batch: list[Candidate] = pickle.load(source)
+            _compile_for(batch)
+            _send(target, "begun")
+            _send(target, evaluated(evaluator, batch))
+
+
+def _compile_for(batch: Sequence[Candidate]) -> None:
+    """Compile what a batch calls, or load it: that takes no time of the batch's own."""
+    with suppress(Exception):  # a loop that no compiler likes is told of by its replay
+        for loop in {loop for each in batch for loop in loops_of_policy(each.policy)}:
+            compile_loop(loop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from statistics import median
 
 from core.evaluator import Candidate
 from sweep.engine.trials import Trial
@@ -22,21 +23,38 @@ UNKNOWN_S = 0.1
 MOST_TRIALS = 256
 #: How much the newest batch counts in what trials take.
 _NEWEST = 0.3
+#: What is typical is the median of so many batches.
+_TYPICAL_OF = 64
 
 
 class Pace:
-    """What trials take, by what decides that most: their system and eviction."""
+    """What trials take, by what decides that most: their system and eviction.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    limit_s
+        What a trial may take, if that is limited: as long as nothing is known, one in ten of that
+        is what it is taken for.
+    """
+
+    def __init__(self, limit_s: float | None = None) -> None:
         self._seconds: dict[tuple[str, str], float] = {}
+        self._unknown_s = max(UNKNOWN_S, (limit_s or 0.0) / 10)
+        self._newest: deque[float] = deque(maxlen=_TYPICAL_OF)
 
     def of(self, trial: Trial) -> float:
         """Return what a trial will take, in seconds of one processor."""
         known = self._seconds.get(_kind(trial))
-        return UNKNOWN_S if known is None else known
+        return self._unknown_s if known is None else known
+
+    @property
+    def typical_s(self) -> float | None:
+        """What a trial took in the median of the newest batches; None before the first."""
+        return median(self._newest) if self._newest else None
 
     def learn(self, batch: Sequence[Trial], seconds: float) -> None:
         """Take in what a batch took: so much more or less than it was taken for, each of it."""
+        self._newest.append(seconds / len(batch))
         expected = sum(self._seconds.get(_kind(trial), 0.0) for trial in batch)
         unknown = sum(_kind(trial) not in self._seconds for trial in batch)
         kinds = {_kind(trial) for trial in batch}
@@ -56,7 +74,11 @@ def _kind(trial: Trial) -> tuple[str, str]:
 
 
 def next_batches(
-    waiting: deque[Trial], pace: Pace, workers: int, takes: Callable[[Candidate], bool]
+    waiting: deque[Trial],
+    pace: Pace,
+    workers: int,
+    takes: Callable[[Candidate], bool],
+    most_trials: int = MOST_TRIALS,
 ) -> list[list[Trial]]:
     """Take the next batches off what waits, one for each worker.
 
@@ -74,6 +96,8 @@ def next_batches(
         How many batches run side by side.
     takes
         Return whether a candidate can be replayed at once: a trial of which it cannot waits on.
+    most_trials
+        Trials of a batch at most.
     """
     left = sum(map(pace.of, waiting))
     count, each, apart = workers, ROUND_SHARE * left / workers, ROWS_S
@@ -87,7 +111,7 @@ def next_batches(
         # Those of a round end one after the other, so that threads do not wait to make their rows.
         room += min(MOST_S, each + (len(batches) - (count - 1) / 2) * min(apart, each / count))
         batch: list[Trial] = []
-        while waiting and len(batch) < MOST_TRIALS:
+        while waiting and len(batch) < most_trials:
             trial = waiting[0]
             if takes(trial.candidates[0]):
                 # Half a trial more or less: the next batch makes up for it.

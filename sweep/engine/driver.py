@@ -9,39 +9,37 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from math import isqrt
 from time import monotonic
 
-from sweep.engine.batching import Pace, enough, next_batches
-from sweep.engine.executor import Executor, Failure, Result
+from sweep.engine.batching import MOST_TRIALS, Pace, enough, next_batches
+from sweep.engine.executor import Cause, Executor, Failure, Result
+from sweep.engine.handed_out import HandedOut, Out, Starting
 from sweep.engine.in_flight import InFlight
 from sweep.engine.inputs import Inputs
 from sweep.engine.known import Known
+from sweep.engine.lateness import Lateness
 from sweep.engine.over_scenarios import Judge
+from sweep.engine.pressure import Pressure
 from sweep.engine.recording import Recorder, Settled, settle
 from sweep.engine.rows import Evaluated
 from sweep.engine.trials import Keys, Trial
 from sweep.results import Row, RunStore
 from sweep.study.model import Study
 
-#: A trial is given up after so many failures alone.
+#: A trial is given up after so many failures of its own.
 MAX_ATTEMPTS = 3
-#: A trial that was lost so often with where it was replayed may have been to blame for it.
+#: A trial that was lost so often with where it was replayed may have been to blame for it: it is
+#: tried where nothing but itself can be lost.
 MOST_LOSSES = 8
-#: Batches that are out for each worker: one it works on, and one so that it never waits.
-IN_FLIGHT = 2
 #: Settled trials wait so long before they are acknowledged, and acknowledged ones before they are
 #: merged into the database, which copies it; or, where that takes long, ten times as long as the
 #: last one took.
 ACKNOWLEDGE_S, MERGE_S, SHARE = 0.25, 5.0, 0.1
-#: How long to wait for a batch before looking whether something is due.
-LOOK_S = 0.1
-
-
-class Starting:
-    """What starts the executors of a run, each when it is first needed."""
-
-    def __init__(self, executor: Callable[[], Executor], alone: Callable[[], Executor]) -> None:
-        self.executor, self.alone = executor, alone
+#: How long to wait for a batch before looking whether something is due, and how often to look for
+#: batches that take too long.
+LOOK_S, LATE_S = 0.1, 1.0
 
 
 class Driver:
@@ -59,6 +57,8 @@ class Driver:
         What is called with the row of each new trial, once it is safe on disk.
     clock
         Returns seconds that go on whatever the time of day.
+    note
+        What is called with each line that the user should know of.
     """
 
     def __init__(
@@ -69,9 +69,10 @@ class Driver:
         starting: Starting,
         finished: Callable[[Row], None],
         clock: Callable[[], float] = monotonic,
+        note: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.keys = Keys(study, inputs)
-        self._study, self._store, self._starting = study, store, starting
+        self._study, self._store = study, store
         self._finished, self._clock = finished, clock
         self._judge = Judge(study)
         self._recorder = Recorder(study, inputs, self.keys, store)
@@ -85,22 +86,24 @@ class Driver:
             self._known = Known(store, inputs.code_digest, self.keys)
         spool = store.spool
         self._in_flight = InFlight(spool.folder, study.study, self._known, spool.files)
-        self._pace = Pace()
+        self._handed = HandedOut(starting, self._in_flight)
+        self._pace = Pace(study.trial_timeout)
+        self._pressure = Pressure(note)
+        self._lateness = Lateness(study.trial_timeout, self._pace, note)
         # Trials without a row, by what they have in common: the first is replayed, and settles all.
         self._alike: dict[str, list[Trial]] = {}
         self._waiting: deque[Trial] = deque()
         self._cut: deque[list[Trial]] = deque()  # batches that no worker has room for yet
-        self._to_try_alone: deque[Trial] = deque()
-        # Batches that executors have, by number.
-        self._out: dict[int, tuple[Executor, list[Trial]]] = {}
-        self._batches = 0
-        self._executor: Executor | None = None
-        self._alone: Executor | None = None
+        # Parts of batches that failed, which are tried each by itself, down to single trials; those
+        # of the second queue with nothing beside them.
+        self._to_try_alone: deque[list[Trial]] = deque()
+        self._to_try_solo: deque[Trial] = deque()
         # Settled trials: those that are in no table yet, and those that nobody was told of.
         self._unrecorded: list[Settled] = []
         self._untold: list[Trial] = []
         self._acknowledge_at = clock()  # the first at once
         self._merge_at = clock() + MERGE_S
+        self._look_late_at = clock() + LATE_S
 
     @property
     def died_with(self) -> int:
@@ -112,9 +115,12 @@ class Driver:
         found: list[Trial] = []
         for trial in trials:
             before = self._attempts.get(trial.place)
-            if before is not None:
+            if before is not None and trial.is_retried:
+                trial.failed_before = before["attempts"]
+            elif before is not None:
                 # An earlier run was stopped while this trial failed: go on counting.
                 trial.attempts, trial.error = before["attempts"], before["error"]
+                trial.suspected = before["cause"] not in (None, Cause.EXCEPTION, Cause.MEMORY)
             if trial.key in self._alike:
                 self._alike[trial.key].append(trial)
             elif trial.key in self._known:
@@ -128,15 +134,14 @@ class Driver:
         if trial.attempts >= MAX_ATTEMPTS:
             self._give_up(trial)
         elif trial.attempts or self._in_flight.suspects(trial.key):
-            self._to_try_alone.append(trial)
+            self._to_try_alone.append([trial])
         else:
             self._waiting.append(trial)
 
     @property
     def hungry(self) -> bool:
         """Whether workers would soon have nothing to do."""
-        workers = self._executor.workers if self._executor is not None else 1
-        return not enough(self._waiting, self._pace, workers)
+        return not enough(self._waiting, self._pace, self._handed.workers)
 
     @property
     def busy(self) -> bool:
@@ -152,18 +157,23 @@ class Driver:
             self.acknowledge()
         if self._clock() >= self._merge_at:
             self._merge()
-        if self._out or self._waiting:  # what waits may have to be compiled first
-            executors = list(dict.fromkeys(executor for executor, _ in self._out.values()))
-            if self._executor is not None and not executors:
-                executors = [self._executor]
-            # One waits; where there are two, each a part of the time. One that has nothing is not
-            # asked: 120 trials that are tried alone took 7.6 s so, in place of 2.2.
-            wait_s = LOOK_S / len(executors)
-            ended = [each for executor in executors for each in executor.finished(wait_s)]
-            for number, result in ended:
-                self._take_back(number, result)
-            if ended:
-                self._hand_out()
+        if not self._handed and not self._waiting:  # what waits may have to be compiled first
+            return
+        executors = self._handed.at_work
+        if now >= self._look_late_at:
+            self._look_late(executors, now)
+        # One waits; where there are two, each a part of the time.
+        wait_s = LOOK_S / len(executors)
+        ended = [each for executor in executors for each in executor.finished(wait_s)]
+        for number, result in ended:
+            self._take_back(number, result)
+        if ended:
+            self._hand_out()
+
+    def _look_late(self, executors: Iterable[Executor], now: float) -> None:
+        for executor in executors:
+            self._lateness.look(executor, self._handed.batch)
+        self._look_late_at = now + LATE_S
 
     def acknowledge(self) -> None:
         """Write down the rows of settled trials, and tell of them once they are safe."""
@@ -190,9 +200,8 @@ class Driver:
             stack.callback(self._store.merge)
             stack.callback(self.acknowledge)
             stack.callback(self._in_flight.close)
-            for executor in (self._executor, self._alone):
-                if executor is not None:
-                    stack.callback(executor.close)
+            for executor in self._handed.started:
+                stack.callback(executor.close)
 
     def _look_up(self, trials: list[Trial]) -> None:
         """Copy the rows of trials that had the same policy, events, costs and simulator."""
@@ -208,75 +217,138 @@ class Driver:
             self._wait(firsts[key])
 
     def _hand_out(self) -> None:
-        if not self._waiting and not self._cut and not self._to_try_alone:
+        if not (self._waiting or self._cut or self._to_try_alone or self._to_try_solo):
             return
-        if self._executor is None:
-            self._executor = self._starting.executor()
-        executor = self._executor
-        self._try_alone(executor)
-        while self._has_room(executor):
+        usual = self._handed.usual
+        if self._to_try_solo and not self._handed:
+            trial = self._to_try_solo.popleft()
+            self._handed.submit(self._executor_of([trial]), [trial], alone=True, solo=True)
+        if self._to_try_solo or self._handed.has_solo:
+            return
+        self._try_alone()
+        while self._handed.has_room(usual):
             if not self._cut:
-                workers, takes = executor.workers, executor.takes
-                self._cut.extend(next_batches(self._waiting, self._pace, workers, takes))
+                most = self._pressure.trials or MOST_TRIALS
+                self._cut.extend(
+                    next_batches(self._waiting, self._pace, usual.workers, usual.takes, most)
+                )
             if not self._cut:
                 return
-            self._submit(executor, self._cut.popleft())
+            self._handed.submit(usual, self._cut.popleft())
 
-    def _has_room(self, executor: Executor) -> bool:
-        out = sum(each is executor for each, _ in self._out.values())
-        return out < IN_FLIGHT * executor.workers
-
-    def _try_alone(self, usual: Executor) -> None:
-        """Hand trials out one by one: where they kill nobody else, if they are suspected."""
+    def _try_alone(self) -> None:
+        """Hand out what is tried by itself: where it kills nobody else, if it is suspected."""
         for _ in range(len(self._to_try_alone)):
-            trial = self._to_try_alone.popleft()
-            executor = usual
-            if self._in_flight.suspects(trial.key) and not usual.isolates:
-                if self._alone is None:
-                    self._alone = self._starting.alone()
-                executor = self._alone
-            if self._has_room(executor):
-                self._submit(executor, [trial])
+            batch = self._to_try_alone.popleft()
+            executor = self._executor_of(batch)
+            if self._handed.has_room(executor):
+                self._handed.submit(executor, batch, alone=True)
             else:
-                self._to_try_alone.append(trial)
+                self._to_try_alone.append(batch)
 
-    def _submit(self, executor: Executor, batch: list[Trial]) -> None:
-        self._batches += 1
-        self._out[self._batches] = (executor, batch)
-        if not executor.isolates:
-            self._in_flight.begin(self._batches, [trial.key for trial in batch])
-        executor.submit(self._batches, [each for trial in batch for each in trial.candidates])
+    def _executor_of(self, batch: list[Trial]) -> Executor:
+        """Return where trials are tried by themselves.
+
+        It is a child of this process where a death would be this process's, and before a trial is
+        given up for deaths: whoever kills the workers of a cluster does not kill that one.
+        """
+        first = batch[0]
+        deadly = first.suspected or self._in_flight.suspects(first.key)
+        is_last = first.suspected and first.attempts == MAX_ATTEMPTS - 1
+        in_child = (deadly and not self._handed.usual.isolates) or is_last
+        in_child |= first.losses >= MOST_LOSSES
+        return self._handed.alone if in_child else self._handed.usual
 
     def _take_back(self, number: int, result: Result) -> None:
-        _, batch = self._out.pop(number)
-        self._in_flight.end(number)
+        out = self._handed.take_back(number)
         if isinstance(result, Failure):
-            self._fail(batch, result)
+            self._fail(out, result)
             return
-        self._pace.learn(batch, result.seconds)
-        self._settle(batch, result.evaluated)
+        self._pace.learn(out.batch, result.seconds)
+        if self._pressure.fall():
+            self._handed.usual.limit(self._pressure.workers)
+        self._settle(out.batch, result.evaluated, result.host)
 
-    def _fail(self, batch: list[Trial], failure: Failure) -> None:
-        """Try trials of a batch again: each alone, so that one that fails counts for no other."""
-        if failure.lost:
-            for trial in batch:
-                trial.losses += 1
-            if batch[0].losses < MOST_LOSSES:
-                self._waiting.extendleft(reversed(batch))
-                return
-        if len(batch) == 1:
-            (trial,) = batch
-            trial.attempts += 1
-            trial.error = failure.error
-            place = {"study": self._study.study, "role": trial.role, "number": trial.number}
-            counted = {"attempts": trial.attempts, "error": trial.error}
-            self._store.add("attempts", place | counted)
-            self._store.acknowledge()
+    def _fail(self, out: Out, failure: Failure) -> None:
+        """Try the trials of a batch again, in parts, and count what one of them did alone."""
+        cause, batch = failure.cause, out.batch
+        if cause is Cause.LOST:
+            self._try_lost_again(out)
+            return
+        if cause is Cause.MEMORY and not out.solo:
+            self._try_with_less(out)
+            return
         for trial in batch:
-            if trial.attempts >= MAX_ATTEMPTS:
-                self._give_up(trial)
-            else:
-                self._to_try_alone.append(trial)
+            trial.suspected |= cause.is_death or cause is Cause.TIME
+        # A death beside others may be another's, and so may the time in a thread that waited for
+        # one that hangs.
+        is_its_own = out.alone if cause.is_death else out.executor.isolates or cause != Cause.TIME
+        if len(batch) == 1 and is_its_own:
+            self._count(batch[0], failure)
+        trial = batch[0]
+        if len(batch) > 1:
+            self._try_in_parts(batch)
+        elif trial.attempts >= MAX_ATTEMPTS or (cause is Cause.TIME and trial.attempts):
+            self._give_up(trial)
+        elif cause is Cause.MEMORY:
+            self._to_try_solo.append(trial)
+        else:
+            self._to_try_alone.append(batch)
+
+    def _try_in_parts(self, batch: list[Trial]) -> None:
+        """Try a batch again in parts: two rounds find one of 256, 16 and then 1 at a time."""
+        size = isqrt(len(batch))
+        parts = range(0, len(batch), size)
+        self._to_try_alone += [batch[first : first + size] for first in parts]
+
+    def _try_lost_again(self, out: Out) -> None:
+        for trial in out.batch:
+            trial.losses += 1
+        if out.solo:
+            self._to_try_solo.extendleft(out.batch)
+        elif out.alone:
+            self._to_try_alone.append(out.batch)
+        elif out.batch[0].losses >= MOST_LOSSES:
+            self._to_try_alone += [[trial] for trial in out.batch]
+        else:
+            self._waiting.extendleft(reversed(out.batch))
+
+    def _try_with_less(self, out: Out) -> None:
+        """Try a batch again that died for memory: smaller, and with less beside it."""
+        usual = self._handed.usual
+        self._pressure.rise(usual.workers, len(out.batch))
+        usual.limit(self._pressure.workers)
+        while self._cut:  # they are too large now
+            self._waiting.extendleft(reversed(self._cut.pop()))
+        if len(out.batch) == 1:
+            self._to_try_solo.append(out.batch[0])
+        elif out.alone:
+            self._try_in_parts(out.batch)
+        else:
+            self._waiting.extendleft(reversed(out.batch))
+
+    def _count(self, trial: Trial, failure: Failure) -> None:
+        """Count a failure of a trial's own, and write it down before it is tried again."""
+        trial.attempts += 1
+        trial.error = failure.error
+        if failure.cause is Cause.TIME:
+            limit = self._study.trial_timeout
+            trial.error = f"it was replayed for more than {limit:g} s (trial_timeout)"
+        at = datetime.now(UTC).replace(tzinfo=None)
+        for twin in self._alike[trial.key]:
+            counted = {
+                "study": self._study.study,
+                "role": twin.role,
+                "number": twin.number,
+                "attempt": twin.failed_before + trial.attempts,
+                "cause": failure.cause.value,
+                "error": trial.error,
+                "host": failure.host or None,
+                "node": failure.node or None,
+                "at": at,
+            }
+            self._store.add("attempts", counted)
+        self._store.acknowledge()
 
     def _give_up(self, trial: Trial) -> None:
         for twin in self._alike.pop(trial.key):
@@ -284,7 +356,7 @@ class Driver:
             settle(twin, None, trial.error)
             self._note([twin], None)
 
-    def _settle(self, trials: list[Trial], evaluated: Evaluated) -> None:
+    def _settle(self, trials: list[Trial], evaluated: Evaluated, host: str = "") -> None:
         """Give trials their rows, and those that are like them."""
         worlds = len(self.keys.worlds)
         rows = evaluated.outcomes.select(self._judge.metrics).to_pylist()
@@ -299,10 +371,10 @@ class Driver:
         if len(settled) > len(trials):
             evaluated = evaluated.take(places)
         if settled:
-            self._note(settled, evaluated)
+            self._note(settled, evaluated, host)
 
-    def _note(self, trials: list[Trial], evaluated: Evaluated | None) -> None:
-        self._unrecorded.append(Settled(trials, evaluated))
+    def _note(self, trials: list[Trial], evaluated: Evaluated | None, host: str = "") -> None:
+        self._unrecorded.append(Settled(trials, evaluated, host))
         self._untold += trials
         if evaluated is not None:
             # What failed stays suspected: another trial may ask for its policy.

@@ -9,8 +9,10 @@ from time import monotonic
 from typing import Protocol
 
 from sweep.engine.candidates import baseline, candidates
-from sweep.engine.driver import Driver, Starting
+from sweep.engine.driver import Driver
+from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import Inputs
+from sweep.engine.retrying import failed_before, retried
 from sweep.engine.search import Search, SearchError
 from sweep.engine.shards import Shard
 from sweep.engine.stopping import Stopping
@@ -61,6 +63,7 @@ def run_study(
     clock: Callable[[], float] = monotonic,
     shard: Shard | None = None,
     note: Callable[[str], None] = lambda line: None,
+    retry_failed: bool = False,
 ) -> str | None:
     """Run every trial that is not recorded yet; what was finished is recorded on any exit.
 
@@ -82,13 +85,15 @@ def run_study(
         The share of the trials that is run, beside all baselines; None for all.
     note
         What is called with each line that the user should know of.
+    retry_failed
+        Whether trials that an earlier run recorded as failed are tried again.
 
     Returns
     -------
     str or None
         Why a search ended before its last trial, as the study's `stop` says; None if none did.
     """
-    driver = Driver(study, inputs, store, starting, progress.finished, clock)
+    driver = Driver(study, inputs, store, starting, progress.finished, clock, note)
     if driver.died_with:
         note(
             f"the last run died with {driver.died_with} policies in flight, which counts for none; "
@@ -99,10 +104,13 @@ def run_study(
         _Subspace(driver, study.within(subspace), place, len(study.subspaces), shard, clock)
         for place, subspace in enumerate(study.subspaces)
     ]
-    progress.began(sum(len(space.numbers) for space in spaces), sum(space.done for space in spaces))
+    failed = _failed_before(study, driver, spaces, note, retry_failed)
+    done = sum(space.done for space in spaces) - sum(row["role"] == "trial" for row in failed)
+    progress.began(sum(len(space.numbers) for space in spaces), done)
     reasons = []
     try:
         driver.add(_baselines(study, driver))
+        driver.add(retried(study, driver.keys, failed))
         left = [space for space in spaces if space.done < len(space.numbers)]
         for space in left:
             reasons.append(space.run(inputs.have_single_pages()))
@@ -113,6 +121,25 @@ def run_study(
     finally:
         driver.close()
     return next((reason for reason in reasons if reason is not None), None)
+
+
+def _failed_before(
+    study: Study,
+    driver: Driver,
+    spaces: Sequence[_Subspace],
+    note: Callable[[str], None],
+    retry: bool,
+) -> list[Row]:
+    """Return the rows of trials to be tried again; where there are some and none is, tell so."""
+    places = {("trial", number) for space in spaces for number in space.numbers}
+    places |= {("baseline", number) for number in range(len(study.baselines))}
+    rows = failed_before(row for place, row in driver.recorded.items() if place in places)
+    if rows and not retry:
+        note(
+            f"{len(rows)} trials and baselines failed in earlier runs, and are not tried again; "
+            "--retry-failed tries them"
+        )
+    return rows if retry else []
 
 
 def _baselines(study: Study, driver: Driver) -> Iterator[Trial]:
@@ -237,5 +264,11 @@ def _resume(trial: Trial, row: Row | None) -> None:
 
 
 def _told(row: Row | None) -> Row | None:
-    """Return what the sampler is told of a trial, or None of one that has no outcomes."""
-    return None if row is None or row["state"] != "complete" else row
+    """Return what the sampler is told of a trial, or None of one that has no outcomes.
+
+    One that failed, and was tried again later, has failed for the search: what it asked for next it
+    asked for without that trial.
+    """
+    if row is None or row["state"] != "complete" or row["retried"]:
+        return None
+    return row

@@ -30,10 +30,13 @@ class Settled(NamedTuple):
         They.
     evaluated
         What became of them; None if they failed.  # [trial x world], worlds fastest
+    host
+        The machine that replayed them; "" for this one.
     """
 
     trials: list[Trial]
     evaluated: Evaluated | None
+    host: str = ""
 
 
 def settle(trial: Trial, judged: Judged | None, error: str | None = None) -> None:
@@ -50,7 +53,8 @@ def settle(trial: Trial, judged: Judged | None, error: str | None = None) -> Non
         "attainable": not SYSTEMS[trial.candidates[0].policy.system].beyond,
         "objectives": judged.objectives if judged else None,
         "violations": judged.violations if judged else None,
-        "attempts": trial.attempts + (1 if judged else 0),
+        "attempts": trial.failed_before + trial.attempts + (1 if judged else 0),
+        "retried": trial.is_retried or None,
     }
 
 
@@ -71,7 +75,7 @@ class Recorder:
 
     def record(self, settled: Sequence[Settled]) -> None:
         """Add the rows of settled trials to the store, in one table each."""
-        failed = [trial for each in settled if each.evaluated is None for trial in each.trials]
+        failed = [each for each in settled if each.evaluated is None]
         if failed:
             self._store.add_table("trials", self._trial_rows(failed, None))
         parts = [each for each in settled if each.evaluated is not None]
@@ -80,13 +84,17 @@ class Recorder:
         trials = [trial for each in parts for trial in each.trials]
         evaluated = together([each.evaluated for each in parts if each.evaluated is not None])
         outcomes = mean_outcomes(evaluated.outcomes, len(self._keys.worlds))
-        self._store.add_table("trials", self._trial_rows(trials, outcomes))
+        self._store.add_table("trials", self._trial_rows(parts, outcomes))
         self._store.add_table("outcomes", self._outcome_rows(trials, evaluated.outcomes))
         self._store.add_table("runs", self._run_rows(trials, evaluated.runs))
 
-    def _trial_rows(self, trials: Sequence[Trial], outcomes: pa.Table | None) -> pa.Table:
+    def _trial_rows(self, settled: Sequence[Settled], outcomes: pa.Table | None) -> pa.Table:
         now = datetime.now(UTC).replace(tzinfo=None)
-        rows = [self._trial_row(trial, now) for trial in trials]
+        rows = [
+            self._trial_row(trial, each.host or self._host, now)
+            for each in settled
+            for trial in each.trials
+        ]
         schema = schema_of("trials")
         return pa.table(
             [
@@ -98,7 +106,7 @@ class Recorder:
             schema=schema,
         )
 
-    def _trial_row(self, trial: Trial, now: datetime) -> Row:
+    def _trial_row(self, trial: Trial, host: str, now: datetime) -> Row:
         of_trial = trial.role == "trial"
         return {
             **(trial.row or {}),
@@ -108,7 +116,7 @@ class Recorder:
             "asked": json.dumps(trial.asked) if of_trial else None,
             "policy_key": trial.key,
             "core_digest": self._inputs.code_digest,
-            "host": self._host,
+            "host": host,
             "finished_at": now,
         }
 

@@ -41,7 +41,8 @@ _PROVENANCE = ("core_digest", "git_revision", "versions", "host")
 #: The trials that are recorded of a study, and the digests of the simulators that replayed them.
 _RECORDED_SQL = (
     "SELECT count(*) FILTER (role = 'trial' AND number < $1) AS trials, "
-    "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators FROM trials WHERE study = $2"
+    "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators, "
+    "coalesce(list_sort(list(DISTINCT host)), []) AS hosts FROM trials WHERE study = $2"
 )
 _SCENARIOS_SQL = "SELECT * FROM scenarios WHERE study = ?"
 
@@ -89,7 +90,13 @@ def only_run(database: Path, study: str) -> Iterator[None]:
 
 
 def register(
-    store: Store, study: Study, text: str, inputs: Inputs, path: Path, afresh: StartAfresh
+    store: Store,
+    study: Study,
+    text: str,
+    inputs: Inputs,
+    path: Path,
+    afresh: StartAfresh,
+    executor: Row | None = None,
 ) -> str | None:
     """Enter a study under its name, or check that the one under that name is the same.
 
@@ -107,6 +114,8 @@ def register(
         Its file.
     afresh
         When a study that has the name already is renamed, and this one starts afresh.
+    executor
+        What is to replay it: an entry of the column `executors`.
 
     Returns
     -------
@@ -146,9 +155,14 @@ def register(
         "sampler": study.sampler.name,
         "sampler_reason": study.sampler.why or None,
         "stopped": None,
+        "hosts": recorded["hosts"],
+        "executors": [],
     }
     if rows:
         entry |= {name: rows[0][name] for name in ("created_at", "stopped")}
+        entry["executors"] = list(rows[0]["executors"] or [])
+    if executor is not None and (unfinished or not rows):
+        entry["executors"] = _with_executor(entry["executors"], executor)
     # A finished study keeps the versions that it was run with.
     entry |= (
         _provenance(path, inputs)
@@ -185,12 +199,34 @@ def as_recorded(store: Store, study: Study, afresh: StartAfresh) -> Study:
     return study
 
 
-def note_stopped(store: Store, study: Study, reason: str | None) -> None:
-    """Store why a search ended before its last trial; None of one that did not."""
+def note_ended(store: Store, study: Study, reason: str | None, executor: Row | None) -> None:
+    """Store how a run came to its end.
+
+    Parameters
+    ----------
+    store, study
+        The database, and the study.
+    reason
+        Why the search ended before its last trial; None of one that did not.
+    executor
+        What replayed it: an entry of the column `executors`; None if nothing did.
+    """
     for row in store.rows("SELECT * FROM studies WHERE study = ?", [study.study]):
-        if row["stopped"] != reason:
-            store.add("studies", row | {"stopped": reason})
+        (recorded,) = store.rows(_RECORDED_SQL, [0, study.study])
+        known = row | {"stopped": reason, "hosts": recorded["hosts"]}
+        if executor is not None:
+            known["executors"] = _with_executor(row["executors"] or [], executor)
+        if known != row:
+            store.add("studies", known)
             store.flush()
+
+
+def _with_executor(before: list[Row], executor: Row) -> list[Row]:
+    """Add what replays a study to what did before; what was to replay it is replaced by that."""
+    sizes = ("nodes", "workers")
+    planned = executor | {name: None for name in sizes if executor["executor"] == "ray"}
+    kept = [each for each in before if each not in (executor, planned)]
+    return [*kept, executor]
 
 
 def _add_new(store: Store, table: str, rows: list[Row], stored: list[Row]) -> None:

@@ -15,16 +15,16 @@ from core.evaluator import Candidate
 from core.jit import CORE_DIGEST
 from sweep.engine.alone import Alone
 from sweep.engine.compiling import Compiling, compile_all
-from sweep.engine.driver import Starting
 from sweep.engine.dry_run import dry_run
 from sweep.engine.executor import Executor
 from sweep.engine.foreseen import check_foreseen, foreseen_warnings
 from sweep.engine.generations import Progress, run_study
+from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
 from sweep.engine.needs import Needs, check_needs, needs_of, needs_warnings
 from sweep.engine.plugins import Plugins, load_plugins
-from sweep.engine.register import StartAfresh, as_recorded, note_stopped, only_run, register
+from sweep.engine.register import StartAfresh, as_recorded, note_ended, only_run, register
 from sweep.engine.search import check_sampler
 from sweep.engine.shards import Shard, check_shard
 from sweep.engine.threads import Threads, default_workers
@@ -78,6 +78,13 @@ class Where(NamedTuple):
             return self.executor
         # A job that `ray job submit` started finds its cluster in RAY_ADDRESS, too.
         return "ray" if self.address or os.environ.get("RAY_ADDRESS") else "threads"
+
+    def shape(self, executor: Executor | None = None) -> Row:
+        """Return what the database keeps of an executor, or of one that is to be started."""
+        if self.chosen != "ray":
+            return {"executor": self.chosen, "nodes": 1, "workers": self.threads}
+        nodes, workers = executor.size if executor is not None else (None, None)
+        return {"executor": "ray", "nodes": nodes, "workers": workers}
 
     @property
     def threads(self) -> int:
@@ -135,6 +142,7 @@ def run_to_database(
     afresh: StartAfresh,
     progress: Progress,
     note: Callable[[str], None],
+    retry_failed: bool = False,
 ) -> None:
     """Run every trial of a study that its database does not have; running it again goes on.
 
@@ -152,6 +160,8 @@ def run_to_database(
         What is told of trials as they end.
     note
         What is called with each line that the user should know of.
+    retry_failed
+        Whether trials that an earlier run recorded as failed are tried again.
 
     Raises
     ------
@@ -168,11 +178,13 @@ def run_to_database(
     # The nodes of a cluster compile for themselves.
     loops = [] if where.chosen == "ray" else loops_of(study)
     with closing(Compiling(loops, where.threads, progress.compiling, plugins)) as compiling:
+        started: list[Executor] = []
 
         def start_executor() -> Executor:
             compiling.start()
             of = Replaying(where, study, inputs, plugins, compiling.takes, note)
-            return EXECUTORS[where.chosen](of)
+            started.append(EXECUTORS[where.chosen](of))
+            return started[0]
 
         if not database.exists():  # else there may be nothing to do
             compiling.start()
@@ -185,12 +197,19 @@ def run_to_database(
                 check_shard(study)
             if study.sampler.why:
                 note(f"sampler {study.sampler.name}: {study.sampler.why}")
-            kept_as = register(store, study, source.text, inputs, source.path, afresh)
+            kept_as = register(
+                store, study, source.text, inputs, source.path, afresh, where.shape()
+            )
             if kept_as:
                 note(f"the earlier study is kept as {kept_as}")
             starting = Starting(start_executor, partial(Alone, inputs.workloads, plugins))
-            why = run_study(study, inputs, store, starting, progress, shard=where.shard, note=note)
-            note_stopped(store, study, why)
+            why = run_study(
+                *(study, inputs, store, starting, progress),
+                shard=where.shard,
+                note=note,
+                retry_failed=retry_failed,
+            )
+            note_ended(store, study, why, where.shape(started[0]) if started else None)
             if why:
                 note(f"stopped: {why}")
 

@@ -31,8 +31,14 @@ class Trial:
         What it has in common with trials that would give the same outcomes.
     attempts, error
         How often it was tried alone and failed, and the text of the last error.
+    is_retried
+        Whether it is recorded as failed, and tried again.
+    failed_before
+        How often it failed before that: those attempts count no more.
     losses
         How often it was lost with where it was replayed.
+    suspected
+        Whether it was there when a process died or hung, in a batch or alone.
     row
         What is known of it once it is settled: ``state``, ``objectives``, ``violations``,
         ``feasible`` and more.
@@ -47,7 +53,10 @@ class Trial:
     key: str
     attempts: int = 0
     error: str = ""
+    is_retried: bool = False
+    failed_before: int = 0
     losses: int = 0
+    suspected: bool = False
     row: Row | None = None
     subspace: int = 0
 

@@ -5,7 +5,6 @@ The trials run anew into a database of their own, by the code that runs every st
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from sweep.engine.candidates import baseline, candidates
-from sweep.engine.driver import Driver, Starting
-from sweep.engine.executor import Executor
+from sweep.engine.alone import Alone
+from sweep.engine.driver import Driver
+from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import Inputs
-from sweep.engine.plugins import load_plugins
+from sweep.engine.plugins import Plugins, load_plugins
 from sweep.engine.recorded import Recorded, check_events
 from sweep.engine.register import StartAfresh, register
+from sweep.engine.retrying import trial_of
 from sweep.engine.study_run import ready_inputs
 from sweep.engine.threads import Threads, default_workers
-from sweep.engine.trials import Keys, Trial
 from sweep.results import (
     Difference,
     Differences,
@@ -120,7 +119,8 @@ def replayed(
         note(told)
     with TemporaryDirectory(prefix="sweep-verify-") as folder:
         database = Path(folder) / "replayed.duckdb"
-        untried = _replay(study, recorded, inputs, Store(database), trials, finished)
+        store = Store(database)
+        untried = _replay(study, recorded, inputs, plugins, store, trials, finished, note)
         yield Rows(database, study.study), inputs.code_digest, untried
 
 
@@ -128,19 +128,24 @@ def _replay(
     study: Study,
     recorded: Recorded,
     inputs: Inputs,
+    plugins: Plugins,
     store: Store,
     rows: Sequence[Row],
     finished: Callable[[Row], None],
+    note: Callable[[str], None],
 ) -> list[Difference]:
     path = recorded.source.path
     register(store, study, recorded.source.text, inputs, path, StartAfresh.NEVER)
-    starting = Starting(lambda: Threads(inputs.workloads, default_workers()), _nobody)
-    driver = Driver(study, inputs, store, starting, finished)
+    starting = Starting(
+        lambda: Threads(inputs.workloads, default_workers()),
+        lambda: Alone(inputs.workloads, plugins),
+    )
+    driver = Driver(study, inputs, store, starting, finished, note=note)
     untried = []
     try:
         for row in rows:
             try:
-                driver.add([_trial_of(study, driver.keys, row)])
+                driver.add([trial_of(study, driver.keys, row)])
             except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
                 place = (row["role"], row["number"], None, None)
                 why = f"cannot be tried: {error}"
@@ -152,24 +157,6 @@ def _replay(
     finally:
         driver.close()
     return untried
-
-
-def _nobody() -> Executor:
-    raise AssertionError("a database that is new suspects no trial")
-
-
-def _trial_of(study: Study, keys: Keys, row: Row) -> Trial:
-    """Return the trial, or the baseline, of a recorded row, without a row."""
-    role, number = row["role"], row["number"]
-    if role == "baseline":
-        if not 0 <= number < len(study.baselines):
-            raise LookupError(f"the study has {len(study.baselines)} baselines")
-        return keys.trial(role, number, baseline(study.baselines[number], keys.worlds))
-    # Of S subspaces the first has the trials 0, S, 2S …
-    place = number % len(study.subspaces)
-    within = study.within(study.subspaces[place])
-    asked = json.loads(row["asked"] or "")
-    return keys.trial(role, number, candidates(within, asked, keys.worlds), asked, place)
 
 
 def differences_by_simulator(

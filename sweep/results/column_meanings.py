@@ -37,9 +37,13 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "workloads": "the study's workloads, in its order",
         "events_digests": "digests of the events of each workload, or of the recipe that makes it",
         "core_digest": _CORE_DIGEST,
-        "git_revision": "revision of the simulator's repository",
+        "git_revision": "revision of the Git repository that the study's file is in; -dirty at its "
+        "end: with changes that were not committed",
         "versions": "versions of Python and of the packages that results hang on, as JSON",
         "host": "the machine that the study was run on last",
+        "hosts": "all machines that replayed trials of it",
+        "executors": "what replayed its trials, one entry for each way that it was run: the "
+        "executor, nodes of its cluster, and workers, as many as there were at one time",
         "created_at": "when the study was first run (UTC)",
         "model_version": "version of docs/model.md that the outcomes are of; NULL: the first",
         "warnings": "what was told of the study's traces when it was run",
@@ -67,7 +71,8 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
         "study's order: above 0 it breaks the bound",
         "policy_key": "digest of all that decides the outcomes: equal keys have equal outcomes",
         "core_digest": _CORE_DIGEST,
-        "attempts": "how often it was begun; above 1 where a worker died",
+        "attempts": "how often it was tried; above 1, all but the last are failures of its own",
+        "retried": "whether it had failed and was tried again later: the search knows it as failed",
         "host": "the machine that replayed it",
         "finished_at": "when it was finished (UTC)",
     },
@@ -100,8 +105,12 @@ COLUMN_MEANINGS: dict[str, dict[str, str]] = {
     },
     "attempts": {
         **_PLACE,
-        "attempts": "how often it was begun",
-        "error": "what ended the last attempt",
+        "attempt": "which failure of the trial it is, from 1; only failures of its own count",
+        "cause": "what it failed by: exception, signal, exit, memory, or time",
+        "error": "what ended it, in words",
+        "host": "the machine where it failed",
+        "node": "the node of the Ray cluster where it failed",
+        "at": "when it failed (UTC)",
     },
 }
 

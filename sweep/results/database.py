@@ -53,7 +53,7 @@ class Database(Protocol):
         """Return the trials and baselines of a study: what is asked of them again."""
 
     def attempts(self, study: str) -> list[Row]:
-        """Return how often trials of a study failed, with the last error."""
+        """Return how often trials of a study failed, with the last error and its cause."""
 
     def known(self, code_digest: str) -> set[str]:
         """Return the keys of policies of which one simulator has a complete trial."""
@@ -98,15 +98,18 @@ class DuckDB:
     def recorded(self, study: str) -> list[Row]:
         """Return the trials and baselines of a study: what is asked of them again."""
         return self.rows(
-            "SELECT role, number, state, asked, objectives, violations, feasible, attainable "
-            "FROM trials WHERE study = ?",
+            "SELECT role, number, state, asked, objectives, violations, feasible, attainable, "
+            "retried FROM trials WHERE study = ?",
             [study],
         )
 
     def attempts(self, study: str) -> list[Row]:
-        """Return how often trials of a study failed, with the last error."""
-        sql = "SELECT role, number, attempts, error FROM attempts WHERE study = ?"
-        return self.rows(sql, [study])
+        """Return how often trials of a study failed, with the last error and its cause."""
+        return self.rows(
+            "SELECT role, number, max(attempt) AS attempts, arg_max(error, attempt) AS error, "
+            "arg_max(cause, attempt) AS cause FROM attempts WHERE study = ? GROUP BY role, number",
+            [study],
+        )
 
     def known(self, code_digest: str) -> set[str]:
         """Return the keys of policies of which one simulator has a complete trial."""

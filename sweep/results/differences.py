@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: The tables of what a study gives. The rows of `scenarios` are of no trial.
 COMPARED = ("scenarios", "trials", "outcomes", "runs")
 #: Columns that tell how a row came to be, and not what it says.
-VARYING = ("attempts", "host", "finished_at")
+VARYING = ("attempts", "retried", "host", "finished_at")
 #: Differences of each column that are read.
 _SHOWN = 10
 

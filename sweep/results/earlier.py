@@ -1,6 +1,7 @@
-"""Rows of an earlier version, which knew no scenarios: what they lack is made from what they have.
+"""Rows of an earlier version: what they lack is made from what they have.
 
-Such a study has one scenario. What its trials are ranked by stood in its objectives alone.
+One that knew no scenarios has one scenario. What its trials are ranked by stood in its objectives
+alone. One that wrote down how often a trial had failed has a row of the last failure alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from sweep.study.worlds import AS_GIVEN
 
 if TYPE_CHECKING:
     import duckdb
+
+
+#: Columns that have another name now, by table.
+RENAMED: dict[str, dict[str, str]] = {"attempts": {"attempts": "attempt"}}
 
 
 def fill_in(connection: duckdb.DuckDBPyConnection) -> None:

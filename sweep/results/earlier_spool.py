@@ -9,6 +9,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from sweep.results.arrow import NOT_ROWS, arrow_table
+from sweep.results.earlier import RENAMED
 from sweep.results.schema import SAMPLES, STRUCT_FIELDS, TABLES, Row
 
 
@@ -44,4 +45,5 @@ def _read_line(line: bytes) -> tuple[str, Row]:
     # A version counted less of a sample.
     for sample in row.get("reservation_samples") or ():
         sample |= {name: sample.get(name, 0) for name in STRUCT_FIELDS[SAMPLES]}
-    return table, row
+    renamed = RENAMED.get(table, {})
+    return table, {renamed.get(name, name): value for name, value in row.items()}

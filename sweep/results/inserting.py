@@ -12,6 +12,7 @@ from core.errors import shown_name
 from sweep.results.earlier import fill_in
 from sweep.results.errors import first_line, tell_once, told_errors
 from sweep.results.file import rewrite
+from sweep.results.precedence import best_places, replaces
 from sweep.results.schema import TABLES
 from sweep.results.spool import Spool, SpoolFile
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     import duckdb
 
 #: Tables whose rows may change: the row written last replaces the others. In the other tables the
-#: first row of a key stays.
-REPLACED = ("studies", "scenarios", "attempts")
+#: first row of a key stays, but for a trial that failed (`sweep.results.precedence`).
+REPLACED = ("studies", "scenarios")
 #: Removes complete trials, of those in `added`, that have fewer rows in another table than their
 #: study has scenarios, and workloads in each.
 _INCOMPLETE_SQL = """
@@ -108,11 +109,14 @@ def _insert_into(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Tab
     replaced = table in REPLACED
     places = dict(zip(keys, range(len(keys)), strict=True))  # the last of each key
     if not replaced:
-        places = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+        places = best_places(table, keys, rows)
     if len(places) < len(keys):
         rows = rows.take(sorted(places.values()))
     update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns.keys() - key)
-    conflict = f"({', '.join(key)}) DO UPDATE SET {update}" if replaced else "DO NOTHING"
+    where = replaces(table)
+    conflict = f"({', '.join(key)}) DO UPDATE SET {update}{where}"
+    if not replaced and not where:
+        conflict = "DO NOTHING"
     connection.register("added", rows)
     connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM added ON CONFLICT {conflict}")
     connection.unregister("added")

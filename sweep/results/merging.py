@@ -19,6 +19,7 @@ from sweep.results.errors import StoreError, told_errors
 from sweep.results.file import rewrite, spool_folder
 from sweep.results.identity import identity_changes
 from sweep.results.inserting import merge
+from sweep.results.precedence import UNEVALUATED, replaces
 from sweep.results.reading import open_for_reading, read_rows
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import Spool
@@ -32,9 +33,8 @@ PATIENCE_S = 10.0
 _READ_PATIENCE_S = 0.2
 #: Why a trial failed may name the machine where it did; that it failed is in its state.
 _NOT_COMPARED = (*VARYING, "reason")
-#: Where a row of these tables is in both, the one that says more stays; in all others both are
-#: equal in all that decides, and the first one stays.
-_MORE = {"studies": "n_trials", "attempts": "attempts"}
+#: Columns of `studies` that tell of all machines that ran one: both sides' are kept.
+_OF_ALL = ("hosts", "executors")
 _SOURCE = "merged_from"
 
 
@@ -128,12 +128,12 @@ def _attached(connection: Connection, source: Path) -> Iterator[None]:
 def _merge_attached(connection: Connection, into: Path, source: Path) -> MergedDatabase:
     theirs = _studies_of(connection, f"{_SOURCE}.main.")
     ours = _studies_of(connection, "")
-    both = 0
     for study in theirs.keys() & ours.keys():
         _check_same_study(into, source, ours[study], theirs[study])
         places = read_rows(
             connection,
-            f"SELECT role, number FROM trials SEMI JOIN {_SOURCE}.main.trials "
+            f"SELECT role, number FROM (FROM trials WHERE NOT {UNEVALUATED}) SEMI JOIN "
+            f"(FROM {_SOURCE}.main.trials WHERE NOT {UNEVALUATED}) "
             "USING (study, role, number) WHERE study = ?",
             [study],
         )
@@ -142,9 +142,14 @@ def _merge_attached(connection: Connection, into: Path, source: Path) -> MergedD
         differences = compare_sides(connection, before, now, chosen, varying=_NOT_COMPARED)
         if differences.different:
             raise StoreError(_told(study, source, differences), file=into)
-        both += len(chosen)
-    ((trials,),) = connection.execute(f"SELECT count(*) FROM {_SOURCE}.main.trials").fetchall()
+    trials, before_it = _trials_of(connection, f"{_SOURCE}.main."), _trials_of(connection, "")
     connection.execute("BEGIN")
+    for name in _OF_ALL:
+        connection.execute(
+            f"UPDATE studies SET {name} = list_sort(list_distinct(list_concat(studies.{name}, "
+            f"theirs.{name}))) FROM {_SOURCE}.main.studies AS theirs "
+            "WHERE theirs.study = studies.study"
+        )
     for table, (columns, key) in TABLES.items():
         names = ", ".join(f'"{name}"' for name in columns)
         connection.execute(
@@ -152,17 +157,27 @@ def _merge_attached(connection: Connection, into: Path, source: Path) -> MergedD
             f"ON CONFLICT {_conflict(table, columns.keys() - key)}"
         )
     connection.execute("COMMIT")
-    return MergedDatabase(source, sorted(theirs), trials, trials - both)
+    return MergedDatabase(source, sorted(theirs), trials, _trials_of(connection, "") - before_it)
+
+
+def _trials_of(connection: Connection, prefix: str) -> int:
+    ((trials,),) = connection.execute(f"SELECT count(*) FROM {prefix}trials").fetchall()
+    return int(trials)
 
 
 def _conflict(table: str, values: set[str]) -> str:
-    """Return what becomes of a row whose key is there already."""
-    more = _MORE.get(table)
-    if more is None:
+    """Return what becomes of a row whose key is there already.
+
+    Of two rows of a study that of more trials stays, and a trial has its outcomes if one of the two
+    has them. All others are equal in all that decides, and the first one stays.
+    """
+    where = replaces(table)
+    if table == "studies":
+        where = " WHERE excluded.n_trials > studies.n_trials"
+    if not where:
         return "DO NOTHING"
-    update = ", ".join(f'"{name}" = excluded."{name}"' for name in values)
-    key = ", ".join(TABLES[table].key)
-    return f"({key}) DO UPDATE SET {update} WHERE excluded.{more} > {table}.{more}"
+    update = ", ".join(f'"{name}" = excluded."{name}"' for name in values if name not in _OF_ALL)
+    return f"({', '.join(TABLES[table].key)}) DO UPDATE SET {update}{where}"
 
 
 def _studies_of(connection: Connection, prefix: str) -> dict[str, Row]:

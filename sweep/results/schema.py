@@ -58,6 +58,8 @@ OUTCOME_COLUMNS: dict[str, str] = {
 GOALS = _list_of(
     name="VARCHAR", metric="VARCHAR", direction="VARCHAR", over="VARCHAR", scenario="VARCHAR"
 )
+#: What replayed a study's trials, in each way that it was run.
+EXECUTORS = _list_of(executor="VARCHAR", nodes="BIGINT", workers="BIGINT")
 STUDY_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "question": "VARCHAR",
@@ -70,6 +72,8 @@ STUDY_COLUMNS: dict[str, str] = {
     "git_revision": "VARCHAR",
     "versions": "VARCHAR",
     "host": "VARCHAR",
+    "hosts": "VARCHAR[]",
+    "executors": EXECUTORS,
     "created_at": "TIMESTAMP",
     "model_version": "BIGINT",
     "goals": GOALS,
@@ -102,6 +106,7 @@ TRIAL_COLUMNS: dict[str, str] = {
     "policy_key": "VARCHAR NOT NULL",
     "core_digest": "VARCHAR",
     "attempts": "BIGINT",
+    "retried": "BOOLEAN",
     "host": "VARCHAR",
     "finished_at": "TIMESTAMP",
 }
@@ -163,8 +168,12 @@ ATTEMPT_COLUMNS: dict[str, str] = {
     "study": "VARCHAR NOT NULL",
     "role": "VARCHAR NOT NULL",
     "number": "BIGINT NOT NULL",
-    "attempts": "BIGINT NOT NULL",
+    "attempt": "BIGINT NOT NULL DEFAULT 1",
+    "cause": "VARCHAR",
     "error": "VARCHAR",
+    "host": "VARCHAR",
+    "node": "VARCHAR",
+    "at": "TIMESTAMP",
 }
 #: Every table of a database, by name.
 TABLES: dict[str, Table] = {
@@ -173,5 +182,5 @@ TABLES: dict[str, Table] = {
     "trials": Table(TRIAL_COLUMNS, ("study", "role", "number")),
     "outcomes": Table(OUTCOMES_COLUMNS, ("study", "role", "number", "scenario")),
     "runs": Table(RUN_COLUMNS, ("study", "role", "number", "scenario", "workload", "replicate")),
-    "attempts": Table(ATTEMPT_COLUMNS, ("study", "role", "number")),
+    "attempts": Table(ATTEMPT_COLUMNS, ("study", "role", "number", "attempt")),
 }

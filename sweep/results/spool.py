@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from core.files import DISK, Files, writer
 from sweep.results.arrow import NOT_ROWS, fitting
+from sweep.results.earlier import RENAMED
 from sweep.results.earlier_spool import read_json_lines
 from sweep.results.frames import framed, is_framed, parts_of
 
@@ -202,4 +203,9 @@ def _streams_in(content: bytes) -> Iterator[Rows]:
     while source.tell() < len(content):
         with pa.ipc.open_stream(source) as stream:
             table = stream.schema.metadata[_TABLE].decode()
-            yield table, stream.read_all().replace_schema_metadata(None)
+            rows = stream.read_all().replace_schema_metadata(None)
+            renamed = RENAMED.get(table, {})
+            yield (
+                table,
+                rows.rename_columns([renamed.get(name, name) for name in rows.column_names]),
+            )

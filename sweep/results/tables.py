@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.results.column_meanings import meaning_of_column
-from sweep.results.earlier import fill_in
+from sweep.results.earlier import RENAMED, fill_in
 from sweep.results.errors import StoreError
 from sweep.results.schema import STRUCT_FIELDS, TABLES, list_type
 from sweep.results.views import VIEWS
@@ -156,10 +156,11 @@ def _rebuild(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns
     """Replace a table by one in the form of this version that has the same rows."""
     wanted = TABLES[table].columns
     rebuilt = f"{table}_rebuilt"
-    kept = {name: of for name, of in columns.items() if name not in wanted}
+    renamed = RENAMED.get(table, {})
+    kept = {name: of for name, of in columns.items() if renamed.get(name, name) not in wanted}
     _make(connection, table, rebuilt, kept)
     values = ", ".join(
-        f"{_value(name, of, wanted.get(name, of))} AS {_quoted(name)}"
+        f"{_value(name, of, wanted.get(name, of))} AS {_quoted(renamed.get(name, name))}"
         for name, of in columns.items()
     )
     connection.execute(f"INSERT INTO {rebuilt} BY NAME SELECT {values} FROM main.{table}")

@@ -317,6 +317,7 @@ class Study(_Model):
         description="how many trials are asked for at once, before any of their outcomes is told",
     )
     stop: Stop = Field(Stop(), description="when the search ends before the last of its trials")
+    trial_timeout: Duration | None = Field(None, description="how long a trial may take: 10min")
     replicates: Annotated[Whole, Field(ge=1, le=1000)] = Field(
         1, description="how many seeds each random workload is run with"
     )
@@ -357,7 +358,7 @@ class Study(_Model):
         return self.model_copy(update={"costs": CostFields.model_validate(measured | said)})
 
     def identity(self) -> dict[str, Any]:
-        """Return what must stay the same for a study to go on: not how far, nor its question.
+        """Return what must stay the same for a study to go on: not how far, nor how long.
 
         Which sampler was picked is not in it either: the database keeps that.
         """
@@ -365,7 +366,7 @@ class Study(_Model):
         sampler = content.get("sampler", {})
         if self.sampler.why or self.sampler.name == AUTO:
             sampler.pop("name", None)
-        left_out = ("question", "n_trials", "stop") + ("sampler",) * (not sampler)
+        left_out = ("question", "n_trials", "stop", "trial_timeout") + ("sampler",) * (not sampler)
         return {key: value for key, value in content.items() if key not in left_out}
 
     def costs_by_name(self) -> dict[str, int]:

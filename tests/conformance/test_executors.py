@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from core.costs import Costs
 from core.evaluator import Candidate, Evaluator, Workloads
 from core.event_files import read_events
 from core.policy import Policy
-from sweep.engine.executor import Executor, Failure, Replays, Result
+from sweep.engine.executor import Cause, Executor, Failure, Replays, Result
 from sweep.engine.inputs import load_inputs
 from sweep.engine.plugins import NO_PLUGINS
 from sweep.engine.rows import evaluate
@@ -66,6 +67,7 @@ def test_every_batch_comes_back_once_with_what_one_process_makes_of_it(
         result = ended[number]
         assert isinstance(result, Replays)
         assert result.evaluated == evaluate(evaluator, batch)
+        assert result.host == socket.gethostname()
         assert len(result.evaluated.outcomes) == len(batch)
 
 
@@ -95,8 +97,8 @@ def test_a_batch_that_fails_comes_back_as_text_and_the_others_live(executor: Exe
             assert isinstance(result, Failure)
             assert "nobody:HAS_IT" in result.error
             assert "\n" not in result.error
-            assert not result.died
-            assert not result.lost
+            assert result.cause is Cause.EXCEPTION
+            assert result.host == socket.gethostname()
         else:
             assert isinstance(result, Replays)
             assert len(result.evaluated.outcomes) == len(batches[number])
@@ -109,13 +111,18 @@ class StaysOpen:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self.isolates = executor.isolates
-        self.takes, self.submit, self.finished = (
+        self.takes, self.submit, self.finished, self.running, self.stop, self.limit = (
             *(executor.takes, executor.submit, executor.finished),
+            *(executor.running, executor.stop, executor.limit),
         )
 
     @property
     def workers(self) -> int:
         return self._executor.workers
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._executor.size
 
     def close(self) -> None:
         """Leave the executor to the next run."""

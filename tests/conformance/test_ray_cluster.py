@@ -18,7 +18,7 @@ from core.costs import Costs
 from core.evaluator import Candidate, Workloads
 from core.event_files import read_events
 from core.policy import Policy
-from sweep.engine.executor import Failure, Result
+from sweep.engine.executor import Cause, Failure, Result
 from sweep.engine.ray_cluster import ClusterError, RayCluster, connection
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def test_workers_without_a_place_are_told_of_and_a_node_that_joins_has_them(
         ended = noted.results(6)
         lost = [result for result in ended.values() if isinstance(result, Failure)]
         assert 1 <= len(lost) <= 2
-        assert all(failure.lost and not failure.died for failure in lost)
+        assert {failure.cause for failure in lost} == {Cause.LOST}
         two_nodes.remove_node(joined, allow_graceful=False)
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
@@ -156,9 +156,9 @@ def test_a_worker_that_dies_costs_what_it_worked_on_and_is_replaced(
         os.kill(process, signal.SIGKILL)
         ended = noted.results(3)
         assert isinstance(ended[0], Failure)
-        assert (ended[0].died, ended[0].lost) == (True, False)
+        assert ended[0].cause is Cause.SIGNAL
         assert isinstance(ended[1], Failure)
-        assert (ended[1].died, ended[1].lost) == (False, True)
+        assert ended[1].cause is Cause.LOST
         assert not isinstance(ended[2], Failure)  # of the worker that came instead
 
 
@@ -229,5 +229,5 @@ def traces() -> set[Any]:
     listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
     words = ("ray::", "/raylet", "/gcs_server", "site-packages/ray/")
     processes = {line for line in listed.splitlines() if any(word in line for word in words)}
-    sockets = set(Path("/tmp/ray").glob("session_2*/sockets/*"))
-    return processes | sockets | set(Path("/dev/shm").iterdir())
+    folders = set(Path("/tmp").glob("sweep-ray-*"))
+    return processes | folders | set(Path("/dev/shm").iterdir())

@@ -15,6 +15,7 @@ class Inline:
 
     isolates = False
     workers = 1
+    size = (1, 1)
 
     def __init__(self, workloads: Any) -> None:
         self._evaluator = Evaluator(workloads)
@@ -23,8 +24,17 @@ class Inline:
     def takes(self, candidate: Candidate) -> bool:
         return True
 
-    def submit(self, number: int, candidates: Sequence[Candidate]) -> None:
+    def limit(self, workers: int | None) -> None:
+        """Do nothing: it has one worker."""
+
+    def submit(self, number: int, candidates: Sequence[Candidate], alone: bool = False) -> None:
         self._tasks.append((number, candidates))
+
+    def running(self) -> dict[int, float]:
+        return {}
+
+    def stop(self, number: int) -> None:
+        """Do nothing: what it replays has ended when it is asked."""
 
     def evaluate(self, batch: Sequence[Candidate]) -> Result:
         return evaluated(self._evaluator, batch)
@@ -73,9 +83,9 @@ class Counting(Inline):
         super().__init__(workloads)
         self.asked: list[Candidate] = []
 
-    def submit(self, number: int, candidates: Sequence[Candidate]) -> None:
+    def submit(self, number: int, candidates: Sequence[Candidate], alone: bool = False) -> None:
         self.asked += candidates
-        super().submit(number, candidates)
+        super().submit(number, candidates, alone)
 
 
 def nobody(workloads: object) -> Inline:

@@ -10,9 +10,9 @@ from inline_executors import Inline
 
 from core.event_files import read_events, write_events
 from core.events import make_events
-from sweep.engine.driver import Starting
 from sweep.engine.executor import Executor
 from sweep.engine.generations import Progress, run_study
+from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import load_inputs
 from sweep.engine.register import StartAfresh, register
 from sweep.engine.shards import Shard
@@ -108,8 +108,14 @@ class Silent:
 
 
 def starting(workloads: Any, make: Callable[[Any], Executor] = Inline) -> Starting:
-    """Return what starts an executor of a test, and for suspects another one."""
-    return Starting(lambda: make(workloads), lambda: Inline(workloads))
+    """Return what starts an executor of a test, and for suspects another one, that isolates."""
+
+    def alone() -> Executor:
+        executor = make(workloads)
+        executor.isolates = True
+        return executor
+
+    return Starting(lambda: make(workloads), alone)
 
 
 def run(
@@ -118,6 +124,8 @@ def run(
     make: Callable[[Any], Executor] = Inline,
     progress: Progress | None = None,
     shard: Shard | None = None,
+    retry_failed: bool = False,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Study:
     """Run a study, or a share of it, to its end."""
     study, source = load_study(path)
@@ -125,7 +133,9 @@ def run(
     store = Store(database)
     register(store, study, source.text, inputs, path, StartAfresh.NEVER)
     start = starting(inputs.workloads, make)
-    run_study(study, inputs, store, start, progress or Silent(), shard=shard)
+    progress = progress or Silent()
+    more = {"shard": shard, "note": note, "retry_failed": retry_failed}
+    run_study(study, inputs, store, start, progress, **more)  # type: ignore[arg-type]
     return study
 
 

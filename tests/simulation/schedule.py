@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from unittest import mock
@@ -20,7 +21,9 @@ from simulated_world import Died, LawBroken, World
 
 from core.errors import InputError
 from sweep.engine import generations
-from sweep.engine.driver import MAX_ATTEMPTS, Starting
+from sweep.engine.driver import MAX_ATTEMPTS
+from sweep.engine.executor import Cause
+from sweep.engine.handed_out import Starting
 from sweep.engine.in_flight import SUSPECTED
 from sweep.engine.search import Search
 from sweep.results import Row
@@ -28,13 +31,19 @@ from sweep.study.model import Study
 
 #: Of so many schedules one is on a real database and real files.
 REAL_ONE_IN = 100
+#: The share of schedules at whose end what failed is tried again.
+RETRIED = 0.2
 #: Drivers that a study takes at most once nobody stops them.
 MOST_DRIVERS = 40
-#: What kills what replays it: `restore` and `folio_order`.
+#: What is to blame, whoever replays it: `restore` and `folio_order`.
 POISONS: tuple[Poison, ...] = (
-    frozenset(),
-    frozenset({("inclusive", 3)}),
-    frozenset({("exclusive", 1), ("inclusive", 2)}),
+    Poison(),
+    Poison(kills=frozenset({("inclusive", 3)})),
+    Poison(kills=frozenset({("exclusive", 1), ("inclusive", 2)})),
+    Poison(hogs=frozenset({("inclusive", 2)}), hangs=frozenset({("exclusive", 5)})),
+    Poison(
+        frozenset({("inclusive", 1)}), frozenset({("exclusive", 4)}), frozenset({("inclusive", 6)})
+    ),
 )
 #: What may differ from an uninterrupted run; `attempts` has a law of its own.
 VARYING = ("host", "finished_at", "attempts")
@@ -94,6 +103,7 @@ class Schedule:
         self._told = Told(world, medium, self._study.study)
         self._executors: list[SimulatedExecutor] = []
         self._isolates = 1.0
+        self._retries = False
         self._power_failed = False
         self._killed = 0
 
@@ -102,20 +112,37 @@ class Schedule:
         if self._chance.random() < 0.3:
             self._run_earlier()
         self._faults.probability = self._chance.choice([0.0, 0.05, 0.3])
+        self._faults.kills = self._chance.random() < 0.3
         self._isolates = self._chance.choice([0.0, 0.5, 1.0])
         # Of what is real a merge takes 0.1 s.
         stops = self._chance.choice([1, 2] if isinstance(self._medium, Real) else [0, 1, 3, 6])
+        self._run_drivers(stops)
+        return self._tables()
+
+    def retry(self) -> dict[str, pa.Table]:
+        """Try what failed again, now that nothing is to blame any more, and return the tables."""
+        self.world.log.append("--- what failed is tried again")
+        self._cure()
+        self._run_drivers(self._chance.choice([0, 1, 2]))
+        return self._tables()
+
+    def _cure(self) -> None:
+        self._faults.poison, self._retries, self._killed = Poison(), True, 0
+        self._told = Told(self.world, self._medium, self._study.study)
+
+    def _run_drivers(self, stops: int) -> None:
         drivers = 0
         while not self._driver(drivers, drivers < stops):
             drivers += 1
             if drivers > stops + MOST_DRIVERS:
                 raise LawBroken("drivers die for ever")
-        return self._tables()
 
-    def run_undisturbed(self) -> dict[str, pa.Table]:
-        """Run the study to its end, and return its tables."""
+    def run_undisturbed(self, retries: bool) -> dict[str, pa.Table]:
+        """Run the study to its end, or try what failed in it again, and return its tables."""
+        if retries:
+            self._cure()
         self.world.boot()
-        start = partial(self._start, True, 1, False)
+        start = partial(self._start, True, 1, False, True)
         self._run(self._study, self._told, Starting(start, start))
         return self._tables()
 
@@ -124,7 +151,7 @@ class Schedule:
         self.world.boot()
         study = STUDIES[0].model_copy(update={"study": "earlier"})
         told = Told(self.world, self._medium, study.study)
-        start = partial(self._start, True, 1, False)
+        start = partial(self._start, True, 1, False, True)
         self._run(study, told, Starting(start, start))
 
     def _driver(self, number: int, is_stopped: bool) -> bool:
@@ -140,14 +167,14 @@ class Schedule:
         start = partial(self._start, isolates, chance.randint(1, 4), chance.random() < 0.3)
         self._executors.clear()
         try:
-            starting = Starting(start, partial(self._start, True, 1, False))
+            starting = Starting(start, partial(self._start, True, 1, False, True))
             self._run(self._study, self._told, starting, 1 + number % 3)
         except Died:
             if self.world.stopped_by == "power":
                 self._medium.lose_power()
                 self._power_failed = True
             self._killed += self.world.stopped_by == "poison"
-            most = SUSPECTED * len(self._faults.poison) * len(self._study.subspaces)
+            most = SUSPECTED * len(self._faults.poison.kills) * len(self._study.subspaces)
             self.world.hold(
                 self._killed <= most or self._power_failed,
                 "a policy kills one driver after the other",
@@ -167,17 +194,23 @@ class Schedule:
         store = self._medium.store(writer)
         try:
             with mock.patch.object(generations, "Search", self._search):
-                generations.run_study(study, INPUTS, store, starting, told, self.world.clock)
+                generations.run_study(
+                    *(study, INPUTS, store, starting, told, self.world.clock),
+                    retry_failed=self._retries,
+                )
         except Died:
             self.world.hold(not self.world.broken, self.world.broken)
             raise
 
-    def _start(self, isolates: bool, workers: int, changes: bool) -> SimulatedExecutor:
+    def _start(
+        self, isolates: bool, workers: int, changes: bool, is_child: bool = False
+    ) -> SimulatedExecutor:
         with self.world.operation("start an executor"):
             executor = SimulatedExecutor(
-                self.world, self._faults, evaluate, isolates, workers, changes
+                self.world, self._faults, evaluate, isolates, workers, changes, is_child
             )
             self._executors.append(executor)
+            self.world.executors.append(executor)
         return executor
 
     def _check_closed(self) -> None:
@@ -195,7 +228,9 @@ class Schedule:
         if left:
             raise LawBroken(f"left beside the database: {left}")
         tables = self._medium.tables(self._study.study)
-        for row in tables["trials"].select(["number", "state", "attempts", *KIND]).to_pylist():
+        for row in (
+            tables["trials"].select(["number", "state", "attempts", "retried", *KIND]).to_pylist()
+        ):
             self._check_state(row)
         return {
             table: tables[table].drop_columns(
@@ -206,18 +241,24 @@ class Schedule:
 
     def _check_state(self, row: Row) -> None:
         """Hold that a trial failed if it is to blame, and is charged for what it did alone."""
-        if (row["restore"], row["folio_order"]) in self._faults.poison:
-            if (row["state"], row["attempts"]) != ("fail", MAX_ATTEMPTS):
-                raise LawBroken(f"a trial that kills what replays it is recorded as {row}")
+        cause = self._faults.poison.cause((row["restore"], row["folio_order"]))
+        if cause is not None:
+            least = 1 if cause is Cause.TIME else MAX_ATTEMPTS
+            if row["state"] != "fail" or not least <= row["attempts"] <= MAX_ATTEMPTS:
+                raise LawBroken(f"a trial that is to blame is recorded as {row}")
             return
         most = 1 + self._faults.undeserved[tuple(row[name] for name in KIND)]
+        if self._faults.kills:
+            most = MAX_ATTEMPTS
+        if row["retried"]:
+            most += MAX_ATTEMPTS
         if row["state"] != "complete" or not 1 <= row["attempts"] <= most:
             raise LawBroken(f"a trial that is not to blame is recorded as {row}")
 
 
 @cache
-def undisturbed(study: int, poison: int, real: bool) -> dict[str, pa.Table]:
-    """Return what a study ends with if nothing happens to it.
+def undisturbed(study: int, poison: int, real: bool) -> list[dict[str, pa.Table]]:
+    """Return what a study ends with if nothing happens to it, and once what failed is retried.
 
     Parameters
     ----------
@@ -230,7 +271,8 @@ def undisturbed(study: int, poison: int, real: bool) -> dict[str, pa.Table]:
     memory = Memory(world, Path("results.duckdb"))
     with nullcontext() if real else narrow_tables():
         search = Search if real else StubSearch
-        return Schedule(study, poison, memory, world, search).run_undisturbed()
+        schedule = Schedule(study, poison, memory, world, search)
+        return [schedule.run_undisturbed(retries) for retries in (False, True)]
 
 
 def run_seed(seed: int, real: bool | None = None) -> None:
@@ -256,10 +298,11 @@ def run_seed(seed: int, real: bool | None = None) -> None:
     study, poison = chance.randrange(len(STUDIES)), chance.randrange(len(POISONS))
     try:
         expected = undisturbed(study, poison, real)
-        tables = _tables_of(study, poison, world, real)
-        for table, rows in expected.items():
-            if not tables[table].equals(rows.cast(tables[table].schema)):
-                raise LawBroken(f"{table} differs from that of an uninterrupted run")
+        made = _tables_of(study, poison, world, real)
+        for tables, of_undisturbed in zip(made, expected, strict=False):
+            for table, rows in of_undisturbed.items():
+                if not tables[table].equals(rows.cast(tables[table].schema)):
+                    raise LawBroken(f"{table} differs from that of an uninterrupted run")
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt) and world.stopped_by != "interrupt":
             raise
@@ -267,12 +310,20 @@ def run_seed(seed: int, real: bool | None = None) -> None:
         raise LawBroken(f"{lines}\nseed {seed}: {type(error).__name__}: {error}") from error
 
 
-def _tables_of(study: int, poison: int, world: World, real: bool) -> dict[str, pa.Table]:
+def _tables_of(study: int, poison: int, world: World, real: bool) -> list[dict[str, pa.Table]]:
+    with narrow_tables() if not real else nullcontext(), _medium(world, real) as medium:
+        search = Search if real else StubSearch
+        schedule = Schedule(study, poison, medium, world, search)
+        tables = [schedule.run()]
+        if world.chance.random() < RETRIED:
+            tables.append(schedule.retry())
+        return tables
+
+
+@contextmanager
+def _medium(world: World, real: bool) -> Iterator[Medium]:
     if not real:
-        with narrow_tables():
-            memory = Memory(world, Path("results.duckdb"))
-            return Schedule(study, poison, memory, world, StubSearch).run()
+        yield Memory(world, Path("results.duckdb"))
+        return
     with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
-        return Schedule(
-            study, poison, Real(world, Path(folder, "results.duckdb")), world, Search
-        ).run()
+        yield Real(world, Path(folder, "results.duckdb"))

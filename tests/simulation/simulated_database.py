@@ -14,6 +14,7 @@ from simulated_world import World
 from sweep.results.database import PATIENCE_S, Database, Found
 from sweep.results.errors import LockedError, told_errors
 from sweep.results.inserting import REPLACED
+from sweep.results.precedence import ranks
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import Spool, SpoolFile, read_content
 
@@ -21,7 +22,7 @@ Key = tuple[Any, ...]
 #: The rows of each table by key: the Arrow table that one is in, and its place there.
 Content = dict[str, dict[Key, tuple[pa.Table, int]]]
 _ASKED = ["role", "number", "state", "asked", "objectives", "violations", "feasible", "attainable"]
-_ASKED += ["policy_key", "core_digest"]
+_ASKED += ["policy_key", "core_digest", "retried"]
 
 
 class SimulatedDatabase:
@@ -90,11 +91,12 @@ class SimulatedDatabase:
         return [row for row in rows if row["study"] == study]
 
     def attempts(self, study: str) -> list[Row]:
-        return [
-            row
-            for row in _rows(self._read()["attempts"], TABLES["attempts"].columns)
-            if row["study"] == study
-        ]
+        last: dict[Key, Row] = {}
+        rows = _rows(self._read()["attempts"], TABLES["attempts"].columns)
+        for row in sorted(rows, key=lambda row: row["attempt"]):
+            if row["study"] == study:
+                last[row["role"], row["number"]] = row | {"attempts": row["attempt"]}
+        return list(last.values())
 
     def known(self, code_digest: str) -> set[str]:
         return {
@@ -130,10 +132,16 @@ def _with(content: Content, files: Iterable[SpoolFile]) -> Content:
     changed = {table: dict(of_table) for table, of_table in content.items()}
     for table, of_table in (rows for file in files for rows in file.rows):
         keys = zip(*(of_table[name].to_pylist() for name in TABLES[table].key), strict=True)
-        for place, key in enumerate(keys):
-            if table in REPLACED or key not in changed[table]:
+        for place, (key, rank) in enumerate(zip(keys, ranks(table, of_table), strict=True)):
+            stands = changed[table].get(key)
+            if stands is None or table in REPLACED or rank > _rank(table, stands):
                 changed[table][key] = (of_table, place)
     return changed
+
+
+def _rank(table: str, row: tuple[pa.Table, int]) -> tuple[int, ...]:
+    part, place = row
+    return ranks(table, part.slice(place, 1))[0]
 
 
 def _key(item: tuple[Key, object]) -> Key:

@@ -42,6 +42,7 @@ def _study(sampler: str, n_trials: int, generation: int, **more: Any) -> Study:
             ],
             "sampler": {"name": sampler, "seed": 1},
             "n_trials": n_trials,
+            "trial_timeout": 5,
             "generation": generation,
             "baselines": [{"system": "carveout"}, {"folio_order": 2}],
         }

@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 #: Operations of one driver at most: one that takes more waits for ever.
 MOST_OPERATIONS = 10_000
@@ -41,6 +42,8 @@ class World:
         #: What another process does between two operations of the driver.
         self.others: Callable[[], None] | None = None
         self.log: deque[str] = deque(maxlen=LAST_OPERATIONS)
+        #: The executors of the driver that runs.
+        self.executors: list[Any] = []
         self._stop: tuple[int, str, bool] | None = None
         self.stopped_by: str | None = None
         #: Whether a file system or a cluster has failed, so that the driver may give up.
@@ -60,6 +63,7 @@ class World:
         self.operations, self.dead, self.deadly_s = 0, False, []
         self._stop, self.stopped_by, self.stopped_in = stop, None, ""
         self.has_failed = False
+        self.executors = []
 
     @contextmanager
     def operation(self, what: str) -> Iterator[None]:

@@ -18,8 +18,11 @@ from simulated_world import LawBroken
 from core.files import Files
 from sweep.engine import generations, in_flight
 from sweep.engine.driver import Driver
-from sweep.engine.executor import Failure
+from sweep.engine.executor import Cause, Executor, Failure
+from sweep.engine.handed_out import HandedOut, Out
 from sweep.engine.in_flight import InFlight
+from sweep.engine.lateness import Lateness
+from sweep.engine.trials import Trial
 from sweep.results import RunStore, told_errors
 from sweep.results.spool import Spool, content_of
 
@@ -116,10 +119,10 @@ def break_blame(patch: pytest.MonkeyPatch) -> None:
     """Charge each trial of a batch that failed."""
     fail = Driver._fail
 
-    def blame_all(driver: Driver, batch: Any, failure: Failure) -> None:
-        for trial in batch if len(batch) > 1 else ():
+    def blame_all(driver: Driver, out: Out, failure: Failure) -> None:
+        for trial in out.batch if len(out.batch) > 1 else ():
             trial.attempts += 1
-        fail(driver, batch, failure)
+        fail(driver, out, failure)
 
     patch.setattr(Driver, "_fail", blame_all)
 
@@ -128,10 +131,35 @@ def break_lost(patch: pytest.MonkeyPatch) -> None:
     """Charge a trial whose node is lost."""
     fail = Driver._fail
 
-    def blame(driver: Driver, batch: Any, failure: Failure) -> None:
-        fail(driver, batch, failure._replace(lost=False))
+    def blame(driver: Driver, out: Out, failure: Failure) -> None:
+        for trial in out.batch if failure.cause is Cause.LOST else ():
+            trial.attempts += 1
+        fail(driver, out, failure)
 
     patch.setattr(Driver, "_fail", blame)
+
+
+def break_memory(patch: pytest.MonkeyPatch) -> None:
+    """Charge a trial for the memory that others took."""
+    fail = Driver._fail
+    patch.setattr(
+        Driver, "_fail", lambda driver, out, why: fail(driver, out._replace(solo=True), why)
+    )
+
+
+def break_child(patch: pytest.MonkeyPatch) -> None:
+    """Give a trial up for the deaths of workers that anybody may have killed."""
+
+    def in_workers(driver: Driver, batch: list[Trial]) -> Executor:
+        handed = driver._handed
+        return handed.usual if handed.usual.isolates else handed.alone
+
+    patch.setattr(Driver, "_executor_of", in_workers)
+
+
+def break_time(patch: pytest.MonkeyPatch) -> None:
+    """Let trials take as long as they like."""
+    patch.setattr(Lateness, "look", lambda lateness, executor, batch_of: None)
 
 
 def break_counting(patch: pytest.MonkeyPatch) -> None:
@@ -166,7 +194,7 @@ def break_order(patch: pytest.MonkeyPatch) -> None:
 
 def break_share(patch: pytest.MonkeyPatch) -> None:
     """Hand out all that waits."""
-    patch.setattr(Driver, "_has_room", lambda driver, executor: True)
+    patch.setattr(HandedOut, "has_room", lambda handed, executor: True)
 
 
 def break_closing(patch: pytest.MonkeyPatch) -> None:
@@ -198,9 +226,12 @@ def break_interrupts(patch: pytest.MonkeyPatch) -> None:
         (break_telling, "told before it is safe"),
         (break_pending, "told before it is safe"),
         (break_deaths, "kills one driver after the other|drivers die for ever"),
-        (break_blame, "a trial that kills what replays it is recorded as|not to blame|differs"),
+        (break_blame, "to blame is recorded as|differs"),
         (break_lost, "not to blame"),
-        (break_counting, "a trial that kills what replays it is recorded as"),
+        (break_memory, "not to blame"),
+        (break_child, "not to blame"),
+        (break_time, "waits for ever|drivers die for ever"),
+        (break_counting, "a trial that is to blame is recorded as"),
         (break_twins, "waits for ever"),
         (break_order, "is told after"),
         (break_share, "more than its share"),

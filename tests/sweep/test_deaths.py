@@ -19,7 +19,10 @@ from core.evaluator import Candidate, Workloads
 from core.event_files import read_events
 from core.policy import Policy
 from sweep.engine.plugins import Plugins
+from sweep.engine.register import StartAfresh
+from sweep.engine.study_run import Where, run_to_database
 from sweep.results import Store
+from sweep.study.read import load_study
 
 DEADLY = '''
 """A tag storage whose every replay kills the process, in {how}."""
@@ -88,6 +91,53 @@ def test_a_trial_that_kills_drivers_is_tried_alone_and_failed_with_the_cause(
     assert {(row["state"], row["attempts"]) for row in others} == {("complete", 1)}
     left = {file.suffix for file in database.with_name(f"{code}.duckdb.spool").iterdir()}
     assert left == {".lock", ".deaths"}  # another trial that asks for that policy is suspected, too
+
+
+#: Of a space with one policy of a user's own, and five of ours.
+FEW = '{type: categorical, choices: [carveout, "%s:DEADLY"]}'
+LIMIT = "trial_timeout: 1s\n"
+
+
+def _few_trials(folder: Path, module: str, limit: str) -> Path:
+    """Write a study of a few trials, one of which is of a user's own system that never ends."""
+    (folder / f"{module}.py").write_text(ODD.format(how="import time; time.sleep(1e6)"))
+    path = small_study.write_study(
+        *(folder, "grid", 4), system=FEW % module, without=("headroom", "folio_order", "drop")
+    )
+    path.write_text(path.read_text() + limit)
+    return path
+
+
+def test_a_trial_that_hangs_is_failed_when_its_time_is_over(folder: Path, tmp_path: Path) -> None:
+    path = _few_trials(folder, "hanging", LIMIT)
+    database = tmp_path / "hung.duckdb"
+    study, source = load_study(path)
+    where = Where("threads", workers=2)
+    began = time.monotonic()
+    run_to_database(
+        *(study, source, database, where, StartAfresh.NEVER, small_study.Silent()), print
+    )
+    assert time.monotonic() - began < 60
+    rows = Store(database).rows("SELECT system, state, reason FROM trials WHERE role = 'trial'")
+    told = {(row["system"], row["state"], row["reason"]) for row in rows}
+    why = "it was replayed for more than 1 s (trial_timeout)"
+    assert told == {("carveout", "complete", None), ("hanging:DEADLY", "fail", why)}
+    attempts = Store(database).rows("SELECT attempt, cause, error FROM attempts")
+    assert {tuple(row.values()) for row in attempts} == {(1, "time", why)}
+
+
+def test_a_run_with_a_trial_that_hangs_is_stopped_within_5_s(folder: Path, tmp_path: Path) -> None:
+    path = _few_trials(folder, "hanging", "")
+    process = commands.start("run", path, "--db", tmp_path / "hung.duckdb", "--workers", "2")
+    spool = tmp_path / "hung.duckdb.spool"
+    while not list(spool.glob("*.in-flight")):
+        time.sleep(0.1)
+        assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 5
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

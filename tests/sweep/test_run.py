@@ -19,11 +19,12 @@ from inline_executors import Inline, nobody
 
 from core.evaluator import Candidate
 from sweep.engine import known
-from sweep.engine.executor import Failure, Result
+from sweep.engine.executor import Cause, Failure, Result
 from sweep.engine.register import StartAfresh
 from sweep.engine.search import SearchError
 from sweep.engine.study_run import Where, run_to_database
 from sweep.results import Store, StoreError, answer_query
+from sweep.results.merging import merge_databases
 from sweep.study.read import load_study
 
 
@@ -77,7 +78,7 @@ def _count(database: Path) -> int:
 class _Failing(Inline):
     """An executor on which every batch with a certain policy fails."""
 
-    failure = Failure("MemoryError: no room")
+    failure = Failure("ValueError: no room")
 
     def evaluate(self, batch: Sequence[Candidate]) -> Result:
         if any(candidate.policy.folio_order == 3 for candidate in batch):
@@ -88,10 +89,16 @@ class _Failing(Inline):
 class _Dying(_Failing):
     """The same, whose worker dies of it."""
 
-    failure = Failure("the worker died", died=True)
+    failure = Failure("its worker died", Cause.SIGNAL)
 
 
-@pytest.mark.parametrize("make", [_Failing, _Dying])
+class _WithoutMemory(_Failing):
+    """The same, for which there is too little memory."""
+
+    failure = Failure("MemoryError", Cause.MEMORY)
+
+
+@pytest.mark.parametrize("make", [_Failing, _Dying, _WithoutMemory])
 def test_a_trial_that_always_fails_is_failed_with_the_error_and_counts_for_no_other(
     folder: Path, tmp_path: Path, make: type[_Failing]
 ) -> None:
@@ -104,6 +111,11 @@ def test_a_trial_that_always_fails_is_failed_with_the_error_and_counts_for_no_ot
     assert {(row["reason"], row["attempts"]) for row in failed} == {(make.failure.error, 3)}
     lived = [row for row in rows if row["folio_order"] != 3]
     assert {(row["state"], row["attempts"]) for row in lived} == {("complete", 1)}
+    attempts = Store(database).rows("SELECT * FROM attempts ORDER BY role, number, attempt")
+    assert {row["cause"] for row in attempts} == {make.failure.cause.value}
+    counted = [(row["number"], row["attempt"]) for row in attempts]
+    numbers = sorted(row["number"] for row in failed)
+    assert counted == [(number, attempt) for number in numbers for attempt in (1, 2, 3)]
 
 
 class _Losing(Inline):
@@ -113,7 +125,7 @@ class _Losing(Inline):
 
     def evaluate(self, batch: Sequence[Candidate]) -> Result:
         self.lost = not self.lost
-        return Failure("gone", lost=True) if self.lost else super().evaluate(batch)
+        return Failure("gone", Cause.LOST) if self.lost else super().evaluate(batch)
 
 
 def test_a_batch_that_is_lost_is_replayed_again_and_counts_for_nobody(
@@ -127,20 +139,65 @@ def test_a_batch_that_is_lost_is_replayed_again_and_counts_for_nobody(
 
 
 class _AlwaysLosing(Inline):
-    """One that loses every batch that has a certain policy."""
+    """One that loses every batch that has a certain policy, unless it is a child of the driver."""
 
     def evaluate(self, batch: Sequence[Candidate]) -> Result:
-        if any(candidate.policy.folio_order == 3 for candidate in batch):
-            return Failure("gone", lost=True)
+        if not self.isolates and any(candidate.policy.folio_order == 3 for candidate in batch):
+            return Failure("gone", Cause.LOST)
         return super().evaluate(batch)
 
 
-def test_a_trial_that_is_always_lost_ends_and_costs_no_other(folder: Path, tmp_path: Path) -> None:
+def test_a_trial_that_is_always_lost_is_replayed_by_the_driver(
+    folder: Path, tmp_path: Path
+) -> None:
     path = small_study.write_study(folder, "random", n_trials=24)
     small_study.run(path, tmp_path / "lost.duckdb", _AlwaysLosing)
     rows = Store(tmp_path / "lost.duckdb").rows("SELECT * FROM trials WHERE role = 'trial'")
-    told = {(row["folio_order"] == 3, row["state"], row["attempts"]) for row in rows}
-    assert told == {(True, "fail", 3), (False, "complete", 1)}
+    assert {row["folio_order"] for row in rows} >= {3}
+    assert {(row["state"], row["attempts"]) for row in rows} == {("complete", 1)}
+
+
+def test_failed_trials_are_tried_again_where_that_is_asked_for(
+    folder: Path, tmp_path: Path
+) -> None:
+    database, never = tmp_path / "retried.duckdb", tmp_path / "never.duckdb"
+    path = small_study.write_study(folder, "nsga2", n_trials=24)
+    small_study.run(path, database, _Failing)
+    small_study.run(path, never, _Failing)
+    lines: list[str] = []
+    small_study.run(path, database, nobody, note=lines.append)
+    rows = Store(database).rows("SELECT * FROM trials WHERE state = 'fail'")
+    assert [line for line in lines if line.startswith(f"{len(rows)} trials and baselines failed")]
+    attempts = Store(database).rows("SELECT * FROM attempts")
+    progress = small_study.Silent()
+    small_study.run(path, database, retry_failed=True, progress=progress)
+    assert progress.recorded == 24 - len(rows)
+    again = Store(database).rows("SELECT * FROM trials WHERE retried")
+    assert [row["number"] for row in again] == [row["number"] for row in rows]
+    assert {(row["state"], row["attempts"]) for row in again} == {("complete", 4)}
+    assert Store(database).rows("SELECT * FROM attempts") == attempts
+    assert not Store(database).rows("FROM trials ANTI JOIN runs USING (study, role, number)")
+    # What the search asks for next is what it would ask for if they had never been tried again.
+    path = small_study.write_study(folder, "nsga2", n_trials=40)
+    for each in (database, never):
+        small_study.run(path, each)
+    sql = "SELECT role, number, asked FROM trials ORDER BY role, number"
+    asked = [Store(each).rows(sql) for each in (database, never)]
+    assert asked[0] == asked[1]
+
+
+def test_of_two_rows_of_a_trial_that_with_outcomes_stays_in_any_order(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = small_study.write_study(folder, "random", n_trials=8)
+    small_study.run(path, tmp_path / "failed.duckdb", _Failing)
+    small_study.run(path, tmp_path / "whole.duckdb")
+    expected = small_study.tables(tmp_path / "whole.duckdb")
+    for place, order in enumerate([("failed", "whole", "failed"), ("whole", "failed")]):
+        into = tmp_path / f"{place}.duckdb"
+        for name in order:
+            merge_databases(into, [tmp_path / f"{name}.duckdb"], lambda merged: None)
+        assert small_study.tables(into) == expected
 
 
 class _FailingOnce(_Failing):
@@ -162,7 +219,7 @@ def test_attempts_are_counted_across_runs(folder: Path, tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             small_study.run(path, database, _FailingOnce)
-    counted = Store(database).rows("SELECT sum(attempts) AS counted FROM attempts")
+    counted = Store(database).rows("SELECT count(DISTINCT attempt) AS counted FROM attempts")
     assert counted == [{"counted": 2}]
     tried: list[int] = []
 

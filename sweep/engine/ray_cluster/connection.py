@@ -10,18 +10,18 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import socket
 import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple
 
 from core.errors import InputError
+from sweep.engine.alone import killed_for_memory
+from sweep.engine.ray_cluster.session import Session
 
 #: How often the head, its nodes and its workers are looked at.
 WATCH_S = 1.0
@@ -61,6 +61,8 @@ class Connection:
         returns what makes one more worker.
     joined
         Called with each worker that was asked for, by the driver's thread.
+    see_nodes
+        Called with the nodes that are alive, each time that they change, by the driver's thread.
     note
         Called with each line that the user should know of, by the driver's thread.
 
@@ -68,6 +70,8 @@ class Connection:
     ----------
     events
         Calls that the driver's thread is to make; one raises `ClusterError` where all is over.
+    limit
+        Workers at most, whatever was asked for; None: no less than that.
     """
 
     def __init__(
@@ -77,15 +81,20 @@ class Connection:
         need: Need,
         begin: Callable[[Any], Callable[[], Any]],
         joined: Callable[[Any], None],
+        see_nodes: Callable[[set[str]], None],
         note: Callable[[str], None],
     ) -> None:
         self.events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.expected = workers or _own_cpus()
+        self.limit: int | None = None
         #: Workers that were lost again, and those that are ready: the driver counts them.
         self.lost = self.ready = 0
         self._address = address or os.environ.get("RAY_ADDRESS") or "local"
         self._workers, self._need = workers, need
         self._begin, self._joined, self._note = begin, joined, note
+        self._see_nodes = see_nodes
+        self._own_node, self._killed_for_memory = "", killed_for_memory()
+        self._session: Session | None = None
         self._closing = threading.Event()
         # Ray's processes are killed by the kernel when the thread that started them ends: so it
         # lives as long as they do.
@@ -98,8 +107,14 @@ class Connection:
             return
         self._closing.set()
         self._thread.join(STOP_S)
-        if self._address == "local":
-            _remove_sockets()
+
+    def was_killed_for_memory(self, node: str) -> bool:
+        """Return whether Linux has killed a process for want of memory, of this machine's Ray.
+
+        It is asked when a worker has died: a kill is told of once.
+        """
+        before, self._killed_for_memory = self._killed_for_memory, killed_for_memory()
+        return node == self._own_node and self._killed_for_memory > before
 
     def _run(self) -> None:
         try:
@@ -110,8 +125,11 @@ class Connection:
             ray = _import_ray()
             if self._closing.is_set():
                 return
-            _start(ray, self._address, self.expected, self._need.store_bytes)
+            if self._address == "local":
+                self._session = _session()
+            _start(ray, self._address, self.expected, self._need.store_bytes, self._session)
         except ClusterError as error:
+            self._remove_session()
             self.events.put(partial(_fail, error))
             return
         try:
@@ -122,21 +140,29 @@ class Connection:
             self._closing.wait()
         finally:
             ray.shutdown()
+            self._remove_session()
 
     def _watch(self, ray: Any, make: Callable[[], Any]) -> None:
         """Ask for workers as they are lost and as nodes join, until the driver or the head ends."""
         context = ray.get_runtime_context()
-        own_node, head = context.get_node_id(), context.gcs_address
+        self._own_node, head = context.get_node_id(), context.gcs_address
         places = _Places(ray, self._need.worker_bytes)
         made, answered = 0, monotonic()
+        seen: set[str] = set()
         while not self._closing.is_set():
             if _answers(head):
                 answered = monotonic()
                 nodes = [node for node in ray.nodes() if node["Alive"]]
-                if own_node not in (node["NodeID"] for node in nodes):
+                alive = {str(node["NodeID"]) for node in nodes}
+                if self._own_node not in alive:
                     raise self._ended("the Ray of this machine has ended")
+                if alive != seen:
+                    seen = alive
+                    self.events.put(partial(self._see_nodes, alive))
                 cpus = int(sum(node["Resources"].get("CPU", 0) for node in nodes))
                 wanted = self._workers or max(1, cpus)
+                if self.limit is not None:
+                    wanted = min(wanted, self.limit)
                 while made - self.lost < wanted and not self._closing.is_set():
                     made += 1
                     self.events.put(partial(self._joined, make()))
@@ -146,6 +172,10 @@ class Connection:
             elif monotonic() - answered > HEAD_PATIENCE_S:
                 raise self._ended(f"its head has not answered for {HEAD_PATIENCE_S:.0f} s")
             self._closing.wait(WATCH_S)
+
+    def _remove_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
 
     def _ended(self, what: str) -> ClusterError:
         return ClusterError(
@@ -192,13 +222,6 @@ def _fail(error: ClusterError) -> None:
     raise error
 
 
-def _remove_sockets() -> None:
-    """Remove the files of sockets that Ray leaves in the folder of a session that has ended."""
-    folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
-    for sockets in folder.glob(f"session_*_{os.getpid()}/sockets"):
-        shutil.rmtree(sockets, ignore_errors=True)
-
-
 def _own_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
@@ -217,16 +240,29 @@ def _import_ray() -> Any:
     return ray
 
 
-def _start(ray: Any, address: str, cpus: int, store_bytes: int) -> None:
-    """Connect to the cluster at `address`, or start one."""
+def _session() -> Session:
+    try:
+        return Session()
+    except OSError as error:
+        what = f"Ray has no folder for its session: {error} (RAY_TMPDIR names another place)"
+        raise ClusterError(what) from None
+
+
+def _start(ray: Any, address: str, cpus: int, store_bytes: int, session: Session | None) -> None:
+    """Connect to the cluster at `address`, or start one in a session's folder."""
     options: dict[str, Any] = {}
-    if address == "local":
+    # A Ray that cannot be a cluster of several machines listens on the loopback address alone.
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = session is None
+    if session is not None:
         options = {
             "num_cpus": cpus,
             "num_gpus": 0,
             "include_dashboard": False,
             "object_store_memory": store_bytes,
+            "_temp_dir": str(session.folder),
         }
+        if not _has_shared_memory(store_bytes):
+            options["_plasma_directory"] = str(session.folder)
     elif address != "auto":
         _probe(address)
     try:
@@ -234,6 +270,15 @@ def _start(ray: Any, address: str, cpus: int, store_bytes: int) -> None:
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         hint = " (`ray start --head` starts one)" if address == "auto" else ""
         raise ClusterError(f"Ray at {address}: {str(error).splitlines()[0]}{hint}") from None
+
+
+def _has_shared_memory(size: int) -> bool:
+    """Return whether the machine has shared memory of a size; some containers have little."""
+    try:
+        about = os.statvfs("/dev/shm")
+    except OSError:
+        return False
+    return about.f_bsize * about.f_bavail >= size
 
 
 def _answers(address: str) -> bool:

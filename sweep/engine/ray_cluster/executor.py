@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty
+from time import monotonic
 from typing import Any
 
 from core.evaluator import Candidate, Workloads
@@ -14,7 +15,7 @@ from core.events import Events
 from core.jit import CORE_DIGEST
 from core.system.contract import ReplayLoop
 from core.workload.recipe import Recipe
-from sweep.engine.executor import Failure, Result
+from sweep.engine.executor import Cause, Failure, Result, failure_of
 from sweep.engine.plugins import NO_PLUGINS, Plugins
 from sweep.engine.ray_cluster.connection import ClusterError, Connection, Need
 from sweep.engine.ray_cluster.worker import Worker, packed
@@ -22,7 +23,7 @@ from sweep.engine.ray_cluster.worker import Worker, packed
 #: Batches that a worker has in hand: one it works on, and one so that it never waits.
 IN_FLIGHT = 2
 #: So many workers in a row may die before they are ready.
-MAX_STILLBORN = 3
+MAX_STILLBORN = 8
 #: What a worker reserves of its node's memory beside its timelines, which are no larger than the
 #: tables. One that has replayed nothing holds 196 MiB, after 256 lanes of the quickstart 327 MiB.
 WORKER_BYTES = 384 * 2**20
@@ -35,11 +36,17 @@ class _Member:
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
-        self.node = ""
+        self.node = self.host = ""
         self.hand: deque[int] = deque()
+        #: Since when it works on the first of them.
+        self.since = 0.0
+        #: Whether it gets nothing else until it has an empty hand.
+        self.alone = False
         self.compiles = False
-        #: What it worked on when it died; None of one that lives.
-        self.suspect: int | None = None
+
+    def has_room(self, alone: bool) -> bool:
+        """Return whether it takes a batch, or one that is to be alone."""
+        return not self.hand if alone else not self.alone and len(self.hand) < IN_FLIGHT
 
 
 class _Loops:
@@ -87,7 +94,7 @@ class RayCluster:
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._held, self._plugins, self._to_compile = workloads, plugins, tuple(loops)
-        self._waiting: deque[tuple[int, Sequence[Candidate]]] = deque()
+        self._waiting: deque[tuple[int, Sequence[Candidate], bool]] = deque()
         self._done: list[tuple[int, Result]] = []
         self._members: list[_Member] = []
         self._loops: dict[str, _Loops] = {}
@@ -96,12 +103,27 @@ class RayCluster:
         held_bytes = sum(map(_bytes, workloads.sources))
         need = Need(WORKER_BYTES + held_bytes, STORE_BYTES + 2 * held_bytes)
         self._need = need
-        self._connection = Connection(address, workers, need, self._begin, self._joined, note)
+        self._size = (0, 0)
+        self._connection = Connection(
+            *(address, workers, need, self._begin, self._joined, self._see_nodes, note)
+        )
 
     @property
     def workers(self) -> int:
         """How many workers replay side by side now; those that are expected, before the first."""
-        return self.ready or self._connection.expected
+        limit = self._connection.limit
+        workers = self.ready or self._connection.expected
+        return workers if limit is None else min(limit, workers)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many nodes and workers there were at one time, at most."""
+        return self._size
+
+    def limit(self, workers: int | None) -> None:
+        """Have so many workers at most: what others hold of memory is given back."""
+        self._connection.limit = workers
+        self._hand_out()
 
     @property
     def ready(self) -> int:
@@ -112,10 +134,20 @@ class RayCluster:
         """Return True: a batch waits here until a node has compiled what it needs."""
         return True
 
-    def submit(self, number: int, candidates: Sequence[Candidate]) -> None:
+    def submit(self, number: int, candidates: Sequence[Candidate], alone: bool = False) -> None:
         """Take a batch, which goes to a worker when one has room."""
-        self._waiting.append((number, candidates))
+        self._waiting.append((number, candidates, alone))
         self._hand_out()
+
+    def running(self) -> Mapping[int, float]:
+        """Return the batches that are replayed now, and for how many seconds each has been."""
+        now = monotonic()
+        return {member.hand[0]: now - member.since for member in self._members if member.hand}
+
+    def stop(self, number: int) -> None:
+        """Kill the worker that replays a batch; another one takes its place."""
+        for member in [each for each in self._members if number in each.hand]:
+            self._bury(member, Failure("it took too long", Cause.TIME))
 
     def finished(self, timeout_s: float) -> list[tuple[int, Result]]:
         """Return what ended, in any order, as soon as something happened.
@@ -170,6 +202,8 @@ class RayCluster:
         reference.future().add_done_callback(lambda future: events.put(partial(then, future)))
 
     def _is_ready(self, member: _Member, future: Future[Any]) -> None:
+        if member not in self._members:
+            return  # its node was lost meanwhile
         error = future.exception()
         if error is not None:
             self._members.remove(member)
@@ -180,15 +214,23 @@ class RayCluster:
                 raise ClusterError(f"a worker cannot start: {_last_line(error)}")
             return
         self._stillborn = 0
-        member.node = future.result()
+        member.node, member.host = future.result()
         self._loops.setdefault(member.node, _Loops(self._to_compile))
         self._connection.ready += 1
+        nodes = len({each.node for each in self._members if each.node})
+        self._size = max(self._size[0], nodes), max(self._size[1], self.ready)
+
+    def _see_nodes(self, alive: set[str]) -> None:
+        """Give up the workers of nodes that are gone: what Ray says of them may come never."""
+        for member in [each for each in self._members if each.node and each.node not in alive]:
+            self._bury(member, Failure("the node was lost", Cause.LOST))
 
     def _hand_out(self) -> None:
         """Give workers what waits: their node's loops first, then batches, evenly."""
+        self._send_away()
         able = []
         for member in self._members:
-            if not member.node or member.suspect is not None:
+            if not member.node:
                 continue
             loops = self._loops[member.node]
             if loops.left and not member.compiles:
@@ -196,54 +238,84 @@ class RayCluster:
                 loops.begun += 1
                 compiling = member.actor.compile.remote(loops.left.popleft())
                 self._watch(compiling, partial(self._has_compiled, member))
-            elif loops.are_compiled and len(member.hand) < IN_FLIGHT:
+            elif loops.are_compiled:
                 able.append(member)
-        while self._waiting and able:
-            member = min(able, key=lambda member: len(member.hand))
-            number, candidates = self._waiting.popleft()
+        while self._waiting:
+            # One that is to be alone goes first to a worker that is free: no other passes it.
+            number, candidates, alone = self._waiting[0]
+            with_room = [member for member in able if member.has_room(alone)]
+            if not with_room:
+                return
+            member = min(with_room, key=lambda member: len(member.hand))
+            self._waiting.popleft()
+            if not member.hand:
+                member.since = monotonic()
             member.hand.append(number)
-            if len(member.hand) == IN_FLIGHT:
-                able.remove(member)
+            member.alone = alone
             ending = member.actor.evaluate.remote(packed(candidates))
             self._watch(ending, partial(self._has_ended, member, number))
+
+    def _send_away(self) -> None:
+        """End workers that are more than the limit, as soon as they have nothing in hand."""
+        limit = self._connection.limit
+        if limit is None:
+            return
+        idle = [each for each in self._members if each.node and not each.hand and not each.compiles]
+        for member in idle[: max(0, self.ready - limit)]:
+            self._bury(member)
 
     def _has_compiled(self, member: _Member, future: Future[Any]) -> None:
         # A loop that no compiler likes is told of by the batch that calls it.
         member.compiles = False
         self._loops[member.node].begun -= 1
-        if isinstance(future.exception(), self._errors.RayActorError):
-            self._bury(member)
+        error = future.exception()
+        if isinstance(error, self._errors.RayError):
+            self._bury(member, self._death(member, error))
 
     def _has_ended(self, member: _Member, number: int, future: Future[Any]) -> None:
+        if member not in self._members or number not in member.hand:
+            return  # it was given up, and came back with its worker
         error = future.exception()
-        if error is None:
-            result: Result = future.result()
-        elif isinstance(error, self._errors.RayActorError):
-            result = self._of_the_dead(member, number, error)
-        else:
-            result = Failure(f"{type(error).__name__}: {_last_line(error)}")
+        if isinstance(error, self._errors.RayError) and not self._is_of_call(error):
+            self._bury(member, self._death(member, error))
+            return
+        result: Result = future.result() if error is None else failure_of(error)
         member.hand.remove(number)
+        member.since = monotonic()
         self._done.append((number, result))
 
-    def _of_the_dead(self, member: _Member, number: int, error: Any) -> Failure:
-        """Return whose fault it was: of what the worker worked on, unless its node was lost."""
-        self._bury(member)
+    def _is_of_call(self, error: BaseException) -> bool:
+        """Return whether an error was raised in the worker, which lives."""
+        return isinstance(error, self._errors.RayTaskError)
+
+    def _death(self, member: _Member, error: Any) -> Failure:
+        """Return what a worker died of, from what Ray says of it."""
         said = str(error)
         unreachable = isinstance(error, self._errors.ActorUnavailableError)
-        if unreachable or error.preempted or "its node has died" in said:
-            return Failure("the node was lost", lost=True)
-        if number != member.suspect:
-            return Failure("the worker died of another batch", lost=True)
-        if "memory pressure" in said or "OutOfMemory" in said:
-            return Failure("the worker was killed, as its node ran out of memory", died=True)
-        return Failure("the worker died: killed by a signal, or for memory", died=True)
+        preempted = getattr(error, "preempted", False)
+        if unreachable or preempted or "its node has died" in said:
+            return Failure("the node was lost", Cause.LOST)
+        if isinstance(error, self._errors.OutOfMemoryError) or "memory pressure" in said:
+            return Failure("its worker was killed, as the node ran out of memory", Cause.MEMORY)
+        if self._connection.was_killed_for_memory(member.node):
+            return Failure("the kernel killed its worker for want of memory", Cause.MEMORY)
+        return Failure("its worker died, of a signal or by itself", Cause.SIGNAL)
 
-    def _bury(self, member: _Member) -> None:
-        """Give up a worker, once; the connection asks for another."""
+    def _bury(self, member: _Member, why: Failure | None = None) -> None:
+        """Give up a worker, once, and what it has in hand; the connection asks for another.
+
+        It died of what it worked on, or of the batch behind it where it had just ended that one. So
+        nobody is to blame where it had both.
+        """
         if member not in self._members:
             return
         self._members.remove(member)
-        member.suspect = member.hand[0] if member.hand else -1
+        for place, number in enumerate(member.hand):
+            failure = Failure("its worker died of another batch", Cause.LOST)
+            if place == 0 and why is not None:
+                failure = why._replace(host=member.host, node=member.node)
+            self._done.append((number, failure))
+        member.hand.clear()
         self._connection.ready -= 1
         self._connection.lost += 1
         self._kill(member.actor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 from collections.abc import Sequence
 
 from core.backend import compile_loop
@@ -40,11 +41,11 @@ class Worker:
         plugins.load()
         self._evaluator = Evaluator(workloads)
 
-    def node(self) -> str:
-        """Return the node that the actor was placed on, once it is ready for work."""
+    def node(self) -> tuple[str, str]:
+        """Return the node that the actor was placed on and its machine, once it is ready."""
         import ray
 
-        return str(ray.get_runtime_context().get_node_id())
+        return str(ray.get_runtime_context().get_node_id()), socket.gethostname()
 
     def compile(self, loop: ReplayLoop) -> None:
         """Compile a loop, or find it on its node's disk."""
