@@ -24,7 +24,10 @@ REPLACED = ("studies", "scenarios", "attempts")
 
 
 def insert(
-    connection: duckdb.DuckDBPyConnection, rows: Iterable[Rows], earlier: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    rows: Iterable[Rows],
+    earlier: bool = False,
+    schema: str = "main",
 ) -> None:
     """Insert rows in one transaction; inserting them again changes nothing.
 
@@ -36,6 +39,8 @@ def insert(
         Those of each table; a column that they lack becomes NULL.
     earlier
         Whether an earlier version wrote some of them.
+    schema
+        Where the tables are.
     """
     by_table: dict[str, list[pa.Table]] = {}
     for table, of_table in rows:
@@ -43,7 +48,9 @@ def insert(
     connection.execute("BEGIN")
     try:
         for table, parts in by_table.items():
-            _insert_into(connection, table, pa.concat_tables(parts, promote_options="default"))
+            _insert_into(
+                connection, schema, table, pa.concat_tables(parts, promote_options="default")
+            )
         if earlier:
             fill_in(connection)
     except BaseException:
@@ -52,7 +59,9 @@ def insert(
     connection.execute("COMMIT")
 
 
-def _insert_into(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+def _insert_into(
+    connection: duckdb.DuckDBPyConnection, schema: str, table: str, rows: pa.Table
+) -> None:
     columns, key = TABLES[table]
     keys = list(zip(*(rows[name].to_pylist() for name in key), strict=True))
     replaced = table in REPLACED
@@ -64,7 +73,9 @@ def _insert_into(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Tab
     update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns.keys() - key)
     conflict = f"({', '.join(key)}) DO UPDATE SET {update}" if replaced else "DO NOTHING"
     connection.register("added", rows)
-    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM added ON CONFLICT {conflict}")
+    connection.execute(
+        f"INSERT INTO {schema}.{table} BY NAME SELECT * FROM added ON CONFLICT {conflict}"
+    )
     connection.unregister("added")
 
 
