@@ -22,7 +22,7 @@ _MAGIC, _MAGIC_PLACE = b"DUCK", 8
 #: How files of other programs begin, which are given in a database's place most.
 _OTHERS = {b"SQLite format 3": "SQLite", b"PAR1": "Parquet", b"ARROW1": "Arrow"}
 _KINDS = (
-    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISDIR, "a folder (Is a directory)"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
@@ -43,7 +43,7 @@ def check_file(path: Path) -> None:
     with told_errors(path):
         try:
             mode = os.stat(path).st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         what = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
         if what is None:
@@ -56,8 +56,9 @@ def check_file(path: Path) -> None:
                 return
             others = (name for start, name in _OTHERS.items() if begin.startswith(start))
             other = next(others, None)
-            what = f"a file of {other}" if other else "not one" if begin else "empty"
-    raise StoreError(f"no DuckDB file: it is {what}; --db names a results database", file=path)
+            kind = f"a file of {other}, " if other else "" if begin else "empty, "
+            what = f"{kind}not a valid DuckDB database"
+    raise StoreError(f"no DuckDB file: it is {what}", file=path)
 
 
 def check_tables(

@@ -145,7 +145,7 @@ def _connected(
             _attach(connection, file, path, patience_s)
             check_tables(connection, STORED, path)
             present = present_tables(connection, f"{STORED}.main", path)
-            if not present:
+            if not present and not rows:
                 what = "it has no table studies: not a results database of this program"
                 raise StoreError(what, file=path)
         confine(connection)

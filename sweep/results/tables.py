@@ -7,6 +7,8 @@ another program.
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,8 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """
     present = present_tables(connection, "main", path)
     changed = [table for table in TABLES if not _is_current(table, present)]
+    if not changed and _views_of(connection) == _our_views():
+        return
     connection.execute("BEGIN")
     for view in VIEWS:
         connection.execute(f"DROP VIEW IF EXISTS {view}")
@@ -50,7 +54,7 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         else:
             make_table(connection, table, table)
             _comment(connection, table, table)
-    if present and changed:
+    if present:
         fill_in(connection)
     make_views(connection)
     connection.execute("COMMIT")
@@ -60,6 +64,32 @@ def make_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the views of this program, over the tables that their names stand for."""
     for view, query in VIEWS.items():
         connection.execute(f"CREATE VIEW {view} AS {query}")
+
+
+def _views_of(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Return the words of the views of a database that have the names of ours.
+
+    None of them is asked, since a stranger's may do anything. DuckDB tells what a view leaves out
+    in any order.
+    """
+    asked = (
+        "SELECT view_name, sql FROM duckdb_views() WHERE database_name = current_database() "
+        "AND schema_name = 'main' AND list_contains(?, view_name)"
+    )
+    rows = connection.execute(asked, [list(VIEWS)]).fetchall()
+    return {view: sorted(re.findall(r"\w+", sql)) for view, sql in rows}
+
+
+@cache
+def _our_views() -> dict[str, list[str]]:
+    """Return what `_views_of` returns of a database of this version."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        for table in TABLES:
+            make_table(connection, table, table)
+        make_views(connection)
+        return _views_of(connection)
 
 
 def is_current(present: dict[str, Columns]) -> bool:
