@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -37,13 +37,15 @@ def state_of(path: Path) -> State:
 
 
 @contextmanager
-def copied(path: Path) -> Iterator[Path]:
+def copied(path: Path, with_logs: bool = True) -> Iterator[Path]:
     """Give a copy of a database, which is removed at the end: who has opened it reads on.
 
     Parameters
     ----------
     path
         The database, by its own name and not by that of a link.
+    with_logs
+        Whether the logs are copied that DuckDB keeps beside it.
 
     Raises
     ------
@@ -51,10 +53,10 @@ def copied(path: Path) -> Iterator[Path]:
         When it is written to meanwhile, or there is no room for a copy.
     """
     with ExitStack() as kept:
-        yield _copied(path, kept)
+        yield _copied(path, SUFFIXES if with_logs else SUFFIXES[:1], kept)
 
 
-def _copied(path: Path, kept: ExitStack) -> Path:
+def _copied(path: Path, suffixes: Sequence[str], kept: ExitStack) -> Path:
     """Return a copy in the first folder that has room for it."""
     why = "there is no folder for temporary files"
     for place in dict.fromkeys((_temporary(), _MEMORY)):
@@ -63,7 +65,7 @@ def _copied(path: Path, kept: ExitStack) -> Path:
         try:
             with ExitStack() as made:
                 copy = made.enter_context(_own_folder(place)) / "copy.duckdb"
-                is_steady = _copy(path, copy)
+                is_steady = _copy(path, copy, suffixes)
                 kept.push(made.pop_all())
         except FileNotFoundError:
             is_steady = False
@@ -126,20 +128,20 @@ def _own_folder(place: str) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _copy(path: Path, copy: Path) -> bool:
+def _copy(path: Path, copy: Path, suffixes: Sequence[str]) -> bool:
     """Copy a database; return whether no client wrote to it meanwhile.
 
     A newer file may take its name meanwhile: the file that is being copied does not change.
     """
-    state = state_of(path)
+    state = state_of(path)[: len(suffixes)]
     with path.open("rb") as file, copy.open("wb") as target:
         opened = _version(os.fstat(file.fileno()))
         shutil.copyfileobj(file, target, 2**20)
-        for suffix, version in zip(SUFFIXES[1:], state[1:], strict=True):
+        for suffix, version in zip(suffixes[1:], state[1:], strict=True):
             if version is not None:
                 shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
         unwritten = _version(os.fstat(file.fileno())) == opened == state[0]
-    return unwritten and state_of(path)[1:] == state[1:]
+    return unwritten and state_of(path)[1 : len(suffixes)] == state[1:]
 
 
 def _version(stat: os.stat_result) -> Version:

@@ -61,9 +61,7 @@ def check_file(path: Path) -> None:
     raise StoreError(f"no DuckDB file: it is {what}", file=path)
 
 
-def check_tables(
-    connection: duckdb.DuckDBPyConnection, catalog: str, path: Path
-) -> dict[str, str]:
+def check_tables(connection: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> dict[str, str]:
     """Check that what a database has under the names of our tables are tables.
 
     Parameters

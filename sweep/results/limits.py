@@ -6,6 +6,8 @@ a command then leaves all the same.
 
 from __future__ import annotations
 
+import os
+import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,9 +80,7 @@ _limit: ContextVar[TimeLimit | None] = ContextVar("_limit", default=None)
 
 
 @contextmanager
-def time_limit(
-    seconds: float, leave: Callable[[StoreError], None] | None = None
-) -> Iterator[None]:
+def time_limit(seconds: float, leave: Callable[[StoreError], None] | None = None) -> Iterator[None]:
     """Limit how long databases may be asked inside, all questions together.
 
     Parameters are those of `TimeLimit`.
@@ -90,6 +90,25 @@ def time_limit(
         yield
     finally:
         _limit.reset(token)
+
+
+@contextmanager
+def memory_limit() -> Iterator[None]:
+    """Limit the memory of this process inside to half of the machine's, beside what it has.
+
+    DuckDB holds tables and sorts to a limit of its own, but not the text that a function makes.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    with open("/proc/self/statm") as file:
+        data_pages = int(file.read().split()[5])
+    pages = data_pages + os.sysconf("SC_PHYS_PAGES") // 2
+    most = pages * os.sysconf("SC_PAGE_SIZE")
+    lowest = min((most, *(each for each in (soft, hard) if each != resource.RLIM_INFINITY)))
+    resource.setrlimit(resource.RLIMIT_DATA, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 @contextmanager

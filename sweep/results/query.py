@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+
 class Answer(NamedTuple):
     """The answer to a query: the names of its columns, and its rows in that order."""
 

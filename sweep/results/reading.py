@@ -173,12 +173,11 @@ def _attach(
     except LockedError:
         raise
     except StoreError as error:
-        log = Path(f"{file.resolve()}.wal")
-        if not log.exists():
+        real = file.resolve()
+        if not Path(f"{real}.wal").exists():
             raise
-        with file.open("rb") as opened:
-            # By this name the file has no log beside it.
-            attach(connection, Path(f"/proc/self/fd/{opened.fileno()}"), STORED, path, patience_s)
+        with copied(real, with_logs=False) as copy:
+            attach(connection, copy, STORED, path, 0.0)
         what = f"{path}.wal: a log that cannot be read, and what it holds is left out: {error.what}"
         warnings.warn(what, stacklevel=2)
 
