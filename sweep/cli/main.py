@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +20,13 @@ from sweep.cli.options import (
     FAILED_TRIALS,
     INTERRUPTED,
     AsJson,
+    Database,
+    Folder,
     RetryFailed,
+    Timeout,
+    TrustCode,
     Written,
+    print_version,
 )
 from sweep.cli.stopping import answering_signals, saying_what_is_written, was_stopped
 from sweep.cli.streams import give_up_stdout_if_full, print_to_anything
@@ -40,34 +44,7 @@ app = typer.Typer(
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.YAML", help="The study.")]
-Database = Annotated[
-    Path, typer.Option("--db", metavar="FILE", help="The results database.", show_default=True)
-]
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--folder",
-        metavar="FOLDER",
-        help="Where to look for the files of a study that is given by name, or for those that a "
-        "bundle leaves out.",
-    ),
-]
-TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="Import the code that a bundle or a database names.")
-]
 DEFAULT_DATABASE = Path("results.duckdb")
-DISTRIBUTION = "tag-storage-sweep"
-
-
-def _print_version(wanted: bool) -> None:
-    """Print the name and version and exit, if `--version` is given."""
-    if not wanted:
-        return
-    try:
-        print(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
-    except metadata.PackageNotFoundError:
-        print(f"{DISTRIBUTION}, not installed")
-    raise typer.Exit(DONE)
 
 
 @app.callback()
@@ -75,7 +52,7 @@ def options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version", callback=print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -177,6 +154,7 @@ def status(
     study: Annotated[str | None, typer.Argument(help="A study, by name or file.")] = None,
     database: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
+    timeout: Timeout = 60.0,
 ) -> int:
     """Show how far studies are."""
     from sweep.cli.study_commands import status_command
@@ -191,6 +169,7 @@ def best(
     database: Database = DEFAULT_DATABASE,
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 20,
     as_json: AsJson = False,
+    timeout: Timeout = 60.0,
 ) -> int:
     """Show the best trials: the Pareto set where there are several objectives."""
     from sweep.cli.study_commands import best_command
@@ -205,6 +184,7 @@ def report(
     output: Written,
     database: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
+    timeout: Timeout = 60.0,
 ) -> int:
     """Write a study's answer as one HTML file, with figures and the SQL behind them."""
     from sweep.cli.study_commands import report_command
@@ -229,6 +209,7 @@ def compare_policies(
         typer.Option("--metric", metavar="METRIC", help="What to compare by; may be repeated."),
     ] = None,
     as_json: AsJson = False,
+    timeout: Timeout = 60.0,
 ) -> int:
     """Compare two policies or studies: what they differ by, and with which doubt."""
     from sweep.cli.compare_command import compare_command
@@ -251,6 +232,7 @@ def figure(
     ] = None,
     database: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
+    timeout: Timeout = 60.0,
 ) -> int:
     """Write one figure of a study's report for a paper, or list the figures."""
     if name is None and output is not None:
@@ -275,6 +257,7 @@ def query(
     database: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    timeout: Timeout = 60.0,
 ) -> int:
     """Ask the results in SQL (DuckDB's); nothing can be changed by it."""
     if as_json and as_csv:
@@ -295,6 +278,7 @@ def bundle(
         bool, typer.Option("--without-traces", help="Leave traces out, but for their digests.")
     ] = False,
     as_json: AsJson = False,
+    timeout: Timeout = 60.0,
 ) -> int:
     """Write a study, its traces and its rows as one tar, which sweep run reproduces elsewhere."""
     from sweep.cli.bundle_commands import bundle_command

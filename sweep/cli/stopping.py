@@ -171,6 +171,15 @@ def answering_signals() -> Iterator[None]:
         mine.restore()
 
 
+def leave_at_once(line: str, code: int) -> NoReturn:
+    """Say why, and end the process from another thread than the command's, which cannot stop."""
+    for path in _stopping.kept[-1].unfinished if _stopping else ():
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    _write(f"{line}\n")
+    os._exit(code)
+
+
 def was_stopped() -> bool:
     """Return whether a signal has stopped the command, so that an error may come of that."""
     return _stopping is not None and _stopping.number != 0

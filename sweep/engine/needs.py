@@ -13,7 +13,8 @@ from core.evaluator import TIMELINE_BYTES
 from core.events import Events
 from core.jit import KEPT_FOLDER
 from core.workload.expected import EVENT_BYTES, Expected, expect, touched_by
-from core.workload.recipe import KEPT_BYTES, Recipe
+from core.workload.kept_tables import KEPT_BYTES
+from core.workload.recipe import Recipe
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
 from sweep.engine.limits import free_disk_bytes, memory_limit_bytes

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from sweep.results.errors import StoreError
 from sweep.results.inserting import merge
 from sweep.results.reading import Snapshot, open_for_reading, read_rows, read_table
 from sweep.results.schema import Row
@@ -83,6 +84,9 @@ class DuckDB:
         if self._held is not None:
             yield self._held
             return
+        if self._spool.names():
+            with suppress(StoreError):  # held, or full: rows are read from the spool
+                self.merge()
         with open_for_reading(self._path, PATIENCE_S, self._snapshot) as connection:
             self._held = connection
             try:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sweep.results.errors import told_errors
-from sweep.results.reading import open_for_reading, read_rows
+from sweep.results.reading import open_for_reading, read_rows, read_table
 from sweep.results.schema import BY_COST, OUTCOME_COLUMNS, TABLES, Row
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ class Side(NamedTuple):
     Parameters
     ----------
     prefix
-        What stands before the names of tables: nothing for those of the database that was opened,
-        ``NAME.main.`` for those of an attached one.
+        What stands before the names of tables: nothing for those of the database that was opened.
     study
         The study's name there.
     """
@@ -117,13 +115,15 @@ def find_differences(
     StoreError
         When one of them cannot be read.
     """
+    with open_for_reading(made.database) as connection:
+        rows = {
+            table: read_table(connection, f"SELECT * FROM {table} WHERE study = $1", [made.study])
+            for table in COMPARED
+        }
     with open_for_reading(database.database) as connection:
-        (opened,) = connection.execute("SELECT current_database()").fetchall()[0]
-        name = "made" if opened != "made" else "made_beside"
-        with told_errors(made.database):
-            file = str(made.database).replace("'", "''")
-            connection.execute(f"ATTACH '{file}' AS {name} (READ_ONLY)")
-        sides = Side("", database.study), Side(f"{name}.main.", made.study)
+        for table, of_table in rows.items():
+            connection.register(f"made_{table}", of_table)
+        sides = Side("", database.study), Side("made_", made.study)
         stored, replayed = reversed(sides) if made_is_stored else sides
         return compare_sides(connection, stored, replayed, chosen, outcomes_alone=outcomes_alone)
 

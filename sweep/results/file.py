@@ -7,13 +7,14 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from core.files import DISK, unfinished
 from sweep.results.errors import LockedError, StoreError, first_line, told_errors
+from sweep.results.genuine import check_file, check_for_writing
 from sweep.results.tables import bring_up_to_date
 
 if TYPE_CHECKING:
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 REWRITE = "rewrite.duckdb"
 #: What a file system without links says.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+Result = TypeVar("Result")
+
+#: What every connection is opened with: no file makes DuckDB fetch or load an extension, no table
+#: is looked for among the variables of Python.
+_SETTINGS: dict[str, Any] = {
+    "threads": 1,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "python_enable_replacements": False,
+}
+#: The files that this process has written itself: to check one takes 50 ms.
+_KNOWN: set[tuple[int, int, int]] = set()
 
 
 def spool_folder(path: Path) -> Path:
@@ -30,20 +44,21 @@ def spool_folder(path: Path) -> Path:
 
     It holds the spooled rows, the locks of runs, and a new or changed database until it is whole.
     A symbolic link to the database leads to the same folder.
+
+    Raises
+    ------
+    StoreError
+        When the name is one of links that lead to each other.
     """
-    real = path.resolve()
+    try:
+        real = path.resolve()
+    except RuntimeError:  # how Python tells of it
+        raise StoreError("is a link that leads to itself", file=path) from None
     return real.with_name(real.name + ".spool")
 
 
-def connect(path: Path, **settings: Any) -> duckdb.DuckDBPyConnection:
-    """Open a database file.
-
-    Parameters
-    ----------
-    path
-        The file; DuckDB creates it if there is none.
-    settings
-        Further arguments of `duckdb.connect`, such as ``read_only=True``.
+def connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a database file of this program's own for writing; DuckDB creates it if there is none.
 
     Raises
     ------
@@ -54,22 +69,11 @@ def connect(path: Path, **settings: Any) -> duckdb.DuckDBPyConnection:
     """
     import duckdb
 
-    try:
-        # The name as the file system has it, whatever the locale.
-        name = os.fsencode(path).decode("utf-8")
-        return duckdb.connect(name, config={"threads": 1}, **settings)
-    except UnicodeDecodeError:
-        raise StoreError("a name that is not UTF-8; give another one", file=path) from None
-    except duckdb.Error as error:
-        text = first_line(error)
-        if "Could not set lock" in text:
-            holder = re.search(r"PID \d+", text)
-            who = f" ({holder.group()})" if holder else ""
-            raise LockedError(f"another process{who} holds it open", file=path) from None
-        raise StoreError(f"cannot be opened as a database: {text}", file=path) from None
+    with _told(path):
+        return duckdb.connect(_name(path), config=_SETTINGS)
 
 
-def connect_patiently(path: Path, patience_s: float, **settings: Any) -> duckdb.DuckDBPyConnection:
+def connect_patiently(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
     """Open a database file, trying again for `patience_s` while another process holds it.
 
     Raises
@@ -77,10 +81,87 @@ def connect_patiently(path: Path, patience_s: float, **settings: Any) -> duckdb.
     LockedError
         When another process still holds it then.
     """
+    return _patiently(lambda: connect(path), patience_s)
+
+
+def connect_beside() -> duckdb.DuckDBPyConnection:
+    """Return a connection to an empty database in memory, which files can be attached to."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config=_SETTINGS)
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection, file: Path, catalog: str, path: Path, patience_s: float
+) -> None:
+    """Attach a database to a connection, to be read only.
+
+    Nothing in the file is looked up by a name alone: its views and macros stand in nobody's place.
+
+    Parameters
+    ----------
+    connection
+        What `connect_beside` returned.
+    file
+        The database.
+    catalog
+        What it is called in SQL.
+    path
+        The file that an error names.
+    patience_s
+        How long to wait for a process that holds it, in seconds.
+
+    Raises
+    ------
+    LockedError
+        When another process still holds it then.
+    StoreError
+        When it is no database.
+    """
+    name = _name(file).replace("'", "''")
+
+    def attach_once() -> None:
+        with _told(path):
+            # Without its type, what begins as a file of SQLite would have an extension fetched.
+            connection.execute(f"ATTACH '{name}' AS {catalog} (READ_ONLY, TYPE duckdb)")
+
+    _patiently(attach_once, patience_s)
+
+
+def _name(path: Path) -> str:
+    """Return a name as the file system has it, whatever the locale."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise StoreError("a name that is not UTF-8; give another one", file=path) from None
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell what DuckDB says of a file that it opens."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        text = first_line(error)
+        if "Could not set lock" in text:
+            holder = re.search(r"PID \d+", text)
+            who = f" ({holder.group()})" if holder else ""
+            raise LockedError(f"another process{who} holds it open", file=path) from None
+        if "WAL" in text:
+            text += "; move that log away to go on without what it holds"
+        elif "version number" in text:
+            text += "; another version of DuckDB wrote it"
+        raise StoreError(f"cannot be opened as a database: {text}", file=path) from None
+
+
+def _patiently(attempt: Callable[[], Result], patience_s: float) -> Result:
+    """Return what an attempt returns, trying again for a while if another process holds a file."""
     end = time.monotonic() + patience_s
     while True:
         try:
-            return connect(path, **settings)
+            return attempt()
         except LockedError:
             if time.monotonic() >= end:
                 raise
@@ -100,6 +181,7 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
     LockedError
         When another process holds the database open for longer than `patience_s`.
     """
+    copy = spool_folder(path) / "rewrite.duckdb"
     real = path.resolve()
     with told_errors(path):
         make_if_missing(path)
@@ -113,12 +195,15 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
                 # The file must not be opened a second time: closing that would release the lock.
                 DISK.make_folder(copy.parent)
                 DISK.copy(file, copy)
+                if _version(real) not in _KNOWN:
+                    _check(copy, path)
                 with connect(copy) as connection:
                     bring_up_to_date(connection, path)
                     yield connection
                     connection.execute("CHECKPOINT")
                 DISK.sync(copy)
                 DISK.rename(copy, real)
+                _KNOWN.add(_version(real))
             except BaseException:
                 with suppress(OSError):
                     _remove_copy(copy)
@@ -129,6 +214,18 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
 def _remove_copy(copy: Path) -> None:
     for file in (copy, copy.with_name(f"{copy.name}.wal")):
         DISK.remove(file)
+
+
+def _version(real: Path) -> tuple[int, int, int]:
+    stat = os.stat(real)
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _check(copy: Path, path: Path) -> None:
+    """Raise `StoreError` if a database would do something of its own when it is written to."""
+    with connect_beside() as connection:
+        attach(connection, copy, "copied", path, 0.0)
+        check_for_writing(connection, "copied", path)
 
 
 @contextmanager
@@ -154,6 +251,7 @@ def _locked(real: Path, patience_s: float) -> Iterator[BinaryIO]:
 
 def make_if_missing(path: Path) -> None:
     """Create a database where there is none."""
+    check_file(path)
     real = path.resolve()
     with told_errors(path):
         if not real.exists():

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from core.files import DISK
 from sweep.results.errors import StoreError, told_errors
+from sweep.results.genuine import check_file
 
 _MOUNTS = Path("/proc/self/mountinfo")
 #: What a file system answers that cannot do what it is asked; anything else, such as a full disk,
@@ -85,6 +86,7 @@ def check_file_system(database: Path) -> str | None:
     """
     if not database.parent.is_dir():
         raise StoreError(f"there is no folder {database.parent}", file=database)
+    check_file(database)
     with told_errors(database):
         folder = database.resolve().parent
         mount = mount_of(folder)

@@ -40,7 +40,9 @@ DELETE FROM trials WHERE state = 'complete' AND (study, role, number) IN (
 )"""
 
 
-def insert(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) -> None:
+def insert(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile], schema: str = "main"
+) -> None:
     """Insert the rows of files in one transaction; inserting them again changes nothing.
 
     Where DuckDB refuses rows all the same, those of each file that it takes are inserted, and the
@@ -52,6 +54,8 @@ def insert(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) ->
         A database with all tables, open for writing.
     files
         What is in each; a column that rows lack becomes NULL.
+    schema
+        Where the tables are.
     """
     import duckdb
 
@@ -63,17 +67,19 @@ def insert(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) ->
         pa.ArrowException,
     )
     try:
-        _insert_all(connection, files)
+        _insert_all(connection, files, schema)
     except refused:
         for file in files:
             try:
-                _insert_all(connection, [file])
+                _insert_all(connection, [file], schema)
             except refused as error:
                 file.faults.append(f"the database takes none of its rows ({first_line(error)})")
                 file.rows.clear()
 
 
-def _insert_all(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) -> None:
+def _insert_all(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile], schema: str
+) -> None:
     by_table: dict[str, list[pa.Table]] = {}
     for file in files:
         for table, rows in file.rows:
@@ -81,7 +87,8 @@ def _insert_all(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile
     connection.execute("BEGIN")
     try:
         for table, parts in by_table.items():
-            _insert_into(connection, table, pa.concat_tables(parts, promote_options="default"))
+            added = pa.concat_tables(parts, promote_options="default")
+            _insert_into(connection, f"{schema}.{table}", table, added)
         if any(file.is_earlier for file in files):
             fill_in(connection)
         for file in files:
@@ -103,7 +110,9 @@ def _leave_out_incomplete(connection: duckdb.DuckDBPyConnection, file: SpoolFile
             connection.unregister("added")
 
 
-def _insert_into(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+def _insert_into(
+    connection: duckdb.DuckDBPyConnection, target: str, table: str, rows: pa.Table
+) -> None:
     columns, key = TABLES[table]
     keys = list(zip(*(rows[name].to_pylist() for name in key), strict=True))
     replaced = table in REPLACED
@@ -118,7 +127,7 @@ def _insert_into(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Tab
     if not replaced and not where:
         conflict = "DO NOTHING"
     connection.register("added", rows)
-    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM added ON CONFLICT {conflict}")
+    connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM added ON CONFLICT {conflict}")
     connection.unregister("added")
 
 

@@ -23,6 +23,7 @@ from sweep.results.precedence import UNEVALUATED, replaces
 from sweep.results.reading import open_for_reading, read_rows
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import Spool
+from sweep.results.tables import make_table
 
 if TYPE_CHECKING:
     from sweep.results.reading import Connection
@@ -36,6 +37,7 @@ _NOT_COMPARED = (*VARYING, "reason")
 #: Columns of `studies` that tell of all machines that ran one: both sides' are kept.
 _OF_ALL = ("hosts", "executors")
 _SOURCE = "merged_from"
+_BATCH_ROWS = 10_000
 
 
 class MergedDatabase(NamedTuple):
@@ -106,23 +108,33 @@ def _merge_all(
     """Merge databases into the file `target`, which errors call `into`."""
     with rewrite(target, PATIENCE_S) as connection:
         for source in sources:
-            with told_errors(source), _attached(connection, source):
+            with told_errors(source), _attached(connection, source, target):
                 merged(_merge_attached(connection, into, source))
 
 
 @contextmanager
-def _attached(connection: Connection, source: Path) -> Iterator[None]:
-    """Attach a database, in the form of this version and with the rows spooled for it."""
-    with open_for_reading(source, _READ_PATIENCE_S) as reading:
-        asked = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
-        ((file,),) = reading.execute(asked).fetchall()
-        reading.close()  # a second opening of the file would share, and drop, its lock
-        name = file.replace("'", "''")
-        connection.execute(f"ATTACH '{name}' AS {_SOURCE} (READ_ONLY)")
-        try:
-            yield
-        finally:
-            connection.execute(f"DETACH {_SOURCE}")
+def _attached(connection: Connection, source: Path, beside: Path) -> Iterator[None]:
+    """Attach the rows of a database, in the form of this version and with those spooled for it.
+
+    The database itself, which may be a stranger's, is read by a connection that cannot write.
+    """
+    draft = spool_folder(beside) / "merged.duckdb"
+    draft.unlink(missing_ok=True)
+    name = str(draft).replace("'", "''")
+    connection.execute(f"ATTACH '{name}' AS {_SOURCE}")
+    try:
+        with open_for_reading(source, _READ_PATIENCE_S) as reading:
+            for table, (columns, _) in TABLES.items():
+                make_table(connection, table, f"{_SOURCE}.main.{table}")
+                names = ", ".join(f'"{column}"' for column in columns)
+                batches = reading.sql(f"SELECT {names} FROM {table}").to_arrow_reader(_BATCH_ROWS)
+                connection.register("read", batches)
+                connection.execute(f"INSERT INTO {_SOURCE}.main.{table} BY NAME FROM read")
+                connection.unregister("read")
+        yield
+    finally:
+        connection.execute(f"DETACH {_SOURCE}")
+        draft.unlink(missing_ok=True)
 
 
 def _merge_attached(connection: Connection, into: Path, source: Path) -> MergedDatabase:

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweep.results.errors import StoreError, first_line
-from sweep.results.reading import open_for_reading
+from sweep.results.limits import MOST_ANSWER_BYTES, asking
+from sweep.results.reading import STORED, open_for_reading
+from sweep.results.schema import TABLES
+from sweep.results.views import VIEWS
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-#: What keeps SQL from other files. Read-only and without external access alone, DuckDB 2.0 let
-#: ``COPY t TO 'results.duckdb'`` destroy the database.
-CONFINEMENT = (
-    # Stored times are UTC: now() - finished_at must not depend on the local time zone.
-    "TimeZone = 'UTC'",
-    "temp_directory = ''",
-    "enable_external_access = false",
-    "python_enable_replacements = false",
-    "disabled_filesystems = 'LocalFileSystem'",
-    "lock_configuration = true",
-)
 
 
 class Answer(NamedTuple):
@@ -57,30 +49,52 @@ def answer_query(path: Path, sql: str, patience_s: float = 3.0) -> Answer:
 
     with open_for_reading(path, patience_s) as connection:
         try:
-            statements = connection.extract_statements(sql)
-            kinds = [statement.type for statement in statements]
-            if kinds == [duckdb.StatementType.SELECT]:
-                confine(connection)
-                answer = as_answer(connection.sql(statements[0]).to_arrow_table())
+            with asking(connection):
+                statements = connection.extract_statements(sql)
+                if [each.type for each in statements] != [duckdb.StatementType.SELECT]:
+                    raise StoreError("query: one SELECT is answered, nothing else")
+                _show_others(connection, sql)
+                connection.execute("BEGIN TRANSACTION READ ONLY")
+                table = connection.sql(statements[0]).to_arrow_table()
+            if table.nbytes > MOST_ANSWER_BYTES:
+                size = f"{table.nbytes / 2**20:,.0f} MiB"
+                raise StoreError(f"query: the answer has {size}, which is too much; ask for less")
+            return as_answer(table)
         except duckdb.Error as error:
             raise StoreError(f"query: {_explain(error)}") from None
         except (OverflowError, ValueError) as error:
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(f"query: a value has no form in Python: {first_line(error)}") from None
-    if kinds != [duckdb.StatementType.SELECT]:
-        raise StoreError("query: one SELECT is answered, nothing else")
-    return answer
+
+
+def _show_others(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Let the tables that a user added to the database, and the views asked for, be named."""
+    import duckdb
+
+    asked = sql.casefold()
+    tables = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = $1 AND schema_name = 'main'",
+        [STORED],
+    )
+    names = [name for (name,) in tables.fetchall()]
+    views = connection.execute(
+        "SELECT view_name FROM duckdb_views() WHERE database_name = $1 AND schema_name = 'main' "
+        "AND NOT internal",
+        [STORED],
+    )
+    names += [name for (name,) in views.fetchall() if name.casefold() in asked]
+    for name in names:
+        if name.casefold() not in {*TABLES, *VIEWS}:
+            quoted = name.replace('"', '""')
+            with suppress(duckdb.Error):  # a view of something that is not there
+                connection.execute(f'CREATE VIEW "{quoted}" AS FROM {STORED}.main."{quoted}"')
 
 
 def as_answer(table: pa.Table) -> Answer:
     """Return a table in the types that a user is answered in."""
     columns = [list(map(_plain, column.to_pylist())) for column in table.columns]
     return Answer(_distinct(table.column_names), list(zip(*columns, strict=True)))
-
-
-def confine(connection: duckdb.DuckDBPyConnection) -> None:
-    """Cut a connection off, for good, from everything but its database."""
-    for setting in CONFINEMENT:
-        connection.execute(f"SET {setting}")
 
 
 def _explain(error: Exception) -> str:

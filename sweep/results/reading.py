@@ -1,23 +1,29 @@
-"""Reading a database, also while another process writes to it."""
+"""Reading a database, also while another process writes to it, and without writing anything.
+
+A reader has a database of its own in memory, which the file is attached to. There stand views of
+this program over the tables of the file and the rows that are spooled beside it: so nothing else
+in the file, which may be a stranger's, has a name that this program asks for.
+"""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
-import weakref
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.results.copies import State, copied, remove_leftovers, state_of
 from sweep.results.errors import LockedError, StoreError, told_errors
-from sweep.results.file import connect, connect_patiently, spool_folder
-from sweep.results.inserting import insert, merge, tell_of_faults
-from sweep.results.schema import Row
-from sweep.results.spool import Spool
-from sweep.results.tables import bring_up_to_date, is_earlier
+from sweep.results.file import attach, connect_beside, spool_folder
+from sweep.results.genuine import check_file, check_tables
+from sweep.results.inserting import REPLACED, insert, tell_of_faults
+from sweep.results.limits import asking
+from sweep.results.precedence import replaces
+from sweep.results.schema import TABLES, Row
+from sweep.results.spool import Spool, SpoolFile
+from sweep.results.tables import fill_tables, is_current, make_table, make_views, present_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,17 +34,19 @@ if TYPE_CHECKING:
 
 #: How often to try to open, or else to copy, a file that another process writes.
 TRIES = 8
-#: A database and the logs that DuckDB keeps beside it, those of a checkpoint under way included.
-SUFFIXES = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
-#: The inode number of a file, its size in bytes and the time of its last change in ns. They differ
-#: once the file is written to, or another file has taken its name.
-Version = tuple[int, int, int]
-#: The version of each file of a database, in the order of `SUFFIXES`; None where there is no file.
-State = list[Version | None]
-
-
-class _CopyNeededError(StoreError):
-    """The error that a database is not read itself, but only a copy of it can be."""
+#: What a database is attached as, and where rows are that are not yet in it.
+STORED, _SPOOLED = "stored", "spooled"
+#: What keeps SQL from other files. Read-only and without external access alone, DuckDB 2.0 let
+#: ``COPY t TO 'results.duckdb'`` destroy the database.
+CONFINEMENT = (
+    # Stored times are UTC: now() - finished_at must not depend on the local time zone.
+    "TimeZone = 'UTC'",
+    "temp_directory = ''",
+    "enable_external_access = false",
+    "python_enable_replacements = false",
+    "disabled_filesystems = 'LocalFileSystem'",
+    "lock_configuration = true",
+)
 
 
 @contextmanager
@@ -47,8 +55,8 @@ def open_for_reading(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database for reading only, with all rows that are spooled beside it.
 
-    A database that another process holds is waited for, and then read from a copy. One of an
-    earlier version is read from a copy in the form of this one.
+    The connection reaches nothing else. A database that another process holds is waited for, and
+    then read from a copy. One of an earlier version is read in the form of this one.
 
     Parameters
     ----------
@@ -65,17 +73,16 @@ def open_for_reading(
         When there is no such database, or it cannot be read.
     """
     with told_errors(path):
-        if not path.exists() and not _spool(path).names():
-            raise StoreError("no such database; sweep run makes it, --db names another", file=path)
-        snapshot = snapshot or Snapshot(path)
+        check_there(path)
         for attempt in range(1, TRIES + 1):
             try:
                 # The first try waits for another client to finish; the later ones only wait for a
                 # gap between two writes.
-                connection = _connect(path, patience_s if attempt == 1 else min(patience_s, 0.2))
+                connection = _open(path, patience_s if attempt == 1 else min(patience_s, 0.2))
                 break
-            except (LockedError, _CopyNeededError):
+            except LockedError:
                 try:
+                    snapshot = snapshot or Snapshot(path)
                     connection = snapshot.connect()
                     break
                 except StoreError:
@@ -86,120 +93,191 @@ def open_for_reading(
             yield connection
 
 
-def _connect(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
-    """Open a database after the rows spooled for it are merged into it."""
-    if _spool(path).names():
-        needed = [path.resolve().parent, *([path] if path.exists() else [])]
-        if not all(os.access(place, os.W_OK) for place in needed):
-            raise _CopyNeededError("may only be read", file=path)
-        try:
-            merge(path, _spool(path), patience_s)
-        except LockedError:
-            raise
-        except StoreError as error:  # a disk that is full, or may only be read
-            raise _CopyNeededError(error.what, file=path) from None
-    before = _version(os.stat(path))
-    connection = connect_patiently(path, patience_s, read_only=True)
-    if _version(os.stat(path)) != before:
-        # A newer file took the name while this one was being opened.
-        connection.close()
-        raise _CopyNeededError("it is being written", file=path)
-    if is_earlier(connection):
-        connection.close()
-        raise _CopyNeededError("is of an earlier version", file=path)
-    return connection
+def check_there(path: Path) -> None:
+    """Check that there is a database, and remove what readers left that were killed.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
+    """
+    check_file(path)
+    if not path.exists() and not _spool(path).names():
+        raise StoreError("no such database; sweep run makes it, --db names another", file=path)
+    remove_leftovers()
+
+
+def _open(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
+    """Open the database itself, and add what is spooled."""
+    spool = _spool(path)
+    # Read before the database is opened: rows that are merged in between are in it.
+    files = list(spool.read(spool.names(), may_be_gone=True))
+    return _connected(path, path if path.exists() else None, patience_s, files)
 
 
 def _spool(path: Path) -> Spool:
     return Spool(spool_folder(path))
 
 
-def _version(stat: os.stat_result) -> Version:
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _connected(
+    path: Path, file: Path | None, patience_s: float, files: Sequence[SpoolFile]
+) -> duckdb.DuckDBPyConnection:
+    """Return a confined connection to what a file holds, and some rows more.
+
+    Parameters
+    ----------
+    path
+        The database, for messages.
+    file
+        The database or a copy of it; None if there are spooled rows alone.
+    patience_s
+        How long to wait for a process that holds it, in seconds.
+    files
+        Those of its spool.
+    """
+    connection = connect_beside()
+    try:
+        present = {}
+        if file is not None:
+            _attach(connection, file, path, patience_s)
+            check_tables(connection, STORED, path)
+            present = present_tables(connection, f"{STORED}.main", path)
+            if not present and not files:
+                what = "it has no table studies: not a results database of this program"
+                raise StoreError(what, file=path)
+        confine(connection)
+        # What is missing beside damaged rows is asked of all rows.
+        if not is_current(present) or any(each.is_earlier or each.faults for each in files):
+            fill_tables(connection, f"{STORED}.main", present)
+            insert(connection, files)
+        else:
+            connection.execute(f"CREATE SCHEMA {_SPOOLED}")
+            for table in TABLES:
+                connection.execute(f"CREATE VIEW {table} AS FROM {STORED}.main.{table}")
+            add_spooled(connection, files)
+        make_views(connection)
+    except BaseException:
+        connection.close()
+        raise
+    for each in files:
+        tell_of_faults(_spool(path), each, None)
+    return connection
+
+
+def _attach(
+    connection: duckdb.DuckDBPyConnection, file: Path, path: Path, patience_s: float
+) -> None:
+    """Attach a file; without what a client left in its log, if that cannot be read."""
+    try:
+        attach(connection, file, STORED, path, patience_s)
+    except LockedError:
+        raise
+    except StoreError as error:
+        real = file.resolve()
+        if not Path(f"{real}.wal").exists():
+            raise
+        with copied(real, with_logs=False) as copy:
+            attach(connection, copy, STORED, path, 0.0)
+        what = f"{path}.wal: a log that cannot be read, and what it holds is left out: {error.what}"
+        warnings.warn(what, stacklevel=2)
+
+
+def add_spooled(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) -> None:
+    """Add rows to what is seen of a database; where both have a key, one is seen as if merged."""
+    tables = {table for file in files for table, _ in file.rows}
+    for table in tables:
+        if not connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
+            [_SPOOLED, table],
+        ).fetchall():
+            make_table(connection, table, f"{_SPOOLED}.{table}")
+    insert(connection, files, _SPOOLED)
+    for table in tables:
+        connection.execute(f"CREATE OR REPLACE VIEW {table} AS {_seen(table)}")
+
+
+def _seen(table: str) -> str:
+    """Return the query for the rows of a table, as they would be if those spooled were merged."""
+    stored, spooled = f"{STORED}.main.{table}", f"{_SPOOLED}.{table}"
+    key = ", ".join(TABLES[table].key)
+    if table in REPLACED:
+        return f"FROM {stored} ANTI JOIN {spooled} USING ({key}) UNION ALL BY NAME FROM {spooled}"
+    stays = f"FROM {stored}"
+    where = replaces(table)
+    if where:
+        both = f"{stored} AS {table} JOIN {spooled} AS excluded USING ({key})"
+        stays = f"FROM {stored} ANTI JOIN (SELECT {key} FROM {both}{where}) USING ({key})"
+    return f"{stays} UNION ALL BY NAME FROM {spooled} ANTI JOIN ({stays}) USING ({key})"
+
+
+def confine(connection: duckdb.DuckDBPyConnection) -> None:
+    """Cut a connection off, for good, from everything but what is attached to it."""
+    for setting in CONFINEMENT:
+        connection.execute(f"SET {setting}")
 
 
 class Snapshot:
     """A copy of a database in the form of this version, with the rows spooled for it.
 
-    The copy is kept: opening it again costs only what was spooled since.
+    The copy is kept: opening it again costs only what was spooled since. It has no name, and is
+    gone with this process.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
-        self._folder: str | None = None
-        self._copied: State | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._copied: State = []
         self._merged: set[str] = set()
         self._spool = _spool(path)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Open the copy for reading only, brought up to date with the database and its spool.
+        """Return a connection to the copy, brought up to date with the database and its spool.
 
         Raises
         ------
         StoreError
             When either changed while it was being copied.
         """
-        if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="sweep-snapshot-")
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        copy = Path(self._folder) / self._path.name
         try:
-            steady, why = self._renew(copy), "it is being written"
+            return self._renewed().cursor()
         except (StoreError, FileNotFoundError) as error:
-            steady, why = False, str(error)
-        if not steady:
-            self._copied = None
+            self._connection = None
+            why = error.what if isinstance(error, StoreError) else str(error)
             what = f"can only be read from a copy, and none is had: {why}"
-            raise StoreError(what, file=self._path)
-        return connect_patiently(copy, 0.0, read_only=True)
+            raise StoreError(what, file=self._path) from None
 
-    def _renew(self, copy: Path) -> bool:
-        """Bring the copy up to date; return False if the database changed while it was copied."""
-        state, waiting = self._state(), self._spool.names()
-        stale = state != self._copied or not self._merged.issubset(waiting)
-        if stale:
-            self._copied, self._merged = None, set()
+    def _renewed(self) -> duckdb.DuckDBPyConnection:
+        state, waiting = state_of(self._path), self._spool.names()
         fresh = [name for name in waiting if name not in self._merged]
         # Read before the database is copied: rows that are merged in between are in the copy.
         files = list(self._spool.read(fresh))
-        if stale and not self._copy(copy, state):
-            return False
-        if files or stale:
-            with connect(copy) as connection:
-                bring_up_to_date(connection, self._path)
-                insert(connection, files)
-            for file in files:
-                tell_of_faults(self._spool, file, None)
-        self._merged.update(fresh)
-        self._copied = state
-        return True
-
-    def _copy(self, copy: Path, state: State) -> bool:
-        """Copy the database as it was in `state`; return whether no client wrote to it meanwhile.
-
-        A newer file may take its name meanwhile: the file that is being copied does not change.
-        """
-        for suffix in SUFFIXES:
-            Path(f"{copy}{suffix}").unlink(missing_ok=True)
+        kept = self._connection
+        if (
+            state == self._copied
+            and self._merged.issubset(waiting)
+            and kept
+            and _takes(kept, files)
+        ):
+            add_spooled(kept, files)
+            self._merged.update(fresh)
+            return kept
+        files = list(self._spool.read(waiting))
         if state[0] is None:
-            return True
-        with self._path.open("rb") as file, copy.open("wb") as target:
-            opened = _version(os.fstat(file.fileno()))
-            shutil.copyfileobj(file, target, 2**20)
-            for suffix, stat in zip(SUFFIXES[1:], state[1:], strict=True):
-                if stat is not None:
-                    shutil.copyfile(f"{self._path}{suffix}", f"{copy}{suffix}")
-            unwritten = _version(os.fstat(file.fileno())) == opened == state[0]
-        return unwritten and self._state()[1:] == state[1:]
+            kept = _connected(self._path, None, 0.0, files)
+        else:
+            with copied(self._path) as file:
+                kept = _connected(self._path, file, 0.0, files)
+        self._connection, self._copied, self._merged = kept, state, set(waiting)
+        return kept
 
-    def _state(self) -> State:
-        versions: State = []
-        for suffix in SUFFIXES:
-            try:
-                versions.append(_version(os.stat(f"{self._path}{suffix}")))
-            except FileNotFoundError:
-                versions.append(None)
-        return versions
+
+def _takes(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) -> bool:
+    """Return whether files can be added to what is seen already: others are read with all rows."""
+    if not files:
+        return True
+    shown = f"SELECT 1 FROM duckdb_schemas() WHERE schema_name = '{_SPOOLED}'"
+    is_plain = not any(file.is_earlier or file.faults for file in files)
+    return is_plain and bool(connection.execute(shown).fetchall())
 
 
 def read_rows(
@@ -210,15 +288,16 @@ def read_rows(
     Parameters
     ----------
     connection
-        An open database; the query is not confined to it, unlike a user's.
+        An open database.
     sql
         The query.
     values
         The values of its parameters ``$1``, ``$2`` or ``?``, in order.
     """
-    result = connection.execute(sql, list(values))
-    columns = [column[0] for column in result.description or ()]
-    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+    with asking(connection):
+        result = connection.execute(sql, list(values))
+        columns = [column[0] for column in result.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
 
 def read_table(
@@ -228,8 +307,9 @@ def read_table(
 
     Parameters are those of `read_rows`.
     """
-    table: pa.Table = connection.sql(sql, params=list(values)).to_arrow_table()
-    return table
+    with asking(connection):
+        table: pa.Table = connection.sql(sql, params=list(values)).to_arrow_table()
+        return table
 
 
 def copy_of(path: Path) -> duckdb.DuckDBPyConnection:
@@ -241,12 +321,10 @@ def copy_of(path: Path) -> duckdb.DuckDBPyConnection:
         When there is no such database, or it cannot be read.
     """
     with told_errors(path):
-        if not path.exists() and not _spool(path).names():
-            raise StoreError("no such database; sweep run makes it, --db names another", file=path)
+        check_there(path)
         attempt = 1
         while True:
             try:
-                # The file goes when the snapshot does, and the open connection reads on.
                 return Snapshot(path).connect()
             except StoreError:
                 if attempt == TRIES:

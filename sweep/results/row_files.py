@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from sweep.results.errors import StoreError, told_errors
 from sweep.results.file import rewrite
+from sweep.results.limits import asking
 from sweep.results.reading import open_for_reading
 from sweep.results.schema import TABLES
 
 #: Left empty in files that are handed on: names and folders of one machine, which are nobody else's
 #: concern. A run makes its warnings anew.
 PRIVATE = ("host", "warnings")
+_BATCH_ROWS = 10_000
 
 
 def write_row_files(path: Path, study: str, folder: Path) -> dict[str, int]:
@@ -38,15 +42,15 @@ def write_row_files(path: Path, study: str, folder: Path) -> dict[str, int]:
                 f'NULL::{of} AS "{name}"' if name in PRIVATE else f'"{name}"'
                 for name, of in columns.items()
             )
-            asked = (
-                f"SELECT {values} FROM {table} WHERE study = {_literal(study)} "
-                f"ORDER BY {', '.join(key)}"
-            )
-            file = _literal(str(folder / f"{table}.parquet"))
-            written = connection.execute(
-                f"COPY ({asked}) TO {file} (FORMAT parquet, COMPRESSION zstd)"
-            ).fetchall()
-            counts[table] = int(written[0][0])
+            asked = f"SELECT {values} FROM {table} WHERE study = $1 ORDER BY {', '.join(key)}"
+            counts[table] = 0
+            with asking(connection):
+                batches = connection.sql(asked, params=[study]).to_arrow_reader(_BATCH_ROWS)
+                file = folder / f"{table}.parquet"
+                with pq.ParquetWriter(file, batches.schema, compression="zstd") as written:
+                    for batch in batches:
+                        written.write_batch(batch)
+                        counts[table] += batch.num_rows
     return counts
 
 
@@ -84,8 +88,3 @@ def read_row_files(path: Path, study: str, folder: Path) -> None:
                     "WHERE study = ?",
                     [str(file), study],
                 )
-
-
-def _literal(text: str) -> str:
-    """Return a text as a literal of SQL: COPY takes no parameters."""
-    return "'" + text.replace("'", "''") + "'"

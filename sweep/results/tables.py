@@ -7,6 +7,8 @@ another program.
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +41,9 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     StoreError
         When a table under the name of ours is of another program.
     """
-    present = _present(connection)
-    problem = _problem(present)
-    if problem:
-        what = f"{problem}: the file is of another program; name another with --db"
-        raise StoreError(what, file=path)
+    present = present_tables(connection, "main", path)
     changed = [table for table in TABLES if not _is_current(table, present)]
-    if not changed and _has_views(connection):
+    if not changed and _views_of(connection) == _our_views():
         return
     connection.execute("BEGIN")
     for view in VIEWS:
@@ -54,47 +52,114 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         if table in present:
             _rebuild(connection, table, present[table])
         else:
-            _make(connection, table, table, {})
+            make_table(connection, table, table)
+            _comment(connection, table, table)
     if present:
         fill_in(connection)
-    for view, query in VIEWS.items():
-        connection.execute(f"CREATE VIEW {view} AS {query}")
+    make_views(connection)
     connection.execute("COMMIT")
 
 
-def is_earlier(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether a database has tables of ours in the form of an earlier version."""
-    present = _present(connection)
-    if not present or _problem(present):
-        return False
-    current = all(_is_current(table, present) for table in TABLES)
-    return not (current and _has_views(connection))
+def make_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the views of this program, over the tables that their names stand for."""
+    for view, query in VIEWS.items():
+        connection.execute(f"CREATE VIEW {view} AS {query}")
 
 
-def _has_views(connection: duckdb.DuckDBPyConnection) -> bool:
+def _views_of(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Return the words of the views of a database that have the names of ours.
+
+    None of them is asked, since a stranger's may do anything. DuckDB tells what a view leaves out
+    in any order.
+    """
+    asked = (
+        "SELECT view_name, sql FROM duckdb_views() WHERE database_name = current_database() "
+        "AND schema_name = 'main' AND list_contains(?, view_name)"
+    )
+    rows = connection.execute(asked, [list(VIEWS)]).fetchall()
+    return {view: sorted(re.findall(r"\w+", sql)) for view, sql in rows}
+
+
+@cache
+def _our_views() -> dict[str, list[str]]:
+    """Return what `_views_of` returns of a database of this version."""
     import duckdb
 
-    try:
-        for view in VIEWS:
-            connection.sql(f"SELECT * FROM main.{view} LIMIT 0")
-    except (duckdb.CatalogException, duckdb.BinderException):
-        return False
-    return True
+    with duckdb.connect(":memory:") as connection:
+        for table in TABLES:
+            make_table(connection, table, table)
+        make_views(connection)
+        return _views_of(connection)
 
 
-def _present(connection: duckdb.DuckDBPyConnection) -> dict[str, Columns]:
-    """Return the columns of the tables that a database has of ours."""
+def is_current(present: dict[str, Columns]) -> bool:
+    """Return whether the tables of a database have the form of this version, .
+
+    Parameters
+    ----------
+    present
+        What `present_tables` returned.
+    """
+    return all(_is_current(table, present) for table in TABLES)
+
+
+def fill_tables(
+    connection: duckdb.DuckDBPyConnection, source: str, present: dict[str, Columns]
+) -> None:
+    """Make all tables in the form of this version, with the rows that another database has.
+
+    Parameters
+    ----------
+    connection
+        An empty database.
+    source
+        What stands before the names of the other's tables, such as ``stored.main``.
+    present
+        Its tables: what `present_tables` returned.
+    """
+    for table, (wanted, _) in TABLES.items():
+        columns = present.get(table, {})
+        kept = {name: of for name, of in columns.items() if name not in wanted}
+        make_table(connection, table, table, kept)
+        if columns:
+            _insert_from(connection, table, f"{source}.{table}", columns)
+    fill_in(connection)
+
+
+def present_tables(
+    connection: duckdb.DuckDBPyConnection, place: str, path: Path
+) -> dict[str, Columns]:
+    """Return the columns of the tables that a database has of ours.
+
+    Parameters
+    ----------
+    connection
+        An open database.
+    place
+        Where in it the tables are, such as ``main``.
+    path
+        The file that an error names.
+
+    Raises
+    ------
+    StoreError
+        When one of them is of another program.
+    """
     import duckdb
 
     present = {}
     for table in TABLES:
         try:
             # The catalog of all columns takes ten times as long to ask.
-            asked = connection.sql(f"SELECT * FROM main.{table} LIMIT 0")
+            asked = connection.sql(f"SELECT * FROM {place}.{table} LIMIT 0")
         except duckdb.CatalogException:
             continue
         types = map(_type_name, asked.types)
         present[table] = dict(zip(asked.columns, types, strict=True))
+    problem = _problem(present)
+    if problem:
+        what = f"{problem}: the file is of another program; name another with --db"
+        raise StoreError(what, file=path)
     return present
 
 
@@ -158,14 +223,28 @@ def _rebuild(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns
     rebuilt = f"{table}_rebuilt"
     renamed = RENAMED.get(table, {})
     kept = {name: of for name, of in columns.items() if renamed.get(name, name) not in wanted}
-    _make(connection, table, rebuilt, kept)
+    make_table(connection, table, rebuilt, kept)
+    _comment(connection, table, rebuilt)
+    _insert_from(connection, rebuilt, f"main.{table}", columns, table)
+    connection.execute(f"DROP TABLE main.{table}")
+    connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {table}")
+
+
+def _insert_from(
+    connection: duckdb.DuckDBPyConnection,
+    target: str,
+    source: str,
+    columns: Columns,
+    table: str | None = None,
+) -> None:
+    """Insert the rows of a table of some version into one of this version's form."""
+    wanted = TABLES[table or target].columns
+    renamed = RENAMED.get(table or target, {})
     values = ", ".join(
         f"{_value(name, of, wanted.get(name, of))} AS {_quoted(renamed.get(name, name))}"
         for name, of in columns.items()
     )
-    connection.execute(f"INSERT INTO {rebuilt} BY NAME SELECT {values} FROM main.{table}")
-    connection.execute(f"DROP TABLE main.{table}")
-    connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {table}")
+    connection.execute(f"INSERT INTO {target} BY NAME SELECT {values} FROM {source}")
 
 
 def _value(name: str, type_name: str, wanted: str) -> str:
@@ -180,14 +259,32 @@ def _value(name: str, type_name: str, wanted: str) -> str:
     return f"list_transform({_quoted(name)}, lambda item: struct_pack({fields}))"
 
 
-def _make(connection: duckdb.DuckDBPyConnection, table: str, name: str, more: Columns) -> None:
-    """Make a table of ours under a name, with some more columns at its end."""
+def make_table(
+    connection: duckdb.DuckDBPyConnection, table: str, name: str, more: Columns | None = None
+) -> None:
+    """Make a table of ours under a name, with some more columns at its end.
+
+    Parameters
+    ----------
+    connection
+        An open database.
+    table
+        Which of `TABLES`.
+    name
+        The name that it gets.
+    more
+        The types of columns that only other versions have.
+    """
     columns, key = TABLES[table]
     fields = ", ".join(
-        f"{_quoted(column)} {of}" for column, of in [*columns.items(), *more.items()]
+        f"{_quoted(column)} {of}" for column, of in [*columns.items(), *(more or {}).items()]
     )
     connection.execute(f"CREATE TABLE {name} ({fields}, PRIMARY KEY ({', '.join(key)}))")
-    for column in columns:
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> None:
+    """Say of each column of a table what it means."""
+    for column in TABLES[table].columns:
         meaning = meaning_of_column(table, column).replace("'", "''")
         connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column)} IS '{meaning}'")
 

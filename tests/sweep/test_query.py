@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from sweep.results import Store, StoreError, answer_query
-from sweep.results.query import confine
+from sweep.results.reading import confine
 from sweep.results.schema import TABLES
 from sweep.results.views import VIEWS
 

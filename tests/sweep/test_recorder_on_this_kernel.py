@@ -1,4 +1,4 @@
-"""The recorder on the kernel that runs, where that lets it: the tracefs of tests is made of files."""
+"""The recorder on the kernel that runs, where that lets it: elsewhere, tracefs is made of files."""
 
 from __future__ import annotations
 
