@@ -26,6 +26,8 @@ from sweep.study.worlds import (
 )
 from sweep.study.yaml_source import Mistake, Place, Section
 
+#: Characters of a scenario's name at most.
+_MAX_NAME = 200
 _FORMS = (
     "scenarios are a mapping of lists such as {read_random_ns: [52000, 250000]}, or a list of "
     "named ones such as [{name: slow, read_random_ns: 250000}]"
@@ -62,7 +64,7 @@ def check_form(data: Section) -> Iterator[Mistake]:
 
 
 def _check_names(raw: list[Any]) -> Iterator[Mistake]:
-    names: list[str] = []
+    names: set[str] = set()
     for i, entry in enumerate(raw):
         if not isinstance(entry, dict):
             yield Mistake(("scenarios", i), _FORMS)
@@ -71,10 +73,13 @@ def _check_names(raw: list[Any]) -> Iterator[Mistake]:
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             what = "a scenario of a list has a name: {name: slow, read_random_ns: 250000}"
             yield Mistake(("scenarios", i, "name") if "name" in entry else ("scenarios", i), what)
+        elif len(name) > _MAX_NAME:
+            what = f"a name has at most {_MAX_NAME} characters, not {len(name)}"
+            yield Mistake(("scenarios", i, "name"), what)
         elif name in names:
             yield Mistake(("scenarios", i, "name"), f"{name} is the name of two scenarios")
         else:
-            names.append(name)
+            names.add(name)
 
 
 def _no_world(name: str) -> str:

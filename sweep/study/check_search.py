@@ -46,6 +46,7 @@ def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> It
     folder
         Where the traces are looked for; None to leave them alone.
     """
+    yield from _check_name(data)
     yield from _check_sections(data)
     for space in spaces_of(data):
         for name, raw in space.searched.items():
@@ -58,6 +59,13 @@ def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> It
     yield from _check_objectives(data)
     yield from check_metrics(data)
     yield from check_workloads(data, sizes, folder)
+
+
+def _check_name(data: Section) -> Iterator[Mistake]:
+    """Check that the study's lock does not have the name of another file beside a database."""
+    name = data.get("study")
+    if isinstance(name, str) and name.lower().startswith("rewrite."):
+        yield Mistake(("study",), f"{name} is the name of a database's own file: choose another")
 
 
 def _check_sections(data: Section) -> Iterator[Mistake]:

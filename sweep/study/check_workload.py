@@ -29,6 +29,9 @@ from sweep.study.workloads import (
 from sweep.study.worlds import scenarios_of, varied_in
 from sweep.study.yaml_source import Mistake, Place, Section
 
+#: Workloads of a study at most, each counted as often as it has replicates.
+MAX_WORKLOADS = 10_000
+
 
 def check_workloads(data: Section, sizes: dict[str, int], folder: Path | None) -> Iterator[Mistake]:
     """Yield what is wrong with the workloads of a study.
@@ -48,16 +51,24 @@ def check_workloads(data: Section, sizes: dict[str, int], folder: Path | None) -
     workloads = [workload for workload in section if isinstance(workload, dict)]
     if len(workloads) < len(section):
         return
+    replicates = data.get("replicates", 1)
+    if len(workloads) * (replicates if isinstance(replicates, int) else 1) > MAX_WORKLOADS:
+        message = f"there are more than {MAX_WORKLOADS:,} workloads, each with its replicates"
+        yield Mistake(("workload",), message)
+        return
     varied = [name for name in varied_in(data) if name in WORKLOAD_FIELDS]
     # One scenario of a list says what differs from what is fixed.
     said_by_all = varied if isinstance(data.get("scenarios"), dict) else []
+    seen: set[str] = set()
     for i, workload in enumerate(workloads):
         yield from _check_kind(i, workload)
         yield from _check_parameters(i, workload, varied, said_by_all)
-        if workload in workloads[:i]:
+        written = repr(sorted(workload.items(), key=lambda pair: pair[0]))
+        if written in seen:
             yield Mistake(("workload", i), f"{title_of(workload)} is a workload twice")
         elif folder is not None:
             yield from _check_file(i, workload, sizes, folder)
+        seen.add(written)
     if all(kind_of(workload) for workload in workloads):
         yield from _check_use(data, workloads, varied)
     if "data_memory" in sizes and any("synthetic" in workload for workload in workloads):
@@ -145,7 +156,7 @@ def _check_file(
     """Check that a recording is there, and that the study's machine can replay it."""
     kind = kind_of(workload)
     name = workload.get(kind) if kind in ("trace", "accesses") else None
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or not name.isprintable():
         return
     place, path = ("workload", i, str(kind)), folder / name
     with suppress(OSError, ValueError):  # a reader tells what keeps it from being opened

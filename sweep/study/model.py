@@ -19,6 +19,7 @@ from sweep.study.values import (
     TAGGED_RATIO,
     CostPreset,
     Duration,
+    FileName,
     Flag,
     Generator,
     Metric,
@@ -78,9 +79,6 @@ class Baseline(FixedPolicy):
         None,
         description="bytes of a tag block under this policy, where they differ from the machine's",
     )
-
-
-FileName = Annotated[Text, Field(min_length=1)]
 
 
 #: The parameters of synthetic workloads; those left out are the generator's defaults.

@@ -55,9 +55,15 @@ def _size(value: object) -> object:
 
 
 def _page_size(value: int) -> int:
-    if value < 4096 or value & (value - 1):
-        raise ValueError(f"{value} is not a power of two of at least 4KiB")
+    if not 4096 <= value <= 2**30 or value & (value - 1):
+        raise ValueError(f"{value} is not a power of two from 4KiB to 1GiB")
     return value
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError(f"{name!a} has a character that is not printable")
+    return name
 
 
 def _warm_up(share: float) -> float:
@@ -147,6 +153,8 @@ Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True)]
+#: A file's name, which tables show as it is.
+FileName = Annotated[Text, Field(min_length=1), AfterValidator(_printable)]
 Size = Annotated[
     int,
     BeforeValidator(_size),

@@ -21,6 +21,7 @@ from core.errors import InputError
 from core.workload import recipe
 from sweep.cli import study_commands
 from sweep.engine import needs
+from sweep.study.yaml_source import SourceError
 
 #: What a study may take: seconds of a processor, or many more where others take it; and bytes
 #: beside those that the process has before it.
@@ -100,6 +101,8 @@ def _validate(seed: int, folder: Path, counts: Counts) -> None:
         lines = str(error).split("\n")
         if not all(_PLACE.match(line) and line.isprintable() for line in lines):
             counts.failures.append(f"seed {seed}: no place, or no text: {lines[0]!r}")
+        if isinstance(error, SourceError) and not _in_text(error, path):
+            counts.failures.append(f"seed {seed}: a place that is none: {error.mistakes[0]}")
     except _HungError:
         counts.hangs += 1
         counts.failures.append(f"seed {seed}: {traceback.format_exc()[-1500:]}")
@@ -112,6 +115,17 @@ def _validate(seed: int, folder: Path, counts: Counts) -> None:
     if seconds > MOST_S:
         counts.hangs += 1
         counts.failures.append(f"seed {seed}: took {seconds:.0f} s")
+
+
+def _in_text(error: SourceError, path: Path) -> bool:
+    """Return whether each mistake of a study stands at a line and a column of its text."""
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", text)
+    return all(
+        1 <= each.line <= len(lines) and 1 <= each.column <= len(lines[each.line - 1]) + 1
+        for each in error.mistakes
+        if each.file == path
+    )
 
 
 HAZARD = Hazard("studies", run)

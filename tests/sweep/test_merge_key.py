@@ -89,5 +89,5 @@ def test_an_error_in_what_is_taken_over_points_to_its_line() -> None:
 def test_merges_of_merges_cannot_fill_the_time() -> None:
     lines = ["a0: &a0 {" + ", ".join(f"k{number}: 1" for number in range(99)) + "}"]
     lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 99)}]}}" for n in range(1, 9)]
-    with pytest.raises(SourceError, match="more than 100000 values"):
+    with pytest.raises(SourceError, match="more than 25000 values"):
         parse("\n".join(lines))

@@ -191,7 +191,7 @@ def test_what_is_fixed_and_what_varies_is_said_once(more: str, expected: list[st
         ("", "machine: {data_memory: 64MiB}\nscenarios: {data_memory: [64MiB, 128MiB]}",
          ["10:11: data_memory is both fixed and varied (scenarios.data_memory)"]),
         ("", "scenarios: {page_size: [4KiB, 5000]}",
-         ["10:31: page_size: 5000 is not a power of two of at least 4KiB"]),
+         ["10:31: page_size: 5000 is not a power of two from 4KiB to 1GiB"]),
         ("", "scenarios: {zram_size: [1MiB], swap_size: [0, 1MiB]}",
          ["10:1: swap goes to memory or to a device: zram_size or swap_size"]),
         ("", "machine: {zram_size: 1MiB}\nscenarios: {swap_size: [0, 1MiB]}",

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import random
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from ruamel.yaml import YAML
 from study_mistakes import STUDIES, TRACE, changed, mistakes
 
 from sweep.study.model import Study
@@ -33,11 +26,12 @@ def test_aliases_without_end_are_refused_before_they_fill_the_memory() -> None:
     for name, before in zip("bcdefgh", "abcdefg", strict=True):
         text += f"{name}: &{name} [{', '.join(['*' + before] * 10)}]\n"
     (line,) = mistakes(text)
-    assert line == "1:35: more than 100000 values, aliases counted wherever they stand"
+    assert line == "1:29: more than 25000 values, aliases counted wherever they stand"
 
 
 def test_nesting_without_end_is_refused() -> None:
-    assert mistakes("[" * 600 + "]" * 600) == ["1:1: nested too deep"]
+    assert mistakes("[" * 600 + "]" * 600) == ["1:51: nested too deep"]
+    assert mistakes("[" * 100_000) == ["1:51: nested too deep"]
     assert "1:1: an alias of what it stands in" in mistakes("&a [*a]")
     assert "1:4: an alias of what it stands in" in mistakes("a: &a {b: *a, c: [*a]}")
 
@@ -93,60 +87,3 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path: Path) 
     with pytest.raises(SourceError) as caught:
         load_study(path)
     assert [(m.line, m.column) for m in caught.value.mistakes] == [(8, 17)]
-
-
-# What a hand may put in the place of something else.
-ANYTHING: list[Any] = [
-    None, True, 0, -1, 3, 2**70, 0.5, 1e308, float("nan"), float("inf"), "", "4KiB", "4GB", "none",
-    "a/b", "é\n\u2028\ud83d", "grid", "cmaes", "carveout", "int", [], {}, [[]], [1, "x"], {"a": 1},
-    {"type": "int", "low": 5, "high": 1, "step": 0}, {"type": "float", "low": 0, "high": 0.5},
-    "type", "step", "log", "seed", "tag_block_size", "lookup_ns", "constraints", "machine", "1",
-]  # fmt: skip
-
-
-def mutate(data: Any, rng: random.Random) -> None:
-    """Change one thing somewhere in `data`."""
-    at = data
-    while (inner := [x for x in (at.values() if isinstance(at, dict) else at)
-                     if isinstance(x, dict | list) and x]) and rng.random() < 0.7:  # fmt: skip
-        at = rng.choice(inner)
-    places = list(at) if isinstance(at, dict) else list(range(len(at)))
-    value = json.loads(json.dumps(rng.choice(ANYTHING)))
-    if not places or rng.random() < 0.25:
-        if isinstance(at, dict):
-            at[str(rng.choice(ANYTHING))] = value
-        else:
-            at.append(value)
-    elif rng.random() < 0.3:
-        del at[rng.choice(places)]
-    else:
-        at[rng.choice(places)] = value
-
-
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.randoms(use_true_random=True),
-    st.integers(1, 4),
-    st.booleans(),
-    st.sampled_from(["quickstart", "headroom"]),
-)
-def test_a_study_changed_anyhow_is_read_or_refused(
-    rng: random.Random, changes: int, in_text: bool, study: str
-) -> None:
-    yaml, written = YAML(typ="safe", pure=True), StringIO()
-    data = yaml.load((STUDIES / f"{study}.yaml").read_text())
-    for _ in range(changes):
-        mutate(data, rng)
-    yaml.dump(data, written)
-    text = written.getvalue()
-    if in_text:
-        at = rng.randrange(len(text) + 1)
-        scrap = rng.choice(["\t", ":", "- ", "[", "}", '"', "*a", "&a ", "\n", "\0", "!", "|", "%"])
-        text = text[:at] + scrap + text[at + rng.choice([0, 1, 5]) :]
-    lines = text.splitlines() or [""]
-    for mistake in mistakes(text):
-        line, column = (int(number) for number in mistake.split(":")[:2])
-        assert 1 <= line <= len(lines)
-        assert 1 <= column <= len(lines[line - 1]) + 1
-        assert "\n" not in mistake
-        assert "Input should" not in mistake  # the words of pydantic
