@@ -10,17 +10,19 @@ TUNE := .venv-tune
 run: $(STAMP)
 	$(BIN)/sweep run --new-if-changed studies/quickstart.yaml
 
-# Two halves side by side, each of which leaves a second core idle (CI: 14 minutes for 20): the core's tests, compiled
-# and as plain Python, and the framework's. Those have the terminal's Ctrl-C, which a shell keeps from what it runs beside.
+# Two halves side by side, each of which leaves a second core idle: what compiles most, compiled and as plain Python, and
+# all else. Those have the terminal's Ctrl-C, which a shell keeps from what it runs beside. They begin with what compiles
+# nothing, so that they find what the others have compiled.
+COMPILED := tests/conformance/test_evictions.py tests/conformance/test_systems.py
 test: $(STAMP) lint
-	($(BIN)/python -m pytest -p no:cacheprovider tests/core; core=$$?; \
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -p no:cacheprovider tests/core \
-		tests/conformance/test_evictions.py tests/conformance/test_systems.py; exit $$((core | $$?))) \
+	($(BIN)/python -m pytest -p no:cacheprovider tests/core $(COMPILED); core=$$?; \
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -p no:cacheprovider tests/core $(COMPILED); exit $$((core | $$?))) \
 		>$(VENV)/core.log 2>&1 & \
-	core=$$!; $(BIN)/python -m pytest tests/sweep tests/conformance tests/simulation tests/test_*.py; framework=$$?; \
+	core=$$!; $(BIN)/python -m pytest tests/simulation tests/test_*.py tests/sweep tests/conformance \
+		$(COMPILED:%=--ignore=%); framework=$$?; \
 	wait $$core; core=$$?; cat $(VENV)/core.log; exit $$((core | framework))
 
-# What another Python breaks first: compiled code, Ray, the command line. CI runs it, in two minutes, on
+# What another Python breaks first: compiled code, Ray, the command line. CI runs it beside the others, on
 # the newest Python that Numba supports, where the machine has one; `make VENV=.venv-newest
 # PYTHON=python3.13 test` runs everything there.
 test-newest: $(STAMP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -39,19 +39,22 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Yield the modules that a file imports, wherever in it; types alone do not count."""
+@cache
+def imports_of(path: Path) -> list[str]:
+    """Return the modules that a file imports, wherever in it; types alone do not count."""
+    found: list[str] = []
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             node.body = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found.append(node.module or "")
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return found
 
 
 def top(module: str) -> str:
@@ -142,11 +145,14 @@ def test_files_are_rooms_and_functions_fit_a_screen() -> None:
                 assert lines <= 90, f"{path}:{node.lineno} {node.name} is {lines} lines long"
 
 
-def words_in(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, text) of every string in a file that is no docstring."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.lineno, node.value
+@cache
+def words_in(path: Path) -> list[tuple[int, str]]:
+    """Return (line, text) of every string in a file that is no docstring."""
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def test_a_system_is_named_at_home_alone() -> None:

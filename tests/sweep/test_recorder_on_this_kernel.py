@@ -1,4 +1,4 @@
-"""The recorder on the kernel that runs, where that lets it: elsewhere, tracefs is made of files."""
+"""The recorder on the kernel that runs; elsewhere a tracefs made of files stands for one."""
 
 from __future__ import annotations
 
