@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.results.errors import StoreError, told_errors
-from sweep.results.schema import SCENARIO, TABLES
+from sweep.results.schema import TABLES
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,8 +29,13 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-#: The only default that a column of ours has, as DuckDB tells it.
-_OUR_DEFAULT = SCENARIO.partition("DEFAULT ")[2]
+#: The defaults that columns of ours have, as DuckDB tells them.
+_OUR_DEFAULTS = {
+    f" DEFAULT({of.partition('DEFAULT ')[2]})"
+    for columns, _ in TABLES.values()
+    for of in columns.values()
+    if "DEFAULT " in of
+}
 
 
 def check_file(path: Path) -> None:
@@ -133,7 +139,7 @@ def check_for_writing(connection: duckdb.DuckDBPyConnection, catalog: str, path:
     own += [
         f"DEFAULT of table {name}"
         for name, sql in present.items()
-        if " DEFAULT" in sql.replace(f"DEFAULT({_OUR_DEFAULT})", "")
+        if " DEFAULT" in reduce(lambda left, ours: left.replace(ours, ""), _OUR_DEFAULTS, sql)
     ]
     if own:
         what = f"it has a {own[0]}, which would act on what is written: drop that"
