@@ -7,6 +7,7 @@ imported only when the command is called: `sweep --help` takes 0.1 s, and 0.9 s 
 from __future__ import annotations
 
 import gc
+import resource
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -49,6 +50,8 @@ TrustCode = Annotated[
 ]
 DEFAULT_DATABASE = Path("results.duckdb")
 DISTRIBUTION = "tag-storage-sweep"
+#: With fewer addresses libraries of native code abort, where they should raise an error.
+LEAST_ADDRESSES_BYTES = 3 * 2**30
 
 
 def _print_version(wanted: bool) -> None:
@@ -72,6 +75,11 @@ def options(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
+    limit_bytes = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit_bytes != resource.RLIM_INFINITY and limit_bytes < LEAST_ADDRESSES_BYTES:
+        given, needed = limit_bytes // 2**20, LEAST_ADDRESSES_BYTES // 2**20
+        print(f"{given} MiB of addresses (ulimit -v): {needed} are needed", file=sys.stderr)
+        raise typer.Exit(BAD_INPUT)
 
 
 @app.command()
