@@ -7,6 +7,7 @@ imported only when the command is called: `sweep --help` takes 0.1 s, and 0.9 s 
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import sys
 from importlib import metadata
@@ -361,6 +362,9 @@ def main() -> None:
         with 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
     gc.set_threshold(100_000)  # cyclic garbage is rare: to look after 700 objects takes 60 ms
+    # Nothing here multiplies large matrices; where a thread cannot be started, OpenBLAS sends its
+    # own process the signal of Ctrl-C.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     print_to_anything()
     with answering_signals():
         try:

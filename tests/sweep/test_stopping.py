@@ -11,6 +11,9 @@ from pathlib import Path
 
 import commands
 import pytest
+import signals
+from hazard import Counts
+from streams import compiled
 
 from sweep.cli import waiting
 
@@ -103,6 +106,14 @@ def test_a_signal_stops_a_command_that_compiles(tmp_path: Path) -> None:
     took_s, err = stopped(process, signal.SIGTERM)
     assert (process.returncode, err) == (143, "stopped by SIGTERM: nothing is written\n")
     assert took_s < WITHIN_S
+
+
+@compiled
+def test_ctrl_c_stops_a_run_whose_loops_are_compiled_and_its_processes() -> None:
+    counts = Counts()
+    signals.case(116, counts, ("threads, compiling",))
+    assert counts.kills == 1
+    assert counts.faults == 0
 
 
 #: The command line, which waits where it would import what it takes.
