@@ -8,9 +8,13 @@ docs/library.md is a page of examples. Names that are not in `__all__` may chang
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = (
+    False  # without `typing`, which would be half of what comes before a signal is heard
+)
 if TYPE_CHECKING:
+    from typing import Any
+
     from sweep.library import connect, load, run
 
 __all__ = ["connect", "load", "run"]

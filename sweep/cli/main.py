@@ -7,6 +7,8 @@ imported only when the command is called: `sweep --help` takes 0.1 s, and 0.9 s 
 from __future__ import annotations
 
 import gc
+import os
+import resource
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -45,6 +47,8 @@ app = typer.Typer(
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.YAML", help="The study.")]
 DEFAULT_DATABASE = Path("results.duckdb")
+#: With fewer addresses libraries of native code abort, where they should raise an error.
+LEAST_ADDRESSES_BYTES = 3 * 2**30
 
 
 @app.callback()
@@ -57,6 +61,11 @@ def options(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
+    limit_bytes = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit_bytes != resource.RLIM_INFINITY and limit_bytes < LEAST_ADDRESSES_BYTES:
+        given, needed = limit_bytes // 2**20, LEAST_ADDRESSES_BYTES // 2**20
+        print(f"{given} MiB of addresses (ulimit -v): {needed} are needed", file=sys.stderr)
+        raise typer.Exit(BAD_INPUT)
 
 
 @app.command()
@@ -346,6 +355,9 @@ def main() -> None:
         with 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
     gc.set_threshold(100_000)  # cyclic garbage is rare: to look after 700 objects takes 60 ms
+    # Nothing here multiplies large matrices; where a thread cannot be started, OpenBLAS sends its
+    # own process the signal of Ctrl-C.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     print_to_anything()
     with answering_signals():
         try:

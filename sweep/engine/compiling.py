@@ -103,8 +103,9 @@ class Compiling:
             why = f"no process can be started: {error}"
         finally:
             os.close(answer)
-        self._listener = threading.Thread(target=self._listen, args=(answers, why), daemon=True)
-        self._listener.start()
+        listener = threading.Thread(target=self._listen, args=(answers, why), daemon=True)
+        listener.start()
+        self._listener = listener
 
     def takes(self, candidate: Candidate) -> bool:
         """Return whether a candidate can be replayed at once: no loop of it is waited for."""

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,8 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 WITHIN_S, AFTER_S = 5.0, 10.0
 #: What names the processes of a case, in their environment.
 _MARK = "SWEEP_SOAK_CASE"
+#: Agents of Ray's, which try to reach a dead head for a minute.
+_LINGER = ("/dashboard/agent.py", "/runtime_env/agent/main.py", "ray::DashboardAgent")
 _RUN = "run small.yaml --db OUT/results.duckdb --executor"
 _PAIRS = "select sum(a.range * b.range) from range(1000000) a, range(1000000) b"
 
@@ -84,7 +86,6 @@ def case(seed: int, counts: Counts, names: tuple[str, ...] = tuple(COMMANDS)) ->
         _wait_until_it_answers(process)
         try:
             process.wait(moment_s)
-            process.communicate()
             return  # it ended before
         except subprocess.TimeoutExpired:
             pass
@@ -92,13 +93,14 @@ def case(seed: int, counts: Counts, names: tuple[str, ...] = tuple(COMMANDS)) ->
         (os.killpg if in_group else os.kill)(process.pid, number)
         counts.kills += 1
         try:
-            _, err = process.communicate(timeout=60)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
             counts.hangs += 1
             raise AssertionError(f"{what}: did not end") from None
         took_s = time.monotonic() - sent
+        err = (Path(out) / "stderr").read_text()
         _look(process.returncode, number, err, took_s, what, counts)
         if not _gone(mark, AFTER_S):
             counts.leftovers += 1
@@ -123,23 +125,24 @@ def _look(code: int, number: int, err: str, took_s: float, what: str, counts: Co
         raise AssertionError(f"{what}: took {took_s:.1f} s")
 
 
-def _started(command: _Command, out: Path, mark: str) -> subprocess.Popen[str]:
+def _started(command: _Command, out: Path, mark: str) -> subprocess.Popen[bytes]:
     environment = os.environ | {_MARK: mark, "PYTHONPATH": str(ROOT)}
     if command.is_cold:
         environment["XDG_CACHE_HOME"] = str(out)
     words = [word.replace("OUT", str(out)) for word in command.words]
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweep", *words],
-        cwd=_folder(), env=environment, text=True, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_heed_ctrl_c,
-    )  # fmt: skip
+    with (out / "stderr").open("w") as err:  # a pipe would be read until the last process ends
+        return subprocess.Popen(
+            [sys.executable, "-m", "sweep", *words],
+            cwd=_folder(), env=environment, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=err, preexec_fn=_heed_ctrl_c,
+        )  # fmt: skip
 
 
 def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's background job ignores
 
 
-def _wait_until_it_answers(process: subprocess.Popen[str]) -> None:
+def _wait_until_it_answers(process: subprocess.Popen[bytes]) -> None:
     bit = 1 << (signal.SIGTERM - 1)
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status").read_text()
@@ -156,19 +159,21 @@ def _marked() -> Iterator[str]:
     try:
         yield mark
     finally:
-        for process in _left(mark):
-            os.kill(process, signal.SIGKILL)
+        for process in _left(mark, ()):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
-def _left(mark: str) -> dict[int, str]:
-    """Return the processes of a mark, with what each was called."""
+def _left(mark: str, but: tuple[str, ...] = _LINGER) -> dict[int, str]:
+    """Return the processes of a mark, but for those that linger, with what each was called."""
     left = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if f"{_MARK}={mark}".encode() in (folder / "environ").read_bytes():
                 words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if words:  # one that has ended, and waits for its parent, has none
-                    left[int(folder.name)] = words[:80]
+                # One that has ended, and waits for its parent, has none.
+                if words and not any(name in words for name in but):
+                    left[int(folder.name)] = words[-120:]
         except OSError:
             continue
     return left

@@ -184,3 +184,58 @@ def test_a_stdout_that_is_full_is_told(table: Path) -> None:
                 text=True,
             )
         assert (done.returncode, done.stderr) == (2, "output: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        ("2>/dev/full", 0, ""),
+        ("| true", 0, ""),
+        ("2>&1 >/dev/null | true", 0, ""),
+        ("--no-such-option 2>&-", 2, ""),
+        (">/dev/full", 2, "output: No space left on device\n"),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_no_error_of_this_program(
+    redirected: str, code: int, said: str
+) -> None:
+    command = f"set -o pipefail; {sys.executable} -m sweep trace formats {redirected}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_no_file_gets_the_number_of_a_stream_that_is_closed() -> None:
+    program = (
+        "import os\n"
+        "from sweep.cli.streams import print_to_anything\n"
+        "print_to_anything()\n"
+        "print('nowhere')\n"
+        "assert os.open(os.devnull, os.O_RDONLY) > 2"
+    )
+    command = f'{sys.executable} -c "{program}" <&- >&- 2>&-'
+    assert subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE).returncode == 0
+
+
+@pytest.mark.parametrize("size", ["0", "1", "99999999999", "²", "-3", "wide"])
+def test_a_terminal_of_no_size_is_of_the_usual_one(
+    size: str, monkeypatch: pytest.MonkeyPatch, say_here: CommandInThisProcess
+) -> None:
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.setenv(name, size)
+    code, out, _ = say_here("--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) == 80
+
+
+def test_too_few_addresses_are_told_before_a_library_aborts(
+    monkeypatch: pytest.MonkeyPatch, say_here: CommandInThisProcess
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (2**28, 2**28))
+    assert say_here("status") == (
+        2,
+        "",
+        "256 MiB of addresses (ulimit -v): 3072 are needed\n",
+    )

@@ -86,7 +86,7 @@ def commands(text: str) -> Iterator[tuple[str, ...]]:
     file, asked = file_name(text), text.replace(chr(0), "")
     yield from (("status",), ("best", "small"), ("best", text), ("run", "small.yaml"))
     yield from (("validate", "small.yaml"), ("validate", file), ("validate", text), (text,))
-    yield from (("query", text), ("query", "from trials"), ("query", "from studies", "--csv"))
+    yield from (("query", text), ("query", "from studies"), ("query", "from studies", "--csv"))
     yield ("query", f"""select '{asked}' as "{asked}" """)
     yield from (("compare", "0", "1", "--study", "small"), ("compare", text, text))
     yield from (("trace", "info", "small.parquet"), ("trace", "info", file), ("explain", text))
@@ -126,6 +126,8 @@ def test_no_hostile_text_is_obeyed_by_a_terminal(
         assert code in (0, 2), texts
         assert "--csv" in words or not obeyed("".join(texts)), words
         written_out += r"\x1b[35;5mb" in "".join(texts)
+        if words[0] in ("explain", "bundle", "merge"):  # which print without colours
+            continue
         _, *texts = said(words, monkeypatch, Terminal)
         assert not obeyed(_CODES.sub("", "".join(texts))), words
     assert written_out > 12

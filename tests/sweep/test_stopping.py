@@ -11,6 +11,9 @@ from pathlib import Path
 
 import commands
 import pytest
+import signals
+from hazard import Counts
+from streams import compiled
 
 from sweep.cli import waiting
 
@@ -105,6 +108,35 @@ def test_a_signal_stops_a_command_that_compiles(tmp_path: Path) -> None:
     assert took_s < WITHIN_S
 
 
+@compiled
+def test_ctrl_c_stops_a_run_whose_loops_are_compiled_and_its_processes() -> None:
+    counts = Counts()
+    signals.case(116, counts, ("threads, compiling",))
+    assert counts.kills == 1
+    assert counts.faults == 0
+
+
+#: The command line, which waits where it would import what it takes.
+BEGINNING = """
+import sys, time, types
+late = sys.modules["sweep.cli.main"] = types.ModuleType("late")
+late.main = lambda: print("begins", flush=True) or time.sleep(60)
+from sweep.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_stops_a_command_that_begins(number: int) -> None:
+    pipe = subprocess.PIPE
+    words = [sys.executable, "-c", BEGINNING]
+    process = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "begins\n"
+    _, err = stopped(process, number)
+    assert (process.returncode, err) == (CODES[number], f"{BEGINS[number]}nothing is written\n")
+
+
 PROGRAM = """
 import os, signal, sys, threading, time
 import numpy as np
@@ -155,6 +187,23 @@ def test_a_signal_that_gets_lost_in_a_callback_prints_no_traceback(tmp_path: Pat
     process = program(tmp_path, 0.5, CALLED_BACK)
     _, err = stopped(process, signal.SIGTERM)
     assert (process.returncode, err) == (143, "stopped by SIGTERM: all is kept\n")
+
+
+def test_a_signal_that_gets_lost_in_a_callback_is_sent_again(tmp_path: Path) -> None:
+    inside = (
+        "import ctypes\n"
+        "try:\n"
+        "    ctypes.CFUNCTYPE(None)(lambda: [time.sleep(0.01) for _ in range(40)])()\n"
+        "    time.sleep(60)\n"
+        "finally:\n"
+        "    print('tidied')"
+    )
+    process = program(tmp_path, 50.0, inside)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate() == ("tidied\n", "interrupted: all is kept\n")
+    assert process.returncode == 130
+    assert time.monotonic() - sent < WITHIN_S
 
 
 def test_a_second_signal_leaves_at_once_with_the_code_of_the_first(tmp_path: Path) -> None:

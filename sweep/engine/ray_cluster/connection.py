@@ -138,6 +138,9 @@ class Connection:
         except ClusterError as error:
             self.events.put(partial(_fail, error))
             self._closing.wait()
+        except Exception as error:  # else the driver would wait for ever
+            self.events.put(partial(_fail, self._ended(_first_line(error))))
+            self._closing.wait()
         finally:
             ray.shutdown()
             self._remove_session()
@@ -267,9 +270,13 @@ def _start(ray: Any, address: str, cpus: int, store_bytes: int, session: Session
         _probe(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray has some of no class of its own
         hint = " (`ray start --head` starts one)" if address == "auto" else ""
-        raise ClusterError(f"Ray at {address}: {str(error).splitlines()[0]}{hint}") from None
+        raise ClusterError(f"Ray at {address}: {_first_line(error)}{hint}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _has_shared_memory(size: int) -> bool:
