@@ -108,6 +108,11 @@ def _tables() -> tuple[tuple[TableForm, dict[str, np.ndarray], dict[str, Any]], 
     )
 
 
+def undamaged_tables() -> list[bytes]:
+    """Return the files that are damaged, as they are before."""
+    return [_written(*each, has_checksums=True) for each in _tables()]
+
+
 def damaged_table(seed: int) -> Damaged:
     """Return the damaged table of a seed: of bytes as we write them, or of an earlier version's."""
     rng = random.Random(seed)

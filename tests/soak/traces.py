@@ -7,8 +7,10 @@ import io
 import json
 import os
 import random
+import re
 import resource
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,10 +27,10 @@ if __name__ == "__main__":
     ]  # fmt: skip
 
 import typer  # noqa: E402
-from damaged_tables import damaged_archive, damaged_table  # noqa: E402
+from damaged_tables import damaged_archive, damaged_table, undamaged_tables  # noqa: E402
 from format_examples import capture_text  # noqa: E402
 from hazard import Counts, Hazard  # noqa: E402
-from mutated_traces import bombs, mutant  # noqa: E402
+from mutated_traces import bombs, mutant, originals  # noqa: E402
 from taken_or_refused import check_said, check_table  # noqa: E402
 from typer.main import get_command  # noqa: E402
 
@@ -41,12 +43,11 @@ from core.machine import Machine  # noqa: E402
 from core.policy import Policy  # noqa: E402
 from core.workload import kept_tables  # noqa: E402
 
-#: What a case may take: seconds, and bytes beside those that the process had before it.
+#: What a case may take: seconds of a processor, and bytes beside those that the process had before.
 MOST_S, MOST_BYTES = 10.0, 1 << 30
-#: What the first case may take beside: all that is compiled once.
-_COMPILING_S = 900.0
-#: Cases before the first one, after which all that they need is compiled and loaded.
-_WARMING_UP = 60
+#: What a case may take by the clock, where others have the processor too, before it is ended; and
+#: what the first one may take beside, for all that is compiled once.
+_ENDED_S, _COMPILING_S = 100.0, 900.0
 #: Of so many seeds one is a small file that becomes a large one.
 _BOMB_EVERY = 200
 STUDY = """\
@@ -57,6 +58,8 @@ n_trials: 1
 objectives: [{metric: time_saved_ns, direction: maximize}]
 """
 Said = tuple[int, str, str]
+#: What a command says while it takes long.
+_WAITING = re.compile(r"^(?:\w+: .*\d s so far|compiling what no .*)\n", re.MULTILINE)
 
 
 def case(seed: int, folder: Path) -> None:
@@ -89,18 +92,7 @@ def _import(folder: Path, name: str, content: bytes, words: tuple[str, ...]) -> 
 def _use(folder: Path, content: bytes, rng: random.Random) -> None:
     """Give a table to each command that reads one, and replay it if it is taken."""
     path, out = folder / "x.parquet", folder / "out.parquet"
-    path.write_bytes(content)
-    (folder / "a.yaml").write_text(STUDY % rng.choice(("trace", "accesses")))
-    commands: tuple[tuple[str | Path, ...], ...] = (
-        ("trace", "info", path),
-        ("trace", "info", path, "--json"),
-        ("trace", "repair", path, "-o", out),
-        ("trace", "truth", path),
-        ("trace", "cut", path, "-o", out, *rng.choice(_CUTS)),
-        ("trace", "reclaim", path, "-o", out, *rng.choice(_RECLAIMS)),
-        ("validate", folder / "a.yaml"),
-    )
-    for words in rng.sample(commands, 3):
+    for words in rng.sample(_commands(folder, content, rng), 3):
         code, said, err = say(*words)
         where = f"{' '.join(map(str, words))}: {code} {err}"
         assert code in (0, 2), where
@@ -112,6 +104,27 @@ def _use(folder: Path, content: bytes, rng: random.Random) -> None:
             assert err.startswith((*map(str, (path, out, folder / "a.yaml")), "--")), where
         if code == 0 and out.exists():
             check_table(out)
+    _replay(path)
+
+
+def _commands(folder: Path, content: bytes, rng: random.Random) -> list[tuple[str | Path, ...]]:
+    """Write a table, and return the commands that read it."""
+    path, out = folder / "x.parquet", folder / "out.parquet"
+    path.write_bytes(content)
+    (folder / "a.yaml").write_text(STUDY % rng.choice(("trace", "accesses")))
+    return [
+        ("trace", "info", path),
+        ("trace", "info", path, "--json"),
+        ("trace", "repair", path, "-o", out),
+        ("trace", "truth", path),
+        ("trace", "cut", path, "-o", out, *rng.choice(_CUTS)),
+        ("trace", "reclaim", path, "-o", out, *rng.choice(_RECLAIMS)),
+        ("validate", folder / "a.yaml"),
+    ]
+
+
+def _replay(path: Path) -> None:
+    """Replay a table, unless it is refused."""
     with contextlib.suppress(InputError):
         events = read_events(path)
         replay(events, Machine(events.page_size, events.data_pages), [Policy()])
@@ -139,7 +152,7 @@ def say(*words: str | Path) -> Said:
     for stream in (out, err):
         stream.flush()
         told.append(stream.buffer.getvalue().decode(errors="replace"))  # type: ignore[attr-defined]
-    return int(code), told[0], told[1]
+    return int(code), told[0], _WAITING.sub("", told[1])
 
 
 def run(first: int, most: int, has_time: Callable[[], bool], counts: Counts) -> None:
@@ -163,7 +176,7 @@ class _Trying:
 
     def __init__(self, seed: int) -> None:
         self.is_over = False
-        self._takes_s = MOST_S + _COMPILING_S
+        self._takes_s = _ENDED_S + _COMPILING_S
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
@@ -183,7 +196,7 @@ class _Trying:
         if not select.select([self._process.stdout], [], [], self._takes_s)[0]:
             self.is_over = True
             return "hangs", f"no answer within {self._takes_s:.0f} s"
-        self._takes_s = 2 * MOST_S
+        self._takes_s = _ENDED_S
         line = self._process.stdout.readline()
         if not line:
             self.is_over = True
@@ -196,18 +209,33 @@ def _try(seed: int) -> tuple[str | None, str]:
     """Try a seed, and return which count it adds to, if any, and what went wrong."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, start = _peak_bytes(), time.monotonic()
+    before, start = _peak_bytes(), time.process_time()
     with tempfile.TemporaryDirectory(prefix="sweep-traces-") as name:
         try:
             case(seed, Path(name))
         except BaseException:
             return "tracebacks", traceback.format_exc()[-3000:]
-    seconds, grown = time.monotonic() - start, _peak_bytes() - before
+    seconds, grown = time.process_time() - start, _peak_bytes() - before
     if seconds > MOST_S:
         return "hangs", f"took {seconds:.0f} s"
     if grown > MOST_BYTES:
         return "tracebacks", f"took {grown >> 20} MiB"
     return None, ""
+
+
+def _warm_up(folder: Path) -> None:
+    """Do what compiles or loads anything, so that no case has to wait for it."""
+    for name, content in originals():
+        with contextlib.suppress(AssertionError, ValueError):
+            (folder / "warm").mkdir()
+            _import(folder / "warm", name, content, ())
+        shutil.rmtree(folder / "warm")
+    for content in undamaged_tables():
+        (folder / "warm").mkdir()
+        for words in _commands(folder / "warm", content, random.Random(0)):
+            say(*words)
+        _replay(folder / "warm" / "x.parquet")
+        shutil.rmtree(folder / "warm")
 
 
 def _peak_bytes() -> int:
@@ -222,8 +250,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="sweep-kept-") as kept:
         kept_tables.KEPT_FOLDER, event_files.FOUND_GOOD = Path(kept, "events"), Path(kept, "good")
-        for seed in range(_WARMING_UP):
-            _try(seed)
+        _warm_up(Path(kept))
         for line in sys.stdin:
             print(json.dumps(_try(int(line))), file=answers, flush=True)
 
