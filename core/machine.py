@@ -18,7 +18,7 @@ class Machine:
     Parameters
     ----------
     page_size
-        Bytes of a page; a power of two of at least 4096.
+        Bytes of a page; a power of two from 4096 to 2**30.
     data_pages
         Pages of the tagged region.
     tag_block_size
@@ -36,8 +36,8 @@ class Machine:
     tag_block_size: int = 4096
 
     def __post_init__(self) -> None:
-        if self.page_size < 4096 or self.page_size & (self.page_size - 1):
-            raise ValueError(f"page_size {self.page_size} is not a power of two of at least 4096")
+        if not 4096 <= self.page_size <= 2**30 or self.page_size & (self.page_size - 1):
+            raise ValueError(f"page_size {self.page_size} is no power of two from 4096 to 2**30")
         if not 1 <= self.data_pages < 2**31:
             raise ValueError(f"data_pages {self.data_pages} is not between 1 and 2**31 - 1")
         if not 1 <= self.tag_block_size <= 2**30:
