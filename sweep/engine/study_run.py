@@ -188,7 +188,9 @@ def run_to_database(
         if not database.exists():  # else there may be nothing to do
             compiling.start()
         code, makes = plugins.code_digest(), partial(_makes_all, note)
-        inputs = ready_inputs(study, source, note, code, progress.making, where.threads, makes)
+        # The workers of a cluster take the memory of its nodes.
+        here = None if where.chosen == "ray" else where.threads
+        inputs = ready_inputs(study, source, note, code, progress.making, here, makes)
         store = Store(database)
         with only_run(database, study.study):
             study = as_recorded(store, study, afresh)
