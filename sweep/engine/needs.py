@@ -68,6 +68,8 @@ class Needs(NamedTuple):
     ----------
     tables
         The tables that are to be made.
+    tables_made, events
+        How many they are with all replicates, and the events in them.
     held_bytes
         Memory for the traces that are read whole, and for the process itself.
     runs, replays
@@ -80,6 +82,8 @@ class Needs(NamedTuple):
     """
 
     tables: list[Table]
+    tables_made: int
+    events: int
     held_bytes: int
     runs: int
     replays: int
@@ -109,10 +113,9 @@ class Needs(NamedTuple):
 
     def memory_of(self, table: Table) -> int:
         """Return the memory that a table takes to make, or to prepare for replays."""
-        events = sum(each.replicates * each.expected.events for each in self.tables)
-        at_once = min(self.workers, sum(each.replicates for each in self.tables))
+        at_once = min(self.workers, self.tables_made)
         preparing = _PREPARING_BYTES * table.expected.events * at_once
-        kept = min(TIMELINE_BYTES, _TIMELINE_BYTES * events)
+        kept = min(TIMELINE_BYTES, _TIMELINE_BYTES * self.events)
         return max(table.expected.making_bytes, preparing + kept)
 
     @property
@@ -123,8 +126,8 @@ class Needs(NamedTuple):
     def row(self) -> Row:
         """Return the needs as `sweep validate --json` tells them."""
         return {
-            "tables": sum(table.replicates for table in self.tables),
-            "events": sum(table.replicates * table.expected.events for table in self.tables),
+            "tables": self.tables_made,
+            "events": self.events,
             "making_seconds": round(self.making_s, 1),
             "memory_bytes": self.memory_bytes,
             "cache_bytes": self.cache_bytes,
@@ -152,6 +155,8 @@ def needs_of(study: Study, inputs: Inputs, workers: int) -> Needs:
     )
     return Needs(
         tables,
+        sum(table.replicates for table in tables),
+        sum(table.replicates * table.expected.events for table in tables),
         _PROCESS_BYTES + EVENT_BYTES * read,
         asked * len(worlds) * len(inputs.names),
         asked * grounds * len(inputs.names),
@@ -163,11 +168,13 @@ def needs_of(study: Study, inputs: Inputs, workers: int) -> Needs:
 def _tables(study: Study, inputs: Inputs, worlds: Sequence[World]) -> list[Table]:
     """Return the tables to be made: of each workload one in each world that differs for it."""
     names = titles([workload.given_fields for workload in study.workload])
+    sources: dict[str, list[Events | Recipe]] = {}
+    for source, name in zip(inputs.workloads.sources, inputs.names, strict=True):
+        sources.setdefault(name, []).append(source)
     different = list({world.workload: world for world in reversed(worlds)}.values())[::-1]
     tables = []
     for number, name in enumerate(names):
-        of_it = [source for source, named in zip(inputs.workloads.sources, inputs.names,
-                                                 strict=True) if named == name]  # fmt: skip
+        of_it = sources[name]
         first = of_it[0]
         if isinstance(first, Events):
             continue
@@ -234,8 +241,7 @@ def needs_warnings(needs: Needs) -> Iterator[str]:
     if needs.memory_bytes > LARGE_SHARE * limit:
         yield f"memory: about {_gb(needs.memory_bytes)} of {_gb(limit)}"
     if needs.making_s > LONG_S:
-        tables = sum(table.replicates for table in needs.tables)
-        yield f"{tables:,} tables of events take about {_time(needs.making_s)} to make"
+        yield f"{needs.tables_made:,} tables of events take about {_time(needs.making_s)} to make"
     if needs.cache_bytes > KEPT_BYTES:
         yield (
             f"the tables take about {_gb(needs.cache_bytes)}, and {_gb(KEPT_BYTES)} of tables are "
@@ -251,9 +257,7 @@ def needs_warnings(needs: Needs) -> Iterator[str]:
 def needs_line(needs: Needs) -> str:
     """Return what a study needs in one line."""
     free = free_disk_bytes(Path(KEPT_FOLDER))
-    cache = (
-        f"{_gb(needs.cache_bytes)} on disk for {sum(t.replicates for t in needs.tables):,} tables"
-    )
+    cache = f"{_gb(needs.cache_bytes)} on disk for {needs.tables_made:,} tables"
     in_cache = f" ({_gb(KEPT_BYTES)} at most are kept, {_gb(free)} are free)" if free else ""
     return (
         f"needs about {_gb(needs.memory_bytes)} of memory, {cache}{in_cache}, {needs.replays:,} "

@@ -22,7 +22,7 @@ from sweep.engine.generations import Progress, run_study
 from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import Inputs, load_inputs, make_events
 from sweep.engine.loops import loops_of
-from sweep.engine.needs import Needs, check_needs, needs_of, needs_warnings
+from sweep.engine.needs import Needs, check_needs, needs_line, needs_of, needs_warnings
 from sweep.engine.plugins import Plugins, load_plugins
 from sweep.engine.register import StartAfresh, as_recorded, note_ended, only_run, register
 from sweep.engine.search import check_sampler
@@ -35,6 +35,10 @@ from sweep.study.yaml_source import Source
 
 #: Whether a candidate can be replayed at once.
 Takes = Callable[[Candidate], bool]
+
+
+#: Tables that take longer to make are told of before.
+LONG_MAKING_S = 10.0
 
 
 class Where(NamedTuple):
@@ -134,6 +138,13 @@ def ready_inputs(
     return inputs
 
 
+def _makes_all(note: Callable[[str], None], needs: Needs) -> bool:
+    """Return that all tables are made; of those that take long, note first what they take."""
+    if needs.making_s > LONG_MAKING_S:
+        note(needs_line(needs))
+    return True
+
+
 def run_to_database(
     study: Study,
     source: Source,
@@ -188,8 +199,10 @@ def run_to_database(
 
         if not database.exists():  # else there may be nothing to do
             compiling.start()
-        code = plugins.code_digest()
-        inputs = ready_inputs(study, source, note, code, progress.making, where.threads)
+        code, makes = plugins.code_digest(), partial(_makes_all, note)
+        # The workers of a cluster take the memory of its nodes.
+        here = None if where.chosen == "ray" else where.threads
+        inputs = ready_inputs(study, source, note, code, progress.making, here, makes)
         store = Store(database)
         with only_run(database, study.study):
             study = as_recorded(store, study, afresh)
@@ -224,7 +237,11 @@ def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], No
     """
     check_sampler(study)
     plugins = load_plugins(source)
-    inputs = ready_inputs(study, source, note, plugins.code_digest(), workers=where.threads)
+    inputs = ready_inputs(
+        *(study, source, note, plugins.code_digest()),
+        workers=where.threads,
+        makes=partial(_makes_all, note),
+    )
     compile_all(loops_of(study), where.threads, plugins)
     return dry_run(study, inputs, where.threads)
 

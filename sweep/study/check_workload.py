@@ -26,11 +26,12 @@ from sweep.study.workloads import (
     own_parameters,
     title_of,
 )
-from sweep.study.worlds import scenarios_of, varied_in
+from sweep.study.worlds import scenario_count, scenarios_of, varied_in
 from sweep.study.yaml_source import Mistake, Place, Section
 
-#: Workloads of a study at most, each counted as often as it has replicates.
-MAX_WORKLOADS = 10_000
+#: Tables of events that a study may have: one for each workload, replicate, and scenario that
+#: changes workloads.
+MAX_TABLES = 10_000
 
 
 def check_workloads(data: Section, sizes: dict[str, int], folder: Path | None) -> Iterator[Mistake]:
@@ -51,9 +52,11 @@ def check_workloads(data: Section, sizes: dict[str, int], folder: Path | None) -
     workloads = [workload for workload in section if isinstance(workload, dict)]
     if len(workloads) < len(section):
         return
-    replicates = data.get("replicates", 1)
-    if len(workloads) * (replicates if isinstance(replicates, int) else 1) > MAX_WORKLOADS:
-        message = f"there are more than {MAX_WORKLOADS:,} workloads, each with its replicates"
+    if _number_of_tables(data, len(workloads)) > MAX_TABLES:
+        message = (
+            f"there are more than {MAX_TABLES:,} tables of events: workloads, times replicates, "
+            "times scenarios that change them"
+        )
         yield Mistake(("workload",), message)
         return
     varied = [name for name in varied_in(data) if name in WORKLOAD_FIELDS]
@@ -74,6 +77,13 @@ def check_workloads(data: Section, sizes: dict[str, int], folder: Path | None) -
     if "data_memory" in sizes and any("synthetic" in workload for workload in workloads):
         page_size = sizes.get("page_size", DEFAULT_PAGE_SIZE)
         yield from _check_machine(("machine", "data_memory"), sizes, page_size, 1)
+
+
+def _number_of_tables(data: Section, workloads: int) -> int:
+    replicates = data.get("replicates")
+    made_otherwise = {*WORKLOAD_FIELDS, "page_size", "data_memory"} & varied_in(data).keys()
+    scenarios = scenario_count(data.get("scenarios")) if made_otherwise else 1
+    return workloads * scenarios * (replicates if isinstance(replicates, int) else 1)
 
 
 def _check_kind(i: int, workload: Section) -> Iterator[Mistake]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as parquet
 import pytest
-from study_mistakes import TRACE, changed, mistakes
+from study_mistakes import STUDIES, TRACE, changed, mistakes
 
 from sweep.study.read import load_study
 from sweep.study.yaml_source import SourceError
@@ -85,9 +87,29 @@ def test_names_and_numbers_that_nothing_can_keep_are_refused_at_their_line(
     assert [line for line in mistakes(changed((old, new))) if line.startswith(expected)]
 
 
-def test_workloads_have_an_end() -> None:
+def test_tables_have_an_end() -> None:
     many = "workload: [" + ", ".join(f"{{synthetic: zipf, seed: {i}}}" for i in range(11)) + "]"
     text = changed(("workload: [{trace: traces/database-mglru-256w.parquet}]", many))
-    expected = "2:11: there are more than 10,000 workloads, each with its replicates"
-    assert mistakes(f"{text}replicates: 1000\n") == [expected]
+    (line,) = mistakes(f"{text}replicates: 1000\n")
+    assert line.startswith("2:11: there are more than 10,000 tables of events: ")
     assert mistakes(f"{text}replicates: 900\n") == []
+    memories = "scenarios: {data_memory: [64MiB, 128MiB]}\n"
+    assert mistakes(f"{text}replicates: 900\n{memories}") == [line]
+    assert (
+        mistakes(f"{text}replicates: 900\nscenarios: {{read_random_ns: [52000, 250000]}}\n") == []
+    )
+
+
+def test_sizes_that_only_a_traces_metadata_claims_are_refused_where_it_is_named(
+    tmp_path: Path,
+) -> None:
+    table = parquet.read_table(STUDIES / TRACE).slice(0, 1000)
+    for claimed in ({"page_size": 2**63}, {"page_size": 2**31}, {"data_pages": 2**31}):
+        metadata = {
+            key: json.dumps(json.loads(value) | claimed) if key == b"mm_events" else value
+            for key, value in table.schema.metadata.items()
+        }
+        parquet.write_table(table.replace_schema_metadata(metadata), tmp_path / "poison.parquet")
+        (line,) = mistakes(changed((TRACE, "poison.parquet")), tmp_path / "s.yaml")
+        assert line.startswith("2:20: ")
+        assert next(iter(claimed)) in line
