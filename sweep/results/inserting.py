@@ -24,22 +24,24 @@ REPLACED = ("studies", "scenarios", "attempts")
 #: Removes complete trials, of those in `added`, that have fewer rows in another table than their
 #: study has scenarios, and workloads in each.
 _INCOMPLETE_SQL = """
-WITH worlds AS (SELECT study, greatest(1, count(*)) AS worlds FROM scenarios GROUP BY study),
+WITH worlds AS (SELECT study, count(*) AS worlds FROM {schema}.scenarios GROUP BY study),
 wanted AS (
     SELECT study, role, number, coalesce(worlds, 1) AS outcomes,
         coalesce(worlds, 1) * greatest(1, coalesce(len(workloads), 1)) AS runs
-    FROM added LEFT JOIN worlds USING (study) LEFT JOIN studies USING (study)
+    FROM added LEFT JOIN worlds USING (study) LEFT JOIN {schema}.studies USING (study)
 )
-DELETE FROM trials WHERE state = 'complete' AND (study, role, number) IN (
+DELETE FROM {schema}.trials WHERE state = 'complete' AND (study, role, number) IN (
     SELECT (study, role, number) FROM wanted WHERE
-        outcomes > (SELECT count(*) FROM outcomes AS has
+        outcomes > (SELECT count(*) FROM {schema}.outcomes AS has
             WHERE (has.study, has.role, has.number) = (wanted.study, wanted.role, wanted.number))
-        OR runs > (SELECT count(*) FROM runs AS has
+        OR runs > (SELECT count(*) FROM {schema}.runs AS has
             WHERE (has.study, has.role, has.number) = (wanted.study, wanted.role, wanted.number))
 )"""
 
 
-def insert(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) -> None:
+def insert(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile], schema: str = "main"
+) -> None:
     """Insert the rows of files in one transaction; inserting them again changes nothing.
 
     Where DuckDB refuses rows all the same, those of each file that it takes are inserted, and the
@@ -51,6 +53,8 @@ def insert(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) ->
         A database with all tables, open for writing.
     files
         What is in each; a column that rows lack becomes NULL.
+    schema
+        Where the tables are.
     """
     import duckdb
 
@@ -62,17 +66,19 @@ def insert(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) ->
         pa.ArrowException,
     )
     try:
-        _insert_all(connection, files)
+        _insert_all(connection, files, schema)
     except refused:
         for file in files:
             try:
-                _insert_all(connection, [file])
+                _insert_all(connection, [file], schema)
             except refused as error:
                 file.faults.append(f"the database takes none of its rows ({first_line(error)})")
                 file.rows.clear()
 
 
-def _insert_all(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) -> None:
+def _insert_all(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile], schema: str
+) -> None:
     by_table: dict[str, list[pa.Table]] = {}
     for file in files:
         for table, rows in file.rows:
@@ -80,29 +86,34 @@ def _insert_all(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile
     connection.execute("BEGIN")
     try:
         for table, parts in by_table.items():
-            _insert_into(connection, table, pa.concat_tables(parts, promote_options="default"))
+            rows = pa.concat_tables(parts, promote_options="default")
+            _insert_into(connection, schema, table, rows)
         if any(file.is_earlier for file in files):
             fill_in(connection)
         for file in files:
             if file.faults:
-                _leave_out_incomplete(connection, file)
+                _leave_out_incomplete(connection, schema, file)
     except BaseException:
         connection.rollback()
         raise
     connection.execute("COMMIT")
 
 
-def _leave_out_incomplete(connection: duckdb.DuckDBPyConnection, file: SpoolFile) -> None:
+def _leave_out_incomplete(
+    connection: duckdb.DuckDBPyConnection, schema: str, file: SpoolFile
+) -> None:
     """Leave out trials of a file whose other rows are lost: a run replays what has no row."""
     key = list(TABLES["trials"].key)
     for table, trials in file.rows:
         if table == "trials":
             connection.register("added", trials.select(key))
-            connection.execute(_INCOMPLETE_SQL)
+            connection.execute(_INCOMPLETE_SQL.format(schema=schema))
             connection.unregister("added")
 
 
-def _insert_into(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+def _insert_into(
+    connection: duckdb.DuckDBPyConnection, schema: str, table: str, rows: pa.Table
+) -> None:
     columns, key = TABLES[table]
     keys = list(zip(*(rows[name].to_pylist() for name in key), strict=True))
     replaced = table in REPLACED
@@ -114,7 +125,9 @@ def _insert_into(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Tab
     update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns.keys() - key)
     conflict = f"({', '.join(key)}) DO UPDATE SET {update}" if replaced else "DO NOTHING"
     connection.register("added", rows)
-    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM added ON CONFLICT {conflict}")
+    connection.execute(
+        f"INSERT INTO {schema}.{table} BY NAME SELECT * FROM added ON CONFLICT {conflict}"
+    )
     connection.unregister("added")
 
 
