@@ -101,7 +101,7 @@ class Disk:
 DISK = Disk()
 #: Names this machine, in few letters, among those that share a file system.
 _MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
-_UNFINISHED = re.compile(rf".*\.{_MACHINE}\.(\d{1, 9})\.partial(\.wal)?")
+_UNFINISHED = re.compile(rf".*\.{_MACHINE}\.(\d{{1,9}})\.partial(\.wal)?")
 
 
 def writer() -> str:
