@@ -119,7 +119,8 @@ def remove_unfinished(folder: Path) -> None:
     for name in DISK.names(folder):
         match = _UNFINISHED.fullmatch(name)
         if match and _is_gone(int(match[1])):
-            DISK.remove(folder / name)
+            with suppress(OSError):  # somebody else's
+                DISK.remove(folder / name)
 
 
 def _is_gone(process: int) -> bool:
