@@ -101,7 +101,7 @@ class Disk:
 DISK = Disk()
 #: Names this machine, in few letters, among those that share a file system.
 _MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
-_UNFINISHED = re.compile(rf".*\.{_MACHINE}\.(\d{1, 9})\.partial(\.wal)?")
+_UNFINISHED = re.compile(rf".*\.{_MACHINE}\.(\d{{1,9}})\.partial(\.wal)?")
 
 
 def writer() -> str:
@@ -119,7 +119,8 @@ def remove_unfinished(folder: Path) -> None:
     for name in DISK.names(folder):
         match = _UNFINISHED.fullmatch(name)
         if match and _is_gone(int(match[1])):
-            DISK.remove(folder / name)
+            with suppress(OSError):  # somebody else's
+                DISK.remove(folder / name)
 
 
 def _is_gone(process: int) -> bool:

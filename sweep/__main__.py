@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-# `python -m` puts the current folder first, where a file such as duckdb.py would be imported in place
-# of the package. Only in a checkout of this project is it needed.
+# `python -m` puts the current folder first, where a file such as duckdb.py would be imported in
+# place of the package. Only in a checkout of this project is it needed.
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != _ROOT:
     del sys.path[0]

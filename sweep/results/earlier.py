@@ -31,11 +31,14 @@ def fill_in(connection: duckdb.DuckDBPyConnection) -> None:
     """
     earlier = connection.execute("SELECT study, identity FROM studies WHERE goals IS NULL")
     for study, identity in earlier.fetchall():
-        goals = [
-            {"name": each["metric"], "over": "worst", "scenario": None}
-            | {name: each[name] for name in ("metric", "direction")}
-            for each in json.loads(identity)["objectives"]
-        ]
+        try:
+            goals = [
+                {"name": str(each["metric"]), "over": "worst", "scenario": None}
+                | {name: str(each[name]) for name in ("metric", "direction")}
+                for each in json.loads(identity)["objectives"]
+            ]
+        except (ValueError, TypeError, LookupError, RecursionError):
+            continue  # it says of none
         connection.execute("UPDATE studies SET goals = ? WHERE study = ?", [goals, study])
     _fill_scenarios(connection)
     _fill_objectives(connection)

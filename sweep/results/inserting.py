@@ -25,17 +25,17 @@ REPLACED = ("studies", "scenarios")
 #: Removes complete trials, of those in `added`, that have fewer rows in another table than their
 #: study has scenarios, and workloads in each.
 _INCOMPLETE_SQL = """
-WITH worlds AS (SELECT study, greatest(1, count(*)) AS worlds FROM scenarios GROUP BY study),
+WITH worlds AS (SELECT study, count(*) AS worlds FROM {schema}.scenarios GROUP BY study),
 wanted AS (
     SELECT study, role, number, coalesce(worlds, 1) AS outcomes,
         coalesce(worlds, 1) * greatest(1, coalesce(len(workloads), 1)) AS runs
-    FROM added LEFT JOIN worlds USING (study) LEFT JOIN studies USING (study)
+    FROM added LEFT JOIN worlds USING (study) LEFT JOIN {schema}.studies USING (study)
 )
-DELETE FROM trials WHERE state = 'complete' AND (study, role, number) IN (
+DELETE FROM {schema}.trials WHERE state = 'complete' AND (study, role, number) IN (
     SELECT (study, role, number) FROM wanted WHERE
-        outcomes > (SELECT count(*) FROM outcomes AS has
+        outcomes > (SELECT count(*) FROM {schema}.outcomes AS has
             WHERE (has.study, has.role, has.number) = (wanted.study, wanted.role, wanted.number))
-        OR runs > (SELECT count(*) FROM runs AS has
+        OR runs > (SELECT count(*) FROM {schema}.runs AS has
             WHERE (has.study, has.role, has.number) = (wanted.study, wanted.role, wanted.number))
 )"""
 
@@ -87,31 +87,33 @@ def _insert_all(
     connection.execute("BEGIN")
     try:
         for table, parts in by_table.items():
-            added = pa.concat_tables(parts, promote_options="default")
-            _insert_into(connection, f"{schema}.{table}", table, added)
+            rows = pa.concat_tables(parts, promote_options="default")
+            _insert_into(connection, schema, table, rows)
         if any(file.is_earlier for file in files):
             fill_in(connection)
         for file in files:
             if file.faults:
-                _leave_out_incomplete(connection, file)
+                _leave_out_incomplete(connection, schema, file)
     except BaseException:
         connection.rollback()
         raise
     connection.execute("COMMIT")
 
 
-def _leave_out_incomplete(connection: duckdb.DuckDBPyConnection, file: SpoolFile) -> None:
+def _leave_out_incomplete(
+    connection: duckdb.DuckDBPyConnection, schema: str, file: SpoolFile
+) -> None:
     """Leave out trials of a file whose other rows are lost: a run replays what has no row."""
     key = list(TABLES["trials"].key)
     for table, trials in file.rows:
         if table == "trials":
             connection.register("added", trials.select(key))
-            connection.execute(_INCOMPLETE_SQL)
+            connection.execute(_INCOMPLETE_SQL.format(schema=schema))
             connection.unregister("added")
 
 
 def _insert_into(
-    connection: duckdb.DuckDBPyConnection, target: str, table: str, rows: pa.Table
+    connection: duckdb.DuckDBPyConnection, schema: str, table: str, rows: pa.Table
 ) -> None:
     columns, key = TABLES[table]
     keys = list(zip(*(rows[name].to_pylist() for name in key), strict=True))
@@ -127,7 +129,9 @@ def _insert_into(
     if not replaced and not where:
         conflict = "DO NOTHING"
     connection.register("added", rows)
-    connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM added ON CONFLICT {conflict}")
+    connection.execute(
+        f"INSERT INTO {schema}.{table} BY NAME SELECT * FROM added ON CONFLICT {conflict}"
+    )
     connection.unregister("added")
 
 

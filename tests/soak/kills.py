@@ -61,7 +61,8 @@ def kill_often(
         for at in lines:
             shown = run_and_kill(sampler, database, executor, at)
             counts.kills += 1
-            kept = sum(role == "trial" for role, _ in recorded(database, sampler))
+            places = recorded(database, sampler) if database.exists() else []
+            kept = sum(role == "trial" for role, _ in places)
             if shown > kept:
                 counts.losses += shown - kept
                 counts.failures.append(f"seed {seed}: {shown} trials were shown, {kept} are there")

@@ -16,6 +16,7 @@ import duckdb
 import pytest
 from database_processes import Writers, held, numbers, spool_of, trial
 
+from core.files import writer
 from sweep.results import Store, StoreError, answer_query
 from sweep.results.arrow import arrow_table
 from sweep.results.spool import Spool
@@ -236,13 +237,21 @@ def test_a_kill_inside_any_write_leaves_a_database_that_opens(path: Path) -> Non
     store.add("trials", trial(0))
     store.flush()
     folder = Path(f"{path}.spool")
-    for leftover in ("rewrite.duckdb", "rewrite.duckdb.wal", "1.partial", "1.draft"):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    machine = writer().removesuffix(f".{os.getpid()}")
+    partial = f"rows.{machine}.{gone.pid}.partial"
+    removed = ["rewrite.duckdb", "rewrite.duckdb.wal", partial, f"{partial}.wal"]
+    # What a process that lives is writing, or one of another machine.
+    stays = [f"rows.{machine}.{os.getppid()}.partial", f"rows.0{machine}.{gone.pid}.partial"]
+    for leftover in (*removed, *stays):
         (folder / leftover).write_bytes(path.read_bytes()[:5000])
     assert numbers(path) == [0]
+    store = Store(path)
+    assert sorted(os.listdir(folder)) == sorted(stays)
     store.add("trials", trial(1))
     store.flush()
     assert sorted(numbers(path)) == [0, 1]
-    assert not list(folder.glob("rewrite*"))
 
 
 def test_what_a_killed_client_left_in_its_log_is_kept(path: Path) -> None:
