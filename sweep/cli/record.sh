@@ -121,23 +121,28 @@ clear_rooms_of_the_dead
 room=tag_storage_$$_$(started $$)
 tracefs=$top/instances/$room
 trap 'exit 130' INT TERM HUP QUIT PIPE
+trap clean_up EXIT
 mkdir "$tracefs" 2>/dev/null ||
     die "no tracing instance can be made in $top/instances: nothing is recorded, since the main" \
         "buffer may be another tracer's"
-trap clean_up EXIT
 # The work of this script and its children must not be traced: it would feed itself.
 put $$ "$tracefs/set_event_notrace_pid"
 put 1 "$tracefs/options/event-fork"
 guard </dev/null >/dev/null 2>&1 &
 
-# What is left of an earlier recording of this name is not this one's.
-if [ -L "$meta" ] || [ -e "$meta" ] && [ ! -f "$meta/recorder" ]; then
+# What is left of an earlier recording of this name is not this one's. Of a folder that is not
+# root's own, others may make a link while it is taken away.
+writer=
+[ -L "$meta" ] || [ ! -O "$meta" ] || read -r writer 2>/dev/null <"$meta/recorder"
+if [ -n "$writer" ]; then
+    ! is_of_the_living "$writer" || die "$name is being recorded: give another name by -o"
+    rm -rf "$meta"
+elif [ -e "$meta" ] || [ -L "$meta" ]; then
     die "$meta is there, and no recording made it: give another name by -o"
 fi
-rm -rf "$meta"
 mkdir "$meta" || die "$meta cannot be made"
 keeps_meta=
-echo $$ >"$meta/recorder"
+echo "$room" >"$meta/recorder"
 put 0 "$tracefs/tracing_on"
 put "$kib" "$tracefs/buffer_size_kb" || say "no buffer of $kib KiB a CPU: it stays as large as it is"
 kept=$(cat "$top/saved_cmdlines_size" 2>/dev/null)
@@ -296,11 +301,14 @@ done
 counters before
 put 1 "$tracefs/tracing_on"
 say "recording for $seconds s into $output"
-passed=0 began=$(uptime)
+look_at_the_clock
+passed=0 began=$now
 [ "$every" -eq 0 ] || sample
 while [ -z "$stopped" ] && [ $passed -lt "$seconds" ] && kill -0 $reader 2>/dev/null; do
-    { sleep 1; } 2>/dev/null || break
-    if [ "$began" -gt 0 ]; then passed=$(($(uptime) - began)); else passed=$((passed + 1)); fi
+    # A wait ends by Ctrl-C in every shell. Where that comes as a command ends, bash forgets it.
+    { sleep 1 & wait $!; } 2>/dev/null || break
+    look_at_the_clock
+    if [ "$began" -gt 0 ]; then passed=$((now - began)); else passed=$((passed + 1)); fi
     if [ "$every" -gt 0 ] && [ $((passed / every)) -ge $samples ]; then sample; fi
 done
 trap '' INT TERM HUP QUIT PIPE

@@ -12,10 +12,10 @@ snapshot() {
     done
 }
 
-uptime() { # whole seconds since the start of the kernel
+look_at_the_clock() { # leaves in `now` the whole seconds since the start of the kernel
     now=0
     read -r now _ 2>/dev/null </proc/uptime
-    echo "${now%%.*}"
+    now=${now%%.*}
 }
 
 # The number of each task and its control group: `sweep trace cut --cgroup` finds its tasks by it.
@@ -75,7 +75,7 @@ tagged_pages() { # tagged_pages SECONDS NUMBER-OF-THE-SAMPLE
 
 samples=0
 sample() {
-    now=$(uptime)
+    look_at_the_clock
     {
         awk -v now="$now" '/^(MemTotal|MemFree|MemAvailable|Cached|SwapFree):/ {
             sub(":", "", $1); print now, $1 "_kib", $2}' /proc/meminfo

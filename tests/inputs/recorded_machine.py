@@ -131,7 +131,7 @@ def defined_probes(tracefs: Path) -> str:
         match = re.match(r"(-|[pr]\d*):(\S+)", line)
         assert match is not None
         if match[1] == "-":
-            del defined[match[2]]
+            defined.pop(match[2], None)
         else:
             defined[match[2]] = line
     (tracefs / "kprobe_events").write_text("".join(defined.values()))

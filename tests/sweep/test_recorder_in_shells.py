@@ -223,6 +223,9 @@ def test_two_that_record_at_a_time_do_not_meet(device: Device) -> None:
         process = device.start("-t", "50", "-s", "0")
         wait_until(lambda: is_recording(device))
         meanwhile = all_but_ours(device.tracefs)
+        code, err = device.record()
+        assert (code, "capture is being recorded: give another name by -o" in err) == (2, True)
+        assert all_but_ours(device.tracefs) == meanwhile
         other = device.start("-t", "50", "-s", "0", "-o", "other")
         wait_until(lambda: len(device.rooms) == 2)
         other.send_signal(signal.SIGTERM)
