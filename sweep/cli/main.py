@@ -21,7 +21,9 @@ from sweep.cli.options import (
     FAILED_TRIALS,
     INTERRUPTED,
     AsJson,
+    Folder,
     RetryFailed,
+    TrustCode,
     Written,
 )
 from sweep.cli.stopping import answering_signals, saying_what_is_written, was_stopped
@@ -42,18 +44,6 @@ app = typer.Typer(
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.YAML", help="The study.")]
 Database = Annotated[
     Path, typer.Option("--db", metavar="FILE", help="The results database.", show_default=True)
-]
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--folder",
-        metavar="FOLDER",
-        help="Where to look for the files of a study that is given by name, or for those that a "
-        "bundle leaves out.",
-    ),
-]
-TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="Import the code that the study of a bundle names.")
 ]
 DEFAULT_DATABASE = Path("results.duckdb")
 DISTRIBUTION = "tag-storage-sweep"

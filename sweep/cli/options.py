@@ -14,3 +14,15 @@ Written = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="W
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try trials that failed earlier again, too.")
 ]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        metavar="FOLDER",
+        help="Where to look for the files of a study that is given by name, or for those that a "
+        "bundle leaves out.",
+    ),
+]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Import the code that the study of a bundle names.")
+]
