@@ -40,13 +40,15 @@ class _Member:
         self.hand: deque[int] = deque()
         #: Since when it works on the first of them.
         self.since = 0.0
-        #: Whether it gets nothing else until it has an empty hand, and has said that it lives.
+        #: Whether what it has in hand is to be alone there, and whether it has said that it lives.
         self.alone = self.lives = False
         self.compiles = False
 
     def has_room(self, alone: bool) -> bool:
         """Return whether it takes a batch, or one that is to be alone."""
-        return not self.hand if alone else not self.alone and len(self.hand) < IN_FLIGHT
+        if not self.hand:
+            return True
+        return not (alone or self.alone) and len(self.hand) < IN_FLIGHT
 
 
 class _Loops:
