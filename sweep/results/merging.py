@@ -160,7 +160,7 @@ def _merge_attached(connection: Connection, into: Path, source: Path) -> MergedD
         connection.execute(
             f"UPDATE studies SET {name} = list_sort(list_distinct(list_concat(studies.{name}, "
             f"theirs.{name}))) FROM {_SOURCE}.main.studies AS theirs "
-            "WHERE theirs.study = studies.study"
+            f"WHERE theirs.study = studies.study AND theirs.{name} IS NOT NULL"
         )
     for table, (columns, key) in TABLES.items():
         names = ", ".join(f'"{name}"' for name in columns)

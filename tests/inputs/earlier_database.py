@@ -117,6 +117,8 @@ def in_this_form(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[s
     formed: dict[str, list[dict[str, Any]]] = {}
     for table, of_table in rows.items():
         nothing = dict.fromkeys(TABLES[table].columns)
+        if table == "attempts":
+            of_table = [row | {"attempt": row.pop("attempts")} for row in map(dict, of_table)]
         formed[table] = [nothing | row | new.get(table, {}) for row in of_table]
         for row in formed[table]:
             for sample in row.get("reservation_samples") or ():

@@ -50,7 +50,7 @@ def write(path, first, step):
         place = {"study": "s", "role": "trial", "number": number}
         store.add("trials", place | {"state": "complete", "policy_key": "k"})
         store.add("runs", place | {"workload": "w", "replicate": 0})
-        store.add("attempts", place | {"number": 0, "attempts": number, "error": "e"})
+        store.add("attempts", place | {"number": 0, "attempt": number, "error": "e"})
         store.flush()
         os.write(1, f"{number}{os.linesep}".encode())  # whole or not at all, whenever it is killed
 

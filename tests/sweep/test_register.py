@@ -68,7 +68,7 @@ def record(path: Path, count: int, study: str = "s", core: str = CORE_DIGEST) ->
         store.add("outcomes", place | {"scenario": AS_GIVEN, "stored": number})
         run = {"scenario": AS_GIVEN, "workload": "a", "replicate": 0}
         store.add("runs", place | run | {"reservation_samples": samples})
-        store.add("attempts", place | {"attempts": 1, "error": "e"})
+        store.add("attempts", place | {"attempt": 1, "error": "e"})
     store.flush()
 
 

@@ -111,11 +111,10 @@ def test_a_trial_that_always_fails_is_failed_with_the_error_and_counts_for_no_ot
     assert {(row["reason"], row["attempts"]) for row in failed} == {(make.failure.error, 3)}
     lived = [row for row in rows if row["folio_order"] != 3]
     assert {(row["state"], row["attempts"]) for row in lived} == {("complete", 1)}
-    attempts = Store(database).rows("SELECT * FROM attempts ORDER BY role, number, attempt")
-    assert {row["cause"] for row in attempts} == {make.failure.cause.value}
-    counted = [(row["number"], row["attempt"]) for row in attempts]
-    numbers = sorted(row["number"] for row in failed)
-    assert counted == [(number, attempt) for number in numbers for attempt in (1, 2, 3)]
+    attempts = Store(database).rows("SELECT number, attempt, cause FROM attempts")
+    cause, numbers = make.failure.cause.value, {row["number"] for row in failed}
+    counted = {tuple(row.values()) for row in attempts}
+    assert counted == {(number, attempt, cause) for number in numbers for attempt in (1, 2, 3)}
 
 
 class _Losing(Inline):
@@ -153,7 +152,6 @@ def test_a_trial_that_is_always_lost_is_replayed_by_the_driver(
     path = small_study.write_study(folder, "random", n_trials=24)
     small_study.run(path, tmp_path / "lost.duckdb", _AlwaysLosing)
     rows = Store(tmp_path / "lost.duckdb").rows("SELECT * FROM trials WHERE role = 'trial'")
-    assert {row["folio_order"] for row in rows} >= {3}
     assert {(row["state"], row["attempts"]) for row in rows} == {("complete", 1)}
 
 

@@ -61,8 +61,9 @@ class Connection:
         returns what makes one more worker.
     joined
         Called with each worker that was asked for, by the driver's thread.
-    see_nodes
-        Called with the nodes that are alive, each time that they change, by the driver's thread.
+    see
+        Called with the nodes that are alive, and the actors that are dead for a while, each time
+        that they change, by the driver's thread.
     note
         Called with each line that the user should know of, by the driver's thread.
 
@@ -81,7 +82,7 @@ class Connection:
         need: Need,
         begin: Callable[[Any], Callable[[], Any]],
         joined: Callable[[Any], None],
-        see_nodes: Callable[[set[str]], None],
+        see: Callable[[set[str], set[str]], None],
         note: Callable[[str], None],
     ) -> None:
         self.events: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -92,7 +93,7 @@ class Connection:
         self._address = address or os.environ.get("RAY_ADDRESS") or "local"
         self._workers, self._need = workers, need
         self._begin, self._joined, self._note = begin, joined, note
-        self._see_nodes = see_nodes
+        self._see = see
         self._own_node, self._killed_for_memory = "", killed_for_memory()
         self._session: Session | None = None
         self._closing = threading.Event()
@@ -151,7 +152,9 @@ class Connection:
         self._own_node, head = context.get_node_id(), context.gcs_address
         places = _Places(ray, self._need.worker_bytes)
         made, answered = 0, monotonic()
-        seen: set[str] = set()
+        job = ray.JobID(bytes.fromhex(context.get_job_id()))
+        seen: tuple[set[str], set[str]] = (set(), set())
+        dead_before: set[str] = set()
         while not self._closing.is_set():
             if _answers(head):
                 answered = monotonic()
@@ -159,9 +162,12 @@ class Connection:
                 alive = {str(node["NodeID"]) for node in nodes}
                 if self._own_node not in alive:
                     raise self._ended("the Ray of this machine has ended")
-                if alive != seen:
-                    seen = alive
-                    self.events.put(partial(self._see_nodes, alive))
+                # What their calls tell of the dead comes first, if it does not come never.
+                dead = set(ray._private.state.actors(job_id=job, actor_state_name="DEAD"))
+                dead_before, dead = dead, dead & dead_before
+                if (alive, dead) != seen:
+                    seen = (alive, dead)
+                    self.events.put(partial(self._see, alive, dead))
                 cpus = int(sum(node["Resources"].get("CPU", 0) for node in nodes))
                 wanted = self._workers or max(1, cpus)
                 if self.limit is not None:

@@ -40,13 +40,15 @@ class _Member:
         self.hand: deque[int] = deque()
         #: Since when it works on the first of them.
         self.since = 0.0
-        #: Whether it gets nothing else until it has an empty hand.
-        self.alone = False
+        #: Whether what it has in hand is to be alone there, and whether it has said that it lives.
+        self.alone = self.lives = False
         self.compiles = False
 
     def has_room(self, alone: bool) -> bool:
         """Return whether it takes a batch, or one that is to be alone."""
-        return not self.hand if alone else not self.alone and len(self.hand) < IN_FLIGHT
+        if not self.hand:
+            return True
+        return not (alone or self.alone) and len(self.hand) < IN_FLIGHT
 
 
 class _Loops:
@@ -105,7 +107,7 @@ class RayCluster:
         self._need = need
         self._size = (0, 0)
         self._connection = Connection(
-            *(address, workers, need, self._begin, self._joined, self._see_nodes, note)
+            *(address, workers, need, self._begin, self._joined, self._see, note)
         )
 
     @property
@@ -220,10 +222,13 @@ class RayCluster:
         nodes = len({each.node for each in self._members if each.node})
         self._size = max(self._size[0], nodes), max(self._size[1], self.ready)
 
-    def _see_nodes(self, alive: set[str]) -> None:
-        """Give up the workers of nodes that are gone: what Ray says of them may come never."""
-        for member in [each for each in self._members if each.node and each.node not in alive]:
-            self._bury(member, Failure("the node was lost", Cause.LOST))
+    def _see(self, nodes: set[str], dead: set[str]) -> None:
+        """Give up workers that died idle, and those of nodes that are gone: Ray may never say."""
+        for member in list(self._members):
+            if member.node and member.node not in nodes:
+                self._bury(member, Failure("the node was lost", Cause.LOST))
+            elif member.actor._actor_id.hex() in dead:
+                self._bury(member, Failure("its worker died before it began", Cause.LOST))
 
     def _hand_out(self) -> None:
         """Give workers what waits: their node's loops first, then batches, evenly."""
@@ -251,7 +256,10 @@ class RayCluster:
             if not member.hand:
                 member.since = monotonic()
             member.hand.append(number)
-            member.alone = alone
+            member.alone, member.lives = alone, False
+            if alone:
+                # One that was dead before did not die of it.
+                self._watch(member.actor.node.remote(), partial(self._lives, member))
             ending = member.actor.evaluate.remote(packed(candidates))
             self._watch(ending, partial(self._has_ended, member, number))
 
@@ -263,6 +271,9 @@ class RayCluster:
         idle = [each for each in self._members if each.node and not each.hand and not each.compiles]
         for member in idle[: max(0, self.ready - limit)]:
             self._bury(member)
+
+    def _lives(self, member: _Member, future: Future[Any]) -> None:
+        member.lives = future.exception() is None
 
     def _has_compiled(self, member: _Member, future: Future[Any]) -> None:
         # A loop that no compiler likes is told of by the batch that calls it.
@@ -312,11 +323,11 @@ class RayCluster:
         self._members.remove(member)
         for place, number in enumerate(member.hand):
             failure = Failure("its worker died of another batch", Cause.LOST)
-            if place == 0 and why is not None:
+            if place == 0 and why is not None and (member.lives or not member.alone):
                 failure = why._replace(host=member.host, node=member.node)
             self._done.append((number, failure))
         member.hand.clear()
-        self._connection.ready -= 1
+        self._connection.ready -= 1 if member.node else 0
         self._connection.lost += 1
         self._kill(member.actor)
 
