@@ -8,14 +8,16 @@ in the file, which may be a stranger's, has a name that this program asks for.
 from __future__ import annotations
 
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.errors import InputError
 from sweep.results.copies import State, copied, remove_leftovers, state_of
-from sweep.results.errors import LockedError, StoreError, told_errors
+from sweep.results.errors import LockedError, StoreError, first_line, told_errors
 from sweep.results.file import attach, connect_beside, spool_folder
 from sweep.results.genuine import check_file, check_tables
 from sweep.results.inserting import REPLACED, insert
@@ -45,6 +47,16 @@ CONFINEMENT = (
     "python_enable_replacements = false",
     "disabled_filesystems = 'LocalFileSystem'",
     "lock_configuration = true",
+)
+
+#: What our own reading ends in where rows are not as a run writes them.
+_CONTRADICTIONS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
 )
 
 
@@ -88,8 +100,25 @@ def open_for_reading(
                     if attempt == TRIES:
                         raise
                     time.sleep(0.02 * attempt)
-        with connection:
+        with connection, _told_contradictions(path):
             yield connection
+
+
+@contextmanager
+def _told_contradictions(path: Path) -> Iterator[None]:
+    """Tell in a line what comes of rows that no run writes: a file may be a stranger's."""
+    try:
+        yield
+    except (InputError, MemoryError, OSError):
+        raise
+    except _CONTRADICTIONS as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise StoreError(
+            f"its rows contradict each other, or no run wrote them ({what}, "
+            f"in {place.name}, {Path(place.filename).name}:{place.lineno})",
+            file=path,
+        ) from error
 
 
 def check_there(path: Path) -> None:

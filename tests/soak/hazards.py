@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+import readers
 import schedules
 from hazard import Hazard
 
-HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD,)
+HAZARDS: tuple[Hazard, ...] = (schedules.HAZARD, readers.HAZARD)
