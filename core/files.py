@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
+import socket
+import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,8 +55,13 @@ class Disk:
             return []
 
     def read(self, file: Path) -> bytes:
-        """Return the content of a file."""
-        return file.read_bytes()
+        """Return the content of a file; to open a pipe would wait for whoever writes to it."""
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "a folder, a pipe or a device, and no file", str(file))
+        with open(descriptor, "rb") as opened:
+            return opened.read()
 
     def write(self, file: Path, content: bytes) -> None:
         """Write a file."""
@@ -72,12 +83,53 @@ class Disk:
         """Give a file another name, in one step; a file that has it already is replaced."""
         file.rename(new)
 
+    def link(self, file: Path, new: Path) -> None:
+        """Give a file a second name, which no file has yet."""
+        os.link(file, new)
+
+    def copy(self, opened: BinaryIO, new: Path) -> None:
+        """Copy an open file, from where it is read to its end, and the mode of it."""
+        with new.open("wb") as target:
+            shutil.copyfileobj(opened, target, 2**20)
+        new.chmod(stat.S_IMODE(os.fstat(opened.fileno()).st_mode))
+
     def remove(self, file: Path) -> None:
         """Remove a file, if it is there."""
         file.unlink(missing_ok=True)
 
 
 DISK = Disk()
+#: Names this machine, in few letters, among those that share a file system.
+_MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_UNFINISHED = re.compile(rf".*\.{_MACHINE}\.(\d{1, 9})\.partial(\.wal)?")
+
+
+def writer() -> str:
+    """Return what no other process has, on any machine that shares a file system with this one."""
+    return f"{_MACHINE}.{os.getpid()}"
+
+
+def unfinished(target: Path) -> Path:
+    """Return the name that a file has while this process writes it."""
+    return target.with_name(f"{target.name}.{writer()}.partial")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes of this machine that are no more were writing in a folder."""
+    for name in DISK.names(folder):
+        match = _UNFINISHED.fullmatch(name)
+        if match and _is_gone(int(match[1])):
+            DISK.remove(folder / name)
+
+
+def _is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's
+        return False
+    return False
 
 
 @contextmanager
@@ -91,7 +143,7 @@ def written_whole(target: Path, is_synced: bool = True) -> Iterator[BinaryIO]:
     is_synced
         Whether it is synced first, so that a power failure leaves no half of it either.
     """
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    partial = unfinished(target)
     try:
         with DISK.new(partial) as file:
             yield file

@@ -217,6 +217,8 @@ def saying_what_is_kept(
 @contextmanager
 def saying_what_is_written(*outputs: Path | None) -> Iterator[None]:
     """Say, if a signal stops what runs inside, which of its files it has written by then."""
+    from core.files import unfinished
+
     paths = [path for path in outputs if path is not None]
     before = [_stamp(path) for path in paths]
 
@@ -226,7 +228,7 @@ def saying_what_is_written(*outputs: Path | None) -> Iterator[None]:
         return f"{', '.join(changed)} is written" if changed else _NOTHING.says()
 
     # A wrong name, such as a folder's, is told elsewhere.
-    partial = [Path(f"{path}.{os.getpid()}.partial") for path in paths]
+    partial = [unfinished(path) for path in paths if path.name]
     with saying_what_is_kept(says, unfinished=partial):
         yield
 

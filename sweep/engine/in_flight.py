@@ -42,11 +42,12 @@ class InFlight:
         self._folder, self._study, self._files = folder, study, files
         self._deaths_file = folder / f"{study}.deaths"
         self._deaths: dict[str, int] = {}
-        self._add(self._deaths_file, complete)
-        left = list(self._batch_files())
-        before = sum(self._deaths.values())
-        for file in left:
-            self._add(file, complete)
+        with told_errors(folder):
+            self._add(self._deaths_file, complete)
+            left = list(self._batch_files())
+            before = sum(self._deaths.values())
+            for file in left:
+                self._add(file, complete)
         #: How many policies were in flight when the last driver died.
         self.died_with = sum(self._deaths.values()) - before
         if left:

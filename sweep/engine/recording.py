@@ -17,7 +17,7 @@ from sweep.engine.over_scenarios import Judged, mean_outcomes
 from sweep.engine.rows import Evaluated, row_of, together
 from sweep.engine.trials import Keys, Trial
 from sweep.results import OUTCOME_COLUMNS, Row, RunStore
-from sweep.results.arrow import schema_of
+from sweep.results.arrow import arrow_column, schema_of
 from sweep.study.model import Study
 
 
@@ -92,7 +92,7 @@ class Recorder:
             [
                 outcomes[field.name]
                 if outcomes is not None and field.name in OUTCOME_COLUMNS
-                else pa.array([row.get(field.name) for row in rows], field.type)
+                else arrow_column(rows, field)
                 for field in schema
             ],
             schema=schema,

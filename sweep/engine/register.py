@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from core.errors import InputError
+from core.files import DISK
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
 from sweep.engine.rows import row_of_world
@@ -77,8 +78,8 @@ def only_run(database: Path, study: str) -> Iterator[None]:
     """
     folder = spool_folder(database)
     with told_errors(database):
-        folder.mkdir(exist_ok=True)
-        lock = (folder / f"{study}.lock").open("w")
+        DISK.make_folder(folder)
+        lock = DISK.new(folder / f"{study}.lock")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from core.errors import InputError
 from sweep.results.schema import BY_COST, STRUCT_FIELDS, TABLES, Row
 from sweep.study.worlds import AS_GIVEN
+
+#: What tells that something is no row of a table, whatever it is.
+NOT_ROWS = (
+    ValueError,  # Arrow's errors too
+    TypeError,
+    AttributeError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+    pa.ArrowException,
+)
 
 
 @cache
@@ -40,11 +55,37 @@ def _arrow_type(type_name: str) -> pa.DataType:
 
 
 def arrow_table(table: str, rows: Sequence[Row]) -> pa.Table:
-    """Return rows of a table of the database; a column that is not in a row has its default."""
-    return pa.table(
-        [pa.array(_values(rows, field), field.type) for field in schema_of(table)],
-        schema=schema_of(table),
-    )
+    """Return rows of a table of the database; a column that is not in a row has its default.
+
+    Raises
+    ------
+    InputError
+        When a column cannot hold one of its values, such as an integer of more than 64 bits.
+    """
+    schema = schema_of(table)
+    return pa.table([arrow_column(rows, field) for field in schema], schema=schema)
+
+
+def arrow_column(rows: Sequence[Row], field: pa.Field) -> pa.Array:
+    """Return a column of rows.
+
+    Raises
+    ------
+    InputError
+        When it cannot hold one of the values.
+    """
+    try:
+        return pa.array(_values(rows, field), field.type)
+    except NOT_ROWS as error:
+        for row in rows:
+            try:
+                pa.array(_values([row], field), field.type)
+            except NOT_ROWS:
+                value = repr(row[field.name])
+                shown = value if len(value) <= 80 else f"{value[:77]}…"
+                what = f"study {row.get('study')}: column {field.name} cannot hold {shown}"
+                raise InputError(f"{what}: {error}") from None
+        raise
 
 
 def _values(rows: Sequence[Row], field: pa.Field) -> list[Any]:
@@ -54,3 +95,61 @@ def _values(rows: Sequence[Row], field: pa.Field) -> list[Any]:
     if not pa.types.is_map(field.type):
         return values
     return [value and list(value.items()) for value in values]
+
+
+def fitting(table: str, rows: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Return the rows that a table of the database can hold, and what is wrong with the others.
+
+    Parameters
+    ----------
+    table
+        The name of the table.
+    rows
+        Rows that say that they are of it; columns that only other versions have are left out.
+
+    Raises
+    ------
+    NOT_ROWS
+        When none of them is a row of it: a column is of another type, or missing.
+    """
+    if table not in TABLES:
+        raise ValueError(f"there is no table {table}")
+    rows.validate(full=True)
+    columns, there = TABLES[table].columns, set(rows.column_names)
+    wanted = pa.schema([field for field in schema_of(table) if field.name in there])
+    if not rows.schema.equals(wanted):
+        rows = rows.select(wanted.names).cast(wanted)
+    faults = []
+    for name, of_type in columns.items():
+        if of_type.endswith("NOT NULL") or (" NOT NULL" in of_type and name in there):
+            if rows[name].null_count:
+                rows, without = _split(rows, rows[name].is_valid())
+                faults += [f"a row of {table} without {name}"] * without
+        elif of_type == "TIMESTAMP" and name in there and len(rows):
+            beyond = [pa.scalar(each, pa.timestamp("us")) for each in (datetime.min, datetime.max)]
+            column = rows[name]
+            within = pc.and_(pc.greater_equal(column, beyond[0]), pc.less_equal(column, beyond[1]))
+            if pc.any(pc.invert(within)).as_py():
+                rows, others = _split(rows, pc.fill_null(within, True))
+                faults += [f"a row of {table} with {name} beyond the year 9999"] * others
+    if table == "studies":
+        rows, odd = _split(rows, pa.array(map(_is_study, rows.to_pylist()), pa.bool_()))
+        faults += ["a row of studies whose identity is none"] * odd
+    return rows, faults
+
+
+def _split(rows: pa.Table, holds: pa.ChunkedArray) -> tuple[pa.Table, int]:
+    """Return the rows of which something holds, and how many others there are."""
+    kept = rows.filter(holds)
+    return kept, len(rows) - len(kept)
+
+
+def _is_study(row: Row) -> bool:
+    """Return whether the identity of a study, which is JSON, tells what others ask of it."""
+    try:
+        identity = json.loads(row["identity"])
+        goals = row.get("goals") or [dict(each) for each in identity["objectives"]]
+        texts = [goal[name] for goal in goals for name in ("metric", "direction")]
+    except NOT_ROWS:
+        return False
+    return isinstance(identity, dict) and all(isinstance(text, str) for text in texts)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from core.errors import InputError
+from core.errors import InputError, shown_name
 
 
 class StoreError(InputError):
@@ -39,14 +43,33 @@ def told_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise StoreError(first_line(error), file=path) from None
+        line = first_line(error)
+        raise StoreError(line + _advice(line), file=path) from None
     except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        raise StoreError(f"{error.strerror or error}{place}", file=path) from None
+        name = error.filename
+        place = f" ({shown_name(os.fsdecode(name))})" if isinstance(name, str | bytes) else ""
+        line = f"{error.strerror or error}{place}"
+        raise StoreError(line + _advice(line), file=path) from None
     except RuntimeError as error:
         if str(error) == "Query interrupted":  # how DuckDB tells of Ctrl-C
             raise KeyboardInterrupt from None
         raise
+
+
+def _advice(line: str) -> str:
+    """Return what to do about an error of the file system, if there is something."""
+    full = (os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+    if any(words in line for words in full):
+        return "; free some space, then run it again to go on: finished trials are kept"
+    return ""
+
+
+@cache
+def tell_once(line: str) -> None:
+    """Print a line to stderr, unless this process has printed it."""
+    with suppress(OSError, ValueError):  # a terminal that is gone
+        if sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
 
 
 def first_line(error: Exception) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from core.files import DISK
+from core.files import DISK, unfinished
 from sweep.results.errors import LockedError, StoreError, first_line, told_errors
 from sweep.results.genuine import check_file, check_for_writing
 from sweep.results.tables import bring_up_to_date
@@ -33,6 +33,10 @@ _SETTINGS: dict[str, Any] = {
 }
 #: The files that this process has written itself: to check one takes 50 ms.
 _KNOWN: set[tuple[int, int, int]] = set()
+#: The changed copy of a database, in its spool's folder, until it takes the database's place.
+REWRITE = "rewrite.duckdb"
+#: What a file system without links says.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
 def spool_folder(path: Path) -> Path:
@@ -177,7 +181,7 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
     LockedError
         When another process holds the database open for longer than `patience_s`.
     """
-    copy = spool_folder(path) / "rewrite.duckdb"
+    copy = spool_folder(path) / REWRITE
     real = path.resolve()
     with told_errors(path):
         make_if_missing(path)
@@ -185,19 +189,30 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
             # A client that was killed left this log: opening the database makes DuckDB replay it.
             connect_patiently(real, patience_s).close()
         with _locked(real, patience_s) as file:
-            for leftover in (copy, copy.with_name(f"{copy.name}.wal")):
-                leftover.unlink(missing_ok=True)
-            _copy(file, real, copy)
-            if _version(real) not in _KNOWN:
-                _check(copy, path)
-            with connect(copy) as connection:
-                bring_up_to_date(connection, path)
-                yield connection
-                connection.execute("CHECKPOINT")
-            DISK.sync(copy)
-            os.replace(copy, real)
-            _KNOWN.add(_version(real))
+            _remove_copy(copy)  # a kill left it
+            try:
+                # The file must not be opened a second time: closing that would release the lock.
+                DISK.make_folder(copy.parent)
+                DISK.copy(file, copy)
+                if _version(real) not in _KNOWN:
+                    _check(copy, path)
+                with connect(copy) as connection:
+                    bring_up_to_date(connection, path)
+                    yield connection
+                    connection.execute("CHECKPOINT")
+                DISK.sync(copy)
+                DISK.rename(copy, real)
+                _KNOWN.add(_version(real))
+            except BaseException:
+                with suppress(OSError):
+                    _remove_copy(copy)
+                raise
             DISK.sync(real.parent)
+
+
+def _remove_copy(copy: Path) -> None:
+    for file in (copy, copy.with_name(f"{copy.name}.wal")):
+        DISK.remove(file)
 
 
 def _version(real: Path) -> tuple[int, int, int]:
@@ -233,17 +248,6 @@ def _locked(real: Path, patience_s: float) -> Iterator[BinaryIO]:
         time.sleep(0.02)
 
 
-def _copy(file: BinaryIO, real: Path, copy: Path) -> None:
-    """Copy a database from its locked file.
-
-    The file must not be opened a second time: closing that would release the lock.
-    """
-    copy.parent.mkdir(exist_ok=True)
-    with copy.open("wb") as target:
-        shutil.copyfileobj(file, target, 2**20)
-    shutil.copymode(real, copy)
-
-
 def make_if_missing(path: Path) -> None:
     """Create a database where there is none."""
     check_file(path)
@@ -256,18 +260,23 @@ def make_if_missing(path: Path) -> None:
 def _make(path: Path) -> None:
     """Create a database, which gets its name only when it is whole, so a kill leaves no half."""
     folder = spool_folder(path)
-    folder.mkdir(exist_ok=True)
-    draft = folder / f"{os.getpid()}.draft"
-    draft.unlink(missing_ok=True)
-    with connect(draft) as connection:
-        bring_up_to_date(connection, path)
-        connection.execute("CHECKPOINT")
-    DISK.sync(draft)
+    DISK.make_folder(folder)
+    draft = unfinished(folder / "draft")
+    _remove_copy(draft)  # of a process that had the number of this one
     try:
-        os.link(draft, path.resolve())
-    except FileExistsError:
-        pass  # another process was faster
-    except OSError:
-        draft.rename(path.resolve())  # a file system without links
-    draft.unlink(missing_ok=True)
+        with connect(draft) as connection:
+            bring_up_to_date(connection, path)
+            connection.execute("CHECKPOINT")
+        DISK.sync(draft)
+        try:
+            DISK.link(draft, path)
+        except FileExistsError:
+            pass  # another process was faster
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            DISK.rename(draft, path)
+    finally:
+        with suppress(OSError):
+            _remove_copy(draft)
     DISK.sync(folder.parent)

@@ -2,61 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from core.errors import shown_name
 from sweep.results.earlier import fill_in
-from sweep.results.errors import told_errors
+from sweep.results.errors import first_line, tell_once, told_errors
 from sweep.results.file import rewrite
 from sweep.results.schema import TABLES
-from sweep.results.spool import Rows, Spool, has_earlier_rows
+from sweep.results.spool import Spool, SpoolFile
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
 
 #: Tables whose rows may change: the row written last replaces the others. In the other tables the
 #: first row of a key stays.
 REPLACED = ("studies", "scenarios", "attempts")
+#: Removes complete trials, of those in `added`, that have fewer rows in another table than their
+#: study has scenarios, and workloads in each.
+_INCOMPLETE_SQL = """
+WITH worlds AS (SELECT study, count(*) AS worlds FROM {schema}.scenarios GROUP BY study),
+wanted AS (
+    SELECT study, role, number, coalesce(worlds, 1) AS outcomes,
+        coalesce(worlds, 1) * greatest(1, coalesce(len(workloads), 1)) AS runs
+    FROM added LEFT JOIN worlds USING (study) LEFT JOIN {schema}.studies USING (study)
+)
+DELETE FROM {schema}.trials WHERE state = 'complete' AND (study, role, number) IN (
+    SELECT (study, role, number) FROM wanted WHERE
+        outcomes > (SELECT count(*) FROM {schema}.outcomes AS has
+            WHERE (has.study, has.role, has.number) = (wanted.study, wanted.role, wanted.number))
+        OR runs > (SELECT count(*) FROM {schema}.runs AS has
+            WHERE (has.study, has.role, has.number) = (wanted.study, wanted.role, wanted.number))
+)"""
 
 
 def insert(
-    connection: duckdb.DuckDBPyConnection,
-    rows: Iterable[Rows],
-    earlier: bool = False,
-    schema: str = "main",
+    connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile], schema: str = "main"
 ) -> None:
-    """Insert rows in one transaction; inserting them again changes nothing.
+    """Insert the rows of files in one transaction; inserting them again changes nothing.
+
+    Where DuckDB refuses rows all the same, those of each file that it takes are inserted, and the
+    others are told in the faults of theirs.
 
     Parameters
     ----------
     connection
         A database with all tables, open for writing.
-    rows
-        Those of each table; a column that they lack becomes NULL.
-    earlier
-        Whether an earlier version wrote some of them.
+    files
+        What is in each; a column that rows lack becomes NULL.
     schema
         Where the tables are.
     """
+    import duckdb
+
+    refused = (
+        duckdb.DataError,
+        duckdb.IntegrityError,
+        duckdb.NotSupportedError,
+        duckdb.ProgrammingError,
+        pa.ArrowException,
+    )
+    try:
+        _insert_all(connection, files, schema)
+    except refused:
+        for file in files:
+            try:
+                _insert_all(connection, [file], schema)
+            except refused as error:
+                file.faults.append(f"the database takes none of its rows ({first_line(error)})")
+                file.rows.clear()
+
+
+def _insert_all(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile], schema: str
+) -> None:
     by_table: dict[str, list[pa.Table]] = {}
-    for table, of_table in rows:
-        by_table.setdefault(table, []).append(of_table)
+    for file in files:
+        for table, rows in file.rows:
+            by_table.setdefault(table, []).append(rows)
     connection.execute("BEGIN")
     try:
         for table, parts in by_table.items():
-            _insert_into(
-                connection, schema, table, pa.concat_tables(parts, promote_options="default")
-            )
-        if earlier:
+            rows = pa.concat_tables(parts, promote_options="default")
+            _insert_into(connection, schema, table, rows)
+        if any(file.is_earlier for file in files):
             fill_in(connection)
+        for file in files:
+            if file.faults:
+                _leave_out_incomplete(connection, schema, file)
     except BaseException:
         connection.rollback()
         raise
     connection.execute("COMMIT")
+
+
+def _leave_out_incomplete(
+    connection: duckdb.DuckDBPyConnection, schema: str, file: SpoolFile
+) -> None:
+    """Leave out trials of a file whose other rows are lost: a run replays what has no row."""
+    key = list(TABLES["trials"].key)
+    for table, trials in file.rows:
+        if table == "trials":
+            connection.register("added", trials.select(key))
+            connection.execute(_INCOMPLETE_SQL.format(schema=schema))
+            connection.unregister("added")
 
 
 def _insert_into(
@@ -100,8 +152,43 @@ def merge(path: Path, spool: Spool, patience_s: float) -> None:
         When another process holds the database open for longer.
     """
     with rewrite(path, patience_s) as connection:
-        names = spool.names()
         # Whoever merged before us gave the lock up before it removed its files.
-        insert(connection, spool.read(names, may_be_gone=True), has_earlier_rows(names))
+        files = list(spool.read(spool.names(), may_be_gone=True))
+        insert(connection, files)
     with told_errors(path):
-        spool.remove(names)
+        spool.remove([file.name for file in files if not file.faults and not file.unread])
+        for file in files:
+            if file.faults:
+                tell_of_faults(spool, file, spool.put_aside(file.name))
+            elif file.unread:
+                tell_of_faults(spool, file, None)
+
+
+def tell_of_faults(spool: Spool, file: SpoolFile, aside: Path | None) -> None:
+    """Tell, once, what of a file of the spool is in no database.
+
+    Parameters
+    ----------
+    spool, file
+        The file.
+    aside
+        Where it was put; None where it is where it was.
+    """
+    if file.unread:
+        what = f"cannot be read ({file.unread}), and is passed over"
+        _tell(spool, file, f"{what}; make it readable, or move it away")
+    elif file.faults:
+        more = f", and {len(file.faults) - 1:,} more" if len(file.faults) > 1 else ""
+        where = f"put aside as {shown_name(aside)}" if aside else "passed over"
+        kept = "; its other rows are taken" if file.rows else ""
+        what = f"{file.faults[0]}{more}: {where}{kept}"
+        _tell(spool, file, f"{what}; to run {_whose(file)} again replays what is missing")
+
+
+def _whose(file: SpoolFile) -> str:
+    studies = sorted({name for _, rows in file.rows for name in rows["study"].to_pylist()})
+    return f"study {', '.join(studies)}" if studies else "its study"
+
+
+def _tell(spool: Spool, file: SpoolFile, what: str) -> None:
+    tell_once(f"warning: {shown_name(spool.folder / file.name)}: {shown_name(what)}")

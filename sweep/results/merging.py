@@ -7,7 +7,6 @@ the same in both, and where it is not, nothing is merged.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,12 +93,12 @@ def merge_databases(
         draft = Path(folder) / into.name
         _merge_all(draft, into, sources, merged)
         try:
-            os.link(draft, into)
+            DISK.link(draft, into)
         except FileExistsError:
             what = "another process has made it meanwhile, and nothing is merged; merge again"
             raise StoreError(what, file=into) from None
         except OSError:
-            draft.rename(into)  # a file system without links
+            DISK.rename(draft, into)  # a file system without links
         DISK.sync(into.parent)
 
 

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import time
 import traceback
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import InputError
+from core.errors import InputError, shown_name
 from sweep.results.copies import State, copied, remove_leftovers, state_of
-from sweep.results.errors import LockedError, StoreError, first_line, told_errors
+from sweep.results.errors import LockedError, StoreError, first_line, tell_once, told_errors
 from sweep.results.file import attach, connect_beside, spool_folder
 from sweep.results.genuine import check_file, check_tables
-from sweep.results.inserting import REPLACED, insert
+from sweep.results.inserting import REPLACED, insert, tell_of_faults
 from sweep.results.limits import asking
 from sweep.results.schema import TABLES, Row
-from sweep.results.spool import Rows, Spool, has_earlier_rows
+from sweep.results.spool import Spool, SpoolFile
 from sweep.results.tables import fill_tables, is_current, make_table, make_views, present_tables
 
 if TYPE_CHECKING:
@@ -139,10 +138,8 @@ def _open(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
     """Open the database itself, and add what is spooled."""
     spool = _spool(path)
     # Read before the database is opened: rows that are merged in between are in it.
-    names = spool.names()
-    rows = list(spool.read(names, may_be_gone=True))
-    file = path if path.exists() else None
-    return _connected(path, file, patience_s, rows, has_earlier_rows(names))
+    spooled = list(spool.read(spool.names(), may_be_gone=True))
+    return _connected(path, path if path.exists() else None, patience_s, spooled)
 
 
 def _spool(path: Path) -> Spool:
@@ -150,7 +147,7 @@ def _spool(path: Path) -> Spool:
 
 
 def _connected(
-    path: Path, file: Path | None, patience_s: float, rows: Sequence[Rows], earlier: bool
+    path: Path, file: Path | None, patience_s: float, spooled: Sequence[SpoolFile]
 ) -> duckdb.DuckDBPyConnection:
     """Return a confined connection to what a file holds, and some rows more.
 
@@ -162,10 +159,8 @@ def _connected(
         The database or a copy of it; None if there are spooled rows alone.
     patience_s
         How long to wait for a process that holds it, in seconds.
-    rows
-        The rows that are spooled.
-    earlier
-        Whether an earlier version wrote some of them.
+    spooled
+        What is in the files of its spool.
     """
     connection = connect_beside()
     try:
@@ -174,18 +169,17 @@ def _connected(
             _attach(connection, file, path, patience_s)
             check_tables(connection, STORED, path)
             present = present_tables(connection, f"{STORED}.main", path)
-            if not present and not rows:
+            if not present and not spooled:
                 what = "it has no table studies: not a results database of this program"
                 raise StoreError(what, file=path)
         confine(connection)
-        if earlier or not is_current(present):
+        if any(each.is_earlier for each in spooled) or not is_current(present):
             fill_tables(connection, f"{STORED}.main", present)
-            insert(connection, rows, earlier)
         else:
             connection.execute(f"CREATE SCHEMA {_SPOOLED}")
             for table in TABLES:
                 connection.execute(f"CREATE VIEW {table} AS FROM {STORED}.main.{table}")
-            add_spooled(connection, rows)
+        _add(connection, path, spooled)
         make_views(connection)
     except BaseException:
         connection.close()
@@ -207,20 +201,29 @@ def _attach(
             raise
         with copied(real, with_logs=False) as copy:
             attach(connection, copy, STORED, path, 0.0)
-        what = f"{path}.wal: a log that cannot be read, and what it holds is left out: {error.what}"
-        warnings.warn(what, stacklevel=2)
+        what = f"a log that cannot be read, and what it holds is left out ({error.what})"
+        tell_once(f"warning: {shown_name(path)}.wal: {what}")
 
 
-def add_spooled(connection: duckdb.DuckDBPyConnection, rows: Sequence[Rows]) -> None:
+def _add(connection: duckdb.DuckDBPyConnection, path: Path, spooled: Sequence[SpoolFile]) -> None:
+    """Add what is spooled to what is seen of a database, and tell what of it is no row."""
+    _add_rows(connection, spooled)
+    for each in spooled:
+        tell_of_faults(_spool(path), each, None)
+
+
+def _add_rows(connection: duckdb.DuckDBPyConnection, spooled: Sequence[SpoolFile]) -> None:
     """Add rows to what is seen of a database; where both have a key, one is seen as if merged."""
-    tables = {table for table, _ in rows}
-    for table in tables:
-        if not connection.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
-            [_SPOOLED, table],
-        ).fetchall():
+    tables = {table for each in spooled for table, _ in each.rows}
+    asked = "SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'memory'"
+    if (_SPOOLED,) not in connection.execute(asked).fetchall():
+        insert(connection, spooled)  # into tables that are filled, with no view over them
+        return
+    asked = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'memory' AND schema_name = ?"
+    if tables and not connection.execute(asked, [_SPOOLED]).fetchall():
+        for table in TABLES:
             make_table(connection, table, f"{_SPOOLED}.{table}")
-    insert(connection, rows, schema=_SPOOLED)
+    insert(connection, spooled, _SPOOLED)
     for table in tables:
         first, then = f"{STORED}.main.{table}", f"{_SPOOLED}.{table}"
         key = ", ".join(TABLES[table].key)
@@ -249,7 +252,6 @@ class Snapshot:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._copied: State = []
         self._merged: set[str] = set()
-        self._is_filled = False
         self._spool = _spool(path)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
@@ -275,23 +277,21 @@ class Snapshot:
             state != self._copied
             or not self._merged.issubset(waiting)
             # What an earlier version wrote is brought to this one's form with all the rest.
-            or has_earlier_rows(fresh)
-            or (self._is_filled and bool(fresh))
+            or any(SpoolFile(name).is_earlier for name in fresh)
         )
         if self._connection is None or is_stale:
             self._merged, fresh = set(), waiting
         # Read before the database is copied: rows that are merged in between are in the copy.
-        rows = list(self._spool.read(fresh))
+        spooled = list(self._spool.read(fresh))
         if self._connection is None or is_stale:
-            earlier = has_earlier_rows(fresh)
             if state[0] is None:
-                self._connection = _connected(self._path, None, 0.0, rows, earlier)
+                self._connection = _connected(self._path, None, 0.0, spooled)
             else:
                 with copied(self._path) as file:
-                    self._connection = _connected(self._path, file, 0.0, rows, earlier)
+                    self._connection = _connected(self._path, file, 0.0, spooled)
             self._copied = state
         else:
-            add_spooled(self._connection, rows)
+            _add(self._connection, self._path, spooled)
         self._merged.update(fresh)
         return self._connection
 

@@ -1,29 +1,58 @@
 """The spool: rows that are safe on disk, on their way into the database.
 
-A file of it holds Arrow streams, one behind the other, each with the name of its table. Earlier
-versions wrote rows as lines of JSON, which are read still.
+A file of it holds parts, each with a checksum: an Arrow stream, with the name of its table. Earlier
+versions wrote Arrow streams without checksums, and before that rows as lines of JSON, which are
+read still. A file of which something cannot be read is put aside whole; its other rows are taken.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
-from core.files import DISK, Files
-from sweep.results.arrow import schema_of
+from core.files import DISK, Files, writer
+from sweep.results.arrow import NOT_ROWS, fitting
 from sweep.results.earlier_spool import read_json_lines
-from sweep.results.errors import StoreError
-from sweep.results.schema import TABLES
+from sweep.results.frames import framed, is_framed, parts_of
 
 #: Rows of one table of the database, with its name.
 Rows = tuple[str, pa.Table]
 _SUFFIX, _EARLIER_SUFFIX = ".arrows", ".jsonl"
 _TABLE = b"table"
+#: Where files go, in the folder of the spool, of which something could not be read.
+ASIDE = "aside"
+
+
+@dataclass
+class SpoolFile:
+    """What is in a file of the spool.
+
+    Parameters
+    ----------
+    name
+        Its name in the folder.
+    rows
+        The rows that a database can hold.
+    faults
+        What of it is no row of a database, each in some words.
+    unread
+        Why it could not be read at all, which may change.
+    """
+
+    name: str
+    rows: list[Rows] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    unread: str = ""
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether an earlier version wrote it."""
+        return self.name.endswith(_EARLIER_SUFFIX)
 
 
 class Spool:
@@ -38,7 +67,7 @@ class Spool:
     clock_ns
         The time of day in ns, by which files are named.
     writer
-        What no other process that writes to the folder has: by default the number of this one.
+        What no other process that writes to the folder has.
     """
 
     def __init__(
@@ -46,10 +75,10 @@ class Spool:
         folder: Path,
         files: Files = DISK,
         clock_ns: Callable[[], int] = time.time_ns,
-        writer: int | None = None,
+        writer: Callable[[], str] = writer,
     ) -> None:
         self.folder, self.files = folder, files
-        self._clock_ns, self._writer = clock_ns, os.getpid() if writer is None else writer
+        self._clock_ns, self._writer = clock_ns, writer
         self._has_safe_name = False
 
     def names(self) -> list[str]:
@@ -67,14 +96,14 @@ class Spool:
         # Even if the clock is set back, a file that is written later sorts later.
         stamps = [stamp for name in self.names() if (stamp := name.split("-")[0]).isdigit()]
         newest = max(map(int, stamps), default=0)
-        target = f"{max(self._clock_ns(), newest + 1):020d}-{self._writer}{_SUFFIX}"
-        partial = self.folder / f"{self._writer}.partial"
-        self.files.write(partial, _streams(rows))
+        target = f"{max(self._clock_ns(), newest + 1):020d}-{self._writer()}{_SUFFIX}"
+        partial = self.folder / f"rows.{self._writer()}.partial"
+        self.files.write(partial, content_of(rows))
         self.files.sync(partial)
         self.files.rename(partial, self.folder / target)
         self.files.sync(self.folder)
 
-    def read(self, names: Iterable[str], may_be_gone: bool = False) -> Iterator[Rows]:
+    def read(self, names: Iterable[str], may_be_gone: bool = False) -> Iterator[SpoolFile]:
         """Yield what is in files of the spool.
 
         Parameters
@@ -83,11 +112,6 @@ class Spool:
             The files.
         may_be_gone
             Whether to pass over files that are removed meanwhile, since they are merged.
-
-        Raises
-        ------
-        StoreError
-            When a file is not one of a spool.
         """
         for name in names:
             try:
@@ -96,12 +120,10 @@ class Spool:
                 if may_be_gone:
                     continue
                 raise
-            read = read_json_lines if name.endswith(_EARLIER_SUFFIX) else _read_streams
-            try:
-                yield from read(content)
-            except (ValueError, KeyError, pa.ArrowException) as error:
-                what = f"no file of a spool, move it away: {error}"
-                raise StoreError(what, file=self.folder / name) from None
+            except OSError as error:
+                yield SpoolFile(name, unread=error.strerror or str(error))
+            else:
+                yield read_content(name, content)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files whose rows are in the database."""
@@ -110,28 +132,74 @@ class Spool:
         if names:
             self.files.sync(self.folder)
 
+    def put_aside(self, name: str) -> Path:
+        """Move a file out of the way, as it is, and return where it is now."""
+        aside = self.folder / ASIDE
+        self.files.make_folder(aside)
+        taken, number = self.files.names(aside), 1
+        new = name
+        while new in taken:
+            number += 1
+            new = f"{name}~{number}"
+        with suppress(FileNotFoundError):  # another process has moved it
+            self.files.rename(self.folder / name, aside / new)
+        self.files.sync(aside)
+        self.files.sync(self.folder)
+        return aside / new
 
-def has_earlier_rows(names: Iterable[str]) -> bool:
-    """Return whether some of the files were written by an earlier version."""
-    return any(name.endswith(_EARLIER_SUFFIX) for name in names)
 
-
-def _streams(rows: Iterable[Rows]) -> bytes:
-    buffer = io.BytesIO()
+def content_of(rows: Iterable[Rows]) -> bytes:
+    """Return the content of a file with rows of tables."""
+    parts = []
     for table, of_table in rows:
+        buffer = pa.BufferOutputStream()
         schema = of_table.schema.with_metadata({_TABLE: table.encode()})
         with pa.ipc.new_stream(buffer, schema) as stream:
             stream.write_table(of_table)
-    return buffer.getvalue()
+        parts.append(buffer.getvalue().to_pybytes())
+    return framed(parts)
 
 
-def _read_streams(content: bytes) -> Iterator[Rows]:
+def read_content(name: str, content: bytes) -> SpoolFile:
+    """Return what is in a file with such a name."""
+    file = SpoolFile(name)
+    if not content.strip(b"\0"):
+        file.faults.append("it is empty")
+    elif file.is_earlier:
+        _keep_what_fits(file, read_json_lines(content, file.faults))
+    elif is_framed(content):
+        parts, damaged = parts_of(content)
+        if damaged:
+            file.faults.append(f"{damaged} of its {len(parts) + damaged} parts damaged")
+        for part in parts:
+            _keep_what_fits(file, _streams_in(part))
+    else:
+        _keep_what_fits(file, _streams_in(content))
+    return file
+
+
+def _keep_what_fits(file: SpoolFile, read: Iterator[Rows]) -> None:
+    """Add the rows to a file that a database can hold, and what is wrong with the others."""
+    while True:
+        try:
+            table, rows = next(read)
+            fit, faults = fitting(table, rows)
+        except StopIteration:
+            return
+        except NOT_ROWS as error:
+            file.faults.append(f"no rows of a table ({_first_line(error)})")
+        else:
+            file.faults += faults
+            file.rows.append((table, fit))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _streams_in(content: bytes) -> Iterator[Rows]:
     source = pa.BufferReader(content)
     while source.tell() < len(content):
         with pa.ipc.open_stream(source) as stream:
             table = stream.schema.metadata[_TABLE].decode()
-            of_table = stream.read_all().replace_schema_metadata(None)
-        if table not in TABLES:
-            raise ValueError(f"there is no table {table}")
-        there = set(of_table.column_names)  # made anew each time that it is asked for
-        yield table, of_table.select([name for name in schema_of(table).names if name in there])
+            yield table, stream.read_all().replace_schema_metadata(None)

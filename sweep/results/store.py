@@ -14,10 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from core.files import DISK, remove_unfinished
 from sweep.results.arrow import arrow_table
 from sweep.results.database import Database, DuckDB
 from sweep.results.errors import LockedError, StoreError, told_errors
-from sweep.results.file import make_if_missing, rewrite, spool_folder
+from sweep.results.file import REWRITE, make_if_missing, rewrite, spool_folder
 from sweep.results.inserting import merge
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import Spool
@@ -62,9 +63,10 @@ class RunStore:
 
     def merge(self) -> None:
         """Bring acknowledged rows into the database, unless another process holds it."""
-        if self.spool.names():
-            with suppress(LockedError):  # a client holds the file: rows stay in the spool
-                self.database.merge()
+        with told_errors(self.path):
+            if self.spool.names():
+                with suppress(LockedError):  # a client holds the file: rows stay in the spool
+                    self.database.merge()
 
     def flush(self) -> None:
         """Acknowledge the added rows, and merge them."""
@@ -89,6 +91,12 @@ class Store(RunStore):
         if not path.parent.is_dir():
             raise StoreError(f"there is no folder {path.parent}", file=path)
         make_if_missing(path)
+        with told_errors(path):
+            remove_unfinished(spool.folder)
+            if REWRITE in DISK.names(spool.folder):
+                # A kill left it; only who has the lock may remove it, as each merge does.
+                with suppress(LockedError):
+                    self.database.merge()
         self.merge()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:

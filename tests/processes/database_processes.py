@@ -26,18 +26,25 @@ print("holds", flush=True)
 sys.stdin.read()
 """
 # Forks a writer for each line "file first step": it adds trials from `first` on, prints each number
-# once it is acknowledged, and kills itself where it would take `step` (of os or Path), if any.
+# once it is acknowledged, and kills itself where it would take `step`: an operation of Disk, and on
+# what.
 WRITERS = """
 import itertools, os, signal, sys
+from fnmatch import fnmatch
 from pathlib import Path
 import duckdb, pyarrow
+from core.files import Disk
 from sweep.results import Store
 
 def write(path, first, step):
-    def die(*given, **named):
-        os.kill(os.getpid(), signal.SIGKILL)
+    name, _, pattern = step.partition(":")
+    operation = getattr(Disk, name, None)
+    def die(disk, place, *more):
+        if fnmatch(place.name, pattern):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return operation(disk, place, *more)
     if step != "none":
-        setattr(os if step in ("link", "fsync", "replace") else Path, step, die)
+        setattr(Disk, name, die)
     store = Store(Path(path))
     for number in itertools.count(first):
         place = {"study": "s", "role": "trial", "number": number}

@@ -15,8 +15,7 @@ from sweep.results.database import PATIENCE_S, Database, Found
 from sweep.results.errors import LockedError, told_errors
 from sweep.results.inserting import REPLACED
 from sweep.results.schema import TABLES, Row
-from sweep.results.spool import Rows, Spool
-from sweep.results.spool import _read_streams as read_streams
+from sweep.results.spool import Spool, SpoolFile, read_content
 
 Key = tuple[Any, ...]
 #: The rows of each table by key: the Arrow table that one is in, and its place there.
@@ -127,9 +126,9 @@ class SimulatedDatabase:
             return self.content
 
 
-def _with(content: Content, rows: Iterable[Rows]) -> Content:
+def _with(content: Content, files: Iterable[SpoolFile]) -> Content:
     changed = {table: dict(of_table) for table, of_table in content.items()}
-    for table, of_table in rows:
+    for table, of_table in (rows for file in files for rows in file.rows):
         keys = zip(*(of_table[name].to_pylist() for name in TABLES[table].key), strict=True)
         for place, key in enumerate(keys):
             if table in REPLACED or key not in changed[table]:
@@ -190,9 +189,9 @@ class Reader:
         elif not database.is_locked and self._world.now_s >= database.held_s:
             names = [name for name in self._files.left(self._folder) if name.endswith(".arrows")]
             files = {name: self._files.content(self._folder / name) for name in names}
-            rows = [each for name in names for each in read_streams(files[name])]
+            read = [read_content(name, files[name]) for name in names]
             self._world.log.append(f"          a reader merges {names}")
-            database.content = _with(database.content, rows)
+            database.content = _with(database.content, read)
             self._to_remove = [self._folder / name for name in names]
 
 

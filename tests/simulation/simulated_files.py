@@ -97,7 +97,12 @@ class SimulatedFiles:
                 names.pop(file, None)
                 names[new] = inode
 
-            self._change(file.parent, change)
+            self._change(new.parent, change)
+
+    def link(self, file: Path, new: Path) -> None:
+        with self._world.operation(f"link {file.name} to {new.name}"):
+            inode = self._inode(file)
+            self._change(new.parent, lambda names: names.update({new: inode}))
 
     def remove(self, file: Path) -> None:
         with self._world.operation(f"remove {file.name}"):
@@ -162,6 +167,18 @@ class SimulatedFiles:
     def content(self, file: Path) -> bytes:
         """Return the content of a file, without an operation."""
         return self._inode(file).content
+
+    def has_content(self, file: Path, content: bytes) -> None:
+        """Let a file have a content, which is not synced, without an operation."""
+        self._inode(file).content = content
+
+    def has_folder(self, folder: Path) -> None:
+        """Let a folder be there, and be safe, without an operation."""
+        self._names[folder] = self._safe[folder] = None
+
+    def files(self) -> dict[Path, bytes | None]:
+        """Return the content of each file, and None for each folder."""
+        return {place: inode and inode.content for place, inode in self._names.items()}
 
     def take_away(self, file: Path) -> None:
         """Remove a file for another process."""

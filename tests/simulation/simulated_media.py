@@ -15,7 +15,7 @@ from core.files import DISK
 from sweep.results import RunStore, open_for_reading, read_table, spool_folder
 from sweep.results.database import DuckDB
 from sweep.results.schema import TABLES
-from sweep.results.spool import Spool, _read_streams
+from sweep.results.spool import Spool, read_content
 
 #: A study, a role and a number.
 Place = tuple[str, str, int]
@@ -48,7 +48,7 @@ class Memory:
         def clock_ns() -> int:
             return int((wall_s + self._world.now_s) * 1e9)
 
-        spool = Spool(self._folder, self._files, clock_ns, writer)
+        spool = Spool(self._folder, self._files, clock_ns, lambda: str(writer))
         self._database.spool = spool
         return RunStore(self._path, spool, self._database)
 
@@ -88,7 +88,7 @@ class Memory:
 def _places_in(content: bytes) -> set[Place]:
     return {
         place
-        for table, rows in _read_streams(content)
+        for table, rows in read_content("a.arrows", content).rows
         if table == "trials"
         for place in zip(*(rows[name].to_pylist() for name in TABLES[table].key), strict=True)
     }
@@ -115,7 +115,7 @@ class Real:
 
     def store(self, writer: int) -> RunStore:
         """Return what a driver writes through."""
-        spool = Spool(spool_folder(self._path), self._files, writer=writer)
+        spool = Spool(spool_folder(self._path), self._files, writer=lambda: str(writer))
         database = WatchedDatabase(self._world, DuckDB(self._path, spool))
         if not self._path.exists():
             DuckDB(self._path, Spool(spool.folder)).merge()

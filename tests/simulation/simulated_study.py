@@ -20,7 +20,7 @@ from core.policy import Policy
 from sweep.engine import known, over_scenarios, recording
 from sweep.engine.inputs import Inputs
 from sweep.engine.rows import Evaluated, together
-from sweep.results import OUTCOME_COLUMNS, RUN_VALUES, SCENARIO_VALUES, Row, spool
+from sweep.results import OUTCOME_COLUMNS, RUN_VALUES, SCENARIO_VALUES, Row, arrow
 from sweep.results.arrow import arrow_table, schema_of
 from sweep.results.schema import POLICY_COLUMNS
 from sweep.study.model import IntRange, Study
@@ -109,7 +109,7 @@ def narrow_tables() -> Iterator[None]:
         mock.patch.multiple(known, SCENARIO_VALUES=outcomes, RUN_VALUES=runs),
         mock.patch.object(over_scenarios, "OUTCOME_COLUMNS", _OUTCOMES),
         mock.patch.multiple(recording, OUTCOME_COLUMNS=_OUTCOMES, schema_of=_narrow_schema),
-        mock.patch.object(spool, "schema_of", _narrow_schema),
+        mock.patch.object(arrow, "schema_of", _narrow_schema),
     ):
         yield
 

@@ -21,7 +21,7 @@ from sweep.engine.driver import Driver
 from sweep.engine.executor import Failure
 from sweep.engine.in_flight import InFlight
 from sweep.results import RunStore, told_errors
-from sweep.results.spool import Spool, _streams
+from sweep.results.spool import Spool, content_of
 
 #: Schedules of one run of the tests: each takes 15 ms, on a real database 1 s.
 SCHEDULES, REAL_SCHEDULES = 3000, 4
@@ -74,7 +74,7 @@ def break_spool(patch: pytest.MonkeyPatch, sync: Callable[[Files, Any, Any], Non
     def write(spool: Spool, rows: Any) -> None:
         spool.files.make_folder(spool.folder)
         partial = spool.folder / "1.partial"
-        spool.files.write(partial, _streams(rows))
+        spool.files.write(partial, content_of(rows))
         spool.files.rename(partial, spool.folder / f"{next(counter):020d}-1.arrows")
         sync(spool.files, partial, spool.folder)
 
