@@ -99,13 +99,24 @@ def open_for_reading(
                     if attempt == TRIES:
                         raise
                     time.sleep(0.02 * attempt)
-        with connection, _told_contradictions(path):
+        with connection, told_contradictions(path):
             yield connection
 
 
 @contextmanager
-def _told_contradictions(path: Path) -> Iterator[None]:
-    """Tell in a line what comes of rows that no run writes: a file may be a stranger's."""
+def told_contradictions(path: Path) -> Iterator[None]:
+    """Tell in a line what comes of rows that no run writes: a file may be a stranger's.
+
+    Parameters
+    ----------
+    path
+        The database that the error names.
+
+    Raises
+    ------
+    StoreError
+        In place of what Python raises of such rows.
+    """
     try:
         yield
     except (InputError, MemoryError, OSError):

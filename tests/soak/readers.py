@@ -103,14 +103,20 @@ def _case(seed: int, counts: Counts) -> None:
             strangers(good, path, parts[chance.choice(sorted(parts))], secret)
         words = _words(chance, path, scratch, good, secret)
         before = _content(path)
+        temporary = scratch / "temporary"
+        temporary.mkdir()
         begin = time.monotonic()
         try:
-            code, said = command(words)
+            with patch.object(tempfile, "tempdir", str(temporary)):
+                code, said = command(words)
         except Exception as error:
             counts.tracebacks += 1
             counts.failures.append(f"seed {seed}: {words}: {type(error).__name__}: {error}")
             return
-        counts.hangs += time.monotonic() - begin > 10
+        seconds = time.monotonic() - begin
+        if seconds > 10:
+            counts.hangs += 1
+            counts.failures.append(f"seed {seed}: {words} takes {seconds:.0f} s")
         counts.tracebacks += "Traceback" in said
         written = [*scratch.glob("out*")]
         if SECRET in said or any(SECRET.encode() in _content(file) for file in written):
