@@ -110,7 +110,8 @@ def run(
 def connect(db: str | os.PathLike[str] = "results.duckdb") -> Connection:
     """Return a connection to a copy of a results database as it is now.
 
-    A copy, since a client that holds the database itself keeps runs from writing to it.
+    A copy, since a client that holds the database itself keeps runs from writing to it. Questions
+    reach nothing but the copy, as those of `sweep query` do, since it may be a stranger's.
 
     Raises
     ------

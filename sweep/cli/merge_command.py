@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +30,8 @@ def merge(
     from sweep.results.questions import status_sql
 
     # INTO may be among them, as *.duckdb has it.
-    read = {source.resolve(): source for source in sources if source.resolve() != into.resolve()}
+    there = os.path.realpath(into)
+    read = {name: each for each in sources if (name := os.path.realpath(each)) != there}
     if not read:
         raise InputError("there is nothing to merge into it: name other databases", file=into)
     warning = check_file_system(into)

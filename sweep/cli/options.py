@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -49,21 +46,10 @@ def print_version(wanted: bool) -> None:
     raise typer.Exit(DONE)
 
 
-@contextmanager
-def _warnings_as_notes() -> Iterator[None]:
-    """Tell warnings of a database in a line each, and not with a line of code."""
-    from sweep.cli.terminal import note
-
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: note(str(message))
-        yield
-
-
 def _limit(context: typer.Context, seconds: float) -> float:
     """Limit how long the command may ask databases, and how much memory it may take."""
     from sweep.results.limits import memory_limit, time_limit
 
-    context.with_resource(_warnings_as_notes())
     context.with_resource(memory_limit())
     context.with_resource(time_limit(seconds, lambda error: leave_at_once(str(error), BAD_INPUT)))
     return seconds

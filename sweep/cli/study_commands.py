@@ -244,7 +244,8 @@ def name_of(study: str) -> str:
 
 def refuse_study_file(study: str, output: Path) -> None:
     """Raise `StoreError` if a file to be written is the one that a study is given by."""
-    if Path(study).suffix in STUDY_SUFFIXES and output.resolve() == Path(study).resolve():
+    is_same = os.path.realpath(output) == os.path.realpath(study)
+    if is_same and Path(study).suffix in STUDY_SUFFIXES:
         raise StoreError("is the study", file=output)
 
 

@@ -49,7 +49,7 @@ def check_output(output: Path, database: Path) -> None:
         raise StoreError(f"there is no folder {output.parent}", file=output)
     if output.is_dir():
         raise StoreError("is a folder", file=output)
-    if output.resolve() == database.resolve():
+    if os.path.realpath(output) == os.path.realpath(database):
         raise StoreError("is the database", file=output)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +89,7 @@ def check_output(output: Path, database: Path) -> None:
         raise StoreError(f"there is no folder {output.parent}", file=output)
     if output.is_dir():
         raise StoreError("is a folder", file=output)
-    if output.resolve() == database.resolve():
+    if os.path.realpath(output) == os.path.realpath(database):
         raise StoreError("is the database", file=output)
 
 

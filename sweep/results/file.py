@@ -20,10 +20,6 @@ from sweep.results.tables import bring_up_to_date
 if TYPE_CHECKING:
     import duckdb
 
-#: The changed copy of a database, in its spool's folder, until it takes the database's place.
-REWRITE = "rewrite.duckdb"
-#: What a file system without links says.
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 Result = TypeVar("Result")
 
 #: What every connection is opened with: no file makes DuckDB fetch or load an extension, no table
@@ -37,6 +33,10 @@ _SETTINGS: dict[str, Any] = {
 }
 #: The files that this process has written itself: to check one takes 50 ms.
 _KNOWN: set[tuple[int, int, int]] = set()
+#: The changed copy of a database, in its spool's folder, until it takes the database's place.
+REWRITE = "rewrite.duckdb"
+#: What a file system without links says.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
 def spool_folder(path: Path) -> Path:
@@ -181,7 +181,7 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
     LockedError
         When another process holds the database open for longer than `patience_s`.
     """
-    copy = spool_folder(path) / "rewrite.duckdb"
+    copy = spool_folder(path) / REWRITE
     real = path.resolve()
     with told_errors(path):
         make_if_missing(path)
@@ -189,7 +189,6 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
             # A client that was killed left this log: opening the database makes DuckDB replay it.
             connect_patiently(real, patience_s).close()
         with _locked(real, patience_s) as file:
-            copy = spool_folder(path) / REWRITE
             _remove_copy(copy)  # a kill left it
             try:
                 # The file must not be opened a second time: closing that would release the lock.

@@ -20,7 +20,7 @@ from sweep.results.file import rewrite, spool_folder
 from sweep.results.identity import identity_changes
 from sweep.results.inserting import merge
 from sweep.results.precedence import UNEVALUATED, replaces
-from sweep.results.reading import open_for_reading, read_rows
+from sweep.results.reading import open_for_reading, read_rows, told_contradictions
 from sweep.results.schema import TABLES, Row
 from sweep.results.spool import Spool
 from sweep.results.tables import make_table
@@ -108,7 +108,11 @@ def _merge_all(
     """Merge databases into the file `target`, which errors call `into`."""
     with rewrite(target, PATIENCE_S) as connection:
         for source in sources:
-            with told_errors(source), _attached(connection, source, target):
+            with (
+                told_errors(source),
+                told_contradictions(source),
+                _attached(connection, source, target),
+            ):
                 merged(_merge_attached(connection, into, source))
 
 

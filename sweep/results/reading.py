@@ -8,14 +8,15 @@ in the file, which may be a stranger's, has a name that this program asks for.
 from __future__ import annotations
 
 import time
-import warnings
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.errors import InputError, shown_name
 from sweep.results.copies import State, copied, remove_leftovers, state_of
-from sweep.results.errors import LockedError, StoreError, told_errors
+from sweep.results.errors import LockedError, StoreError, first_line, tell_once, told_errors
 from sweep.results.file import attach, connect_beside, spool_folder
 from sweep.results.genuine import check_file, check_tables
 from sweep.results.inserting import REPLACED, insert, tell_of_faults
@@ -46,6 +47,16 @@ CONFINEMENT = (
     "python_enable_replacements = false",
     "disabled_filesystems = 'LocalFileSystem'",
     "lock_configuration = true",
+)
+
+#: What our own reading ends in where rows are not as a run writes them.
+_CONTRADICTIONS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
 )
 
 
@@ -89,8 +100,36 @@ def open_for_reading(
                     if attempt == TRIES:
                         raise
                     time.sleep(0.02 * attempt)
-        with connection:
+        with connection, told_contradictions(path):
             yield connection
+
+
+@contextmanager
+def told_contradictions(path: Path) -> Iterator[None]:
+    """Tell in a line what comes of rows that no run writes: a file may be a stranger's.
+
+    Parameters
+    ----------
+    path
+        The database that the error names.
+
+    Raises
+    ------
+    StoreError
+        In place of what Python raises of such rows.
+    """
+    try:
+        yield
+    except (InputError, MemoryError, OSError):
+        raise
+    except _CONTRADICTIONS as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise StoreError(
+            f"its rows contradict each other, or no run wrote them ({what}, "
+            f"in {place.name}, {Path(place.filename).name}:{place.lineno})",
+            file=path,
+        ) from error
 
 
 def check_there(path: Path) -> None:
@@ -111,8 +150,8 @@ def _open(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
     """Open the database itself, and add what is spooled."""
     spool = _spool(path)
     # Read before the database is opened: rows that are merged in between are in it.
-    files = list(spool.read(spool.names(), may_be_gone=True))
-    return _connected(path, path if path.exists() else None, patience_s, files)
+    spooled = list(spool.read(spool.names(), may_be_gone=True))
+    return _connected(path, path if path.exists() else None, patience_s, spooled)
 
 
 def _spool(path: Path) -> Spool:
@@ -120,7 +159,7 @@ def _spool(path: Path) -> Spool:
 
 
 def _connected(
-    path: Path, file: Path | None, patience_s: float, files: Sequence[SpoolFile]
+    path: Path, file: Path | None, patience_s: float, spooled: Sequence[SpoolFile]
 ) -> duckdb.DuckDBPyConnection:
     """Return a confined connection to what a file holds, and some rows more.
 
@@ -132,8 +171,8 @@ def _connected(
         The database or a copy of it; None if there are spooled rows alone.
     patience_s
         How long to wait for a process that holds it, in seconds.
-    files
-        Those of its spool.
+    spooled
+        What is in the files of its spool.
     """
     connection = connect_beside()
     try:
@@ -142,25 +181,22 @@ def _connected(
             _attach(connection, file, path, patience_s)
             check_tables(connection, STORED, path)
             present = present_tables(connection, f"{STORED}.main", path)
-            if not present and not files:
+            if not present and not spooled:
                 what = "it has no table studies: not a results database of this program"
                 raise StoreError(what, file=path)
         confine(connection)
         # What is missing beside damaged rows is asked of all rows.
-        if not is_current(present) or any(each.is_earlier or each.faults for each in files):
+        if not is_current(present) or any(each.is_earlier or each.faults for each in spooled):
             fill_tables(connection, f"{STORED}.main", present)
-            insert(connection, files)
         else:
             connection.execute(f"CREATE SCHEMA {_SPOOLED}")
             for table in TABLES:
                 connection.execute(f"CREATE VIEW {table} AS FROM {STORED}.main.{table}")
-            add_spooled(connection, files)
+        _add(connection, path, spooled)
         make_views(connection)
     except BaseException:
         connection.close()
         raise
-    for each in files:
-        tell_of_faults(_spool(path), each, None)
     return connection
 
 
@@ -178,20 +214,29 @@ def _attach(
             raise
         with copied(real, with_logs=False) as copy:
             attach(connection, copy, STORED, path, 0.0)
-        what = f"{path}.wal: a log that cannot be read, and what it holds is left out: {error.what}"
-        warnings.warn(what, stacklevel=2)
+        what = f"a log that cannot be read, and what it holds is left out ({error.what})"
+        tell_once(f"warning: {shown_name(path)}.wal: {what}")
 
 
-def add_spooled(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) -> None:
+def _add(connection: duckdb.DuckDBPyConnection, path: Path, spooled: Sequence[SpoolFile]) -> None:
+    """Add what is spooled to what is seen of a database, and tell what of it is no row."""
+    _add_rows(connection, spooled)
+    for each in spooled:
+        tell_of_faults(_spool(path), each, None)
+
+
+def _add_rows(connection: duckdb.DuckDBPyConnection, spooled: Sequence[SpoolFile]) -> None:
     """Add rows to what is seen of a database; where both have a key, one is seen as if merged."""
-    tables = {table for file in files for table, _ in file.rows}
-    for table in tables:
-        if not connection.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
-            [_SPOOLED, table],
-        ).fetchall():
+    tables = {table for each in spooled for table, _ in each.rows}
+    asked = "SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'memory'"
+    if (_SPOOLED,) not in connection.execute(asked).fetchall():
+        insert(connection, spooled)  # into tables that are filled, with no view over them
+        return
+    asked = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'memory' AND schema_name = ?"
+    if tables and not connection.execute(asked, [_SPOOLED]).fetchall():
+        for table in TABLES:
             make_table(connection, table, f"{_SPOOLED}.{table}")
-    insert(connection, files, _SPOOLED)
+    insert(connection, spooled, _SPOOLED)
     for table in tables:
         connection.execute(f"CREATE OR REPLACE VIEW {table} AS {_seen(table)}")
 
@@ -249,35 +294,27 @@ class Snapshot:
     def _renewed(self) -> duckdb.DuckDBPyConnection:
         state, waiting = state_of(self._path), self._spool.names()
         fresh = [name for name in waiting if name not in self._merged]
+        is_stale = (
+            state != self._copied
+            or not self._merged.issubset(waiting)
+            # What an earlier version wrote is brought to this one's form with all the rest.
+            or any(SpoolFile(name).is_earlier for name in fresh)
+        )
+        if self._connection is None or is_stale:
+            self._merged, fresh = set(), waiting
         # Read before the database is copied: rows that are merged in between are in the copy.
-        files = list(self._spool.read(fresh))
-        kept = self._connection
-        if (
-            state == self._copied
-            and self._merged.issubset(waiting)
-            and kept
-            and _takes(kept, files)
-        ):
-            add_spooled(kept, files)
-            self._merged.update(fresh)
-            return kept
-        files = list(self._spool.read(waiting))
-        if state[0] is None:
-            kept = _connected(self._path, None, 0.0, files)
+        spooled = list(self._spool.read(fresh))
+        if self._connection is None or is_stale:
+            if state[0] is None:
+                self._connection = _connected(self._path, None, 0.0, spooled)
+            else:
+                with copied(self._path) as file:
+                    self._connection = _connected(self._path, file, 0.0, spooled)
+            self._copied = state
         else:
-            with copied(self._path) as file:
-                kept = _connected(self._path, file, 0.0, files)
-        self._connection, self._copied, self._merged = kept, state, set(waiting)
-        return kept
-
-
-def _takes(connection: duckdb.DuckDBPyConnection, files: Sequence[SpoolFile]) -> bool:
-    """Return whether files can be added to what is seen already: others are read with all rows."""
-    if not files:
-        return True
-    shown = f"SELECT 1 FROM duckdb_schemas() WHERE schema_name = '{_SPOOLED}'"
-    is_plain = not any(file.is_earlier or file.faults for file in files)
-    return is_plain and bool(connection.execute(shown).fetchall())
+            _add(self._connection, self._path, spooled)
+        self._merged.update(fresh)
+        return self._connection
 
 
 def read_rows(
