@@ -64,7 +64,9 @@ class KeptCode:
             with written_whole(self._file(signature), is_synced=False) as file:
                 file.write(_digest(content) + content)
         except OSError as error:
-            _say_once(f"compiled code cannot be kept in {_shown(self._folder)}: {error.strerror}")
+            _say_once(
+                f"compiled code cannot be kept in {shown_name(self._folder)}: {error.strerror}"
+            )
 
     def _file(self, signature: Any) -> Path:
         key = _digest(repr((signature, self._stamp)).encode()).hex()[:16]
@@ -98,16 +100,12 @@ def _read(file: Path) -> bytes | None:
         return None
     if content[:_DIGEST_BYTES] == _digest(content[_DIGEST_BYTES:]):
         return content[_DIGEST_BYTES:]
-    _say_once(f"compiled code in {_shown(file.parent)} was damaged: compiled again")
+    _say_once(f"compiled code in {shown_name(file.parent)} was damaged: compiled again")
     return None
 
 
 def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
-
-
-def _shown(folder: Path) -> str:
-    return shown_name(folder)
 
 
 @cache

@@ -368,7 +368,7 @@ def main() -> None:
         except (BrokenPipeError, SystemExit) as error:
             # The reader of the output has seen enough, as in `sweep status | head`: typer's own
             # code for that is 1.
-            if not isinstance(error.__context__ or error, BrokenPipeError):
+            if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
                 raise
             code = DONE
         except Exception as error:

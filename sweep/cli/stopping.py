@@ -267,5 +267,9 @@ def _write(line: str) -> None:
     with suppress(OSError):
         if any(state & select.POLLOUT for _, state in poll.poll(0)):
             # A progress bar hides the cursor.
-            shown = f"\x1b[?25h\n{line}" if os.isatty(2) else line
-            os.write(2, shown.encode(errors="backslashreplace"))
+            begin = "\x1b[?25h\n" if os.isatty(2) else ""
+            shown = "".join(
+                sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+                for sign in line.removesuffix("\n")
+            )
+            os.write(2, f"{begin}{shown}\n".encode())

@@ -25,8 +25,8 @@ _PLAIN = _BARS | {
 _HANDLER = "sweep.plain"
 #: Text in which nothing is to be written out: most of what is printed.
 _HARMLESS = re.compile(r"[\n\t -~]*")
-#: A terminal is between so many columns wide; of others what is printed would have no form.
-_COLUMNS = range(20, 1001)
+#: A size of a terminal that can be meant, in columns or lines; another is asked of the terminal.
+_SIZE = re.compile(r"[1-9][0-9]{1,2}")
 
 
 class _Stream:
@@ -107,8 +107,7 @@ def print_to_anything() -> None:
             reconfigure(errors=_HANDLER)
         setattr(sys, name, _Printed(stream, is_told=name == "stdout"))
     for name in ("COLUMNS", "LINES"):
-        size = os.environ.get(name, "80")
-        if not (size.isascii() and size.isdigit() and int(size) in _COLUMNS):
+        if not _SIZE.fullmatch(os.environ.get(name, "80")):
             del os.environ[name]
 
 
