@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from access_rows import as_accesses, skewed_rows
+from access_rows import read as read_row
 
 from core import accesses, event_files, table_files
 from core.accesses import digest_accesses, read_accesses, write_accesses
 from core.errors import InputError
 from core.event_files import read_events, read_machine, write_events
 from core.events import SCHEMA, EventsError, digest_events, make_events
+from core.frontend import extents, run
+from core.frontend.run import FrontEnd, run_frontend
 from core.table_files import SUMS, TableForm, has_form
 
 TRACES = Path(__file__).parents[2] / "studies" / "traces"
@@ -263,3 +267,19 @@ def test_accesses_that_would_overflow_are_refused(tmp_path: Path, column: str, v
     write_accesses(tmp_path / "x.parquet", traced._replace(**{column: values}))
     with pytest.raises(EventsError, match=rf"row 0, column {column}: a .* beyond all"):
         read_accesses(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("room", "about", "told"),
+    [
+        (run, {"data_pages": 2**31 - 1}, "to simulate 2,147,483,647 pages of memory takes"),
+        (extents, {}, "1 files and address spaces reach 4,294,967,296 pages far"),
+    ],
+)
+def test_what_a_trace_reaches_is_held_against_the_memory_that_is_free(
+    monkeypatch: pytest.MonkeyPatch, room: ModuleType, about: dict[str, int], told: str
+) -> None:
+    monkeypatch.setattr(room, "available_bytes", lambda: 1 << 20)
+    traced = as_accesses([read_row(2**32 - 1)])._replace(**about)
+    with pytest.raises(EventsError, match=told):
+        run_frontend(traced, FrontEnd())
