@@ -231,6 +231,18 @@ def test_other_columns_are_not_read(tmp_path: Path) -> None:
     assert not has_form(path, event_files.FORM)
 
 
+def test_a_file_that_must_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write_events_of(tmp_path)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(EventsError, match=r"x\.parquet: cannot be read: Permission denied"):
+        read_events(path)
+
+
 def test_a_column_of_lists_is_refused(tmp_path: Path) -> None:
     path = write_as(tmp_path / "x.parquet", event_files.FORM, 2, json.dumps(ABOUT).encode())
     table = parquet.read_table(path)
