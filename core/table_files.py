@@ -180,6 +180,8 @@ def _opened(name: str) -> Iterator[tuple[parquet.ParquetFile, BufferedReader]]:
                 yield file, raw
     except FileNotFoundError:
         raise EventsError("no such file", file=name) from None
+    except PermissionError as error:
+        raise EventsError(f"cannot be read: {error.strerror}", file=name) from None
     except _UNREADABLE as error:
         if os.path.isdir(name):
             raise EventsError("a folder, not a Parquet file", file=name) from None

@@ -24,6 +24,8 @@ from core.accesses import (
     WRITE,
     Accesses,
 )
+from core.available_memory import available_bytes
+from core.events import EventsError
 from core.frontend.dense_numbers import NAMELESS, number_names
 from core.jit import entry, wide
 
@@ -35,6 +37,8 @@ _MOST_GROWTH = 4
 _SPARE_PAGES = 1 << 20
 #: An order is tried only if all files together have no more chunks of it, up to their last pages.
 _MOST_CHUNKS = 1 << 28
+#: What a chunk takes, used or not: whether it is, its number and its extent.
+_CHUNK_BYTES = 9
 # Files and address spaces are numbered apart.
 _GROUP_OF = np.full(len(ACCESSES), NAMELESS, dtype=np.uint8)
 _GROUP_OF[: TRUNCATE + 1] = 0
@@ -128,6 +132,12 @@ def _chunks(
     while len(orders) > 1 and chunks[-1].sum() > _MOST_CHUNKS:
         orders.pop()
         chunks.pop()
+    wanted = int(chunks[-1].sum()) * _CHUNK_BYTES
+    if wanted > (free := available_bytes()):
+        raise EventsError(
+            f"{accesses.source}: {last.size:,} files and address spaces reach {int(last.sum()):,} "
+            f"pages far, which to number takes {wanted:,} bytes of memory, and {free:,} are free"
+        )
     used = [np.zeros(int(counts.sum()), dtype=np.bool_) for counts in chunks]
     first_chunk = [np.cumsum(counts) - counts for counts in chunks]
     _use(accesses.op, space, accesses.index, accesses.order, orders[-1], first_chunk[-1], used[-1])

@@ -74,7 +74,12 @@ def occupy(
     row, block, released, samples, reserved_ns, freed, tagged_ns, ratios = _occupy(
         *(events.time_ns, events.op, events.order, events.pfn, events.flags, rows),
         *(int(from_ns), end_ns),
-        *(machine.data_pages, machine.tag_block_pages, machine.tag_blocks),
+        # What is of frames and blocks takes no memory before it is written.
+        *(machine.tag_block_pages, np.zeros(machine.tag_blocks, dtype=np.int64)),
+        *(
+            np.zeros(machine.tag_blocks, dtype=np.int32),
+            np.zeros(machine.data_pages, dtype=np.uint8),
+        ),
     )
     frees = np.flatnonzero(freed)
     last = np.zeros(row.size, dtype=np.bool_)
@@ -110,9 +115,10 @@ def _occupy(
     rows: NDArray[np.int64],
     from_ns: int,
     end_ns: int,
-    data_pages: int,
     tag_block_pages: int,
-    tag_blocks: int,
+    reserved_ns: NDArray[np.int64],
+    tagged_in: NDArray[np.int32],
+    frames: NDArray[np.uint8],
 ) -> tuple[
     NDArray[np.int64],
     NDArray[np.int32],
@@ -131,9 +137,6 @@ def _occupy(
     block = np.empty(most, dtype=np.int32)
     released = np.empty(most, dtype=np.bool_)
     samples = np.empty((rows.size, 2), dtype=np.int64)
-    reserved_ns = np.zeros(tag_blocks, dtype=np.int64)
-    tagged_in = np.zeros(tag_blocks, dtype=np.int32)
-    frames = np.zeros(data_pages, dtype=np.uint8)
     counts = np.zeros(4, dtype=np.int64)
     ratios = np.zeros(2, dtype=np.float64)
     freed = np.zeros(rows.size, dtype=np.int64)

@@ -22,9 +22,9 @@ _HEAD_BYTES = 4096
 READ = "plain text, gzip, zstd, xz, bzip2, lz4 and zip are read"
 #: A dictionary of xz may take 4 GiB; `xz -9` needs 65 MiB.
 _XZ_MEMORY_BYTES = 256 << 20
-#: Text of recordings is packed 5 to 50 times. What is packed more often than this is refused where
+#: Text of a capture is packed 10 to 14 times. What is packed more often than this is refused where
 #: it has come to more than `_SMALL_BYTES`: a few KiB could make a table of any size.
-_MOST_UNPACKED, _SMALL_BYTES = 400, 64 << 20
+_MOST_UNPACKED, _SMALL_BYTES = 200, 64 << 20
 #: The names of so many files of a zip are told.
 _NAMES_TOLD = 4
 _ATRACE = re.compile(rb"(?:[^\0]{0,200}\n)?TRACE:\n(?=x[\x01\x9c\xda])")

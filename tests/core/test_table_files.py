@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from access_rows import as_accesses, skewed_rows
+from access_rows import read as read_row
 
 from core import accesses, event_files, table_files
 from core.accesses import digest_accesses, read_accesses, write_accesses
 from core.errors import InputError
 from core.event_files import read_events, read_machine, write_events
 from core.events import SCHEMA, EventsError, digest_events, make_events
+from core.frontend import extents, run
+from core.frontend.run import FrontEnd, run_frontend
 from core.table_files import SUMS, TableForm, has_form
 
 TRACES = Path(__file__).parents[2] / "studies" / "traces"
@@ -227,6 +231,18 @@ def test_other_columns_are_not_read(tmp_path: Path) -> None:
     assert not has_form(path, event_files.FORM)
 
 
+def test_a_file_that_must_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write_events_of(tmp_path)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(EventsError, match=r"x\.parquet: cannot be read: Permission denied"):
+        read_events(path)
+
+
 def test_a_column_of_lists_is_refused(tmp_path: Path) -> None:
     path = write_as(tmp_path / "x.parquet", event_files.FORM, 2, json.dumps(ABOUT).encode())
     table = parquet.read_table(path)
@@ -263,3 +279,19 @@ def test_accesses_that_would_overflow_are_refused(tmp_path: Path, column: str, v
     write_accesses(tmp_path / "x.parquet", traced._replace(**{column: values}))
     with pytest.raises(EventsError, match=rf"row 0, column {column}: a .* beyond all"):
         read_accesses(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("room", "about", "told"),
+    [
+        (run, {"data_pages": 2**31 - 1}, "to simulate 2,147,483,647 pages of memory takes"),
+        (extents, {}, "1 files and address spaces reach 4,294,967,296 pages far"),
+    ],
+)
+def test_what_a_trace_reaches_is_held_against_the_memory_that_is_free(
+    monkeypatch: pytest.MonkeyPatch, room: ModuleType, about: dict[str, int], told: str
+) -> None:
+    monkeypatch.setattr(room, "available_bytes", lambda: 1 << 20)
+    traced = as_accesses([read_row(2**32 - 1)])._replace(**about)
+    with pytest.raises(EventsError, match=told):
+        run_frontend(traced, FrontEnd())

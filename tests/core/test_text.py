@@ -185,7 +185,7 @@ def test_a_small_file_that_becomes_a_large_one_is_refused(
 ) -> None:
     monkeypatch.setattr(containers, "_SMALL_BYTES", 1 << 20)
     bomb = CONTAINERS[how](b"\n" * (9 << 20))
-    assert "no recording is packed 400 times; if this is one, unpack it first" in refusal(
+    assert "no recording is packed 200 times; if this is one, unpack it first" in refusal(
         tmp_path, bomb
     )
     # A recording is not, nor is what stays small.

@@ -98,9 +98,8 @@ def _check_typed(first: int, count: int, records: Records) -> None:
     outside = int(((frame < first) | (frame >= first + count)).sum())
     if 2 * outside > frame.size:
         what = (
-            f"{outside:,} of {frame.size:,} frames lie outside {first:#x} to {first + count:#x}, "
-            f"which is what --memory and --memory-start say: they lie from {frame.min():#x} to "
-            f"{frame.max():#x}"
+            f"--memory, --memory-start: {outside:,} of {frame.size:,} frames lie outside "
+            f"{first:#x} to {first + count:#x}: they lie from {frame.min():#x} to {frame.max():#x}"
         )
         raise TraceError(what)
 
