@@ -120,12 +120,16 @@ def _validate(seed: int, folder: Path, counts: Counts) -> None:
 def _in_text(error: SourceError, path: Path) -> bool:
     """Return whether each mistake of a study stands at a line and a column of its text."""
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", text)
-    return all(
-        1 <= each.line <= len(lines) and 1 <= each.column <= len(lines[each.line - 1]) + 1
-        for each in error.mistakes
-        if each.file == path
-    )
+    # YAML 1.1 has more line breaks than YAML 1.2; a text may say which it is.
+    for breaks in ("\r\n|[\n\r]", "\r\n|[\n\r\x85\u2028\u2029]"):
+        lengths = [len(line) for line in re.split(breaks, text)]
+        places = [(each.line, each.column) for each in error.mistakes if each.file == path]
+        if all(
+            1 <= line <= len(lengths) and 1 <= column <= lengths[line - 1] + 1
+            for line, column in places
+        ):
+            return True
+    return False
 
 
 HAZARD = Hazard("studies", run)
