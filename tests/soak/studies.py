@@ -26,10 +26,10 @@ from sweep.study.yaml_source import SourceError
 #: What a study may take: seconds of a processor, or many more where others take it; and bytes
 #: beside those that the process has before it.
 MOST_S, MOST_WAITED_S, MOST_BYTES = 10.0, 60, 1 << 30
-#: Tables that take longer to make are not made.
-MAKING_S = 0.01
-#: A study whose table is made, so that seed 0 compiles what others need.
-GOOD = """\
+#: No table takes so little time to make: none is made, nor the front end compiled.
+_MAKING_S = -1.0
+#: Seed 0, which imports what others need.
+_GOOD = """\
 study: good
 workload: {synthetic: zipf, asks: 2000}
 parameters: {headroom: {type: float, low: 0.0, high: 0.5}}
@@ -45,7 +45,7 @@ def run(first: int, most: int, has_time: Callable[[], bool], counts: Counts) -> 
     with tempfile.TemporaryDirectory(prefix="sweep-studies-") as name, _apart(Path(name)):
         folder = Path(name)
         write_companions(folder)
-        _validate(0, folder, Counts())  # what is compiled or imported is so before the first
+        _validate(0, folder, Counts())
         before = sorted(folder.iterdir())
         for seed in range(first, first + most):
             if seed > first and not has_time():
@@ -71,7 +71,7 @@ def _apart(folder: Path) -> Iterator[None]:
     handler = signal.signal(signal.SIGALRM, _hung)
     limits = resource.getrlimit(resource.RLIMIT_DATA)
     recipe.KEPT_FOLDER = needs.KEPT_FOLDER = str(folder / "kept")
-    study_commands.VALIDATE_S = MAKING_S
+    study_commands.VALIDATE_S = _MAKING_S
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + MOST_BYTES, limits[1]))
     try:
@@ -91,7 +91,7 @@ def _data_bytes() -> int:
 def _validate(seed: int, folder: Path, counts: Counts) -> None:
     chance = Random(seed)
     path = folder / "study.yaml"
-    path.write_bytes(mutated_study(chance) if seed else GOOD.encode())
+    path.write_bytes(mutated_study(chance) if seed else _GOOD.encode())
     start, told = time.process_time(), io.StringIO()
     signal.alarm(MOST_WAITED_S)
     try:
@@ -120,12 +120,16 @@ def _validate(seed: int, folder: Path, counts: Counts) -> None:
 def _in_text(error: SourceError, path: Path) -> bool:
     """Return whether each mistake of a study stands at a line and a column of its text."""
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", text)
-    return all(
-        1 <= each.line <= len(lines) and 1 <= each.column <= len(lines[each.line - 1]) + 1
-        for each in error.mistakes
-        if each.file == path
-    )
+    # YAML 1.1 has more line breaks than YAML 1.2; a text may say which it is.
+    for breaks in ("\r\n|[\n\r]", "\r\n|[\n\r\x85\u2028\u2029]"):
+        lengths = [len(line) for line in re.split(breaks, text)]
+        places = [(each.line, each.column) for each in error.mistakes if each.file == path]
+        if all(
+            1 <= line <= len(lengths) and 1 <= column <= lengths[line - 1] + 1
+            for line, column in places
+        ):
+            return True
+    return False
 
 
 HAZARD = Hazard("studies", run)
