@@ -81,7 +81,7 @@ class Disk:
 
     def rename(self, file: Path, new: Path) -> None:
         """Give a file another name, in one step; a file that has it already is replaced."""
-        file.rename(new)
+        file.replace(new)
 
     def link(self, file: Path, new: Path) -> None:
         """Give a file a second name, which no file has yet."""
