@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import sys
-from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -51,14 +50,10 @@ def sweep(
     return commands.CommandInThisProcess(monkeypatch, capsys)
 
 
-#: A study as it is stored, which no figure changes.
-study_of = cache(stored_study)
-
-
 def written(database: Path, study: str, name: str, suffix: str) -> bytes:
     """Return what is written of a figure."""
     output = database.parent / f"{study}-{name}{suffix}"
-    told = write_figure(study_of(database, study), study, name, database, output)
+    told = write_figure(stored_study(database, study), study, name, database, output)
     content = output.read_bytes()
     assert told["bytes"] == len(content)
     return content

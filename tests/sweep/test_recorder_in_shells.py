@@ -210,7 +210,9 @@ def test_where_the_script_alone_is_killed_its_child_takes_all_away(device: Devic
         wait_until(lambda: is_recording(device))
         process.kill()
         process.communicate(timeout=30)
-        wait_until(lambda: all_but_ours(device.tracefs) == before)
+        probes = device.tracefs / "kprobe_events"
+        wait_until(lambda: not device.rooms and probes.read_text().count("\n-:") == 6)
+        assert all_but_ours(device.tracefs) == before
     # What was recorded until then is there, whole.
     text = device.folder / "capture.ftrace.txt.gz"
     wait_until(lambda: subprocess.run(["gzip", "-t", text], capture_output=True).returncode == 0)
