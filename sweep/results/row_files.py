@@ -11,7 +11,7 @@ from sweep.results.schema import TABLES
 
 #: Left empty in files that are handed on: names and folders of one machine, which are nobody else's
 #: concern. A run makes its warnings anew.
-PRIVATE = ("host", "warnings")
+PRIVATE = ("host", "hosts", "node", "warnings")
 
 
 def write_row_files(path: Path, study: str, folder: Path) -> dict[str, int]:

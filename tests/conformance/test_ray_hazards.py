@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hazard import Counts
 from nodes import kill_nodes, one_node
