@@ -285,8 +285,8 @@ class Driver:
         is_its_own = out.alone if cause.is_death else out.executor.isolates or cause != Cause.TIME
         if len(batch) == 1 and is_its_own:
             self._count(batch[0], failure)
-        trial = batch[0]
-        if len(batch) > 1:
+        (trial, *others) = batch
+        if others:
             self._try_in_parts(batch)
         elif trial.attempts >= MAX_ATTEMPTS or (cause is Cause.TIME and trial.attempts):
             self._give_up(trial)
@@ -317,6 +317,8 @@ class Driver:
         """Try a batch again that died for memory: smaller, and with less beside it."""
         usual = self._handed.usual
         self._pressure.rise(usual.workers, len(out.batch))
+        if len(out.batch) == 1:
+            self._pressure.workers = 1  # idle ones hold memory, too
         usual.limit(self._pressure.workers)
         while self._cut:  # they are too large now
             self._waiting.extendleft(reversed(self._cut.pop()))

@@ -60,11 +60,10 @@ class Lateness:
         if seconds < long_s:
             return
         self._told = True
-        first, last = batch[0], batch[-1]
-        which = f"{first.role} {first.number}" + (
-            f" to {last.role} {last.number}: {len(batch)} together" if len(batch) > 1 else ""
-        )
+        first = batch[0]
+        beside = f" and {len(batch) - 1} others" if len(batch) > 1 else ""
+        took = "none has ended yet" if typical_s is None else f"others took {typical_s:.2g} s each"
         self._note(
-            f"a batch has been replayed for {seconds:.0f} s ({which}), ten times as long as others "
-            "took; `trial_timeout: 5min` in the study ends a trial that takes longer"
+            f"{first.role} {first.number}{beside} have been replayed for {seconds:.0f} s, and "
+            f"{took}; `trial_timeout: 5min` in the study ends a trial that takes longer"
         )

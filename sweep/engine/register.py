@@ -42,7 +42,8 @@ _PROVENANCE = ("core_digest", "git_revision", "versions", "host")
 _RECORDED_SQL = (
     "SELECT count(*) FILTER (role = 'trial' AND number < $1) AS trials, "
     "coalesce(list_sort(list(DISTINCT core_digest)), []) AS simulators, "
-    "coalesce(list_sort(list(DISTINCT host)), []) AS hosts FROM trials WHERE study = $2"
+    "coalesce(list_sort(list(DISTINCT host) FILTER (host IS NOT NULL)), []) AS hosts "
+    "FROM trials WHERE study = $2"
 )
 _SCENARIOS_SQL = "SELECT * FROM scenarios WHERE study = ?"
 

@@ -14,7 +14,7 @@ from sweep.results.schema import TABLES
 
 #: Left empty in files that are handed on: names and folders of one machine, which are nobody else's
 #: concern. A run makes its warnings anew.
-PRIVATE = ("host", "warnings")
+PRIVATE = ("host", "hosts", "node", "warnings")
 _BATCH_ROWS = 10_000
 
 

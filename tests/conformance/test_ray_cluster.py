@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from core.event_files import read_events
 from core.policy import Policy
 from sweep.engine.executor import Cause, Failure, Result
 from sweep.engine.ray_cluster import ClusterError, RayCluster, connection
+from sweep.engine.ray_cluster.session import Session
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
@@ -191,6 +193,28 @@ def test_a_head_that_is_lost_ends_a_run_with_one_message(
 def test_a_cluster_that_is_not_there_is_told(workloads: Workloads, address: str, said: str) -> None:
     with Noted(workloads, None, address) as noted, pytest.raises(ClusterError, match=said):
         noted.until(lambda: False, 10)
+
+
+def test_the_folder_of_a_driver_that_was_killed_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "sweep-ray-of-nobody").mkdir()
+    (tmp_path / "sweep-ray-file").touch()
+    own = Session()
+    assert stat.S_IMODE(own.folder.parent.stat().st_mode) == 0o700
+    dies = "import os; from sweep.engine.ray_cluster.session import Session; Session(); os.abort()"
+    subprocess.run([sys.executable, "-c", dies], capture_output=True)
+    left = set(tmp_path.glob("sweep-ray-*/driver.lock"))
+    assert len(left) == 2
+    other = Session()
+    assert set(tmp_path.glob("sweep-ray-*/driver.lock")) & left == {
+        own.folder.parent / "driver.lock"
+    }
+    own.close()
+    other.close()
+    # One that is being made has no lock yet.
+    assert {path.name for path in tmp_path.iterdir()} == {"sweep-ray-of-nobody", "sweep-ray-file"}
 
 
 #: A driver that starts a cluster of its own, and leaves so many seconds later.

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+
 from hazard import Counts
 from nodes import kill_nodes, one_node
-from workers import Runs, kill_workers
+from workers import Runs
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("study"), 1000)
-
-
-def test_workers_that_are_killed_cost_nothing_but_time(runs: Runs) -> None:
-    counts = Counts()
-    kill_workers(runs, 1, counts)
-    assert counts.faults == 0, counts.failures
-    assert counts.kills
-
-
-def test_a_node_that_is_killed_costs_nothing_but_time(runs: Runs) -> None:
+def test_a_node_and_workers_that_are_killed_cost_nothing_but_time(tmp_path: Path) -> None:
     counts = Counts()
     with one_node() as cluster:
-        kill_nodes(cluster, runs, 1, counts)
+        kill_nodes(cluster, Runs(tmp_path, 1000), 1, counts)
     assert counts.faults == 0, counts.failures

@@ -1,4 +1,4 @@
-"""Nodes: one of a cluster's two is killed at any moment, raylet and workers, and another joins.
+"""Nodes: one of a cluster's two is killed at any moment, raylet and workers.
 
 The table is that of a run in which nobody was killed.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hazard import Counts, Hazard, each_case
 from workers import Runs, below, compare, kill, meanwhile, on_ray
@@ -39,23 +39,20 @@ def one_node() -> Iterator[Cluster]:
 
 
 def kill_nodes(cluster: Cluster, runs: Runs, seed: int, counts: Counts) -> None:
-    """Run the study on two nodes, of which one is killed, and then its successor."""
+    """Run the study on two nodes, of which one is killed."""
     chance = random.Random(seed)
-    nodes: list[Any] = [cluster.add_node(**NODE)]
+    node = cluster.add_node(**NODE)
 
     def act() -> None:
-        raylet = nodes[-1].all_processes["raylet"][0].process.pid
+        raylet = node.all_processes["raylet"][0].process.pid
         processes = [raylet, *(pid for pid, _ in below(raylet))]
         chance.shuffle(processes)
         for process in processes:
             kill(process, counts)
-        if len(nodes) == 1:
-            nodes.append(cluster.add_node(wait=False, **NODE))
 
-    with meanwhile(act, iter([chance.uniform(3.0, 10.0), chance.uniform(3.0, 10.0)])):
+    with meanwhile(act, iter([chance.uniform(3.0, 10.0)])):
         made = runs.tables(on_ray(cluster.address, None))
-    for node in nodes:
-        cluster.remove_node(node, allow_graceful=False)
+    cluster.remove_node(node, allow_graceful=False)
     compare(made, runs.undisturbed, seed, counts)
 
 

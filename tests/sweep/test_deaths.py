@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import commands
 import pytest
@@ -18,9 +19,12 @@ from core.costs import Costs
 from core.evaluator import Candidate, Workloads
 from core.event_files import read_events
 from core.policy import Policy
+from sweep.engine import lateness
+from sweep.engine.batching import Pace
 from sweep.engine.plugins import Plugins
 from sweep.engine.register import StartAfresh
 from sweep.engine.study_run import Where, run_to_database
+from sweep.engine.trials import Trial
 from sweep.results import Store
 from sweep.study.read import load_study
 
@@ -174,3 +178,26 @@ def test_a_run_that_is_ended_at_any_moment_leaves_the_table_of_one_that_nobody_e
     assert "of 400 complete trials" in out.lower()
     small_study.run(path, tmp_path / "whole.duckdb")
     assert small_study.tables(database) == small_study.tables(tmp_path / "whole.duckdb")
+
+
+def test_a_trial_that_takes_long_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lateness, "LONG_S", 3.0)
+    trials = [
+        Trial("trial", number, [Candidate(Policy(), 4096, Costs())], {}, "") for number in (4, 5)
+    ]
+    running = {1: 20.0}
+    executor = SimpleNamespace(running=lambda: running)
+    pace, lines = Pace(), []
+    looking = lateness.Lateness(None, pace, lines.append)
+    looking.look(executor, lambda number: trials)
+    assert lines == []  # none has ended
+    pace.learn(trials, 3.0)
+    looking.look(executor, lambda number: trials)
+    assert lines == []
+    running[1] = 31.0
+    for _ in range(2):
+        looking.look(executor, lambda number: trials)
+    assert lines == [
+        "trial 4 and 1 others have been replayed for 31 s, and others took 1.5 s each; "
+        "`trial_timeout: 5min` in the study ends a trial that takes longer"
+    ]
