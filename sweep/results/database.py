@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from sweep.results.errors import StoreError
+from sweep.results.errors import LockedError, StoreError
 from sweep.results.inserting import merge
 from sweep.results.reading import Snapshot, open_for_reading, read_rows, read_table
 from sweep.results.schema import Row
@@ -84,10 +84,15 @@ class DuckDB:
         if self._held is not None:
             yield self._held
             return
+        patience_s = PATIENCE_S
         if self._spool.names():
-            with suppress(StoreError):  # held, or full: rows are read from the spool
+            try:
                 self.merge()
-        with open_for_reading(self._path, PATIENCE_S, self._snapshot) as connection:
+            except LockedError:  # rows are read from the spool
+                patience_s = 0.0
+            except StoreError:  # a full disk: likewise
+                pass
+        with open_for_reading(self._path, patience_s, self._snapshot) as connection:
             self._held = connection
             try:
                 yield connection

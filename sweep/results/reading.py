@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,9 +149,15 @@ def check_there(path: Path) -> None:
 def _open(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
     """Open the database itself, and add what is spooled."""
     spool = _spool(path)
-    # Read before the database is opened: rows that are merged in between are in it.
-    spooled = list(spool.read(spool.names(), may_be_gone=True))
-    return _connected(path, path if path.exists() else None, patience_s, spooled)
+    names = spool.names()
+
+    def read() -> list[SpoolFile]:
+        try:
+            return list(spool.read(names))
+        except FileNotFoundError:  # merged into a newer file than the one that is open
+            raise LockedError("it is being written", file=path) from None
+
+    return _connected(path, path if path.exists() else None, patience_s, read)
 
 
 def _spool(path: Path) -> Spool:
@@ -159,7 +165,7 @@ def _spool(path: Path) -> Spool:
 
 
 def _connected(
-    path: Path, file: Path | None, patience_s: float, spooled: Sequence[SpoolFile]
+    path: Path, file: Path | None, patience_s: float, read: Callable[[], Sequence[SpoolFile]]
 ) -> duckdb.DuckDBPyConnection:
     """Return a confined connection to what a file holds, and some rows more.
 
@@ -171,8 +177,9 @@ def _connected(
         The database or a copy of it; None if there are spooled rows alone.
     patience_s
         How long to wait for a process that holds it, in seconds.
-    spooled
-        What is in the files of its spool.
+    read
+        Returns what is in the files of its spool; it is called once the file is open, from when on
+        nobody merges them into it.
     """
     connection = connect_beside()
     try:
@@ -181,9 +188,10 @@ def _connected(
             _attach(connection, file, path, patience_s)
             check_tables(connection, STORED, path)
             present = present_tables(connection, f"{STORED}.main", path)
-            if not present and not spooled:
-                what = "it has no table studies: not a results database of this program"
-                raise StoreError(what, file=path)
+        spooled = read()
+        if not present and not spooled:
+            what = "it has no table studies: not a results database of this program"
+            raise StoreError(what, file=path)
         confine(connection)
         # What is missing beside damaged rows is asked of all rows.
         if not is_current(present) or any(each.is_earlier or each.faults for each in spooled):
@@ -306,10 +314,10 @@ class Snapshot:
         spooled = list(self._spool.read(fresh))
         if self._connection is None or is_stale:
             if state[0] is None:
-                self._connection = _connected(self._path, None, 0.0, spooled)
+                self._connection = _connected(self._path, None, 0.0, lambda: spooled)
             else:
                 with copied(self._path) as file:
-                    self._connection = _connected(self._path, file, 0.0, spooled)
+                    self._connection = _connected(self._path, file, 0.0, lambda: spooled)
             self._copied = state
         else:
             _add(self._connection, self._path, spooled)
