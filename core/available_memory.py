@@ -1,42 +1,58 @@
-"""The memory that this process may still take, as the machine and its control groups say."""
+"""The memory that this process may have, and what of it is free: of the machine, and its cgroups."""
 
 from __future__ import annotations
 
 import os
 import re
+import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 #: What a machine that says nothing is taken to have.
 _UNKNOWN_BYTES = 1 << 62
-_GROUPS = Path("/sys/fs/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+def memory_limit_bytes() -> int:
+    """Return the memory that this process may have: the machine's, its cgroup's, or its own limit.
+
+    The cgroup is that of a container, a batch system or systemd.
+    """
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limits += [limit for limit, _, _ in _cgroups()]
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        soft, _ = resource.getrlimit(kind)
+        if soft != resource.RLIM_INFINITY:
+            limits.append(soft)
+    return min(limits)
 
 
 def available_bytes() -> int:
     """Return the bytes of memory that are free for this process, or can be made so."""
-    return min(_of_machine(), *_of_groups(), _UNKNOWN_BYTES)
-
-
-def _of_machine() -> int:
     found = re.search(r"^MemAvailable:\s+(\d+) kB", _text(Path("/proc/meminfo")), re.MULTILINE)
-    return int(found[1]) * 1024 if found else _UNKNOWN_BYTES
+    of_machine = int(found[1]) * 1024 if found else _UNKNOWN_BYTES
+    # A cgroup counts caches as in use.
+    left = [limit - used + _cached_in(group) for limit, used, group in _cgroups()]
+    return min(of_machine, *left, _UNKNOWN_BYTES)
 
 
-def _of_groups() -> Iterator[int]:
-    """Yield what each control group above this process leaves; it counts caches as in use."""
-    for line in _text(Path("/proc/self/cgroup")).splitlines():
-        _, controllers, name = line.split(":", 2)
+def _cgroups() -> Iterator[tuple[int, int, Path]]:
+    """Yield the limit, the use and the folder of each cgroup above this process that has a limit."""
+    for line in _text(_OWN_CGROUPS).splitlines():
+        _, _, place = line.partition(":")
+        controllers, _, name = place.partition(":")
         if controllers and "memory" not in controllers.split(","):
             continue
-        root, most, now = _GROUPS, "memory.max", "memory.current"
+        root, most, now = _CGROUPS, "memory.max", "memory.current"
         if controllers:  # version 1
             root, most, now = root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
         folder = Path(os.path.normpath(f"{root}/{name}"))
         for group in (folder, *folder.parents):
             limit, used = _text(group / most).strip(), _text(group / now).strip()
-            if group.is_relative_to(root) and limit.isdigit() and used.isdigit():
-                yield int(limit) - int(used) + _cached_in(group)
+            if group.is_relative_to(root) and limit.isdigit():
+                yield int(limit), int(used) if used.isdigit() else 0, group
 
 
 def _cached_in(group: Path) -> int:

@@ -4,11 +4,13 @@ machine: what is beyond it is refused at its line of the study, what is merely l
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from core.available_memory import memory_limit_bytes
 from core.evaluator import TIMELINE_BYTES
 from core.events import Events
 from core.jit import KEPT_FOLDER
@@ -17,7 +19,6 @@ from core.workload.kept_tables import KEPT_BYTES
 from core.workload.recipe import Recipe
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
-from sweep.engine.limits import free_disk_bytes, memory_limit_bytes
 from sweep.results import Row
 from sweep.study.model import Study
 from sweep.study.workloads import titles
@@ -297,3 +298,11 @@ def _time(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"
     return f"{seconds:,.1f} s"
+
+
+def free_disk_bytes(folder: Path) -> int | None:
+    """Return the free space where a folder is, or is to be made; None if that is not known."""
+    for each in (folder, *folder.parents):
+        with suppress(OSError):
+            return shutil.disk_usage(each).free
+    return None

@@ -18,7 +18,7 @@ from hazard import Counts, Hazard
 from mutated_studies import mutated_study, write_companions
 
 from core.errors import InputError
-from core.workload import recipe
+from core.workload import kept_tables
 from sweep.cli import study_commands
 from sweep.engine import needs
 from sweep.study.yaml_source import SourceError
@@ -67,10 +67,10 @@ def _hung(*_: object) -> None:
 @contextlib.contextmanager
 def _apart(folder: Path) -> Iterator[None]:
     """Keep tables in a folder of the test, and hold memory within bounds."""
-    saved = (recipe.KEPT_FOLDER, needs.KEPT_FOLDER, study_commands.VALIDATE_S)
+    saved = (kept_tables.KEPT_FOLDER, needs.KEPT_FOLDER, study_commands.VALIDATE_S)
     handler = signal.signal(signal.SIGALRM, _hung)
     limits = resource.getrlimit(resource.RLIMIT_DATA)
-    recipe.KEPT_FOLDER = needs.KEPT_FOLDER = str(folder / "kept")
+    kept_tables.KEPT_FOLDER = needs.KEPT_FOLDER = folder / "kept"
     study_commands.VALIDATE_S = _MAKING_S
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + MOST_BYTES, limits[1]))
@@ -79,7 +79,7 @@ def _apart(folder: Path) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGALRM, handler)
         resource.setrlimit(resource.RLIMIT_DATA, limits)
-        recipe.KEPT_FOLDER, needs.KEPT_FOLDER, study_commands.VALIDATE_S = saved
+        kept_tables.KEPT_FOLDER, needs.KEPT_FOLDER, study_commands.VALIDATE_S = saved
 
 
 def _data_bytes() -> int:

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from core import available_memory
 from core.accesses import read_accesses
+from core.available_memory import memory_limit_bytes
 from core.event_files import read_events
 from core.frontend.run import FrontEnd
-from core.workload import recipe as recipes
+from core.workload import kept_tables
 from core.workload.expected import expect, touched_by
 from core.workload.recipe import Recipe
 from core.workload.synthetic import GENERATORS, parameters_of
 from sweep.cli.main import app
-from sweep.engine import limits, needs
+from sweep.engine import needs
 from sweep.engine.inputs import load_inputs
-from sweep.engine.limits import memory_limit_bytes
 from sweep.engine.needs import needs_of, needs_warnings
 from sweep.study.read import load_study
 from sweep.study.yaml_source import SourceError
@@ -57,8 +58,8 @@ def refusal(path: Path) -> str:
 @pytest.fixture
 def nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tables where there are none, and let none be made."""
-    for module in (recipes, needs):
-        monkeypatch.setattr(module, "KEPT_FOLDER", str(tmp_path / "kept"))
+    for module in (kept_tables, needs):
+        monkeypatch.setattr(module, "KEPT_FOLDER", tmp_path / "kept")
 
     def make(*_: object) -> None:
         raise AssertionError("a table is made")
@@ -156,8 +157,8 @@ def test_the_limits_are_of_the_machine_of_its_cgroups_and_of_the_process(
     (tmp_path / "batch" / "memory.max").write_text("1000000\n")
     (tmp_path / "batch" / "job" / "memory.max").write_text("max\n")
     (tmp_path / "own").write_text("1:cpu:/x\n0::/batch/job\n")
-    monkeypatch.setattr(limits, "_CGROUPS", tmp_path)
-    monkeypatch.setattr(limits, "_OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(available_memory, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(available_memory, "_OWN_CGROUPS", tmp_path / "own")
     assert memory_limit_bytes() == 1_000_000
     (tmp_path / "memory" / "job").mkdir(parents=True)
     (tmp_path / "memory" / "job" / "memory.limit_in_bytes").write_text("2000000\n")
