@@ -1,4 +1,4 @@
-"""The memory that this process may have, and what of it is free: of the machine, and its cgroups."""
+"""The memory that this process may have, and what of it is free: of the machine and its cgroups."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def available_bytes() -> int:
 
 
 def _cgroups() -> Iterator[tuple[int, int, Path]]:
-    """Yield the limit, the use and the folder of each cgroup above this process that has a limit."""
+    """Yield the limit, use and folder of each cgroup above this process that has a limit."""
     for line in _text(_OWN_CGROUPS).splitlines():
         _, _, place = line.partition(":")
         controllers, _, name = place.partition(":")
