@@ -59,9 +59,9 @@ class Timed:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self.isolates, self.takes, self.finished = (
-            executor.isolates, executor.takes, executor.finished,
-        )  # fmt: skip
+        self.isolates, self.size = executor.isolates, executor.size
+        self.takes, self.finished = executor.takes, executor.finished
+        self.limit, self.running, self.stop = executor.limit, executor.running, executor.stop
         self.began: tuple[float, float] | None = None
 
     @property
@@ -69,10 +69,10 @@ class Timed:
         """How many batches run side by side."""
         return self._executor.workers
 
-    def submit(self, number: int, candidates: Sequence[Candidate]) -> None:
+    def submit(self, number: int, candidates: Sequence[Candidate], alone: bool = False) -> None:
         """Hand a batch over."""
         self.began = self.began or (perf_counter(), process_time())
-        self._executor.submit(number, candidates)
+        self._executor.submit(number, candidates, alone)
 
     def close(self) -> None:
         """Leave it to the benchmark, which stops its clock first."""

@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -32,18 +33,19 @@ def cache_folder(name: str) -> Path:
     return _NOWHERE / name
 
 
-@cache
-def _own_parents() -> tuple[Path, ...]:
-    """Return the folders in which those of what is kept lie, the better one first."""
+def _own_parents() -> Iterator[Path]:
+    """Yield the folders in which those of what is kept lie, the better one first."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     # A home that is not known stays "~", and a name that is not absolute is none by the XDG rules.
-    parents = [Path(home) / "tag-storage-sweep"] if os.path.isabs(home) else []
+    if os.path.isabs(home) and _is_ready(parent := Path(home) / "tag-storage-sweep"):
+        yield parent
     with suppress(OSError):  # no folder for what is temporary
-        parents.append(Path(tempfile.gettempdir()) / f"tag-storage-sweep-{os.getuid()}")
-    ready = [parent for parent in parents if _is_ready(parent)]
-    return tuple(ready) or _of_this_process()
+        if _is_ready(parent := Path(tempfile.gettempdir()) / f"tag-storage-sweep-{os.getuid()}"):
+            yield parent
+    yield from _of_this_process()
 
 
+@cache
 def _of_this_process() -> tuple[Path, ...]:
     """Return a folder for this process and those that it starts, which is removed at its end."""
     try:

@@ -288,7 +288,7 @@ class Driver:
         (trial, *others) = batch
         if others:
             self._try_in_parts(batch)
-        elif trial.attempts >= MAX_ATTEMPTS or (cause is Cause.TIME and trial.attempts):
+        elif trial.attempts >= MAX_ATTEMPTS or (cause is Cause.TIME and is_its_own):
             self._give_up(trial)
         elif cause is Cause.MEMORY:
             self._to_try_solo.append(trial)

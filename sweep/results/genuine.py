@@ -141,6 +141,20 @@ def check_for_writing(connection: duckdb.DuckDBPyConnection, catalog: str, path:
         for name, sql in present.items()
         if " DEFAULT" in reduce(lambda left, ours: left.replace(ours, ""), _OUR_DEFAULTS, sql)
     ]
+    keyed = connection.execute(
+        "SELECT table_name FROM duckdb_constraints() WHERE database_name = ? "
+        "AND schema_name = 'main' AND constraint_type = 'PRIMARY KEY'",
+        [catalog],
+    )
+    without = present.keys() - {name.lower() for (name,) in keyed.fetchall()}
+    if "studies" not in present:
+        without = set()  # of another program, which is told
+    for name in sorted(without):
+        raise StoreError(
+            f"table {name} has no PRIMARY KEY, so that rows could be there twice: not as a run "
+            "made it, but a copy; name another database with --db",
+            file=path,
+        )
     if own:
         what = f"it has a {own[0]}, which would act on what is written: drop that"
         raise StoreError(f"{what}, or name another database with --db", file=path)

@@ -189,7 +189,7 @@ def _connected(
             check_tables(connection, STORED, path)
             present = present_tables(connection, f"{STORED}.main", path)
         spooled = read()
-        if not present and not spooled:
+        if not present and not spooled and (file is None or _holds_tables(connection)):
             what = "it has no table studies: not a results database of this program"
             raise StoreError(what, file=path)
         confine(connection)
@@ -206,6 +206,12 @@ def _connected(
         connection.close()
         raise
     return connection
+
+
+def _holds_tables(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether the file holds a table at all: one that does not may become ours."""
+    asked = "SELECT 1 FROM duckdb_tables() WHERE database_name = ?"
+    return bool(connection.execute(asked, [STORED]).fetchall())
 
 
 def _attach(
@@ -308,11 +314,11 @@ class Snapshot:
             # What an earlier version wrote is brought to this one's form with all the rest.
             or any(SpoolFile(name).is_earlier for name in fresh)
         )
-        if self._connection is None or is_stale:
-            self._merged, fresh = set(), waiting
         # Read before the database is copied: rows that are merged in between are in the copy.
-        spooled = list(self._spool.read(fresh))
-        if self._connection is None or is_stale:
+        spooled = list(self._spool.read(fresh, may_be_gone=True))
+        if self._connection is None or is_stale or len(spooled) < len(fresh):
+            self._merged, fresh = set(), waiting
+            spooled = list(self._spool.read(fresh, may_be_gone=True))
             if state[0] is None:
                 self._connection = _connected(self._path, None, 0.0, lambda: spooled)
             else:

@@ -118,8 +118,8 @@ def fill_tables(
         Its tables: what `present_tables` returned.
     """
     for table, (wanted, _) in TABLES.items():
-        columns = present.get(table, {})
-        kept = {name: of for name, of in columns.items() if name not in wanted}
+        columns, renamed = present.get(table, {}), RENAMED.get(table, {})
+        kept = {name: of for name, of in columns.items() if renamed.get(name, name) not in wanted}
         make_table(connection, table, table, kept)
         if columns:
             _insert_from(connection, table, f"{source}.{table}", columns)

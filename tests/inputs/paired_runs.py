@@ -75,7 +75,7 @@ def write(database: Path, made: Made) -> None:
     )
     study = parse_study(text, Path("made.yaml"))
     store = Store(database)
-    row: dict[str, Any] = {"study": made.name, "yaml": text, "identity": text, "n_trials": 3}
+    row: dict[str, Any] = {"study": made.name, "yaml": text, "identity": "{}", "n_trials": 3}
     goals = [goal._asdict() for goal in goals_of(study)]
     row |= {"workloads": list(made.workloads), "core_digest": made.simulator, "model_version": 2}
     store.add("studies", row | {"goals": goals})

@@ -14,7 +14,7 @@ from sweep.engine.executor import Executor
 from sweep.engine.generations import Progress, run_study
 from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import load_inputs
-from sweep.engine.register import StartAfresh, register
+from sweep.engine.register import StartAfresh, note_ended, register
 from sweep.engine.shards import Shard
 from sweep.results import Store
 from sweep.results.schema import TABLES
@@ -135,7 +135,8 @@ def run(
     start = starting(inputs.workloads, make)
     progress = progress or Silent()
     more = {"shard": shard, "note": note, "retry_failed": retry_failed}
-    run_study(study, inputs, store, start, progress, **more)  # type: ignore[arg-type]
+    why = run_study(study, inputs, store, start, progress, **more)  # type: ignore[arg-type]
+    note_ended(store, study, why, None)
     return study
 
 

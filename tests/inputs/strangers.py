@@ -53,7 +53,7 @@ HARMLESS: dict[str, tuple[str, ...]] = {
     ),
     "trigger": (
         "CREATE TRIGGER t AFTER INSERT ON trials FOR EACH STATEMENT "
-        "INSERT INTO attempts VALUES ('s', 'trial', 1, 1, 'x')",
+        "INSERT INTO attempts (study, role, number, attempt) VALUES ('s', 'trial', 1, 1)",
     ),
     "rule": (
         "CREATE TABLE kept AS FROM attempts",

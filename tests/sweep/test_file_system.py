@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from commands import CommandInThisProcess
 
-from sweep.results import StoreError, file_system
+from sweep.results import Store, StoreError, file_system
 from sweep.results.file_system import check_file_system, mount_of
 
 MOUNTS = """\
@@ -49,10 +49,11 @@ def test_a_file_system_that_can_do_all_is_left_as_it_was(tmp_path: Path) -> None
     database = tmp_path / "results.duckdb"
     assert check_file_system(database) is None
     assert not list(tmp_path.iterdir())
-    database.write_bytes(b"rows")
+    Store(database)
+    before = database.read_bytes()
     assert check_file_system(database) is None
-    assert list(tmp_path.iterdir()) == [database]
-    assert database.read_bytes() == b"rows"
+    assert list(tmp_path.glob("[.s]*")) == []
+    assert database.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -140,19 +140,13 @@ def _keyless(path: Path) -> None:
             connection.execute(f"ALTER TABLE copied RENAME TO {table}")
 
 
-def _garbled_spool(path: Path) -> None:
-    Store(path)
-    (path.parent / f"{path.name}.spool" / "1-1.jsonl").write_text('["trials", {"nu')
-
-
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("study,number\n" * 1000), "not a valid DuckDB"),
     "empty": (lambda path: path.touch(), "not a valid DuckDB"),
     "parquet": (lambda path: path.write_bytes(b"PAR1" + bytes(20000)), "not a valid DuckDB"),
     "folder": (lambda path: path.mkdir(), "Is a directory"),
     "foreign": (_foreign, "table trials has no column role, number, state and"),
-    "keyless": (_keyless, "UNIQUE/PRIMARY KEY"),
-    "spool": (_garbled_spool, "move it away"),
+    "keyless": (_keyless, "has no PRIMARY KEY"),
 }
 
 

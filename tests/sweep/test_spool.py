@@ -104,13 +104,16 @@ def test_no_file_of_a_spool_stops_a_command(
     spooled(path, "9-2.arrows", content_of([rows_of(5)]))
     code, out, err = sweep("query", "SELECT number FROM trials ORDER BY ALL", "--db", path, "--csv")
     assert (code, out.split()) == (0, ["number", "0", "5"])
+    lines = err.splitlines()
+    assert [line.split(":")[1].rpartition("/")[2] for line in lines] == list(foreign)
+    assert all("passed over" in line and "replays what is missing" in line for line in lines)
+    assert not aside(path), "a reader writes nothing"
+    Store(path)  # as a run does
     assert aside(path) == list(foreign)
     assert {
         name: (path.parent / f"{path.name}.spool/aside" / name).read_bytes() for name in foreign
     } == foreign
-    lines = err.splitlines()
-    assert [line.split(":")[1].rpartition("/")[2] for line in lines] == list(foreign)
-    assert all("put aside as" in line and "replays what is missing" in line for line in lines)
+    assert capsys.readouterr().err.count("put aside as") == len(foreign)
     assert sweep("status", "--db", path)[2] == ""
     assert not spool_of(path)
 
@@ -118,8 +121,9 @@ def test_no_file_of_a_spool_stops_a_command(
 def test_a_file_of_one_name_does_not_replace_what_was_put_aside_before(path: Path) -> None:
     for content in (b"5", b"6"):
         spooled(path, "1-1.jsonl", content)
-        assert numbers(path) == [0]
+        Store(path)
     assert aside(path) == ["1-1.jsonl", "1-1.jsonl~2"]
+    assert numbers(path) == [0]
 
 
 def test_a_place_that_cannot_be_read_is_passed_over_and_stays(
@@ -145,6 +149,7 @@ def test_who_may_not_write_names_it_too_and_reads_on(
             assert sorted(numbers(path)) == [0, 5]
         assert capsys.readouterr().err.count("1-1.jsonl: line 1: no row of a table") == 1
         assert aside(path) == []
+    Store(path)
     assert sorted(numbers(path)) == [0, 5]
     assert aside(path) == ["1-1.jsonl"]
 
@@ -200,8 +205,8 @@ def test_a_trial_whose_other_rows_are_damaged_is_replayed(tmp_path: Path) -> Non
                 file.write_bytes(content[:where] + b"damage" + content[where + 6 :])
     asked = "SELECT count(*) FROM trials WHERE role = 'trial' AND state = 'complete'"
     assert answer_query(path, asked).rows == [(0,)]
-    assert aside(path)
     small_study.run(study, path)
+    assert aside(path)
     assert small_study.tables(path) == small_study.tables(expected)
 
 
@@ -219,6 +224,7 @@ def test_a_time_that_python_cannot_tell_is_put_aside(path: Path) -> None:
     place = rows.column_names.index("finished_at")
     times = pa.array([2**62, None], pa.int64()).cast(pa.timestamp("us"))
     Spool(Path(f"{path}.spool")).write([("trials", rows.set_column(place, "finished_at", times))])
+    Store(path)
     assert sorted(numbers(path)) == [0, 2]
     assert len(aside(path)) == 1
 
