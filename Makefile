@@ -45,7 +45,7 @@ $(TUNE)/.installed: constraints.txt
 # Every hazard of tests/soak, for its share of TIME seconds; ONLY=NAME is one of them, SEED=N one case of that again.
 TIME ?= 600
 soak: $(STAMP)
-	$(BIN)/python tests/soak --time $(TIME) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python tests/soak --time $(TIME) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
 
 # Renew the golden outcomes, the findings (10 minutes), and what derives from the declarations of policy
 # fields, outcomes, costs, formats and losses (the committed editor schema, the tables in the documents), after a

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,18 +21,20 @@ from hazard import Counts, Hazard, Until  # noqa: E402
 from hazards import HAZARDS  # noqa: E402
 
 _UNBOUNDED = sys.maxsize
-_COLUMNS = {
-    "cases": "cases",
-    "kills": "kills",
-    "operations_failed": "operations failed",
-    "losses": "losses",
-    "doubles": "doubles",
-    "unequal": "unequal tables",
-    "tracebacks": "tracebacks",
-    "hangs": "hangs",
-    "leftovers": "leftovers",
-    "reader_failures": "reader failures",
-}
+DOCS = HERE.parents[1] / "docs"
+_COLUMNS = (
+    "cases",
+    "a second",
+    "kills",
+    "operations failed",
+    "losses",
+    "doubles",
+    "unequal",
+    "tracebacks",
+    "hangs",
+    "leftovers",
+    "reader failures",
+)
 
 
 def main() -> int:
@@ -41,6 +44,7 @@ def main() -> int:
     parser.add_argument("--only", choices=[each.name for each in HAZARDS], help="one hazard")
     parser.add_argument("--seed", type=int, help="the one case to try, of the hazard --only")
     parser.add_argument("--first", type=int, default=int(time.time()), help="the first seed")
+    parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
     options = parser.parse_args()
     chosen = [each for each in HAZARDS if options.only in (None, each.name)]
     if options.seed is not None:
@@ -48,14 +52,15 @@ def main() -> int:
             parser.error("--seed is of one hazard: name it with --only")
         counts = Counts()
         chosen[0].run(options.seed, 1, lambda: True, counts)
-        return _told({chosen[0].name: (counts, 0.0)})
+        return _told({chosen[0].name: (counts, 0.0)}, "")
     shares = sum(each.share for each in chosen)
     results = {}
     for hazard in chosen:
         print(f"{hazard.name} …", file=sys.stderr, flush=True)
         results[hazard.name] = _tried(hazard, options.first, options.time * hazard.share / shares)
-    print(f"first seed {options.first}")
-    return _told(results)
+    cores = len(os.sched_getaffinity(0))
+    command = f"`python tests/soak --time {options.time:.0f} --first {options.first}`"
+    return _told(results, f"{command}, {cores} cores", options.write)
 
 
 def _tried(hazard: Hazard, first: int, seconds: float) -> tuple[Counts, float]:
@@ -64,23 +69,33 @@ def _tried(hazard: Hazard, first: int, seconds: float) -> tuple[Counts, float]:
     return counts, time.monotonic() - start
 
 
-def _told(results: dict[str, tuple[Counts, float]]) -> int:
+def _told(results: dict[str, tuple[Counts, float]], command: str, is_written: bool = False) -> int:
     """Print the table and what went wrong; return the exit code."""
-    total = Counts()
-    print("| hazard | seconds | " + " | ".join(_COLUMNS.values()) + " |")
-    print("| --- |" + " ---: |" * (1 + len(_COLUMNS)))
-    for name, (counts, seconds) in results.items():
+    total, seconds = Counts(), 0.0
+    lines = [f"| hazard | seconds | {' | '.join(_COLUMNS)} |", "| --- |" + " ---: |" * 12]
+    for name, (counts, took) in results.items():
         total.add(counts)
-        print(f"| {name} | {seconds:.0f} | {_cells(counts)} |")
-    print(f"| all | {sum(seconds for _, seconds in results.values()):.0f} | {_cells(total)} |")
+        seconds += took
+        lines.append(_row(name, counts, took))
+    lines.append(_row("all", total, seconds))
+    text = "\n".join([*lines, "", command])
+    print(text)
+    if is_written:
+        page = DOCS / "reliability.md"
+        before, _, rest = page.read_text().partition("<!-- soak -->\n")
+        after = rest.partition("<!-- end -->")[2]
+        page.write_text(f"{before}<!-- soak -->\n{text}\n<!-- end -->{after}")
     for name, (counts, _) in results.items():
         for failure in counts.failures[:10]:
             print(f"\n{name}, {failure}")
     return 1 if total.faults else 0
 
 
-def _cells(counts: Counts) -> str:
-    return " | ".join(f"{getattr(counts, name):,}" for name in _COLUMNS)
+def _row(name: str, counts: Counts, seconds: float) -> str:
+    values = [getattr(counts, each.replace(" ", "_")) for each in _COLUMNS if each != "a second"]
+    rate = f"{counts.cases / seconds:,.1f}" if seconds else "-"
+    cells = [f"{values[0]:,}", rate, *(f"{value:,}" for value in values[1:])]
+    return f"| {name} | {seconds:.0f} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

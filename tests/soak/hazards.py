@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import failing_calls
 import kills
 import lost_syncs
 import machine
@@ -20,6 +21,7 @@ HAZARDS: tuple[Hazard, ...] = (
     schedules.HAZARD,
     operations.HAZARD,
     lost_syncs.HAZARD,
+    failing_calls.HAZARD,
     machine.HAZARD,
     kills.HAZARD,
     workers.HAZARD,
