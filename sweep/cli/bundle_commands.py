@@ -39,6 +39,7 @@ from sweep.engine.verify import (
 )
 from sweep.results import MODEL_VERSION, Difference, Row, Rows, read_row_files
 from sweep.results.questions import another_version
+from sweep.results.reading import told_contradictions
 from sweep.study.yaml_source import read_source
 
 #: A difference is shown in a table: a list of 64 numbers is cut.
@@ -78,23 +79,24 @@ def bundle_command(
     InputError
         When a file of the study is not there, or is another one than when the study was run.
     """
-    check_output(output, database)
-    recorded = _recorded(study, database, folder)
-    inputs = load_inputs(recorded.study, recorded.source)
-    told = check_events(recorded, inputs)
-    if told:
-        note(told)
-    manifest = write_bundle(recorded, database, inputs, output, with_traces)
-    size_bytes = output.stat().st_size
-    if as_json:
-        print_json({"path": str(output), "bytes": size_bytes} | manifest.model_dump())
-        return
-    absent = f", {len(manifest.absent)} left out by digest" if manifest.absent else ""
-    held = sum(entry.included for entry in manifest.files.values()) - len(manifest.rows)
-    print(
-        f"{output}: study {manifest.study}, {held} files{absent}, {manifest.rows['trials']:,} rows "
-        f"of trials, {size_bytes / 1e6:.1f} MB"
-    )
+    with told_contradictions(database):
+        check_output(output, database)
+        recorded = _recorded(study, database, folder)
+        inputs = load_inputs(recorded.study, recorded.source)
+        told = check_events(recorded, inputs)
+        if told:
+            note(told)
+        manifest = write_bundle(recorded, database, inputs, output, with_traces)
+        size_bytes = output.stat().st_size
+        if as_json:
+            print_json({"path": str(output), "bytes": size_bytes} | manifest.model_dump())
+            return
+        absent = f", {len(manifest.absent)} left out by digest" if manifest.absent else ""
+        held = sum(entry.included for entry in manifest.files.values()) - len(manifest.rows)
+        print(
+            f"{output}: study {manifest.study}, {held} files{absent}, "
+            f"{manifest.rows['trials']:,} rows of trials, {size_bytes / 1e6:.1f} MB"
+        )
 
 
 def run_bundle_command(
@@ -179,13 +181,14 @@ def verify_command(
     bool
         Whether a value differs though the simulator is the one that stored it.
     """
-    if Path(study).suffix == SUFFIX:
-        with _unpacked(Path(study), folder, trusted) as unpacked:
-            rows = unpacked.rows
-            recorded = recorded_by_name(*rows, unpacked.study_file.parent)
-            return _verify(recorded, rows, sampled, seed, trusted, as_json)
-    recorded = _recorded(study, database, folder)
-    return _verify(recorded, Rows(database, recorded.name), sampled, seed, trusted, as_json)
+    with told_contradictions(database):
+        if Path(study).suffix == SUFFIX:
+            with _unpacked(Path(study), folder, trusted) as unpacked:
+                rows = unpacked.rows
+                recorded = recorded_by_name(*rows, unpacked.study_file.parent)
+                return _verify(recorded, rows, sampled, seed, trusted, as_json)
+        recorded = _recorded(study, database, folder)
+        return _verify(recorded, Rows(database, recorded.name), sampled, seed, trusted, as_json)
 
 
 def _verify(

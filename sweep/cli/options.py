@@ -61,6 +61,7 @@ Timeout = Annotated[
         "--timeout",
         metavar="SECONDS",
         min=0.001,
+        max=1e6,
         callback=_limit,
         help="How long the database may be asked.",
     ),

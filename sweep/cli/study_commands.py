@@ -30,6 +30,7 @@ from sweep.results import Row, StoreError, answer_query, open_for_reading, read_
 from sweep.results.questions import (
     status_sql,
 )
+from sweep.results.reading import told_contradictions
 from sweep.results.studies import read_study
 from sweep.study.model import Study
 from sweep.study.read import load_study, parse_study
@@ -298,9 +299,10 @@ def best_command(study: str, database: Path, limit: int, as_json: bool) -> None:
     as_json
         Whether the rows are printed as JSON.
     """
-    name = name_of(study)
-    stored = stored_study(database, name)
-    show(stored, name, answer_of(stored, name, database, limit), as_json)
+    with told_contradictions(database):
+        name = name_of(study)
+        stored = stored_study(database, name)
+        show(stored, name, answer_of(stored, name, database, limit), as_json)
 
 
 def report_command(study: str, database: Path, output: Path, as_json: bool) -> None:

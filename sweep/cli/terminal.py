@@ -31,6 +31,8 @@ STARTING = "starting"
 SAMPLING = "replaying a few of its policies, and compiling what no run has needed before"
 #: Without a terminal, progress is a line every so many seconds.
 LINE_INTERVAL_S = 10.0
+#: Characters of a value that a table shows at most: to fold 50 MB of text takes a minute.
+MOST_SHOWN = 10_000
 #: What a rate would say of less time is chance.
 FIRST_RATE_S = 0.5
 
@@ -218,7 +220,7 @@ def shown_value(name: str, value: Any) -> str:
 
 
 def print_table(rows: Sequence[Row], title: str | None = None) -> None:
-    """Print rows as a table whose values are never cut.
+    """Print rows as a table whose values are not cut, but for those beyond `MOST_SHOWN`.
 
     Without a terminal it is as wide as it needs; on a terminal too narrow for it, every value gets
     a line of its own.
@@ -238,7 +240,7 @@ def print_table(rows: Sequence[Row], title: str | None = None) -> None:
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(shown_value(name, value)) for name, value in row.items()))
+        table.add_row(*(Text(_bounded(name, value)) for name, value in row.items()))
     console = SafeConsole()
     wide = SafeConsole(width=10_000)
     if not console.is_terminal:
@@ -249,6 +251,13 @@ def print_table(rows: Sequence[Row], title: str | None = None) -> None:
     console.print(table)
 
 
+def _bounded(name: str, value: Any) -> str:
+    """Return a value as a table shows it: of one that fills many screens, how it begins."""
+    shown = shown_value(name, value)
+    rest = len(shown) - MOST_SHOWN
+    return f"{shown[:MOST_SHOWN]}… and {rest:,} characters more" if rest > 0 else shown
+
+
 def _print_by_value(console: Console, rows: Sequence[Row], title: str | None) -> None:
     """Print each value of each row on a line of its own."""
     if title:
@@ -256,7 +265,7 @@ def _print_by_value(console: Console, rows: Sequence[Row], title: str | None) ->
     width = max(len(name) for name in rows[0])
     for row in rows:
         for name, value in row.items():
-            console.print(Text(f"{name:{width}}  {shown_value(name, value)}"))
+            console.print(Text(f"{name:{width}}  {_bounded(name, value)}"))
         console.print()
 
 

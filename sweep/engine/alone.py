@@ -23,6 +23,7 @@ from typing import IO, Any
 from core.backend import compile_loop
 from core.errors import InputError
 from core.evaluator import Candidate, Evaluator, Workloads
+from core.jit import at_compiling
 from sweep.engine.executor import Cause, Failure, Result, evaluated
 from sweep.engine.loops import loops_of_policy
 from sweep.engine.plugins import NO_PLUGINS, Plugins
@@ -132,9 +133,10 @@ class Alone:
                 _send(child.stdin, sys.path)
                 _send(child.stdin, self._made_of)
             _send(child.stdin, batch)
-            pickle.load(_open(child.stdout))  # what it says when all is compiled
-            self._begun = (number, monotonic())
-            result: Result = pickle.load(_open(child.stdout))
+            while isinstance(compiles := pickle.load(_open(child.stdout)), bool):
+                # What takes time meanwhile is not the trial's.
+                self._begun = None if compiles else (number, monotonic())
+            result: Result = compiles
             return result
         except (EOFError, OSError, pickle.UnpicklingError):
             code = child.wait()
@@ -215,11 +217,32 @@ def serve() -> None:
         workloads, plugins = pickle.load(source)
         plugins.load()
         evaluator = Evaluator(workloads)
-        while True:
-            batch: list[Candidate] = pickle.load(source)
-            _compile_for(batch)
-            _send(target, "begun")
-            _send(target, evaluated(evaluator, batch))
+        compiling = _Compiling(target)
+        with at_compiling(compiling.begins, compiling.ends):
+            while True:
+                batch: list[Candidate] = pickle.load(source)
+                _compile_for(batch)
+                _send(target, False)
+                _send(target, evaluated(evaluator, batch))
+
+
+class _Compiling:
+    """Tells the driver when functions begin to be compiled, which nest, and when all have ended."""
+
+    def __init__(self, target: IO[bytes]) -> None:
+        self._target, self._depth = target, 0
+
+    def begins(self) -> None:
+        """Tell that compiling begins."""
+        self._depth += 1
+        if self._depth == 1:
+            _send(self._target, True)
+
+    def ends(self) -> None:
+        """Tell that nothing is compiled any more."""
+        self._depth -= 1
+        if self._depth == 0:
+            _send(self._target, False)
 
 
 def _compile_for(batch: Sequence[Candidate]) -> None:

@@ -30,6 +30,7 @@ from sweep.engine.shards import Shard, check_shard
 from sweep.engine.threads import Threads, default_workers
 from sweep.results import Row, Store
 from sweep.results.file_system import check_file_system
+from sweep.results.reading import told_contradictions
 from sweep.study.model import Study
 from sweep.study.yaml_source import Source
 
@@ -205,14 +206,14 @@ def run_to_database(
         inputs = ready_inputs(study, source, note, code, progress.making, here, makes)
         store = Store(database)
         with only_run(database, study.study):
-            study = as_recorded(store, study, afresh)
-            if where.shard:
-                check_shard(study)
-            if study.sampler.why:
-                note(f"sampler {study.sampler.name}: {study.sampler.why}")
-            kept_as = register(
-                store, study, source.text, inputs, source.path, afresh, where.shape()
-            )
+            with told_contradictions(database):
+                study = as_recorded(store, study, afresh)
+                if where.shard:
+                    check_shard(study)
+                if study.sampler.why:
+                    note(f"sampler {study.sampler.name}: {study.sampler.why}")
+                shape = where.shape()
+                kept_as = register(store, study, source.text, inputs, source.path, afresh, shape)
             if kept_as:
                 note(f"the earlier study is kept as {kept_as}")
             starting = Starting(start_executor, partial(Alone, inputs.workloads, plugins))

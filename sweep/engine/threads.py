@@ -6,11 +6,13 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 from threading import Thread, current_thread
 from time import monotonic
 
 from core.evaluator import Candidate, Evaluator, Workloads
+from core.jit import at_compiling
 from sweep.engine.executor import Cause, Failure, Result, evaluated, failure_of
 
 Task = tuple[int, Sequence[Candidate]]
@@ -59,6 +61,10 @@ class Threads:
         self._most = workers
         #: When each batch that is replayed now was begun, and by which thread.
         self._begun: dict[int, tuple[float, Thread]] = {}
+        #: Functions that are compiled now, and when the last one was: nothing is late meanwhile.
+        self._compiling, self._compiled_at = 0, 0.0
+        self._listening = ExitStack()
+        self._listening.enter_context(at_compiling(self._compiles, self._has_compiled))
         self._closed = False
         self._switch_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
@@ -108,8 +114,17 @@ class Threads:
 
     def running(self) -> Mapping[int, float]:
         """Return the batches that are replayed now, and for how many seconds each has been."""
-        now = monotonic()
-        return {number: now - began for number, (began, _) in list(self._begun.items())}
+        if self._compiling:
+            return {}
+        now, since = monotonic(), self._compiled_at
+        return {number: now - max(began, since) for number, (began, _) in list(self._begun.items())}
+
+    def _compiles(self) -> None:
+        self._compiling += 1
+
+    def _has_compiled(self) -> None:
+        self._compiled_at = monotonic()
+        self._compiling -= 1
 
     def stop(self, number: int) -> None:
         """Leave a batch to its thread, and start another thread in its place."""
@@ -138,4 +153,5 @@ class Threads:
             self._tasks.put(None)
         for thread in self._threads:
             thread.join(CLOSING_S / len(self._threads))
+        self._listening.close()
         sys.setswitchinterval(self._switch_s)

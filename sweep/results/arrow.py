@@ -23,6 +23,7 @@ NOT_ROWS = (
     LookupError,
     OverflowError,
     RecursionError,
+    OSError,  # what Arrow says of bytes that are no stream
     pa.ArrowException,
 )
 

@@ -58,7 +58,8 @@ def fill_in(connection: duckdb.DuckDBPyConnection) -> None:
 def _fill_objectives(connection: duckdb.DuckDBPyConnection) -> None:
     """Enter the values of goals, which were columns of their own, in one statement for all."""
     values = ""
-    for study, goals in connection.execute("SELECT study, goals FROM studies").fetchall():
+    asked = "SELECT study, goals FROM studies WHERE goals IS NOT NULL"
+    for study, goals in connection.execute(asked).fetchall():
         metrics = [goal["metric"] for goal in goals]
         if all(metric in OUTCOME_COLUMNS for metric in metrics):
             listed = ", ".join(f"{metric}::DOUBLE" for metric in metrics)

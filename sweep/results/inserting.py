@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from core.errors import shown_name
+from sweep.results.arrow import NOT_ROWS
 from sweep.results.earlier import fill_in
 from sweep.results.errors import first_line, tell_once, told_errors
 from sweep.results.file import rewrite
@@ -64,7 +65,7 @@ def insert(
         duckdb.IntegrityError,
         duckdb.NotSupportedError,
         duckdb.ProgrammingError,
-        pa.ArrowException,
+        *NOT_ROWS,
     )
     try:
         _insert_all(connection, files, schema)

@@ -83,7 +83,7 @@ def open_for_reading(
     StoreError
         When there is no such database, or it cannot be read.
     """
-    with told_errors(path):
+    with told_errors(path), told_contradictions(path):
         check_there(path)
         for attempt in range(1, TRIES + 1):
             try:
@@ -100,7 +100,7 @@ def open_for_reading(
                     if attempt == TRIES:
                         raise
                     time.sleep(0.02 * attempt)
-        with connection, told_contradictions(path):
+        with connection:
             yield connection
 
 

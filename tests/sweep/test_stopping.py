@@ -77,7 +77,6 @@ def stopped(process: Process, number: int) -> tuple[float, str]:
         "trace import IN.csv -o OUT.parquet",
         "trace import IN.txt -o OUT.parquet",
         "trace cut IN.txt --to 9s -o OUT.txt.gz",
-        "validate IN.yaml",
     ],
 )
 def test_a_signal_stops_a_long_command_within_a_second(
