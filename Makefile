@@ -14,12 +14,14 @@ run: $(STAMP)
 # all else. Those have the terminal's Ctrl-C, which a shell keeps from what it runs beside. They begin with what compiles
 # nothing, so that they find what the others have compiled.
 COMPILED := tests/conformance/test_evictions.py tests/conformance/test_systems.py
+BESIDE := tests/conformance/test_possible_outcomes.py tests/conformance/test_samplers.py \
+	tests/conformance/test_formats.py tests/sweep/test_figure.py tests/sweep/test_worlds.py
 test: $(STAMP) lint
-	($(BIN)/python -m pytest -p no:cacheprovider tests/core $(COMPILED); core=$$?; \
+	($(BIN)/python -m pytest -p no:cacheprovider tests/core $(COMPILED) $(BESIDE); core=$$?; \
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -p no:cacheprovider tests/core $(COMPILED); exit $$((core | $$?))) \
 		>$(VENV)/core.log 2>&1 & \
 	core=$$!; $(BIN)/python -m pytest tests/simulation tests/test_*.py tests/sweep tests/conformance \
-		$(COMPILED:%=--ignore=%); framework=$$?; \
+		$(patsubst %,--ignore=%,$(COMPILED) $(BESIDE)); framework=$$?; \
 	wait $$core; core=$$?; cat $(VENV)/core.log; exit $$((core | framework))
 
 # What another Python breaks first: compiled code, Ray, the command line. CI runs it beside the others, on

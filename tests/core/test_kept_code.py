@@ -137,7 +137,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    cache_folder._own_parents.cache_clear()
+    cache_folder._of_this_process.cache_clear()
     return tmp_path
 
 
@@ -145,7 +145,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def forget() -> Any:
     """Let no other test know of the folders that one has."""
     yield
-    cache_folder._own_parents.cache_clear()
+    cache_folder._of_this_process.cache_clear()
     cache_folder._is_ready.cache_clear()
 
 
@@ -213,6 +213,6 @@ def test_a_home_that_is_not_absolute_is_none(homes: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(homes)
     for home in ("here", "~"):
         monkeypatch.setenv("XDG_CACHE_HOME", home)
-        cache_folder._own_parents.cache_clear()
+        cache_folder._of_this_process.cache_clear()
         assert cache_folder.cache_folder("code").parent.parent == homes / "tmp"
     assert sorted(path.name for path in homes.iterdir()) == ["tmp"]

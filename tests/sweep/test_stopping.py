@@ -39,12 +39,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     event = " app-1 [000] .... 1.000000: mm_filemap_add_to_page_cache: dev 0:1 ino 2 pfn=0x3 ofs=0"
     with (folder / "long.txt").open("w") as file:
         file.writelines([f"{event} order=0\n" * 10**5] * 40)
-    (folder / "long.yaml").write_text(
-        "study: long\nsampler: {name: random}\nn_trials: 4\n"
-        "workload: {synthetic: zipf, asks: 90000000}\n"
-        "policy: {system: cleancache}\nparameters: {headroom: {type: float, low: 0.0, high: 0.5}}\n"
-        "objectives: [{metric: read_ns, direction: minimize}]\n"
-    )
     return folder
 
 
