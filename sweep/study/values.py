@@ -111,7 +111,7 @@ def duration_in_seconds(value: int | str | float) -> float:
             hint = suggest(unit, _SECONDS)
             raise ValueError(f"{value}: no unit {unit} (there are {units}){hint}")
         value = float(number) * _SECONDS[unit or "s"]
-    if isinstance(value, bool) or not 0 < value < 1e9:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
         raise ValueError(f"{value} s is no duration above 0")
     return float(value)
 

@@ -97,6 +97,7 @@ def test_no_file_of_a_spool_stops_a_command(
         "6-1.arrows": content_of([("nobody", pa.table(places))]),
         "7-1.arrows": content_of([("trials", pa.table(places))]),  # lacks what is never NULL
         "8-1.arrows": content_of([("trials", pa.table(places | {"stored": [2.0**70]}))]),
+        "8-2.arrows": (-5).to_bytes(4, "little", signed=True) + random.Random(1).randbytes(9000),
         "9-1.arrows": content_of([("trials", pa.table({"study": [["s"]]}))]),
     }
     for name, content in foreign.items():
@@ -116,6 +117,13 @@ def test_no_file_of_a_spool_stops_a_command(
     assert capsys.readouterr().err.count("put aside as") == len(foreign)
     assert sweep("status", "--db", path)[2] == ""
     assert not spool_of(path)
+
+
+def test_a_study_of_which_no_goal_is_known_stops_no_other(path: Path) -> None:
+    spooled(path, "1-1.jsonl", b'["studies",{"study":"zz","yaml":"::::","identity":"{}"}]')
+    assert numbers(path) == [0]
+    Store(path)
+    assert numbers(path) == [0]
 
 
 def test_a_file_of_one_name_does_not_replace_what_was_put_aside_before(path: Path) -> None:

@@ -261,7 +261,8 @@ def _start(ray: Any, address: str, cpus: int, store_bytes: int, session: Session
     """Connect to the cluster at `address`, or start one in a session's folder."""
     options: dict[str, Any] = {}
     # A Ray that cannot be a cluster of several machines listens on the loopback address alone.
-    ray._private.ray_constants.ENABLE_RAY_CLUSTER = session is None
+    constants = ray._private.ray_constants
+    could_be_several = constants.ENABLE_RAY_CLUSTER
     if session is not None:
         options = {
             "num_cpus": cpus,
@@ -275,10 +276,13 @@ def _start(ray: Any, address: str, cpus: int, store_bytes: int, session: Session
     elif address != "auto":
         _probe(address)
     try:
+        constants.ENABLE_RAY_CLUSTER = could_be_several and session is None
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:  # Ray has some of no class of its own
         hint = " (`ray start --head` starts one)" if address == "auto" else ""
         raise ClusterError(f"Ray at {address}: {_first_line(error)}{hint}") from None
+    finally:
+        constants.ENABLE_RAY_CLUSTER = could_be_several
 
 
 def _first_line(error: Exception) -> str:
