@@ -19,10 +19,9 @@ sys.path[:0] = [
     *(str(HERE.parent / name) for name in ("", "..", "simulation", "inputs")),
 ]
 
-from hazard import Counts, Until  # noqa: E402
-from hazards import HAZARDS  # noqa: E402
+from hazard import Counts  # noqa: E402
+from hazards import HAZARDS, tried  # noqa: E402
 
-_UNBOUNDED = sys.maxsize
 DOCS = HERE.parents[1] / "docs"
 _COLUMNS = (
     "cases",
@@ -62,18 +61,11 @@ def main() -> int:
         seconds = options.time * hazard.share / shares
         # In a process of its own: what one imports, or leaves, is no other's.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            tried = process.submit(_tried, hazard.name, options.first, seconds)
-            results[hazard.name] = tried.result()
+            trying = process.submit(tried, hazard.name, options.first, seconds)
+            results[hazard.name] = trying.result()
     cores = len(os.sched_getaffinity(0))
     command = f"`python tests/soak --time {options.time:.0f} --first {options.first}`"
     return _told(results, f"{command}, {cores} cores", options.write)
-
-
-def _tried(name: str, first: int, seconds: float) -> tuple[Counts, float]:
-    (hazard,) = (each for each in HAZARDS if each.name == name)
-    counts, start = Counts(), time.monotonic()
-    hazard.run(first, _UNBOUNDED, Until(seconds), counts)
-    return counts, time.monotonic() - start
 
 
 def _told(results: dict[str, tuple[Counts, float]], command: str, is_written: bool = False) -> int:

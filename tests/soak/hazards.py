@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import time
+
 import failing_calls
 import kills
 import lost_syncs
@@ -13,7 +16,7 @@ import schedules
 import signals
 import traces
 import workers
-from hazard import Hazard
+from hazard import Counts, Hazard, Until
 
 import studies
 
@@ -31,3 +34,11 @@ HAZARDS: tuple[Hazard, ...] = (
     studies.HAZARD,
     traces.HAZARD,
 )
+
+
+def tried(name: str, first: int, seconds: float) -> tuple[Counts, float]:
+    """Try the hazard of a name for so long, from a seed on; return what came of it, and the time."""
+    (hazard,) = (each for each in HAZARDS if each.name == name)
+    counts, start = Counts(), time.monotonic()
+    hazard.run(first, sys.maxsize, Until(seconds), counts)
+    return counts, time.monotonic() - start
