@@ -125,8 +125,8 @@ def _plainly(text: str, error: YAMLError) -> tuple[Position, str]:
 
 
 def end_of(text: str) -> Position:
-    """Return the line and column where `text` ends."""
-    lines = text.split("\n")
+    """Return the line and column where `text` ends; a lone carriage return ends a line too."""
+    lines = re.split("\r\n|[\n\r]", text)
     return len(lines), len(lines[-1]) + 1
 
 

@@ -27,7 +27,10 @@ CALLS = (
     "posix/io/oc/ftruncate",
 )
 #: A run takes 3 s.
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 30.0
+#: Arrow's allocator starts a thread as it is loaded, which waits for the loader while it holds
+#: libfiu's lock; the loader waits for that lock.
+_QUIET = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
 def _case(seed: int, counts: Counts) -> None:
@@ -38,18 +41,12 @@ def _case(seed: int, counts: Counts) -> None:
         database = Path(folder, "results.duckdb")
         fault = f"enable_random name={call},probability={probability}"
         words = ["run", str(study_file(SAMPLER, N_TRIALS)), "--db", str(database)]
-        command = ["fiu-run", "-x", "-c", fault, sys.executable, "-m", "sweep", *words]
-        own = os.environ | {"TMPDIR": folder}  # where libfiu leaves its pipes
+        command = ["fiu-run", "-x", "-f", "", "-c", fault, sys.executable, "-m", "sweep", *words]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=own
+                command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=os.environ | _QUIET
             )
-        except subprocess.TimeoutExpired as expired:
-            if not expired.stderr:
-                # libfiu waits for its own lock now and then, in an mmap as libraries are loaded.
-                print("failing calls: libfiu stood still before the run began", file=sys.stderr)
-                counts.cases -= 1
-                return
+        except subprocess.TimeoutExpired:
             counts.hangs += 1
             counts.failures.append(f"seed {seed}: {call} failed: the run did not end")
             return

@@ -101,4 +101,4 @@ def _case(seed: int, counts: Counts) -> None:
     lose_power(sampler, chance.randint(1, len(recording(sampler))), counts, seed)
 
 
-HAZARD = Hazard("lost_syncs", partial(each_case, _case))
+HAZARD = Hazard("lost syncs", partial(each_case, _case))

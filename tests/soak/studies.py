@@ -132,4 +132,4 @@ def _in_text(error: SourceError, path: Path) -> bool:
     return False
 
 
-HAZARD = Hazard("studies", run)
+HAZARD = Hazard("studies", run, share=4.0)

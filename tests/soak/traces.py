@@ -255,7 +255,7 @@ def main() -> None:
             print(json.dumps(_try(int(line))), file=answers, flush=True)
 
 
-HAZARD = Hazard("traces", run)
+HAZARD = Hazard("traces", run, share=3.0)
 
 if __name__ == "__main__":
     main()

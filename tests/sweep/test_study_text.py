@@ -69,9 +69,11 @@ def test_a_strange_name_of_a_trace_is_one_line(trace: str) -> None:
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"study: s\nquestion: \xff\n")
+    (tmp_path / "return").write_bytes(b"study: s\r\r\n  \xff")
     (tmp_path / "folder").mkdir()
     for name, expected in (
         ("latin", "2:11: byte 0xff is not UTF-8"),
+        ("return", "3:3: byte 0xff is not UTF-8"),
         ("folder", "1:1: cannot be read: Is a directory"),
         ("nothing", "1:1: no such file"),
     ):
