@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from core.events import MOST_NS, NO_PHASE, EventsError
 from core.import_losses import Loss, losses_of
-from core.machine import MAX_ORDER
+from core.machine import MAX_ORDER, MAX_PAGES
 from core.table_files import TableForm, read_metadata, read_table, write_table
 from core.table_metadata import TableMetadata
 
@@ -81,8 +81,8 @@ SCHEMA = pa.schema(
 )
 FORM = TableForm("access trace", SCHEMA, b"accesses")
 METADATA_VERSION = 2
-#: Numbers that the metadata says of the machine beside its pages.
-_NUMBERS = ("free_pages", "low_pages", "high_pages", "managed_pages", "zram_size")
+#: Numbers of pages that the metadata says of the machine beside those of its memory.
+_PAGES = ("free_pages", "low_pages", "high_pages", "managed_pages")
 
 
 class Accesses(NamedTuple):
@@ -230,9 +230,11 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
     described, columns = read_table(name, FORM)
     metadata = _metadata(name, described)
     page_size, data_pages = metadata.machine(least_pages=0)
-    about: dict[str, Any] = {**columns, **{key: metadata.number(key, 0) for key in _NUMBERS}}
+    pages = {key: metadata.number(key, 0, most=MAX_PAGES) for key in _PAGES}
+    about: dict[str, Any] = {**columns, **pages}
     accesses = Accesses(
         **about,
+        zram_size=metadata.number("zram_size", 0),
         page_size=page_size,
         data_pages=data_pages,
         source=metadata.text("source"),

@@ -9,6 +9,8 @@ from math import lcm
 DATA_PAGES_PER_TAG_PAGE = 32
 #: Largest folio and allocation order a kernel can form (64 KiB pages: MAX_PAGE_ORDER 13).
 MAX_ORDER = 13
+#: The most pages of a machine: frames are numbered by 32 bits with a sign.
+MAX_PAGES = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Machine:
     def __post_init__(self) -> None:
         if not 4096 <= self.page_size <= 2**30 or self.page_size & (self.page_size - 1):
             raise ValueError(f"page_size {self.page_size} is no power of two from 4096 to 2**30")
-        if not 1 <= self.data_pages < 2**31:
+        if not 1 <= self.data_pages <= MAX_PAGES:
             raise ValueError(f"data_pages {self.data_pages} is not between 1 and 2**31 - 1")
         if not 1 <= self.tag_block_size <= 2**30:
             raise ValueError(f"tag_block_size {self.tag_block_size} is not between 1 and 2**30")

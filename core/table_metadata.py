@@ -56,11 +56,14 @@ class TableMetadata:
             raise self.refused(str(error)) from None
         return page_size, data_pages
 
-    def number(self, name: str, default: int | None = None, least: int = 0) -> int:
+    def number(
+        self, name: str, default: int | None = None, least: int = 0, most: int = _MOST
+    ) -> int:
         """Return a whole number."""
         value: Any = self._values.get(name, default)
-        if not _is_number(value, least, _MOST):
-            raise self.refused(f"{name} is {_shown(value)}, and no whole number from {least} on")
+        if not _is_number(value, least, most):
+            bounds = f"from {least} on" if most == _MOST else f"from {least} to {most}"
+            raise self.refused(f"{name} is {_shown(value)}, and no whole number {bounds}")
         return int(value)
 
     def ratio(self, name: str) -> float:

@@ -258,3 +258,71 @@ def traces() -> set[Any]:
     processes = {line for line in listed.splitlines() if any(word in line for word in words)}
     folders = set(Path("/tmp").glob("sweep-ray-*"))
     return processes | folders | set(Path("/dev/shm").iterdir())
+
+
+#: A driver with a cluster of its own, which says where that is, and ends with its input.
+HAS_ONE = """
+import sys
+from core.evaluator import Workloads
+from sweep.engine.ray_cluster import RayCluster
+cluster = RayCluster(Workloads((), (), ()), 1, None, [])
+while not cluster._connection.ready:
+    cluster.finished(0.2)
+import ray
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+cluster.close()
+"""
+#: Somebody who has found it.
+JOINS = """
+import sys
+from ray._raylet import GcsClient
+print(GcsClient(sys.argv[1]).internal_kv_keys(b"", None))
+"""
+
+
+def test_a_cluster_of_our_own_hears_nobody_else_and_no_signal_to_its_drivers_group() -> None:
+    own = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH_")}
+    with subprocess.Popen(
+        [sys.executable, "-c", HAS_ONE],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own, start_new_session=True,
+    ) as driver:  # fmt: skip
+        assert driver.stdout
+        address = driver.stdout.readline().strip()
+        of_ray = started_by(driver.pid)
+        assert any("ray::Worker" in words for words, _ in of_ray.values())
+        assert driver.pid not in {group for _, group in of_ray.values()}
+        assert {host for process in of_ray for host in listens_on(process)} == {"127.0.0.1"}
+        for token in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
+            words = [sys.executable, "-c", JOINS, address]
+            joined = subprocess.run(words, capture_output=True, text=True, env=own | token)
+            assert joined.returncode == 1
+            assert "AuthenticationError" in joined.stderr
+            assert joined.stdout == ""
+        driver.communicate("")
+        assert driver.returncode == 0
+
+
+def started_by(driver: int) -> dict[int, tuple[str, int]]:
+    """Return the words and the group of each process below one."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,pgid,args"], capture_output=True, text=True)
+    rows = [line.split(None, 3) for line in listed.stdout.splitlines()[1:]]
+    below, parents = {}, {driver}
+    while parents:
+        found = {int(row[0]): (row[3], int(row[2])) for row in rows if int(row[1]) in parents}
+        below |= found
+        parents = set(found)
+    return below
+
+
+def listens_on(process: int) -> set[str]:
+    """Return the addresses at which a process takes connections of TCP."""
+    sockets = {os.readlink(link) for link in Path(f"/proc/{process}/fd").iterdir()}
+    hosts = set()
+    for kind in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{kind}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+                hosts.add(words[1].partition(":")[0])
+    loopback = ("0100007F", "0000000000000000FFFF00000100007F")  # the latter in a socket of IPv6
+    return {"127.0.0.1" if host in loopback else host for host in hosts}

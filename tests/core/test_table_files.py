@@ -161,6 +161,7 @@ def test_metadata_beyond_its_domain_is_refused(
     [
         ({"data_pages": 2**31}, "data_pages 2147483648"),
         ({"free_pages": 2**63}, "free_pages is"),
+        ({"low_pages": 2**62, "high_pages": 2**31}, "low_pages is .* from 0 to 2147483647"),
         ({"zram_size": "1"}, "zram_size is '1'"),
         ({"free_ranges": [[1, 2, 3]]}, "free_ranges is no list of pairs"),
         ({"free_ranges": 5}, "free_ranges is no list of pairs"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hazard import Counts, Hazard, each_case
-from tiny_runs import SAMPLERS, Told, check_ending, run
+from tiny_runs import SAMPLERS, Told, check_ending, run, study_file
 from watched_disk import READS, watched
 
 from core.errors import InputError
@@ -50,6 +50,7 @@ class Failing:
 
 def fail_at(at: int, code: int, stays: bool, sampler: str, counts: Counts, seed: int) -> bool:
     """Run a study whose N-th operation fails, and again; return whether it has so many."""
+    study_file(sampler)  # whose operations are not the run's
     with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
         database, told = Path(folder, "results.duckdb"), Told()
         failing = Failing(at, code, stays)

@@ -275,14 +275,28 @@ def _start(ray: Any, address: str, cpus: int, store_bytes: int, session: Session
             options["_plasma_directory"] = str(session.folder)
     elif address != "auto":
         _probe(address)
+    utils = ray._private.utils
+    dies_with_driver = utils.set_kill_on_parent_death_linux
     try:
         constants.ENABLE_RAY_CLUSTER = could_be_several and session is None
+        utils.set_kill_on_parent_death_linux = partial(_in_own_group, dies_with_driver)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:  # Ray has some of no class of its own
         hint = " (`ray start --head` starts one)" if address == "auto" else ""
         raise ClusterError(f"Ray at {address}: {_first_line(error)}{hint}") from None
     finally:
         constants.ENABLE_RAY_CLUSTER = could_be_several
+        utils.set_kill_on_parent_death_linux = dies_with_driver
+
+
+def _in_own_group(then: Callable[[], None]) -> None:
+    """Take a new process of Ray's out of the driver's group, before it begins.
+
+    `timeout` and a closed terminal send a signal to the whole group. A raylet that ends of it while
+    the driver connects would end the driver from native code, with exit code 1 and without a line.
+    """
+    os.setpgrp()
+    then()
 
 
 def _first_line(error: Exception) -> str:
