@@ -13,4 +13,4 @@ def test_a_node_and_workers_that_are_killed_cost_nothing_but_time(tmp_path: Path
     counts = Counts()
     with one_node() as cluster:
         kill_nodes(cluster, Runs(tmp_path, 1000), 1, counts)
-    assert counts.faults == 0, counts.failures
+    assert (counts.kills > 0, counts.failures) == (True, [])

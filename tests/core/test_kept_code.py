@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from operations import Failing
 from streams import compiled
+from watched_disk import watched
 
 from core import cache_folder, jit, kept_code
 from core.kept_code import kept
@@ -109,26 +111,27 @@ def test_code_that_is_damaged_is_no_code_and_is_told_of_once(
 
 
 @compiled
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_where_code_cannot_be_kept_the_work_goes_on(
-    number: int,
+@pytest.mark.parametrize("stays", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+def test_whichever_operation_fails_as_code_is_kept_the_work_goes_on(
+    code: int,
+    stays: bool,
     folder: Path,
     load: Callable[..., Any],
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Full:
-        def new(self, file: Path) -> Any:
-            raise OSError(number, os.strerror(number))
-
-        def remove(self, file: Path) -> None: ...
-
-    monkeypatch.setattr("core.files.DISK", Full())
-    for _ in range(2):
-        assert compilations(load(), 1, 2) == (3, 1)
-    why = os.strerror(number)
-    assert caplog.messages == [f"compiled code cannot be kept in {folder}: {why}"]
-    assert list(folder.iterdir()) == []
+    for at in range(1, 100):
+        failing = Failing(at, code, stays)
+        with watched(failing):
+            assert compilations(load(), 1, 2) == (3, 1)
+        if not failing.failed:
+            break
+        assert {path.suffix for path in folder.iterdir()} <= ({".partial"} if stays else set())
+        for path in folder.iterdir():
+            path.unlink()
+    assert at > 2
+    told = f"compiled code cannot be kept in {folder}: {os.strerror(code)}"
+    assert caplog.messages == [told]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from operations import Failing
+from watched_disk import watched
 
 from core.events import SCHEMA, digest_events, make_events
 from core.frontend.run import Fronted
@@ -107,12 +110,23 @@ def test_where_nothing_can_be_kept_a_table_is_made_all_the_same(
     for folder in (tmp_path / "file" / "events", Path(os.devnull) / "events"):
         monkeypatch.setattr(kept_tables, "KEPT_FOLDER", folder)
         assert kept_table("0", "x", made).events.op.size == 5000
-    # Like a full disk.
-    monkeypatch.setattr(kept_tables, "KEPT_FOLDER", tmp_path / "kept")
-    monkeypatch.setattr(kept_tables, "written_whole", full)
-    assert kept_table("0", "x", made).events.op.size == 5000
     assert caplog.messages == []
 
 
-def full(path: Path, is_synced: bool) -> object:
-    raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("stays", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+def test_whichever_operation_fails_a_table_is_made_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, stays: bool
+) -> None:
+    whole = digest_events(made().events)
+    for at in range(1, 100):
+        monkeypatch.setattr(kept_tables, "KEPT_FOLDER", tmp_path / f"{at}")
+        failing = Failing(at, code, stays)
+        with watched(failing):
+            assert digest_events(kept_table("0", "x", made).events) == whole
+        if not failing.failed:
+            break
+        kept = {path.suffix for path in (tmp_path / f"{at}").iterdir()}
+        assert kept <= {".lock", ".partial"} if stays else {".lock"}, failing.failed
+        assert digest_events(kept_table("0", "x", made).events) == whole
+    assert at > 4

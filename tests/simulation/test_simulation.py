@@ -26,7 +26,7 @@ from sweep.engine.trials import Trial
 from sweep.results import RunStore, told_errors
 from sweep.results.spool import Spool, content_of
 
-#: Schedules of one run of the tests: each takes 15 ms, on a real database 1 s.
+#: Schedules of one run of the tests: each takes some 50 ms, on a real database 1 s.
 SCHEDULES, REAL_SCHEDULES = 1000, 4
 #: Schedules in which a mistake is seen.
 SEEN_WITHIN = 300

@@ -47,6 +47,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=int(time.time()), help="the first seed")
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
     options = parser.parse_args()
+    if options.write and options.only:
+        parser.error("--write renews the table of all hazards: leave out --only")
     chosen = [each for each in HAZARDS if options.only in (None, each.name)]
     if options.seed is not None:
         if len(chosen) > 1:
@@ -87,7 +89,7 @@ def _told(results: dict[str, tuple[Counts, float]], command: str, is_written: bo
     for name, (counts, _) in results.items():
         for failure in counts.failures[:10]:
             print(f"\n{name}, {failure}")
-    return 1 if total.faults else 0
+    return 1 if total.failures else 0
 
 
 def _row(name: str, counts: Counts, seconds: float) -> str:

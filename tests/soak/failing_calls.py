@@ -15,9 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hazard import Counts, Hazard, each_case
-from tiny_runs import leftovers, recorded, run, study_file, tables, undisturbed
+from kills import N_TRIALS, PROGRAM, check_kept
+from tiny_runs import check_whole, run, study_file
 
-SAMPLER, N_TRIALS = "random", 40
+SAMPLER = "random"
 #: What fails, by libfiu's names: what DuckDB writes by, and what makes that safe. By plain writes
 #: processes wake each other too, through pipes, and no kernel lets those fail.
 CALLS = (
@@ -36,33 +37,25 @@ _QUIET = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 def _case(seed: int, counts: Counts) -> None:
     chance = random.Random(seed)
     call, probability = chance.choice(CALLS), chance.choice([0.002, 0.01, 0.05, 0.3])
-    expected = undisturbed(SAMPLER, N_TRIALS)
     with TemporaryDirectory(prefix="sweep-soak-") as folder:
         database = Path(folder, "results.duckdb")
         fault = f"enable_random name={call},probability={probability}"
         words = ["run", str(study_file(SAMPLER, N_TRIALS)), "--db", str(database)]
-        command = ["fiu-run", "-x", "-f", "", "-c", fault, sys.executable, "-m", "sweep", *words]
+        command = ["fiu-run", "-x", "-f", "", "-c", fault, sys.executable, "-c", PROGRAM, *words]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=os.environ | _QUIET
             )
         except subprocess.TimeoutExpired:
-            counts.hangs += 1
-            counts.failures.append(f"seed {seed}: {call} failed: the run did not end")
+            counts.fault(seed, f"{call} failed: the run did not end", "hangs")
             return
-        told = f"seed {seed}: {call} failed: {done.returncode}, {done.stderr[-500:]}"
-        counts.operations_failed += 1
+        counts.operations_failed += done.returncode != 0
+        what = f"{call} failed: {done.returncode}, {done.stderr[-500:]}"
         if done.returncode not in (0, 2) or "Traceback" in done.stderr:
-            counts.tracebacks += 1
-            counts.failures.append(told)
-        before = recorded(database, SAMPLER) if database.exists() else []
+            counts.fault(seed, what, "tracebacks")
+        check_kept(SAMPLER, database, done.stderr, counts, seed)
         run(SAMPLER, database, n_trials=N_TRIALS)
-        if not set(before) <= set(recorded(database, SAMPLER)):
-            counts.losses += 1
-        if tables(database, SAMPLER) != expected:
-            counts.unequal += 1
-            counts.failures.append(f"{told}: other tables")
-        counts.leftovers += len(leftovers(database))
+        check_whole(SAMPLER, database, counts, seed, N_TRIALS)
 
 
 def run_cases(first: int, most: int, has_time: Callable[[], bool], counts: Counts) -> None:

@@ -37,7 +37,7 @@ HAZARDS: tuple[Hazard, ...] = (
 
 
 def tried(name: str, first: int, seconds: float) -> tuple[Counts, float]:
-    """Try the hazard of a name for so long, from a seed on; return what came of it, and when."""
+    """Try the hazard of a name for so long, from a seed on; return what came, and the time."""
     (hazard,) = (each for each in HAZARDS if each.name == name)
     counts, start = Counts(), time.monotonic()
     hazard.run(first, sys.maxsize, Until(seconds), counts)

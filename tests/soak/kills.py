@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hazard import Counts, Hazard, each_case
-from tiny_runs import leftovers, recorded, run, study_file, tables, undisturbed
+from tiny_runs import check_whole, recorded, run, study_file
 
 from sweep.study.samplers import SAMPLERS
 
@@ -24,7 +24,7 @@ RAY_ONE_IN = 6
 MOST_KILLS = 3
 _TIMEOUT_S = 120.0
 #: The command, which shows its progress after each trial.
-_PROGRAM = """
+PROGRAM = """
 from sweep.cli import terminal
 terminal.LINE_INTERVAL_S = 0.0
 from sweep.cli.main import main
@@ -33,10 +33,10 @@ main()
 _SHOWN = re.compile(r"^(\d+)/\d+ trials", re.MULTILINE)
 
 
-def run_and_kill(sampler: str, database: Path, executor: str, lines: int) -> int:
-    """Run a study, kill the run once it has shown so many lines, and return what it had shown."""
+def run_and_kill(sampler: str, database: Path, executor: str, lines: int, counts: Counts) -> str:
+    """Run a study, kill the run once it has shown so many lines, and return what it said."""
     words = ["run", str(study_file(sampler, N_TRIALS)), "--db", str(database)]
-    command = [sys.executable, "-c", _PROGRAM, *words, "--executor", executor, "--workers", "2"]
+    command = [sys.executable, "-c", PROGRAM, *words, "--executor", executor, "--workers", "2"]
     text = ""
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -46,10 +46,21 @@ def run_and_kill(sampler: str, database: Path, executor: str, lines: int) -> int
             text += line
             if len(_SHOWN.findall(text)) >= lines:
                 os.kill(process.pid, 9)
+                counts.kills += 1
                 text += process.stderr.read()
                 break
         process.wait(_TIMEOUT_S)
-    return max(map(int, _SHOWN.findall(text)), default=0)
+    return text
+
+
+def check_kept(sampler: str, database: Path, said: str, counts: Counts, seed: int) -> None:
+    """Count the trials that a command has shown, and that are not there."""
+    shown = max(map(int, _SHOWN.findall(said)), default=0)
+    places = recorded(database, sampler) if database.exists() else []
+    kept = sum(role == "trial" for role, _ in places)
+    if shown > kept:
+        what = f"{sampler}: {shown} trials were shown, {kept} are there"
+        counts.fault(seed, what, "losses", shown - kept)
 
 
 def kill_often(
@@ -59,21 +70,10 @@ def kill_often(
     with TemporaryDirectory(prefix="sweep-soak-") as folder:
         database = Path(folder, "results.duckdb")
         for at in lines:
-            shown = run_and_kill(sampler, database, executor, at)
-            counts.kills += 1
-            places = recorded(database, sampler) if database.exists() else []
-            kept = sum(role == "trial" for role, _ in places)
-            if shown > kept:
-                counts.losses += shown - kept
-                counts.failures.append(f"seed {seed}: {shown} trials were shown, {kept} are there")
+            said = run_and_kill(sampler, database, executor, at, counts)
+            check_kept(sampler, database, said, counts, seed)
         run(sampler, database, n_trials=N_TRIALS)
-        if tables(database, sampler) != undisturbed(sampler, N_TRIALS):
-            counts.unequal += 1
-            counts.failures.append(f"seed {seed}: {sampler} by {executor}: other tables")
-        left = leftovers(database)
-        counts.leftovers += len(left)
-        if left:
-            counts.failures.append(f"seed {seed}: left {left}")
+        check_whole(sampler, database, counts, seed, N_TRIALS)
 
 
 def _case(seed: int, counts: Counts) -> None:

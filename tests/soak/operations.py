@@ -48,13 +48,13 @@ class Failing:
             raise OSError(self._code, os.strerror(self._code), str(place))
 
 
-def fail_at(at: int, code: int, stays: bool, sampler: str, counts: Counts, seed: int) -> bool:
-    """Run a study whose N-th operation fails, and again; return whether it has so many."""
+def fail_at(at: int, code: int, stays: bool, sampler: str, counts: Counts, seed: int) -> None:
+    """Run a study whose N-th operation fails, if it has so many, and again."""
     study_file(sampler)  # whose operations are not the run's
     with tempfile.TemporaryDirectory(prefix="sweep-soak-") as folder:
         database, told = Path(folder, "results.duckdb"), Told()
         failing = Failing(at, code, stays)
-        where = f"seed {seed}: operation {at}, {errno.errorcode[code]}"
+        where = f"operation {at}, {errno.errorcode[code]}"
         try:
             with watched(failing):
                 run(sampler, database, told)
@@ -62,13 +62,11 @@ def fail_at(at: int, code: int, stays: bool, sampler: str, counts: Counts, seed:
             text, full = str(error), code == errno.ENOSPC
             has_advice = "free some space" in text and "finished trials are kept" in text
             if os.strerror(code) not in text or "\n" in text or full != has_advice:
-                counts.failures.append(f"{where}, {failing.failed[:1]}: said {text!r}")
+                counts.fault(seed, f"{where}, {failing.failed[:1]}: said {text!r}")
         except Exception as error:
-            counts.tracebacks += 1
-            counts.failures.append(f"{where}, {failing.failed[:1]}: {error!r}")
+            counts.fault(seed, f"{where}, {failing.failed[:1]}: {error!r}", "tracebacks")
         counts.operations_failed += len(failing.failed)
         check_ending(sampler, database, told, counts, seed)
-        return bool(failing.failed)
 
 
 def _case(seed: int, counts: Counts) -> None:

@@ -110,26 +110,26 @@ def _case(seed: int, counts: Counts) -> None:
             with patch.object(tempfile, "tempdir", str(temporary)):
                 code, said = command(words)
         except Exception as error:
-            counts.tracebacks += 1
-            counts.failures.append(f"seed {seed}: {words}: {type(error).__name__}: {error}")
+            counts.fault(seed, f"{words}: {type(error).__name__}: {error}", "tracebacks")
             return
         seconds = time.monotonic() - begin
         if seconds > 10:
-            counts.hangs += 1
-            counts.failures.append(f"seed {seed}: {words} takes {seconds:.0f} s")
-        counts.tracebacks += "Traceback" in said
+            counts.fault(seed, f"{words} takes {seconds:.0f} s", "hangs")
+        if "Traceback" in said:
+            counts.fault(seed, f"{words}: {said[-2000:]}", "tracebacks")
         written = [*scratch.glob("out*")]
         if SECRET in said or any(SECRET.encode() in _content(file) for file in written):
-            counts.failures.append(f"seed {seed}: {words} shows a file of the reader's")
+            counts.fault(seed, f"{words} shows a file of the reader's", "reader_failures")
         if _content(path) != before and words[0] != "merge":
-            counts.failures.append(f"seed {seed}: {words} changes the database")
+            counts.fault(seed, f"{words} changes the database", "reader_failures")
         if code not in (0, 1, 2) or (code == 2 and not said.strip()):
-            counts.failures.append(f"seed {seed}: {words}: exit code {code}: {said[-200:]}")
+            counts.fault(seed, f"{words}: exit code {code}: {said[-200:]}", "reader_failures")
         left = [
             *scratch.glob("out*.partial"),
             *Path(tempfile.gettempdir()).glob("sweep-snapshot-*"),
         ]
-        counts.leftovers += len(left)
+        if left:
+            counts.fault(seed, f"{words}: left {left}", "leftovers", len(left))
 
 
 def _words(chance: random.Random, path: Path, scratch: Path, good: Path, secret: Path) -> list[str]:

@@ -10,17 +10,22 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import small_study
 from hazard import Counts, Hazard, each_case
 
 ROOT = Path(__file__).parents[2]
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+#: Signals, and how the line begins that a command ends with.
+BEGINS = {
+    signal.SIGINT: "interrupted: ",
+    signal.SIGTERM: "stopped by SIGTERM: ",
+    signal.SIGHUP: "stopped by SIGHUP: ",
+}
 #: A command that is stopped has so long to end, and what it started so long after it.
 WITHIN_S, AFTER_S = 5.0, 10.0
 #: What names the processes of a case, in their environment.
@@ -74,16 +79,36 @@ def _folder() -> Path:
     return folder
 
 
-def case(seed: int, counts: Counts, names: tuple[str, ...] = tuple(COMMANDS)) -> None:
-    """Stop one command by one signal at one moment, and look at what is left."""
+def _case(seed: int, counts: Counts) -> None:
     chance = random.Random(seed)
-    name, number = chance.choice(names), chance.choice(list(CODES))
-    command, in_group = COMMANDS[name], chance.random() < 0.5
-    moment_s = chance.uniform(0.0, command.lasts_s)
+    name, number = chance.choice(list(COMMANDS)), chance.choice(list(BEGINS))
+    moment_s = chance.uniform(0.0, COMMANDS[name].lasts_s)
+    stop(name, number, moment_s, chance.random() < 0.5, counts, seed)
+
+
+def stop(
+    name: str, number: signal.Signals, moment_s: float, in_group: bool, counts: Counts, seed: int,
+    once_it_says: str = "",
+) -> None:  # fmt: skip
+    """Stop a command by a signal, some time after it answers or says something, and look.
+
+    Parameters
+    ----------
+    name
+        Of one of `COMMANDS`.
+    number, moment_s, in_group
+        The signal; when it is sent; and whether to the process alone, or to its group.
+    counts, seed
+        Where it is counted, and as which case.
+    once_it_says
+        What the time begins with, if it is not when the command first answers to signals.
+    """
     what = f"{name}, {number.name} after {moment_s:.2f} s{' to the group' if in_group else ''}"
     with tempfile.TemporaryDirectory(prefix="soak-signals-out-") as out, _marked() as mark:
-        process = _started(command, Path(out), mark)
-        _wait_until_it_answers(process)
+        process, told = _started(COMMANDS[name], Path(out), mark), Path(out) / "stderr"
+        wait_until_it_answers(process)
+        while once_it_says not in told.read_text() and process.poll() is None:
+            time.sleep(0.01)
         try:
             process.wait(moment_s)
             return  # it ended before
@@ -97,32 +122,20 @@ def case(seed: int, counts: Counts, names: tuple[str, ...] = tuple(COMMANDS)) ->
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            counts.hangs += 1
-            raise AssertionError(f"{what}: did not end") from None
+            counts.fault(seed, f"{what}: did not end", "hangs")
+            return
         took_s = time.monotonic() - sent
-        err = (Path(out) / "stderr").read_text()
-        _look(process.returncode, number, err, took_s, what, counts)
+        err = told.read_text()
+        if "Traceback" in err or "***" in err:
+            counts.fault(seed, f"{what}: {err[-2000:]}", "tracebacks")
+        lines = [line for line in err.splitlines() if line.startswith(tuple(BEGINS.values()))]
+        is_told = len(lines) == 1 and lines[0].startswith(BEGINS[number])
+        if process.returncode != 128 + number or not is_told:
+            counts.fault(seed, f"{what}: exit code {process.returncode}, {err[-500:]!r}")
+        if took_s > WITHIN_S:
+            counts.fault(seed, f"{what}: took {took_s:.1f} s", "hangs")
         if not _gone(mark, AFTER_S):
-            counts.leftovers += 1
-            raise AssertionError(f"{what}: left {_left(mark)}")
-
-
-def _look(code: int, number: int, err: str, took_s: float, what: str, counts: Counts) -> None:
-    """Raise if a command did not end as it should."""
-    if "Traceback" in err or "***" in err:
-        counts.tracebacks += 1
-        raise AssertionError(f"{what}: {err[-2000:]}")
-    says = (
-        "interrupted: "
-        if number == signal.SIGINT
-        else f"stopped by {signal.Signals(number).name}: "
-    )
-    told = [line for line in err.splitlines() if line.startswith(("interrupted", "stopped by"))]
-    if code != CODES[signal.Signals(number)] or len(told) != 1 or not told[0].startswith(says):
-        raise AssertionError(f"{what}: exit code {code}, {err[-500:]!r}")
-    if took_s > WITHIN_S:
-        counts.hangs += 1
-        raise AssertionError(f"{what}: took {took_s:.1f} s")
+            counts.fault(seed, f"{what}: left {_left(mark)}", "leftovers")
 
 
 def _started(command: _Command, out: Path, mark: str) -> subprocess.Popen[bytes]:
@@ -142,7 +155,8 @@ def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's background job ignores
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes]) -> None:
+def wait_until_it_answers(process: subprocess.Popen[Any]) -> None:
+    """Wait until a process has a handler for SIGTERM, or has ended."""
     bit = 1 << (signal.SIGTERM - 1)
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status").read_text()
@@ -188,5 +202,4 @@ def _gone(mark: str, within_s: float) -> bool:
     return True
 
 
-_CASE: Callable[[int, Counts], None] = case
-HAZARD = Hazard("signals", partial(each_case, _CASE))
+HAZARD = Hazard("signals", partial(each_case, _case))

@@ -53,7 +53,8 @@ def run(first: int, most: int, has_time: Callable[[], bool], counts: Counts) -> 
             counts.cases += 1
             _validate(seed, folder, counts)
         left = sorted(set(folder.iterdir()) - {*before, folder / "study.yaml", folder / "kept"})
-        counts.leftovers += len(left)
+        if left:
+            counts.fault(first, f"one of {counts.cases} left {left}", "leftovers", len(left))
 
 
 class _HungError(BaseException):
@@ -100,21 +101,18 @@ def _validate(seed: int, folder: Path, counts: Counts) -> None:
     except InputError as error:
         lines = str(error).split("\n")
         if not all(_PLACE.match(line) and line.isprintable() for line in lines):
-            counts.failures.append(f"seed {seed}: no place, or no text: {lines[0]!r}")
+            counts.fault(seed, f"no place, or no text: {lines[0]!r}")
         if isinstance(error, SourceError) and not _in_text(error, path):
-            counts.failures.append(f"seed {seed}: a place that is none: {error.mistakes[0]}")
+            counts.fault(seed, f"a place that is none: {error.mistakes[0]}")
     except _HungError:
-        counts.hangs += 1
-        counts.failures.append(f"seed {seed}: {traceback.format_exc()[-1500:]}")
+        counts.fault(seed, traceback.format_exc()[-1500:], "hangs")
     except Exception:
-        counts.tracebacks += 1
-        counts.failures.append(f"seed {seed}: {traceback.format_exc()[-1500:]}")
+        counts.fault(seed, traceback.format_exc()[-1500:], "tracebacks")
     finally:
         signal.alarm(0)
     seconds = time.process_time() - start
     if seconds > MOST_S:
-        counts.hangs += 1
-        counts.failures.append(f"seed {seed}: took {seconds:.0f} s")
+        counts.fault(seed, f"took {seconds:.0f} s", "hangs")
 
 
 def _in_text(error: SourceError, path: Path) -> bool:

@@ -91,23 +91,25 @@ def recorded(database: Path, study: str) -> list[tuple[str, int]]:
 def check_ending(sampler: str, database: Path, told: Told, counts: Counts, seed: int) -> None:
     """Count what is lost after a run was stopped, and what differs once it is run to its end."""
     before = recorded(database, sampler) if told.places or database.exists() else []
-    lost = told.places - set(before)
-    counts.losses += len(lost)
-    counts.doubles += len(before) - len(set(before))
-    if lost:
-        counts.failures.append(f"seed {seed}: lost {sorted(lost)}")
+    if lost := told.places - set(before):
+        counts.fault(seed, f"lost {sorted(lost)}", "losses", len(lost))
+    if twice := len(before) - len(set(before)):
+        counts.fault(seed, f"{twice} trials are there twice", "doubles", twice)
     again = Told()
     run(sampler, database, again)
-    if again.places & told.places:
-        counts.losses += len(again.places & told.places)
-        counts.failures.append(f"seed {seed}: replayed again {again.places & told.places}")
-    if tables(database, sampler) != undisturbed(sampler):
-        counts.unequal += 1
-        counts.failures.append(f"seed {seed}: other tables than those of an undisturbed run")
-    left = leftovers(database)
-    counts.leftovers += len(left)
-    if left:
-        counts.failures.append(f"seed {seed}: left {left}")
+    if replayed := again.places & told.places:
+        counts.fault(seed, f"replayed again {sorted(replayed)}", "losses", len(replayed))
+    check_whole(sampler, database, counts, seed)
+
+
+def check_whole(
+    sampler: str, database: Path, counts: Counts, seed: int, n_trials: int = N_TRIALS
+) -> None:
+    """Count what differs of a study that was run to its end, and what is left beside it."""
+    if tables(database, sampler) != undisturbed(sampler, n_trials):
+        counts.fault(seed, f"other tables of {sampler} than those of an undisturbed run", "unequal")
+    if left := leftovers(database):
+        counts.fault(seed, f"left {left}", "leftovers", len(left))
 
 
 def leftovers(database: Path) -> list[str]:

@@ -159,13 +159,12 @@ def run(first: int, most: int, has_time: Callable[[], bool], counts: Counts) -> 
     """Try the seeds from `first` on in a process of its own, and another where that has died."""
     seed, end = first, first + most
     while seed < end and (seed == first or has_time()):
-        with _Trying(seed) as trying:
+        with _Trying() as trying:
             while seed < end and (seed == first or has_time()):
                 what, told = trying.one(seed)
                 counts.cases += 1
                 if what is not None:
-                    setattr(counts, what, getattr(counts, what) + 1)
-                    counts.failures.append(f"seed {seed}: {told}")
+                    counts.fault(seed, told, what)
                 seed += 1
                 if trying.is_over:
                     break
@@ -174,7 +173,7 @@ def run(first: int, most: int, has_time: Callable[[], bool], counts: Counts) -> 
 class _Trying:
     """A process that tries the seeds that it is told."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self) -> None:
         self.is_over = False
         self._takes_s = _ENDED_S + _COMPILING_S
         self._process = subprocess.Popen(

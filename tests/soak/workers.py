@@ -168,9 +168,8 @@ def kill(process: int, counts: Counts) -> None:
 def compare(made: Tables, expected: Tables, seed: int, counts: Counts) -> None:
     """Count whether a table is that of a run in which nobody was killed."""
     if made != expected:
-        counts.unequal += 1
         wrong = [name for name in expected if made[name] != expected[name]]
-        counts.failures.append(f"seed {seed}: {', '.join(wrong)} differ from an undisturbed run's")
+        counts.fault(seed, f"{', '.join(wrong)} differ from an undisturbed run's", "unequal")
 
 
 def kill_workers(runs: Runs, seed: int, counts: Counts) -> None:

@@ -13,16 +13,11 @@ import commands
 import pytest
 import signals
 from hazard import Counts
+from signals import BEGINS, wait_until_it_answers
 from streams import compiled
 
 from sweep.cli import waiting
 
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-BEGINS = {
-    signal.SIGINT: "interrupted: ",
-    signal.SIGTERM: "stopped by SIGTERM: ",
-    signal.SIGHUP: "stopped by SIGHUP: ",
-}
 #: The law is a second; a machine that does other things too takes its time to start a thread.
 WITHIN_S = 3.0
 Process = subprocess.Popen[str]
@@ -42,18 +37,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def wait_until_it_answers(process: Process) -> None:
-    """Wait until a process has a handler for SIGTERM."""
-    bit = 1 << (signal.SIGTERM - 1)
-    while process.poll() is None:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        (caught,) = (line for line in status.splitlines() if line.startswith("SigCgt"))
-        if int(caught.split()[1], 16) & bit:
-            return
-        time.sleep(0.01)
-    raise AssertionError(process.communicate())
-
-
 def stopped(process: Process, number: int) -> tuple[float, str]:
     """Send a signal to a process; return how long it took to end, and what is on its stderr."""
     assert process.poll() is None, process.communicate()
@@ -63,7 +46,7 @@ def stopped(process: Process, number: int) -> tuple[float, str]:
     return time.monotonic() - sent, err
 
 
-@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("number", BEGINS)
 @pytest.mark.parametrize(
     "words",
     [
@@ -81,7 +64,7 @@ def test_a_signal_stops_a_long_command_within_a_second(
     wait_until_it_answers(process)
     time.sleep(0.3 + 0.4 * (number % 3))  # while it imports modules, reads, and replays
     took_s, err = stopped(process, number)
-    assert process.returncode == CODES[number], err
+    assert process.returncode == 128 + number, err
     assert err.splitlines()[-1] == f"{BEGINS[number]}nothing is written"
     assert "Traceback" not in err
     assert took_s < WITHIN_S
@@ -104,9 +87,8 @@ def test_a_signal_stops_a_command_that_compiles(tmp_path: Path) -> None:
 @compiled
 def test_ctrl_c_stops_a_run_whose_loops_are_compiled_and_its_processes() -> None:
     counts = Counts()
-    signals.case(116, counts, ("threads, compiling",))
-    assert counts.kills == 1
-    assert counts.faults == 0
+    signals.stop("threads, compiling", signal.SIGINT, 0.5, False, counts, 0, "compiling 1 of")
+    assert (counts.kills, counts.failures) == (1, [])
 
 
 #: The command line, which waits where it would import what it takes.
@@ -119,7 +101,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("number", BEGINS)
 def test_a_signal_stops_a_command_that_begins(number: int) -> None:
     pipe = subprocess.PIPE
     words = [sys.executable, "-c", BEGINNING]
@@ -127,7 +109,7 @@ def test_a_signal_stops_a_command_that_begins(number: int) -> None:
     assert process.stdout
     assert process.stdout.readline() == "begins\n"
     _, err = stopped(process, number)
-    assert (process.returncode, err) == (CODES[number], f"{BEGINS[number]}nothing is written\n")
+    assert (process.returncode, err) == (128 + number, f"{BEGINS[number]}nothing is written\n")
 
 
 PROGRAM = """

@@ -218,4 +218,4 @@ def test_commands_that_read_strangers_databases_hold(seed: int) -> None:
     """A few cases of the soak's hazard."""
     counts = hazard.Counts()
     readers.HAZARD.run(seed, 6, lambda: True, counts)
-    assert not counts.faults, counts
+    assert not counts.failures, counts
