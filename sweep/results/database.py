@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from sweep.results.errors import LockedError, StoreError
+from sweep.results.errors import LockedError, StoreError, told_errors
 from sweep.results.inserting import merge
 from sweep.results.reading import Snapshot, open_for_reading, read_rows, read_table
 from sweep.results.schema import Row
@@ -85,7 +85,9 @@ class DuckDB:
             yield self._held
             return
         patience_s = PATIENCE_S
-        if self._spool.names():
+        with told_errors(self._path):
+            is_waiting = bool(self._spool.names())
+        if is_waiting:
             try:
                 self.merge()
             except LockedError:  # rows are read from the spool
