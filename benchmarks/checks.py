@@ -56,7 +56,9 @@ def damages() -> str:
                 damaged[chance.randrange(len(damaged))] ^= chance.choice([1, 16, 128, 255])
                 copy.write_bytes(damaged)
                 found = said_by(copy)
-                came["refused" if found is None else "as before" if found == whole else "other"] += 1
+                came[
+                    "refused" if found is None else "as before" if found == whole else "other"
+                ] += 1
     return f"damages: {came.total():,}, of which {dict(came)}"
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,10 +12,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 import small_study
+from command_here import say_here
 from hazard import Counts, Hazard, each_case
 from strangers import ENDLESS, HARMLESS, NO_DATABASES, REFUSED, SECRET, mutated, strangers
-
-from sweep.cli.main import main
 
 #: What a user may ask; {file} is a file of the reader's, {path} the database.
 QUERIES = (
@@ -71,21 +68,6 @@ def _made() -> tuple[Path, tempfile.TemporaryDirectory[str]]:
     return folder, kept
 
 
-def command(words: list[str]) -> tuple[object, str]:
-    """Call the command line in this process, and return its exit code and all that it said."""
-    said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-    streams = patch.multiple(sys, argv=["sweep", *words], stdout=said, stderr=said)
-    code: object = None
-    with streams:
-        try:
-            main()
-        except SystemExit as exited:
-            code = exited.code
-    buffer = said.detach()
-    assert isinstance(buffer, io.BytesIO)
-    return code, buffer.getvalue().decode()
-
-
 def _case(seed: int, counts: Counts) -> None:
     chance = random.Random(seed)
     folder, _ = _made()
@@ -108,11 +90,11 @@ def _case(seed: int, counts: Counts) -> None:
         begin = time.monotonic()
         try:
             with patch.object(tempfile, "tempdir", str(temporary)):
-                code, said = command(words)
+                code, out, err = say_here(*words)
         except Exception as error:
             counts.fault(seed, f"{words}: {type(error).__name__}: {error}", "tracebacks")
             return
-        seconds = time.monotonic() - begin
+        seconds, said = time.monotonic() - begin, out + err
         if seconds > 10:
             counts.fault(seed, f"{words} takes {seconds:.0f} s", "hangs")
         if "Traceback" in said:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import random
@@ -18,7 +17,6 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 if __name__ == "__main__":
@@ -27,6 +25,7 @@ if __name__ == "__main__":
     ]  # fmt: skip
 
 import typer  # noqa: E402
+from command_here import say_here  # noqa: E402
 from damaged_tables import damaged_archive, damaged_table, undamaged_tables  # noqa: E402
 from format_examples import capture_text  # noqa: E402
 from hazard import Counts, Hazard  # noqa: E402
@@ -135,24 +134,11 @@ _RECLAIMS: tuple[tuple[str, ...], ...] = ((), ("--memory", "8MiB"), ("--set", "s
 
 
 def say(*words: str | Path) -> Said:
-    """Run the command in this process."""
+    """Call the command in this process; leave out what it says while it takes long."""
     if isinstance(command_line.app, typer.Typer):  # else every call would build it anew
         command_line.app = get_command(command_line.app)  # type: ignore[assignment]
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    before, sys.argv = sys.argv, ["sweep", *map(str, words)]
-    code: Any = 0
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command_line.main()
-    except SystemExit as exited:
-        code = exited.code
-    finally:
-        sys.argv = before
-    told = []
-    for stream in (out, err):
-        stream.flush()
-        told.append(stream.buffer.getvalue().decode(errors="replace"))  # type: ignore[attr-defined]
-    return int(code), told[0], _WAITING.sub("", told[1])
+    code, out, err = say_here(*words)
+    return code, out, _WAITING.sub("", err)
 
 
 def run(first: int, most: int, has_time: Callable[[], bool], counts: Counts) -> None:

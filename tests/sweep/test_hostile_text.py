@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import small_study
+from command_here import call
 from commands import Said
 
 from core.errors import printable, shown_name
@@ -21,7 +21,6 @@ from core.event_files import read_events, write_events
 from core.events import make_events
 from core.import_losses import Loss
 from sweep.cli.console import SafeConsole
-from sweep.cli.main import main
 
 #: Colours, a link, a title, a cleared screen in 7 and 8 bits, a return, an order that is turned,
 #: what is not seen, and what is markup to rich.
@@ -101,14 +100,9 @@ def said(
     """Return what a command says to two streams."""
     out, err = stream(), stream()
     with monkeypatch.context() as here:
-        here.setattr(sys, "stdout", out)
-        here.setattr(sys, "stderr", err)
-        here.setattr("sys.argv", ["sweep", *words])
         here.setenv("TERM", "xterm-256color")
         here.delenv("NO_COLOR", raising=False)
-        with pytest.raises(SystemExit) as exited:
-            main()
-    return int(str(exited.value.code)), out.getvalue(), err.getvalue()
+        return call(words, out, err), out.getvalue(), err.getvalue()
 
 
 def obeyed(text: str) -> set[str]:
@@ -154,7 +148,7 @@ def test_every_sign_that_is_no_text_is_written_out() -> None:
 
 def test_a_bar_shows_a_name_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
-    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setenv("TERM", "xterm-256color")
     from sweep.cli.terminal import note
     from sweep.cli.waiting import telling_of_progress
