@@ -16,12 +16,12 @@ from hazard import Counts, Hazard, each_case
 from simulated_files import SimulatedFiles
 from simulated_world import World
 from tiny_runs import SAMPLERS, Told, check_ending, run
-from watched_disk import watched
+from watched_disk import OPERATIONS, READS, watched
 
 #: An operation of a run, with what it was given: paths in the folder of the database, and content;
 #: or ``told`` and the place of a trial.
 Operation = tuple[str, tuple[Any, ...]]
-_CHANGES = ("make_folder", "write", "new", "write to", "copy", "sync", "rename", "link", "remove")
+_CHANGES = {*OPERATIONS, "write to"} - {*READS}
 _ROOT = Path("/simulated")
 
 
