@@ -176,7 +176,7 @@ def test_a_copy_is_nobody_elses_and_goes_with_its_reader(
 def test_a_question_without_end_ends_with_the_time(good: Path) -> None:
     sql = "SELECT sum(i * j) FROM range(1000000000000) a(i), range(9) b(j)"
     begin = time.monotonic()
-    with time_limit(0.3), pytest.raises(StoreError, match=r"not answered within 0\.3 s; --timeout"):
+    with time_limit(0.3, pytest.fail), pytest.raises(StoreError, match=r"not answered within 0\.3 s; --timeout"):
         answer_query(good, sql)
     assert time.monotonic() - begin < 5
 
