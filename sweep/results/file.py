@@ -54,7 +54,8 @@ def spool_folder(path: Path) -> Path:
     try:
         real = path.resolve()
     except RuntimeError:  # how Python tells of it
-        raise StoreError("is a link that leads to itself", file=path) from None
+        check_file(path)
+        raise
     return real.with_name(real.name + ".spool")
 
 

@@ -8,7 +8,6 @@ in the file, which may be a stranger's, has a name that this program asks for.
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +48,7 @@ CONFINEMENT = (
     "lock_configuration = true",
 )
 
-#: What our own reading ends in where rows are not as a run writes them.
+#: The errors that this program's own reading of rows ends in where no run wrote them.
 _CONTRADICTIONS = (
     ArithmeticError,
     AttributeError,
@@ -123,11 +122,10 @@ def told_contradictions(path: Path) -> Iterator[None]:
     except (InputError, MemoryError, OSError):
         raise
     except _CONTRADICTIONS as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {first_line(error)}"
         raise StoreError(
-            f"its rows contradict each other, or no run wrote them ({what}, "
-            f"in {place.name}, {Path(place.filename).name}:{place.lineno})",
+            "its rows contradict each other, as no run writes them: another program made or "
+            "changed it; let --db name another database, or a new one, and run the study into it "
+            f"({type(error).__name__}: {first_line(error)})",
             file=path,
         ) from error
 
