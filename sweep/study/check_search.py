@@ -62,7 +62,7 @@ def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> It
 
 
 def _check_name(data: Section) -> Iterator[Mistake]:
-    """Check that a study's lock is not named as the copy that takes a database's place is."""
+    """Check that a study's lock does not begin as the copy that takes a database's place does."""
     name = data.get("study")
     if isinstance(name, str) and name.lower().startswith("rewrite."):
         yield Mistake(("study",), f"{name} is the name of a database's own file: choose another")
