@@ -127,8 +127,10 @@ def _insert_into(
     columns, key = TABLES[table]
     keys = list(zip(*(rows[name].to_pylist() for name in key), strict=True))
     replaced = table in REPLACED
-    last_places = dict(zip(keys, range(len(keys)), strict=True))
-    places = last_places if replaced else best_places(table, keys, rows)
+    if replaced:
+        places = {key: place for place, key in enumerate(keys)}  # the last of each key
+    else:
+        places = best_places(table, keys, rows)
     if len(places) < len(keys):
         rows = rows.take(sorted(places.values()))
     update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns.keys() - key)
