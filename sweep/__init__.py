@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = (
-    False  # without `typing`, which would be half of what comes before a signal is heard
-)
+# Not of `typing`, whose import would be half of what comes before a signal is heard.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.errors import InputError, check_output_name
+from core.errors import InputError
 from core.files import written_whole
 from core.registry import plugin_digest
 from sweep.engine.inputs import Inputs
@@ -28,7 +28,7 @@ from sweep.engine.manifest import (
 )
 from sweep.engine.plugins import modules_beside
 from sweep.engine.recorded import Recorded
-from sweep.results import StoreError, told_errors, write_row_files
+from sweep.results import StoreError, check_output_file, told_errors, write_row_files
 
 SUFFIX = ".tar"
 
@@ -41,16 +41,10 @@ def check_output(output: Path, database: Path) -> None:
     InputError
         When it cannot.
     """
-    check_output_name(output)
+    check_output_file(output, database)
     if output.suffix != SUFFIX:
         meant = output.with_name(output.name + SUFFIX)
         raise StoreError(f"a bundle is called NAME{SUFFIX}", file=output, meant=str(meant))
-    if not output.parent.is_dir():
-        raise StoreError(f"there is no folder {output.parent}", file=output)
-    if output.is_dir():
-        raise StoreError("is a folder", file=output)
-    if os.path.realpath(output) == os.path.realpath(database):
-        raise StoreError("is the database", file=output)
 
 
 def write_bundle(

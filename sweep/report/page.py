@@ -10,6 +10,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from core.errors import printable
 from sweep.report.answer import answer_sentences, policies_caption, policies_table
 from sweep.report.figures import Section
 from sweep.report.plotting import Figure
@@ -27,30 +28,35 @@ def page(results: StudyResults, sections: list[Section]) -> str:
     draw = files("sweep.report").joinpath("draw.js").read_text(encoding="utf-8")
     scripts = (get_plotlyjs(), draw)
     links = [
-        f'<a href="#{_key(section.heading)}">{html.escape(section.heading)}</a>'
+        f'<a href="#{_key(section.heading)}">{_escaped(section.heading)}</a>'
         for section in sections
     ]
     plots: dict[str, Any] = {}
     content = "\n".join(_section(section, plots) for section in sections)
     sentences = answer_sentences(results)
     return Template(template).substitute(
-        title=html.escape(results.name),
+        title=_escaped(results.name),
         # The page allows these two scripts and no other, whatever a study's texts hold.
         script_sources=" ".join(map(_script_hash, scripts)),
-        question=html.escape(results.study.question or "No question is written down."),
-        answer="\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences),
+        question=_escaped(results.study.question or "No question is written down."),
+        answer="\n".join(f"<p>{_escaped(sentence)}</p>" for sentence in sentences),
         policies=_table(policies_table(results), hover_texts(_named(results.study))),
-        policies_caption=html.escape(policies_caption(results)),
+        policies_caption=_escaped(policies_caption(results)),
         policies_sql=_sql(results.policies_sql),
         links="\n".join(links),
         sections=content,
-        yaml=html.escape(results.study_row["yaml"]),
+        yaml=_escaped(results.study_row["yaml"]),
         provenance=_provenance(results, get_plotlyjs_version()),
         # A "<" in a text could end the script element that holds the plots.
         plots=json.dumps(plots, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         plotly=scripts[0],
         draw=scripts[1],
     )
+
+
+def _escaped(text: str) -> str:
+    """Return a text as HTML that shows it, with what nobody would see written out."""
+    return html.escape(printable(text))
 
 
 def _named(study: Study) -> list[str]:
@@ -75,19 +81,19 @@ def _section(section: Section, plots: dict[str, Any]) -> str:
     # Figures of a single plot stand beside each other.
     tiles = len(section.figures) > 1 and all(len(each.plots) == 1 for each in section.figures)
     return (
-        f'<section id="{_key(section.heading)}">\n<h2>{html.escape(section.heading)}</h2>\n'
+        f'<section id="{_key(section.heading)}">\n<h2>{_escaped(section.heading)}</h2>\n'
         f'<div class="{"tiles" if tiles else ""}">\n{parts}\n</div>\n</section>'
     )
 
 
 def _figure(figure: Figure, plots: dict[str, Any]) -> str:
     """Return a figure, and add its plots to `plots` by the id of their element."""
-    title = html.escape(figure.title)
+    title = _escaped(figure.title)
     boxes = []
     for plot in figure.plots:
         key = f"plot-{len(plots) + 1}"
         plots[key] = {"data": plot["data"], "layout": plot["layout"]}
-        plot_title = html.escape(plot["title"])
+        plot_title = _escaped(plot["title"])
         head = f"<h4>{plot_title}</h4>" if plot_title else ""
         # The element has the plot's height from the start, so that drawing does not move the page.
         boxes.append(
@@ -99,24 +105,24 @@ def _figure(figure: Figure, plots: dict[str, Any]) -> str:
     parts = "\n".join(boxes)
     return (
         f'<figure id="{_figure_key(figure)}">\n<h3>{title}{_link(figure)}</h3>\n'
-        f"<figcaption>{html.escape(figure.caption)}</figcaption>\n"
+        f"<figcaption>{_escaped(figure.caption)}</figcaption>\n"
         f'<div class="{classes}">\n{parts}\n</div>\n{_sql(figure.sql)}\n</figure>'
     )
 
 
 def _figure_key(figure: Figure) -> str:
     """Return the id of a figure, which no section has, whatever its heading."""
-    return html.escape(f"figure-{figure.name}")
+    return _escaped(f"figure-{figure.name}")
 
 
 def _link(figure: Figure) -> str:
     """Return a figure's name, by which `sweep figure` writes it, as a link to it."""
-    return f'<a class="name" href="#{_figure_key(figure)}">{html.escape(figure.name)}</a>'
+    return f'<a class="name" href="#{_figure_key(figure)}">{_escaped(figure.name)}</a>'
 
 
 def _sql(text: str) -> str:
     return (
-        f'<details class="sql"><summary>SQL</summary><pre tabindex="0">{html.escape(text)}</pre>'
+        f'<details class="sql"><summary>SQL</summary><pre tabindex="0">{_escaped(text)}</pre>'
         "</details>"
     )
 
@@ -125,15 +131,15 @@ def _table(rows: list[dict[str, str]], words: dict[str, str]) -> str:
     """Return a table; `words` say what a column is, by its heading, to who points at that."""
     if not rows:
         return "<p>There is none.</p>"
-    titles = {name: f' title="{html.escape(text)}"' for name, text in words.items()}
+    titles = {name: f' title="{_escaped(text)}"' for name, text in words.items()}
     head = "".join(
-        f'<th scope="col"{titles.get(name, "")}>{html.escape(name)}</th>' for name in rows[0]
+        f'<th scope="col"{titles.get(name, "")}>{_escaped(name)}</th>' for name in rows[0]
     )
     body = "\n".join(
         "<tr>"
         + "".join(
-            f'<th scope="row">{html.escape(value)}</th>' if name == "policy"
-            else f"<td>{html.escape(value)}</td>"
+            f'<th scope="row">{_escaped(value)}</th>' if name == "policy"
+            else f"<td>{_escaped(value)}</td>"
             for name, value in row.items()
         )
         + "</tr>"
@@ -176,7 +182,7 @@ def _provenance(results: StudyResults, plotly_js: str) -> str:
         ("drawn by", [f"plotly.js {plotly_js}"]),
     ]  # fmt: skip
     return "\n".join(
-        f"<dt>{name}</dt>" + "".join(f"<dd>{html.escape(value)}</dd>" for value in values)
+        f"<dt>{name}</dt>" + "".join(f"<dd>{_escaped(value)}</dd>" for value in values)
         for name, values in facts
         if values
     )

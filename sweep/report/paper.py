@@ -13,8 +13,8 @@ from sweep.report.plotting import Figure
 from sweep.report.study_results import StudyResults
 from sweep.report.tabular import csv_bytes, latex_bytes, latex_rows
 from sweep.report.vector import vector_bytes
-from sweep.report.write import FigureWritten, check_output, results_to_report, write_whole
-from sweep.results import Row, StoreError, as_answer, read_table
+from sweep.report.write import FigureWritten, results_to_report, write_whole
+from sweep.results import Row, StoreError, as_answer, check_output_file, read_table
 from sweep.study.model import Study
 from sweep.study.wording import suggest
 
@@ -77,7 +77,7 @@ def write_figure(
     if write is None:
         suffix = output.suffix or "no suffix"
         raise StoreError(f"{suffix} is none of {', '.join(FORMATS)}", file=output)
-    check_output(output, database)
+    check_output_file(output, database)
     with results_to_report(study, name, database) as results:
         if figure_name == POLICIES:
             figure: Figure | None = _policies(results)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.errors import printable
 from sweep.results.wording import Scale, axis_title, plain_goal
 from sweep.study.goals import Goal
 
@@ -57,8 +58,8 @@ class Figure:
 
 
 def escaped(text: str) -> str:
-    """Return a text with HTML escaped, since plotly reads some HTML in its texts."""
-    return html.escape(text, quote=False)
+    """Return a text as plotly takes it, which reads some HTML in its texts, and as it is seen."""
+    return html.escape(printable(text), quote=False)
 
 
 def plain(text: str) -> str:

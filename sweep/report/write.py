@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
-from core.errors import check_output_name
 from core.files import written_whole
 from sweep.report.figures import draw_sections
 from sweep.report.page import page
 from sweep.report.study_results import StudyResults
-from sweep.results import StoreError, open_for_reading, told_errors
+from sweep.results import StoreError, check_output_file, open_for_reading, told_errors
 from sweep.study.model import Study
 
 
@@ -61,7 +59,7 @@ def write_report(
     StoreError
         When no trial is complete, or the file cannot be written.
     """
-    check_output(output, database)
+    check_output_file(output, database)
     with results_to_report(study, name, database) as results:
         sections = draw_sections(results, progress)
         content = page(results, sections).encode()
@@ -77,20 +75,6 @@ def write_report(
         for figure in section.figures
     ]
     return {"path": str(output), "bytes": len(content), "figures": figures}
-
-
-def check_output(output: Path, database: Path) -> None:
-    """Raise `InputError` if a file cannot be written, or is the database.
-
-    It is asked before the database is read, which takes seconds for a long study.
-    """
-    check_output_name(output)
-    if not output.parent.is_dir():
-        raise StoreError(f"there is no folder {output.parent}", file=output)
-    if output.is_dir():
-        raise StoreError("is a folder", file=output)
-    if os.path.realpath(output) == os.path.realpath(database):
-        raise StoreError("is the database", file=output)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ A run writes through `Store`. `answer_query` reads for a user's SQL; `open_for_r
 from sweep.results.differences import Difference, Differences, Rows, find_differences
 from sweep.results.errors import StoreError, told_errors
 from sweep.results.file import spool_folder
+from sweep.results.outputs import check_output_file
 from sweep.results.query import Answer, answer_query, as_answer
 from sweep.results.reading import copy_of, open_for_reading, read_rows, read_table
 from sweep.results.row_files import read_row_files, write_row_files
@@ -36,6 +37,7 @@ __all__ = [
     "StoreError",
     "answer_query",
     "as_answer",
+    "check_output_file",
     "copy_of",
     "find_differences",
     "name_aside",

@@ -127,14 +127,17 @@ def fitting(table: str, rows: pa.Table) -> tuple[pa.Table, list[str]]:
                 rows, without = _split(rows, rows[name].is_valid())
                 faults += [f"a row of {table} without {name}"] * without
         elif of_type == "TIMESTAMP" and name in there and len(rows):
-            beyond = [pa.scalar(each, pa.timestamp("us")) for each in (datetime.min, datetime.max)]
-            column = rows[name]
-            within = pc.and_(pc.greater_equal(column, beyond[0]), pc.less_equal(column, beyond[1]))
+            first, last = (
+                pa.scalar(each, rows[name].type) for each in (datetime.min, datetime.max)
+            )
+            within = pc.and_(pc.greater_equal(rows[name], first), pc.less_equal(rows[name], last))
             if pc.any(pc.invert(within)).as_py():
                 rows, others = _split(rows, pc.fill_null(within, True))
                 faults += [f"a row of {table} with {name} beyond the year 9999"] * others
     if table == "studies":
-        rows, odd = _split(rows, pa.array(map(_is_study, rows.to_pylist()), pa.bool_()))
+        rows, odd = _split(
+            rows, pa.array(map(_is_identity, rows["identity"].to_pylist()), pa.bool_())
+        )
         faults += ["a row of studies whose identity is none"] * odd
     return rows, faults
 
@@ -145,9 +148,9 @@ def _split(rows: pa.Table, holds: pa.ChunkedArray) -> tuple[pa.Table, int]:
     return kept, len(rows) - len(kept)
 
 
-def _is_study(row: Row) -> bool:
-    """Return whether the identity of a study is that of one, in JSON."""
+def _is_identity(text: str) -> bool:
+    """Return whether a text is the identity of a study, in JSON."""
     try:
-        return isinstance(json.loads(row["identity"]), dict)
+        return isinstance(json.loads(text), dict)
     except NOT_ROWS:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -30,10 +31,15 @@ def state_of(path: Path) -> State:
     versions: State = []
     for suffix in SUFFIXES:
         try:
-            versions.append(_version(os.stat(f"{path}{suffix}")))
+            versions.append(version_of(os.stat(f"{path}{suffix}")))
         except FileNotFoundError:
             versions.append(None)
     return versions
+
+
+def version_of(stat: os.stat_result) -> Version:
+    """Return what tells whether a file was written to, or replaced."""
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 @contextmanager
@@ -52,6 +58,7 @@ def copied(path: Path, with_logs: bool = True) -> Iterator[Path]:
     StoreError
         When it is written to meanwhile, or there is no room for a copy.
     """
+    remove_leftovers()
     with ExitStack() as kept:
         yield _copied(path, SUFFIXES if with_logs else SUFFIXES[:1], kept)
 
@@ -59,9 +66,7 @@ def copied(path: Path, with_logs: bool = True) -> Iterator[Path]:
 def _copied(path: Path, suffixes: Sequence[str], kept: ExitStack) -> Path:
     """Return a copy in the first folder that has room for it."""
     why = "there is no folder for temporary files"
-    for place in dict.fromkeys((_temporary(), _MEMORY)):
-        if place is None or not os.path.isdir(place):
-            continue
+    for place in _places():
         try:
             with ExitStack() as made:
                 copy = made.enter_context(_own_folder(place)) / "copy.duckdb"
@@ -80,11 +85,10 @@ def _copied(path: Path, suffixes: Sequence[str], kept: ExitStack) -> Path:
 
 def remove_leftovers() -> None:
     """Remove the copies of readers that were killed."""
-    for place in (_temporary(), _MEMORY):
-        with suppress(OSError):
-            for name in os.listdir(place or ""):
-                if name.startswith(_PREFIX):
-                    _remove_leftover(os.path.join(place or "", name))
+    for place in _places():
+        for name in glob.glob(f"{_PREFIX}*", root_dir=place):
+            with suppress(OSError):  # somebody else's, or gone
+                _remove_leftover(os.path.join(place, name))
 
 
 def _remove_leftover(folder: str) -> None:
@@ -99,33 +103,29 @@ def _remove_leftover(folder: str) -> None:
         os.close(descriptor)
 
 
-def _temporary() -> str | None:
-    """Return the folder for temporary files, if there is one that can be written."""
-    try:
-        return tempfile.gettempdir()
-    except OSError:
-        return None
+def _places() -> list[str]:
+    """Return the folders where copies go, in order."""
+    places = [_MEMORY]
+    with suppress(OSError):  # there is no folder for temporary files that can be written
+        places.insert(0, tempfile.gettempdir())
+    return [place for place in dict.fromkeys(places) if os.path.isdir(place)]
 
 
 @contextmanager
 def _own_folder(place: str) -> Iterator[Path]:
     """Give a new folder that nobody else may enter, locked as long as this process needs it."""
-    while True:
-        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)  # of mode 0700
-        try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # another reader took it for a leftover, before it was locked
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.isdir(folder):
-                break
-        os.close(descriptor)
-    try:
+    with ExitStack() as made:
+        while True:
+            folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)  # of mode 0700
+            made.callback(shutil.rmtree, folder, ignore_errors=True)
+            # Another reader takes it for a leftover, if it comes before it is locked.
+            with suppress(FileNotFoundError, BlockingIOError):
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                made.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.isdir(folder):
+                    break
         yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
 
 
 def _copy(path: Path, copy: Path, suffixes: Sequence[str]) -> bool:
@@ -135,14 +135,10 @@ def _copy(path: Path, copy: Path, suffixes: Sequence[str]) -> bool:
     """
     state = state_of(path)[: len(suffixes)]
     with path.open("rb") as file, copy.open("wb") as target:
-        opened = _version(os.fstat(file.fileno()))
+        opened = version_of(os.fstat(file.fileno()))
         shutil.copyfileobj(file, target, 2**20)
         for suffix, version in zip(suffixes[1:], state[1:], strict=True):
             if version is not None:
                 shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
-        unwritten = _version(os.fstat(file.fileno())) == opened == state[0]
+        unwritten = version_of(os.fstat(file.fileno())) == opened == state[0]
     return unwritten and state_of(path)[1 : len(suffixes)] == state[1:]
-
-
-def _version(stat: os.stat_result) -> Version:
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns

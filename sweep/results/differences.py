@@ -36,7 +36,8 @@ class Side(NamedTuple):
     Parameters
     ----------
     prefix
-        What stands before the names of tables: nothing for those of the database that was opened.
+        What stands before the names of tables: nothing for those of the database that was opened;
+        else such as ``made_``, or ``merged_from.main.`` for an attached database.
     study
         The study's name there.
     """

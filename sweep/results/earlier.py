@@ -60,7 +60,7 @@ def _fill_objectives(connection: duckdb.DuckDBPyConnection) -> None:
     values = ""
     asked = "SELECT study, goals FROM studies WHERE goals IS NOT NULL"
     for study, goals in connection.execute(asked).fetchall():
-        metrics = [goal["metric"] for goal in goals]
+        metrics = [goal["metric"] if goal else None for goal in goals]
         if all(metric in OUTCOME_COLUMNS for metric in metrics):
             listed = ", ".join(f"{metric}::DOUBLE" for metric in metrics)
             values += f" WHEN {_quoted(study)} THEN [{listed}]"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from core.files import DISK, unfinished
+from sweep.results.copies import Version, version_of
 from sweep.results.errors import LockedError, StoreError, first_line, told_errors
 from sweep.results.genuine import check_file, check_for_writing
 from sweep.results.tables import bring_up_to_date
@@ -32,7 +33,7 @@ _SETTINGS: dict[str, Any] = {
     "python_enable_replacements": False,
 }
 #: The files that this process has written itself: to check one takes 50 ms.
-_KNOWN: set[tuple[int, int, int]] = set()
+_KNOWN: set[Version] = set()
 #: The changed copy of a database, in its spool's folder, until it takes the database's place.
 REWRITE = "rewrite.duckdb"
 #: What a file system without links says.
@@ -53,7 +54,8 @@ def spool_folder(path: Path) -> Path:
     try:
         real = path.resolve()
     except RuntimeError:  # how Python tells of it
-        raise StoreError("is a link that leads to itself", file=path) from None
+        check_file(path)
+        raise
     return real.with_name(real.name + ".spool")
 
 
@@ -71,17 +73,6 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
 
     with _told(path):
         return duckdb.connect(_name(path), config=_SETTINGS)
-
-
-def connect_patiently(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
-    """Open a database file, trying again for `patience_s` while another process holds it.
-
-    Raises
-    ------
-    LockedError
-        When another process still holds it then.
-    """
-    return _patiently(lambda: connect(path), patience_s)
 
 
 def connect_beside() -> duckdb.DuckDBPyConnection:
@@ -187,14 +178,14 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
         make_if_missing(path)
         if Path(f"{real}.wal").exists():
             # A client that was killed left this log: opening the database makes DuckDB replay it.
-            connect_patiently(real, patience_s).close()
+            _patiently(lambda: connect(real), patience_s).close()
         with _locked(real, patience_s) as file:
             _remove_copy(copy)  # a kill left it
             try:
                 # The file must not be opened a second time: closing that would release the lock.
                 DISK.make_folder(copy.parent)
                 DISK.copy(file, copy)
-                if _version(real) not in _KNOWN:
+                if version_of(os.stat(real)) not in _KNOWN:
                     _check(copy, path)
                 with connect(copy) as connection:
                     bring_up_to_date(connection, path)
@@ -202,7 +193,7 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
                     connection.execute("CHECKPOINT")
                 DISK.sync(copy)
                 DISK.rename(copy, real)
-                _KNOWN.add(_version(real))
+                _KNOWN.add(version_of(os.stat(real)))
             except BaseException:
                 with suppress(OSError):
                     _remove_copy(copy)
@@ -213,11 +204,6 @@ def rewrite(path: Path, patience_s: float) -> Iterator[duckdb.DuckDBPyConnection
 def _remove_copy(copy: Path) -> None:
     for file in (copy, copy.with_name(f"{copy.name}.wal")):
         DISK.remove(file)
-
-
-def _version(real: Path) -> tuple[int, int, int]:
-    stat = os.stat(real)
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _check(copy: Path, path: Path) -> None:
@@ -268,15 +254,25 @@ def _make(path: Path) -> None:
             bring_up_to_date(connection, path)
             connection.execute("CHECKPOINT")
         DISK.sync(draft)
-        try:
-            DISK.link(draft, path)
-        except FileExistsError:
-            pass  # another process was faster
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            DISK.rename(draft, path)
+        with suppress(FileExistsError):  # another process was faster
+            give_name(draft, path)
     finally:
         with suppress(OSError):
             _remove_copy(draft)
     DISK.sync(folder.parent)
+
+
+def give_name(draft: Path, path: Path) -> None:
+    """Give a whole database its name, which no file has yet.
+
+    Raises
+    ------
+    FileExistsError
+        When another process has made a file of that name meanwhile.
+    """
+    try:
+        DISK.link(draft, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        DISK.rename(draft, path)

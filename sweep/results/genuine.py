@@ -6,6 +6,7 @@ A file may come from a stranger, or be none at all. What a stranger's database c
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from functools import reduce
@@ -23,6 +24,7 @@ _MAGIC, _MAGIC_PLACE = b"DUCK", 8
 #: How files of other programs begin, which are given in a database's place most.
 _OTHERS = {b"SQLite format 3": "SQLite", b"PAR1": "Parquet", b"ARROW1": "Arrow"}
 _KINDS = (
+    (stat.S_ISLNK, "a link that leads to itself"),
     (stat.S_ISDIR, "a folder (Is a directory)"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -51,6 +53,10 @@ def check_file(path: Path) -> None:
             mode = os.stat(path).st_mode
         except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            mode = os.lstat(path).st_mode
         what = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
         if what is None:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -64,7 +70,8 @@ def check_file(path: Path) -> None:
             other = next(others, None)
             kind = f"a file of {other}, " if other else "" if begin else "empty, "
             what = f"{kind}not a valid DuckDB database"
-    raise StoreError(f"no DuckDB file: it is {what}", file=path)
+    advice = "--db names a file that sweep run makes"
+    raise StoreError(f"no DuckDB file: it is {what}; {advice}", file=path)
 
 
 def check_tables(connection: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> dict[str, str]:
@@ -130,29 +137,23 @@ def check_for_writing(connection: duckdb.DuckDBPyConnection, catalog: str, path:
         "SELECT trigger_name FROM duckdb_triggers() WHERE database_name = ?", [catalog]
     )
     own += [f"trigger {name}" for (name,) in triggers.fetchall()]
-    rules = connection.execute(
-        "SELECT table_name, constraint_type FROM duckdb_constraints() WHERE database_name = ? "
-        "AND schema_name = 'main' AND constraint_type NOT IN ('NOT NULL', 'PRIMARY KEY')",
+    asked = connection.execute(
+        "SELECT lower(table_name), constraint_type FROM duckdb_constraints() "
+        "WHERE database_name = ? AND schema_name = 'main' AND constraint_type != 'NOT NULL'",
         [catalog],
     )
-    own += [f"{kind} of table {name}" for name, kind in rules.fetchall() if name.lower() in present]
+    rules = [(name, kind) for name, kind in asked.fetchall() if name in present]
+    own += [f"{kind} of table {name}" for name, kind in rules if kind != "PRIMARY KEY"]
     own += [
         f"DEFAULT of table {name}"
         for name, sql in present.items()
         if " DEFAULT" in reduce(lambda left, ours: left.replace(ours, ""), _OUR_DEFAULTS, sql)
     ]
-    keyed = connection.execute(
-        "SELECT table_name FROM duckdb_constraints() WHERE database_name = ? "
-        "AND schema_name = 'main' AND constraint_type = 'PRIMARY KEY'",
-        [catalog],
-    )
-    without = present.keys() - {name.lower() for (name,) in keyed.fetchall()}
-    if "studies" not in present:
-        without = set()  # of another program, which is told
-    for name in sorted(without):
+    without = sorted(present.keys() - {name for name, kind in rules if kind == "PRIMARY KEY"})
+    if without and "studies" in present:  # else it is of another program, which is told
         raise StoreError(
-            f"table {name} has no PRIMARY KEY, so that rows could be there twice: not as a run "
-            "made it, but a copy; name another database with --db",
+            f"table {without[0]} has no PRIMARY KEY, so that rows could be there twice: not as a "
+            "run made it, but a copy; name another database with --db",
             file=path,
         )
     if own:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,8 +86,7 @@ def _insert_all(
     for file in files:
         for table, rows in file.rows:
             by_table.setdefault(table, []).append(rows)
-    connection.execute("BEGIN")
-    try:
+    with transaction(connection):
         for table, parts in by_table.items():
             rows = pa.concat_tables(parts, promote_options="default")
             _insert_into(connection, schema, table, rows)
@@ -95,6 +95,14 @@ def _insert_all(
         for file in files:
             if file.faults:
                 _leave_out_incomplete(connection, schema, file)
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Make all changes inside in one step; none of them where one fails."""
+    connection.execute("BEGIN")
+    try:
+        yield
     except BaseException:
         connection.rollback()
         raise
@@ -119,8 +127,9 @@ def _insert_into(
     columns, key = TABLES[table]
     keys = list(zip(*(rows[name].to_pylist() for name in key), strict=True))
     replaced = table in REPLACED
-    places = dict(zip(keys, range(len(keys)), strict=True))  # the last of each key
-    if not replaced:
+    if replaced:
+        places = {key: place for place, key in enumerate(keys)}  # the last of each key
+    else:
         places = best_places(table, keys, rows)
     if len(places) < len(keys):
         rows = rows.take(sorted(places.values()))
@@ -163,31 +172,31 @@ def merge(path: Path, spool: Spool, patience_s: float) -> None:
     with told_errors(path):
         spool.remove([file.name for file in files if not file.faults and not file.unread])
         for file in files:
-            if file.faults:
-                tell_of_faults(spool, file, spool.put_aside(file.name))
-            elif file.unread:
-                tell_of_faults(spool, file, None)
+            aside = spool.put_aside(file.name) if file.faults else None
+            tell_of_faults(spool.folder, file, aside)
 
 
-def tell_of_faults(spool: Spool, file: SpoolFile, aside: Path | None) -> None:
+def tell_of_faults(folder: Path, file: SpoolFile, aside: Path | None = None) -> None:
     """Tell, once, what of a file of the spool is in no database.
 
     Parameters
     ----------
-    spool, file
+    folder
+        That of the spool.
+    file
         The file.
     aside
         Where it was put; None where it is where it was.
     """
     if file.unread:
         what = f"cannot be read ({file.unread}), and is passed over"
-        _tell(spool, file, f"{what}; make it readable, or move it away")
+        _tell(folder / file.name, f"{what}; make it readable, or move it away")
     elif file.faults:
         more = f", and {len(file.faults) - 1:,} more" if len(file.faults) > 1 else ""
         where = f"put aside as {shown_name(aside)}" if aside else "passed over"
         kept = "; its other rows are taken" if file.rows else ""
         what = f"{file.faults[0]}{more}: {where}{kept}"
-        _tell(spool, file, f"{what}; to run {_whose(file)} again replays what is missing")
+        _tell(folder / file.name, f"{what}; to run {_whose(file)} again replays what is missing")
 
 
 def _whose(file: SpoolFile) -> str:
@@ -195,5 +204,5 @@ def _whose(file: SpoolFile) -> str:
     return f"study {', '.join(studies)}" if studies else "its study"
 
 
-def _tell(spool: Spool, file: SpoolFile, what: str) -> None:
-    tell_once(f"warning: {shown_name(spool.folder / file.name)}: {shown_name(what)}")
+def _tell(file: Path, what: str) -> None:
+    tell_once(f"warning: {shown_name(file)}: {shown_name(what)}")

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from core.available_memory import memory_limit_bytes
 from sweep.results.errors import StoreError
 
 if TYPE_CHECKING:
@@ -34,11 +35,10 @@ class TimeLimit:
     seconds
         The time.
     leave
-        What ends the process where DuckDB does not hear; it is given the error. By default DuckDB
-        is waited for.
+        What ends the process where DuckDB does not hear; it is given the error.
     """
 
-    def __init__(self, seconds: float, leave: Callable[[StoreError], None] | None) -> None:
+    def __init__(self, seconds: float, leave: Callable[[StoreError], None]) -> None:
         self._seconds, self._left_s, self._leave = seconds, seconds, leave
 
     @contextmanager
@@ -52,7 +52,7 @@ class TimeLimit:
             over.set()
             while not answered.is_set():  # it may have come a moment before the question
                 connection.interrupt()
-                if not answered.wait(_DEAF_S) and self._leave is not None:
+                if not answered.wait(_DEAF_S):
                     self._leave(self._error())
 
         begin = time.monotonic()
@@ -80,7 +80,7 @@ _limit: ContextVar[TimeLimit | None] = ContextVar("_limit", default=None)
 
 
 @contextmanager
-def time_limit(seconds: float, leave: Callable[[StoreError], None] | None = None) -> Iterator[None]:
+def time_limit(seconds: float, leave: Callable[[StoreError], None]) -> Iterator[None]:
     """Limit how long databases may be asked inside, all questions together.
 
     Parameters are those of `TimeLimit`.
@@ -94,15 +94,14 @@ def time_limit(seconds: float, leave: Callable[[StoreError], None] | None = None
 
 @contextmanager
 def memory_limit() -> Iterator[None]:
-    """Limit the memory of this process inside to half of the machine's, beside what it has.
+    """Limit the memory of this process inside to half of what it may have, beside what it has.
 
     DuckDB holds tables and sorts to a limit of its own, but not the text that a function makes.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     with open("/proc/self/statm") as file:
         data_pages = int(file.read().split()[5])
-    pages = data_pages + os.sysconf("SC_PHYS_PAGES") // 2
-    most = pages * os.sysconf("SC_PAGE_SIZE")
+    most = data_pages * os.sysconf("SC_PAGE_SIZE") + memory_limit_bytes() // 2
     lowest = min((most, *(each for each in (soft, hard) if each != resource.RLIM_INFINITY)))
     resource.setrlimit(resource.RLIMIT_DATA, (lowest, hard))
     try:

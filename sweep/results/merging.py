@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from core.files import DISK
 from sweep.results.differences import VARYING, Difference, Differences, Side, compare_sides
 from sweep.results.errors import StoreError, told_errors
-from sweep.results.file import rewrite, spool_folder
+from sweep.results.file import give_name, rewrite, spool_folder
 from sweep.results.identity import identity_changes
-from sweep.results.inserting import merge
+from sweep.results.inserting import merge, transaction
 from sweep.results.precedence import UNEVALUATED, replaces
 from sweep.results.reading import open_for_reading, read_rows, told_contradictions
 from sweep.results.schema import TABLES, Row
@@ -93,12 +93,10 @@ def merge_databases(
         draft = Path(folder) / into.name
         _merge_all(draft, into, sources, merged)
         try:
-            DISK.link(draft, into)
+            give_name(draft, into)
         except FileExistsError:
             what = "another process has made it meanwhile, and nothing is merged; merge again"
             raise StoreError(what, file=into) from None
-        except OSError:
-            DISK.rename(draft, into)  # a file system without links
         DISK.sync(into.parent)
 
 
@@ -123,7 +121,7 @@ def _attached(connection: Connection, source: Path, beside: Path) -> Iterator[No
     The database itself, which may be a stranger's, is read by a connection that cannot write.
     """
     draft = spool_folder(beside) / "merged.duckdb"
-    draft.unlink(missing_ok=True)
+    DISK.remove(draft)  # a kill left it
     name = str(draft).replace("'", "''")
     connection.execute(f"ATTACH '{name}' AS {_SOURCE}")
     try:
@@ -138,7 +136,7 @@ def _attached(connection: Connection, source: Path, beside: Path) -> Iterator[No
         yield
     finally:
         connection.execute(f"DETACH {_SOURCE}")
-        draft.unlink(missing_ok=True)
+        DISK.remove(draft)
 
 
 def _merge_attached(connection: Connection, into: Path, source: Path) -> MergedDatabase:
@@ -159,7 +157,12 @@ def _merge_attached(connection: Connection, into: Path, source: Path) -> MergedD
         if differences.different:
             raise StoreError(_told(study, source, differences), file=into)
     trials, before_it = _trials_of(connection, f"{_SOURCE}.main."), _trials_of(connection, "")
-    connection.execute("BEGIN")
+    with transaction(connection):
+        _insert_attached(connection)
+    return MergedDatabase(source, sorted(theirs), trials, _trials_of(connection, "") - before_it)
+
+
+def _insert_attached(connection: Connection) -> None:
     for name in _OF_ALL:
         connection.execute(
             f"UPDATE studies SET {name} = list_sort(list_distinct(list_concat(studies.{name}, "
@@ -172,8 +175,6 @@ def _merge_attached(connection: Connection, into: Path, source: Path) -> MergedD
             f"INSERT INTO {table} BY NAME SELECT {names} FROM {_SOURCE}.main.{table} "
             f"ON CONFLICT {_conflict(table, columns.keys() - key)}"
         )
-    connection.execute("COMMIT")
-    return MergedDatabase(source, sorted(theirs), trials, _trials_of(connection, "") - before_it)
 
 
 def _trials_of(connection: Connection, prefix: str) -> int:

@@ -49,9 +49,9 @@ def best_places(table: str, keys: Sequence[Any], rows: pa.Table) -> dict[Any, in
     table
         The table that the rows are of.
     keys
-        Their keys, in order.
+        The keys of the rows, in order.
     rows
-        They.
+        The rows, some of which may have the same key.
     """
     rank = ranks(table, rows)
     places: dict[Any, int] = {}

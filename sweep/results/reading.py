@@ -8,14 +8,13 @@ in the file, which may be a stranger's, has a name that this program asks for.
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError, shown_name
-from sweep.results.copies import State, copied, remove_leftovers, state_of
+from sweep.results.copies import State, copied, state_of
 from sweep.results.errors import LockedError, StoreError, first_line, tell_once, told_errors
 from sweep.results.file import attach, connect_beside, spool_folder
 from sweep.results.genuine import check_file, check_tables
@@ -49,7 +48,7 @@ CONFINEMENT = (
     "lock_configuration = true",
 )
 
-#: What our own reading ends in where rows are not as a run writes them.
+#: The errors that this program's own reading of rows ends in where no run wrote them.
 _CONTRADICTIONS = (
     ArithmeticError,
     AttributeError,
@@ -123,17 +122,16 @@ def told_contradictions(path: Path) -> Iterator[None]:
     except (InputError, MemoryError, OSError):
         raise
     except _CONTRADICTIONS as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {first_line(error)}"
         raise StoreError(
-            f"its rows contradict each other, or no run wrote them ({what}, "
-            f"in {place.name}, {Path(place.filename).name}:{place.lineno})",
+            "its rows contradict each other, as no run writes them: another program made or "
+            "changed it; let --db name another database, or a new one, and run the study into it "
+            f"({type(error).__name__}: {first_line(error)})",
             file=path,
         ) from error
 
 
 def check_there(path: Path) -> None:
-    """Check that there is a database, and remove what readers left that were killed.
+    """Check that there is a database.
 
     Raises
     ------
@@ -143,7 +141,6 @@ def check_there(path: Path) -> None:
     check_file(path)
     if not path.exists() and not _spool(path).names():
         raise StoreError("no such database; sweep run makes it, --db names another", file=path)
-    remove_leftovers()
 
 
 def _open(path: Path, patience_s: float) -> duckdb.DuckDBPyConnection:
@@ -236,7 +233,7 @@ def _add(connection: duckdb.DuckDBPyConnection, path: Path, spooled: Sequence[Sp
     """Add what is spooled to what is seen of a database, and tell what of it is no row."""
     _add_rows(connection, spooled)
     for each in spooled:
-        tell_of_faults(_spool(path), each, None)
+        tell_of_faults(spool_folder(path), each)
 
 
 def _add_rows(connection: duckdb.DuckDBPyConnection, spooled: Sequence[SpoolFile]) -> None:
@@ -308,17 +305,20 @@ class Snapshot:
     def _renewed(self) -> duckdb.DuckDBPyConnection:
         state, waiting = state_of(self._path), self._spool.names()
         fresh = [name for name in waiting if name not in self._merged]
+        # Read before the database is copied: rows that are merged in between are in the copy.
+        spooled = list(self._spool.read(fresh, may_be_gone=True))
         is_stale = (
             state != self._copied
             or not self._merged.issubset(waiting)
-            # What an earlier version wrote is brought to this one's form with all the rest.
-            or any(SpoolFile(name).is_earlier for name in fresh)
+            or len(spooled) < len(fresh)
+            # What an earlier version wrote is brought to this one's form with all the rest, and of
+            # all the rest is asked what is missing beside damaged rows.
+            or any(each.is_earlier or each.faults for each in spooled)
         )
-        # Read before the database is copied: rows that are merged in between are in the copy.
-        spooled = list(self._spool.read(fresh, may_be_gone=True))
-        if self._connection is None or is_stale or len(spooled) < len(fresh):
-            self._merged, fresh = set(), waiting
-            spooled = list(self._spool.read(fresh, may_be_gone=True))
+        if self._connection is None or is_stale:
+            if self._merged:
+                spooled = list(self._spool.read(waiting, may_be_gone=True))
+                self._merged = set()
             if state[0] is None:
                 self._connection = _connected(self._path, None, 0.0, lambda: spooled)
             else:
@@ -327,7 +327,7 @@ class Snapshot:
             self._copied = state
         else:
             _add(self._connection, self._path, spooled)
-        self._merged.update(fresh)
+        self._merged.update(each.name for each in spooled if not each.unread)
         return self._connection
 
 
@@ -371,7 +371,7 @@ def copy_of(path: Path) -> duckdb.DuckDBPyConnection:
     StoreError
         When there is no such database, or it cannot be read.
     """
-    with told_errors(path):
+    with told_errors(path), told_contradictions(path):
         check_there(path)
         attempt = 1
         while True:

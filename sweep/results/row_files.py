@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep.results.errors import StoreError, told_errors
@@ -43,15 +45,25 @@ def write_row_files(path: Path, study: str, folder: Path) -> dict[str, int]:
                 for name, of in columns.items()
             )
             asked = f"SELECT {values} FROM {table} WHERE study = $1 ORDER BY {', '.join(key)}"
-            counts[table] = 0
             with asking(connection):
                 batches = connection.sql(asked, params=[study]).to_arrow_reader(_BATCH_ROWS)
-                file = folder / f"{table}.parquet"
-                with pq.ParquetWriter(file, batches.schema, compression="zstd") as written:
-                    for batch in batches:
-                        written.write_batch(batch)
-                        counts[table] += batch.num_rows
+                counts[table] = _write(batches, folder / f"{table}.parquet", path)
     return counts
+
+
+def _write(batches: pa.RecordBatchReader, file: Path, database: Path) -> int:
+    """Write the rows that are read from a database to a file, and return how many there are."""
+
+    def read() -> Iterator[pa.RecordBatch]:
+        with told_errors(database):
+            yield from batches
+
+    count = 0
+    with told_errors(file), pq.ParquetWriter(file, batches.schema, compression="zstd") as written:
+        for batch in read():
+            written.write_batch(batch)
+            count += batch.num_rows
+    return count
 
 
 def read_row_files(path: Path, study: str, folder: Path) -> None:

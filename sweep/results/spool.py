@@ -19,6 +19,7 @@ from core.files import DISK, Files, writer
 from sweep.results.arrow import NOT_ROWS, fitting
 from sweep.results.earlier import RENAMED
 from sweep.results.earlier_spool import read_json_lines
+from sweep.results.errors import first_line
 from sweep.results.frames import framed, is_framed, parts_of
 
 #: Rows of one table of the database, with its name.
@@ -188,14 +189,11 @@ def _keep_what_fits(file: SpoolFile, read: Iterator[Rows]) -> None:
         except StopIteration:
             return
         except NOT_ROWS as error:
-            file.faults.append(f"no rows of a table ({_first_line(error)})")
+            file.faults.append(f"no rows of a table ({first_line(error)})")
         else:
             file.faults += faults
-            file.rows.append((table, fit))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+            if len(fit):
+                file.rows.append((table, fit))
 
 
 def _streams_in(content: bytes) -> Iterator[Rows]:

@@ -69,8 +69,8 @@ def make_views(connection: duckdb.DuckDBPyConnection) -> None:
 def _views_of(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """Return the words of the views of a database that have the names of ours.
 
-    None of them is asked, since a stranger's may do anything. DuckDB tells what a view leaves out
-    in any order.
+    None of them is asked, since a stranger's may do anything. The words are sorted: DuckDB writes
+    those of an EXCLUDE in any order.
     """
     asked = (
         "SELECT view_name, sql FROM duckdb_views() WHERE database_name = current_database() "
@@ -93,7 +93,7 @@ def _our_views() -> dict[str, list[str]]:
 
 
 def is_current(present: dict[str, Columns]) -> bool:
-    """Return whether the tables of a database have the form of this version, .
+    """Return whether the tables of a database have the form of this version.
 
     Parameters
     ----------
@@ -117,12 +117,8 @@ def fill_tables(
     present
         Its tables: what `present_tables` returned.
     """
-    for table, (wanted, _) in TABLES.items():
-        columns, renamed = present.get(table, {}), RENAMED.get(table, {})
-        kept = {name: of for name, of in columns.items() if renamed.get(name, name) not in wanted}
-        make_table(connection, table, table, kept)
-        if columns:
-            _insert_from(connection, table, f"{source}.{table}", columns)
+    for table in TABLES:
+        _make_from(connection, table, table, f"{source}.{table}", present.get(table, {}))
     fill_in(connection)
 
 
@@ -219,32 +215,39 @@ def _is_current(table: str, present: dict[str, Columns]) -> bool:
 
 def _rebuild(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns) -> None:
     """Replace a table by one in the form of this version that has the same rows."""
-    wanted = TABLES[table].columns
     rebuilt = f"{table}_rebuilt"
-    renamed = RENAMED.get(table, {})
-    kept = {name: of for name, of in columns.items() if renamed.get(name, name) not in wanted}
-    make_table(connection, table, rebuilt, kept)
+    _make_from(connection, table, rebuilt, f"main.{table}", columns)
     _comment(connection, table, rebuilt)
-    _insert_from(connection, rebuilt, f"main.{table}", columns, table)
     connection.execute(f"DROP TABLE main.{table}")
     connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {table}")
 
 
-def _insert_from(
-    connection: duckdb.DuckDBPyConnection,
-    target: str,
-    source: str,
-    columns: Columns,
-    table: str | None = None,
+def _make_from(
+    connection: duckdb.DuckDBPyConnection, table: str, name: str, source: str, columns: Columns
 ) -> None:
-    """Insert the rows of a table of some version into one of this version's form."""
-    wanted = TABLES[table or target].columns
-    renamed = RENAMED.get(table or target, {})
+    """Make a table of ours under a name, with the rows of one of some version.
+
+    Parameters
+    ----------
+    connection
+        An open database.
+    table
+        Which of `TABLES`.
+    name
+        The name that it gets.
+    source, columns
+        Where the rows are, and what they have; without columns there is no such table.
+    """
+    wanted, renamed = TABLES[table].columns, RENAMED.get(table, {})
+    kept = {name: of for name, of in columns.items() if renamed.get(name, name) not in wanted}
+    make_table(connection, table, name, kept)
+    if not columns:
+        return
     values = ", ".join(
-        f"{_value(name, of, wanted.get(name, of))} AS {_quoted(renamed.get(name, name))}"
-        for name, of in columns.items()
+        f"{_value(column, of, wanted.get(column, of))} AS {_quoted(renamed.get(column, column))}"
+        for column, of in columns.items()
     )
-    connection.execute(f"INSERT INTO {target} BY NAME SELECT {values} FROM {source}")
+    connection.execute(f"INSERT INTO {name} BY NAME SELECT {values} FROM {source}")
 
 
 def _value(name: str, type_name: str, wanted: str) -> str:

@@ -62,7 +62,7 @@ def check_study(data: Section, sizes: dict[str, int], folder: Path | None) -> It
 
 
 def _check_name(data: Section) -> Iterator[Mistake]:
-    """Check that the study's lock does not have the name of another file beside a database."""
+    """Check that a study's lock does not begin as the copy that takes a database's place does."""
     name = data.get("study")
     if isinstance(name, str) and name.lower().startswith("rewrite."):
         yield Mistake(("study",), f"{name} is the name of a database's own file: choose another")
@@ -103,9 +103,10 @@ def _as_scenarios(name: str, raw: Any) -> str:
     choices = raw.get("choices") if isinstance(raw, dict) else None
     ends = [raw[end] for end in ("low", "high") if end in raw] if isinstance(raw, dict) else []
     values = choices if isinstance(choices, list) else ends
-    named = ", ".join(map(str, values[:_EXAMPLES]))
-    more = ", …" if len(values) > _EXAMPLES or not values else ""
-    return f"scenarios: {{{name}: [{named}{more}]}}".replace("[, ", "[")
+    named = [*map(str, values[:_EXAMPLES])]
+    if len(values) > _EXAMPLES or not values:
+        named.append("…")
+    return f"scenarios: {{{name}: [{', '.join(named)}]}}"
 
 
 def _check_choices(place: Place, name: str, choices: list[Any]) -> Iterator[Mistake]:

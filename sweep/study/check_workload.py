@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from core.accesses import read_page_size
@@ -169,11 +167,6 @@ def _check_file(
     if not isinstance(name, str) or not name or not name.isprintable():
         return
     place, path = ("workload", i, str(kind)), folder / name
-    with suppress(OSError, ValueError):  # a reader tells what keeps it from being opened
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            yield Mistake(place, f"{path}: it is no regular file")
-            return
     try:
         page_size, data_pages = read_machine(path) if kind == "trace" else read_page_size(path)
     except EventsError as error:

@@ -78,6 +78,14 @@ class _BoundedComposer(Composer):
         super().__init__(loader)
         self._bounds = Bounds()
 
+    def get_single_node(self) -> Any:
+        try:
+            return super().get_single_node()
+        except (OverflowError, ValueError):  # of Python itself, at a sign or version beyond all
+            reader = self.loader.reader
+            what = "not YAML: a number out of range"
+            raise NodesError((reader.line + 1, reader.column + 1), what) from None
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         with self._bounds.within(start_of(self.parser.peek_event())):
             return super().compose_node(parent, index)
@@ -103,6 +111,10 @@ def compose(text: str) -> Node | None:
     except YAMLError as error:
         position, what = _plainly(text, error)
         raise NodesError(position, f"not YAML: {what}") from None
+    except AssertionError:  # the parser's own, of a directive
+        before = re.split("^%YAML", text, maxsplit=1, flags=re.MULTILINE)[0]
+        what = "not YAML 1.1 or 1.2, the versions that can be read"
+        raise NodesError(end_of(before), what) from None
     return root
 
 

@@ -37,7 +37,7 @@ def test_what_is_no_regular_file_is_refused_before_it_is_read(tmp_path: Path) ->
         assert str(caught.value).endswith(f":1:1: cannot be read: {expected}")
     for name in ("pipe", "/dev/zero"):
         (line,) = mistakes(changed((TRACE, name)), tmp_path / "s.yaml")
-        assert line == f"2:20: {tmp_path / name}: it is no regular file"
+        assert line == f"2:20: {tmp_path / name}: a pipe or a device, not a Parquet file"
     (line,) = mistakes(changed((TRACE, "loop")), tmp_path / "s.yaml")
     assert line.startswith(f"2:20: {tmp_path / 'loop'}")
 

@@ -15,6 +15,7 @@ import pytest
 import small_study
 from command_here import call
 from commands import Said
+from reported_studies import Elements
 
 from core.errors import printable, shown_name
 from core.event_files import read_events, write_events
@@ -125,6 +126,22 @@ def test_no_hostile_text_is_obeyed_by_a_terminal(
         _, *texts = said(words, monkeypatch, Terminal)
         assert not obeyed(_CODES.sub("", "".join(texts))), words
     assert written_out > 12
+
+
+def test_a_report_shows_every_sign_that_nobody_would_see(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(with_text(folder, tmp_path / "hostile", HOSTILE))
+    code, *texts = said(("report", "small", "-o", "small.html"), monkeypatch, io.StringIO)
+    assert code == 0, texts
+    page = Elements(Path("small.html").read_text(encoding="utf-8"))
+    shown = "".join(
+        f"{attributes}{json.loads(text) if attributes.get('id') == 'plots' else text}"
+        for tag, attributes, text in page.elements
+        if tag != "script" or attributes.get("id") == "plots"
+    )
+    assert shown.count(r"a\x1b[35;5mb") > 3
+    assert not obeyed(shown)
 
 
 def test_json_and_csv_keep_what_is_there(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -22,6 +25,7 @@ from database_processes import held, spool_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.files import Disk
 from sweep.results import MODEL_VERSION, Store, StoreError
 from sweep.results.merging import MergedDatabase, merge_databases
 
@@ -225,6 +229,35 @@ def test_a_refusal_makes_no_database(tmp_path: Path, fine: tuple[Path, Path]) ->
         merge(tmp_path / "new.duckdb", *fine, other)
     assert not (tmp_path / "new.duckdb").exists()
     assert not list(tmp_path.glob(".new*"))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EPERM])
+def test_a_new_database_is_linked_or_renamed_only_where_there_are_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fine: tuple[Path, Path], number: int
+) -> None:
+    def link(disk: Disk, file: Path, new: Path) -> None:
+        if new == into:
+            raise OSError(number, os.strerror(number))
+        os.link(file, new)
+
+    into = tmp_path / "new.duckdb"
+    monkeypatch.setattr(Disk, "link", link)
+    with pytest.raises(StoreError, match="Input/output") if number == errno.EIO else nullcontext():
+        merge(into, *fine)
+    assert into.exists() == (number == errno.EPERM)
+
+
+def test_an_error_inside_a_merge_is_told_as_it_is_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fine: tuple[Path, Path]
+) -> None:
+    into = Path(shutil.copy(fine[0], tmp_path / "into.duckdb"))
+    before = into.read_bytes()
+    failing = "DO NOTHING RETURNING error('no more room')"
+    monkeypatch.setattr("sweep.results.merging._conflict", lambda *_: failing)
+    with pytest.raises(StoreError, match="no more room"):
+        merge(into, fine[1])
+    assert into.read_bytes() == before
+    assert not list(Path(f"{into}.spool").iterdir())
 
 
 def test_a_failed_trial_is_the_same_whatever_the_machine_says_of_it(tmp_path: Path) -> None:

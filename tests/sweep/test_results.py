@@ -17,7 +17,7 @@ from core.costs import COST_FIELDS
 from core.outcomes import UNITS
 from core.policy import DECISIONS, DECLARED, POLICY_FIELDS
 from core.times import PARTS
-from sweep.results import Store, StoreError, answer_query
+from sweep.results import Store, StoreError, answer_query, write_row_files
 from sweep.results.schema import TABLES
 from sweep.results.views import VIEWS
 
@@ -160,6 +160,14 @@ def test_a_file_that_cannot_be_used_is_told_in_a_line(path: Path, name: str) -> 
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(path))
     assert content is None or path.read_bytes() == content
+
+
+def test_a_file_of_rows_that_cannot_be_written_is_the_one_that_is_named(
+    path: Path, tmp_path: Path
+) -> None:
+    _write_one(path)
+    with pytest.raises(StoreError, match=f"^{tmp_path}/none/studies.parquet: .*No such file"):
+        write_row_files(path, "s", tmp_path / "none")
 
 
 def _write_one(path: Path) -> None:

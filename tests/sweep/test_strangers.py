@@ -21,8 +21,10 @@ import readers
 from database_processes import held, numbers, trial
 from strangers import HARMLESS, NO_DATABASES, REFUSED, SECRET, WICKED, strangers
 
-from sweep.results import Store, StoreError, answer_query, open_for_reading, read_rows
-from sweep.results.limits import time_limit
+from core import available_memory
+from sweep.results import Store, StoreError, answer_query, copy_of, open_for_reading, read_rows
+from sweep.results.limits import memory_limit, time_limit
+from sweep.results.views import VIEWS
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,36 @@ def test_what_is_no_database_is_told_by_kind_and_never_waited_for(
             use(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+        assert kind == "torn" or str(caught.value).endswith(
+            "--db names a file that sweep run makes"
+        )
+
+
+def test_goals_that_no_run_writes_keep_no_row_from_being_read(tmp_path: Path, good: Path) -> None:
+    path = Path(shutil.copy(good, tmp_path / "results.duckdb"))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE studies SET goals = [NULL]")
+        for view in VIEWS:
+            connection.execute(f"DROP VIEW {view}")
+        connection.execute("ALTER TABLE runs DROP COLUMN mapped")  # as an earlier version
+    with copy_of(path) as connection:
+        assert len(read_rows(connection, "FROM trials")) == 3
+    Store(path).set_aside("s")
+    assert sorted(numbers(path)) == [0, 1, 2]
+
+
+def test_what_no_run_writes_is_told_with_what_to_do(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads(*_: object) -> None:
+        raise TypeError("'NoneType' object is not subscriptable\nat length")
+
+    monkeypatch.setattr("sweep.results.reading.make_views", reads)
+    for use in (numbers, copy_of):
+        with pytest.raises(StoreError, match="made or changed it; let --db name") as caught:
+            use(good)
+        assert str(caught.value).startswith(f"{good}: its rows contradict each other")
+        assert str(caught.value).endswith("(TypeError: 'NoneType' object is not subscriptable)")
 
 
 def test_a_log_that_cannot_be_read_is_named_and_the_rest_is_read(
@@ -176,7 +208,10 @@ def test_a_copy_is_nobody_elses_and_goes_with_its_reader(
 def test_a_question_without_end_ends_with_the_time(good: Path) -> None:
     sql = "SELECT sum(i * j) FROM range(1000000000000) a(i), range(9) b(j)"
     begin = time.monotonic()
-    with time_limit(0.3), pytest.raises(StoreError, match=r"not answered within 0\.3 s; --timeout"):
+    with (
+        time_limit(0.3, pytest.fail),
+        pytest.raises(StoreError, match=r"not answered within 0\.3 s; --timeout"),
+    ):
         answer_query(good, sql)
     assert time.monotonic() - begin < 5
 
@@ -194,6 +229,22 @@ def test_a_command_ends_also_where_the_database_does_not_hear(good: Path, ends_b
     assert (process.returncode, out) == ((2 if ends_by == "time" else 130), "")
     assert len(err.splitlines()) == 1
     assert time.monotonic() - begin < 20
+
+
+def test_half_of_the_memory_of_a_cgroup_is_the_most_that_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").write_text("0::/\n")
+    monkeypatch.setattr(available_memory, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(available_memory, "_OWN_CGROUPS", tmp_path / "own")
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    most = []
+    for limit in (2**30, 2**31):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        with memory_limit():
+            most.append(resource.getrlimit(resource.RLIMIT_DATA)[0])
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert abs(most[1] - most[0] - 2**29) < 2**24, "both beside what this process has"
 
 
 def test_an_answer_that_is_too_large_is_refused(

@@ -21,6 +21,19 @@ def test_what_is_no_mapping_is_no_study(text: str) -> None:
     assert mistakes(text) == [f"1:1: a study is a mapping with the keys {TOP}"]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('study: a\nx: "\\U00110000"', "2:7: not YAML: a number out of range"),
+        ('study: a\nx: "\\UFFFFFFFF"', "2:7: not YAML: a number out of range"),
+        (f"# c\n%YAML 1.{'1' * 5000}\n---\na: 1", "2:9: not YAML: a number out of range"),
+        ("# c\n%YAML 1.3\n---\na: 1", "2:1: not YAML 1.1 or 1.2, the versions that can be read"),
+    ],
+)
+def test_what_the_parser_itself_fails_at_is_refused_at_its_place(text: str, told: str) -> None:
+    assert mistakes(text) == [told]
+
+
 def test_aliases_without_end_are_refused_before_they_fill_the_memory() -> None:
     text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     for name, before in zip("bcdefgh", "abcdefg", strict=True):
