@@ -115,6 +115,34 @@ def test_a_file_is_what_the_list_of_digests_beside_it_says(tmp_path: Path) -> No
         read_events(path)
 
 
+def test_a_list_of_digests_that_cannot_be_looked_through_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sums = write_events_of(tmp_path), tmp_path / SUMS
+    sums.mkdir()
+    with pytest.raises(EventsError, match=r"x\.parquet: SHA256SUMS beside it .* cannot be read"):
+        read_events(path)
+    sums.rmdir()
+    sums.write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  x.parquet\r\n")
+    assert read_events(path).op.size == 2000
+    monkeypatch.setattr(table_files, "_MOST_SUMS_BYTES", 20)
+    with pytest.raises(EventsError, match=r"x\.parquet: SHA256SUMS beside it has more than 20 b"):
+        read_events(path)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc of size 9 failed")])
+def test_what_takes_more_memory_than_there_is_is_not_told_as_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = write_events_of(tmp_path)
+    monkeypatch.setattr(parquet.ParquetFile, "read", fail)
+    with pytest.raises(EventsError, match=r"x\.parquet: to read it takes more memory than this"):
+        read_events(path)
+
+
 def write_as(path: Path, form: TableForm, rows: int, text: bytes) -> Path:
     """Write a table of zeros, as earlier versions did: without checksums and a digest."""
     columns = [pa.array(np.zeros(rows, field.type.to_pandas_dtype())) for field in form.schema]

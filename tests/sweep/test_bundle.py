@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -211,6 +212,7 @@ def test_no_bundle_is_made_of_what_it_could_not_give_back(
     [
         (("-o", "x.zip"), "x.zip: a bundle is called NAME.tar, did you mean x.zip.tar?"),
         (("-o", "no/such/x.tar"), "there is no folder no/such"),
+        (("-o", "pipe.tar"), "pipe.tar: a folder, a pipe or a device, and no file"),
         (("-o", "x.tar", "--folder", "."), "give the name of the study"),
         (("-o", "x.tar", "--db", "none.duckdb"), "none.duckdb: no such database"),
     ],
@@ -218,8 +220,10 @@ def test_no_bundle_is_made_of_what_it_could_not_give_back(
 def test_bad_words_are_one_message(
     words: tuple[str, ...], told: str, database: Path, command: CommandInThisProcess
 ) -> None:
+    os.mkfifo("pipe.tar")
     code, out, err = command("bundle", database.parent / "small.yaml", *words)
     assert (code, out) == (2, "")
+    assert Path("pipe.tar").is_fifo()
     assert told in err
 
 
