@@ -2,7 +2,8 @@
 
 A file that this package writes has a checksum in each page, and in its metadata a digest of all
 that it says. Where a file `SHA256SUMS` lies beside it, as ``sha256sum`` writes one, and lists it,
-the whole file has to be what is listed. A file that has none of these is read as it is.
+the whole file has to be what is listed, and a list that cannot be looked through is told. A file
+that has none of these is read as it is.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ _SPARE_PAGES = 1 << 20
 #: An order is tried only if all files together have no more chunks of it, up to their last pages.
 _MOST_CHUNKS = 1 << 28
 #: What a chunk takes at most, used or not: whether it is used and whether an extent begins with it
-#: (1 byte each), its number and its extent (4 each).
-_CHUNK_BYTES = 1 + 1 + 4 + 4
+#: (1 byte each), its number and its extent (4 each), and what that is summed up from (4).
+_CHUNK_BYTES = 1 + 1 + 4 + 4 + 4
 # Files and address spaces are numbered apart.
 _GROUP_OF = np.full(len(ACCESSES), NAMELESS, dtype=np.uint8)
 _GROUP_OF[: TRUNCATE + 1] = 0
@@ -77,7 +77,7 @@ def number_pages(accesses: Accesses, largest_folio_order: int) -> Extents:
     if makes_large:
         least = max(least, largest_folio_order)
     order, first_chunk, used = _chunks(accesses, space, last, least)
-    number = _numbers(used)
+    number = np.cumsum(used, dtype=np.int32) - 1
     starts, extent_of = _extents(used, first_chunk)
     page = np.zeros(op.size, dtype=np.int32)
     extent = np.zeros(op.size if looks_up else 0, dtype=np.int32)
@@ -168,14 +168,7 @@ def _extents(
     begins[1:] &= ~used[:-1]
     files = first_chunk[first_chunk < used.size]
     begins[files] = used[files]
-    return np.flatnonzero(begins), _numbers(begins)
-
-
-def _numbers(marks: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return how many marks there are up to each place, less one: the number of a marked one."""
-    numbers = np.cumsum(marks, dtype=np.int32)
-    numbers -= 1  # in place: another array would take as much again
-    return numbers
+    return np.flatnonzero(begins), np.cumsum(begins, dtype=np.int32) - 1
 
 
 @entry

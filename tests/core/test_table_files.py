@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -324,3 +325,16 @@ def test_what_a_trace_reaches_is_held_against_the_memory_that_is_free(
     traced = as_accesses([read_row(2**32 - 1)])._replace(**about)
     with pytest.raises(EventsError, match=told):
         run_frontend(traced, FrontEnd())
+
+
+def test_the_numbers_of_pages_take_no_more_memory_than_is_held_against_what_is_free() -> None:
+    rows = 1 << 16
+    traced = as_accesses([read_row(64 * number, inode=1) for number in range(rows)])
+    extents.number_pages(traced, 0)  # compiled
+    tracemalloc.start()
+    numbered = extents.number_pages(traced, 0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert numbered.chunk_order == 0
+    of_rows_and_extents = 100 * rows
+    assert peak <= 64 * rows * extents._CHUNK_BYTES * 1.05 + of_rows_and_extents
