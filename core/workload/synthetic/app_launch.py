@@ -42,14 +42,14 @@ _LIBRARY_SHARE = 0.2
 _RUN_PAGES = 8
 #: The share of its app that a launch reads: a cold one, and a warm one.
 _COLD_SHARE, _WARM_SHARE = 0.6, 0.15
+#: The share of it that comes by faults; the rest (resources, databases) is read by descriptor.
+_MAPPED_SHARE = 0.73
 #: Runs that a launch reads for each one of its share: those that are popular come again.
 _RUNS_READ = 1.5
 #: The skew of the runs of an app; and that of all apps' pages, about: apps have a skew too.
 _RUN_SKEW, _PAGE_SKEW = 0.4, 0.5
 #: Pages of libraries that are read in a step, and the least skew of them.
 _LIBRARY_READS, _LIBRARY_SKEW = 400, 0.5
-#: The share of it that comes by faults; the rest (resources, databases) is read by descriptor.
-_MAPPED_SHARE = 0.73
 _STEPS_A_LAUNCH = 4
 #: Aligned rows of a run that memory grows by: one where growth begins, and about 3 anywhere else.
 _ROWS_GROWN = (1 + 3 * (_STEPS_A_LAUNCH - 1)) / _STEPS_A_LAUNCH
