@@ -19,7 +19,6 @@ from core.events import MOST_NS, NO_PHASE, EventsError
 from core.import_losses import Loss, losses_of
 from core.machine import MAX_ORDER, MAX_PAGES
 from core.table_files import TableForm, read_metadata, read_table, write_table
-from core.table_metadata import TableMetadata
 
 # What a recorded kernel was seen to do:
 #   read         a folio is brought in if it is not there, by readahead or after a miss
@@ -48,6 +47,8 @@ ACCESSES = (
 #: Memory that was in use before the trace began is given and never taken. Its handle is the sum
 #: of this constant and its frame.
 BOOT_HANDLE = 1 << 40
+#: All handles are less than this, so that the sum of one and some pages does not overflow.
+_MOST_HANDLE = 2**62
 
 # Flags. Rows of take and anonymous have the flags of mm events (tagged, atomic, pinned, movable);
 # rows of take have ANONYMOUS where a program takes a page that reclaim can swap out.
@@ -158,7 +159,7 @@ def check_accesses(accesses: Accesses, name: str) -> None:
         ("time_ns", accesses.time_ns <= -MOST_NS, "a time beyond all clocks"),
         ("time_ns", accesses.time_ns >= MOST_NS, "a time beyond all clocks"),
         ("handle", (op != LOOKUP) & (accesses.handle < 0), "a negative handle"),
-        ("handle", accesses.handle >= MOST_NS, "a handle beyond all handles"),
+        ("handle", accesses.handle >= _MOST_HANDLE, "a handle beyond all handles"),
         ("handle", _is_outside(accesses), "memory of before the trace in a frame outside memory"),
     )
     for column, bad, what in faults:
@@ -214,8 +215,9 @@ def read_page_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     EventsError
         When the file is missing or is no access trace.
     """
-    name = os.fspath(path)
-    return _metadata(name, read_metadata(name, FORM)).machine(least_pages=0)
+    metadata = read_metadata(path, FORM)
+    metadata.version(METADATA_VERSION)
+    return metadata.machine(least_pages=0)
 
 
 def read_accesses(path: str | os.PathLike[str]) -> Accesses:
@@ -227,8 +229,8 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
         Naming the file, and the row and column where there is one.
     """
     name = os.fspath(path)
-    described, columns = read_table(name, FORM)
-    metadata = _metadata(name, described)
+    metadata, columns = read_table(name, FORM)
+    metadata.version(METADATA_VERSION)
     page_size, data_pages = metadata.machine(least_pages=0)
     pages = {key: metadata.number(key, 0, most=MAX_PAGES) for key in _PAGES}
     about: dict[str, Any] = {**columns, **pages}
@@ -248,9 +250,3 @@ def read_accesses(path: str | os.PathLike[str]) -> Accesses:
         accesses = accesses._replace(losses=(*accesses.losses, *modelled_bits(accesses)))
     check_accesses(accesses, name)
     return accesses
-
-
-def _metadata(name: str, described: dict[str, Any]) -> TableMetadata:
-    metadata = TableMetadata(name, FORM.key.decode(), described)
-    metadata.version(METADATA_VERSION)
-    return metadata

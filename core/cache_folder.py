@@ -60,20 +60,24 @@ def _of_this_process() -> tuple[Path, ...]:
 
 @cache
 def _is_ready(folder: Path) -> bool:
-    """Return whether a folder, which is made if it is not there, can be used; say why not."""
+    """Return whether a folder, which is made if it is not there, can be used.
+
+    If it cannot since it is not this user's alone, that is said.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             folder.mkdir()
             folder.chmod(0o700)  # whatever the umask leaves of it
-        owners = {folder.lstat().st_uid, folder.stat().st_uid}
         about = folder.stat()
+        owners = {folder.lstat().st_uid, about.st_uid}
     except OSError:
         return False
     if not stat.S_ISDIR(about.st_mode):
         return False
-    # A group that is a user's own, as most systems give, is nobody else.
-    others = stat.S_IWOTH | (stat.S_IWGRP if about.st_gid != os.getegid() else 0)
+    # Where users have groups of their own, the umask may let a group write. As pam_umask does, a
+    # group that has the number of the user is taken for that: nobody else is in it.
+    others = stat.S_IWOTH | (stat.S_IWGRP if about.st_gid != os.geteuid() else 0)
     if owners != {os.geteuid()}:
         why = "it belongs to another user"
     elif about.st_mode & others:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from math import isnan
 from typing import Any
 
+from core.cache_folder import cache_folder
 from core.events import (
     SCHEMA,
     VERSION,
@@ -15,13 +16,14 @@ from core.events import (
     digest_events,
     make_events,
 )
-from core.jit import CORE_DIGEST, KEPT_FOLDER
+from core.files import DISK
+from core.jit import CORE_DIGEST
 from core.table_files import TableForm, read_metadata, read_table, write_table
 from core.table_metadata import TableMetadata
 
 FORM = TableForm("mm event table", SCHEMA, b"mm_events")
 #: Empty files, each named after a table that was found good, and after what found it so.
-FOUND_GOOD = KEPT_FOLDER.with_name("found_good")
+FOUND_GOOD = cache_folder("found_good")
 # Words of the metadata.
 _RECORDED, _INFERRED, _RATIO = "recorded", "inferred", "workingset_inferred_ratio"
 
@@ -46,8 +48,8 @@ def read_events(
         Naming the file, and the row and column where there is one.
     """
     name = os.fspath(path)
-    described, columns = read_table(path, FORM)
-    about = _about(name, described)
+    metadata, columns = read_table(path, FORM)
+    about = _about(metadata)
     events = make_events(columns, **about, name=name, check=False)
     if check:
         _check_once(events, name)
@@ -66,8 +68,7 @@ def _check_once(events: Events, name: str) -> None:
     if not found_good.exists():
         check_events(events, events.data_pages, name)
         with suppress(OSError):
-            found_good.parent.mkdir(exist_ok=True)
-            found_good.touch()
+            DISK.new(found_good).close()
 
 
 def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -78,13 +79,12 @@ def read_machine(path: str | os.PathLike[str]) -> tuple[int, int]:
     EventsError
         When the file is missing or is no mm event table.
     """
-    about = _about(os.fspath(path), read_metadata(path, FORM))
+    about = _about(read_metadata(path, FORM))
     return about["page_size"], about["data_pages"]
 
 
-def _about(name: str, described: dict[str, Any]) -> dict[str, Any]:
+def _about(metadata: TableMetadata) -> dict[str, Any]:
     """Return what a file says of its table, as arguments of `make_events`."""
-    metadata = TableMetadata(name, FORM.key.decode(), described)
     version = metadata.version(VERSION)
     page_size, data_pages = metadata.machine()
     about: dict[str, Any] = {"page_size": page_size, "data_pages": data_pages}

@@ -13,7 +13,7 @@ from core.errors import InputError
 from core.import_checks import ImportCheck
 from core.import_losses import Loss
 from core.jit import entry, kernel, wide
-from core.machine import MAX_ORDER
+from core.machine import MAX_ORDER, MAX_PAGES
 
 STORE, RESTORE, INVALIDATE, INVALIDATE_INODE, ALLOC, FREE, RESIZE, PHASE = range(8)
 OPS = ("store", "restore", "invalidate", "invalidate_inode", "alloc", "free", "resize", "phase")
@@ -187,6 +187,7 @@ def check_events(events: Events, data_pages: int, name: str) -> None:
     """Raise `EventsError`, of the file `name`, at the first row that has one of `FAULTS`."""
     row, number = _find_faults(
         *(events.time_ns, events.op, events.index, events.order, events.pfn, events.flags),
+        # Zeros made here, and not in compiled code, take no memory before they are written.
         *(np.zeros(data_pages, np.uint8), *_limits(events), np.empty(0, dtype=np.int8)),
     )
     if row >= 0:
@@ -327,7 +328,7 @@ def _fault(
     if kind > RESIZE or kind == INVALIDATE_INODE:
         return NO_FAULT
     if kind == RESIZE:
-        return NO_FAULT if 0 <= first < 2**31 else IMPOSSIBLE_SIZE
+        return NO_FAULT if 0 <= first <= MAX_PAGES else IMPOSSIBLE_SIZE
     if order > MAX_ORDER:
         return ORDER_TOO_LARGE
     pages = 1 << order

@@ -59,7 +59,7 @@ class Disk:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "a folder, a pipe or a device, and no file", str(file))
+            raise _no_file(file)
         with open(descriptor, "rb") as opened:
             return opened.read()
 
@@ -98,6 +98,10 @@ class Disk:
         file.unlink(missing_ok=True)
 
 
+def _no_file(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "a folder, a pipe or a device, and no file", str(path))
+
+
 DISK = Disk()
 #: Names this machine, in few letters, among those that share a file system.
 _MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -126,10 +130,8 @@ def remove_unfinished(folder: Path) -> None:
 def _is_gone(process: int) -> bool:
     try:
         os.kill(process, 0)  # sends nothing
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # somebody else's
-        return False
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)  # else it is somebody else's
     return False
 
 
@@ -143,7 +145,15 @@ def written_whole(target: Path, is_synced: bool = True) -> Iterator[BinaryIO]:
         The name that it takes, in place of a file that has it.
     is_synced
         Whether it is synced first, so that a power failure leaves no half of it either.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; or when a folder, a pipe or a device has that name: to put a file
+        in place of a device would break the machine.
     """
+    if target.exists() and not target.is_file():
+        raise _no_file(target)
     partial = unfinished(target)
     try:
         with DISK.new(partial) as file:

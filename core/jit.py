@@ -169,7 +169,7 @@ def entry(function: Kernel) -> Kernel:
 def _entry(function: Callable[..., Any]) -> Any:
     dispatcher = _numba().njit(nogil=True, no_cfunc_wrapper=True)(function)
     with suppress(OSError):  # a function that was typed in has no file, and is not kept
-        dispatcher._cache = KeptCode(function, code_folder(), Path(__file__).parent)
+        dispatcher._cache = KeptCode(function, code_folder())
     return dispatcher
 
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import shown_name
-from core.files import written_whole
+from core.files import DISK, written_whole
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
+#: The folder of this package, whose sources the digest of a folder of code is of.
+_CORE = Path(__file__).parent
 
 
 class KeptCode:
@@ -30,15 +32,13 @@ class KeptCode:
     function
         The function.
     folder
-        Where it is kept. It is for one version of this package and one of what compiles.
-    core
-        The folder of the sources that `folder` is for; a function of another file is kept for
-        that file's content.
+        Where it is kept. It is for one version of this package and one of what compiles; a function
+        of a file that is not of this package is kept for that file's content too.
     """
 
-    def __init__(self, function: Callable[..., Any], folder: Path, core: Path) -> None:
+    def __init__(self, function: Callable[..., Any], folder: Path) -> None:
         source = Path(function.__code__.co_filename)
-        self._stamp = "" if core in source.parents else _digest(source.read_bytes()).hex()
+        self._stamp = "" if _CORE in source.parents else _digest(source.read_bytes()).hex()
         self._folder = self.cache_path = folder
         self._name = _beginning(function.__qualname__, function.__module__)
 
@@ -72,10 +72,8 @@ class KeptCode:
         key = _digest(repr((signature, self._stamp)).encode()).hex()[:16]
         return self._folder / f"{self._name}{key}.code"
 
-    def enable(self) -> None:
-        """Do nothing: it is always used."""
-
-    disable = flush = enable
+    def flush(self) -> None:
+        """Do nothing, where Numba is to compile the function again: no source has changed."""
 
 
 def kept(names: Iterable[str], module: str, folder: Path) -> set[str]:
@@ -95,7 +93,7 @@ def _beginning(name: str, module: str) -> str:
 def _read(file: Path) -> bytes | None:
     """Return the content of a file that is as it was saved, or None."""
     try:
-        content = file.read_bytes()
+        content = DISK.read(file)
     except OSError:
         return None
     if content[:_DIGEST_BYTES] == _digest(content[_DIGEST_BYTES:]):

@@ -2,7 +2,8 @@
 
 A file that this package writes has a checksum in each page, and in its metadata a digest of all
 that it says. Where a file `SHA256SUMS` lies beside it, as ``sha256sum`` writes one, and lists it,
-the whole file has to be what is listed. A file that has none of these is read as it is.
+the whole file has to be what is listed, and a list that cannot be looked through is told. A file
+that has none of these is read as it is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from numpy.typing import NDArray
 from core.available_memory import available_bytes
 from core.errors import quoted_name
 from core.events import EventsError
-from core.files import written_whole
+from core.files import DISK, written_whole
+from core.table_metadata import TableMetadata
 
 #: The file beside tables that lists their digests.
 SUMS = "SHA256SUMS"
@@ -41,8 +43,9 @@ _READING_TAKES = 3
 # Columns whose values differ little from those of the row before: to keep the differences takes
 # little more than half the space (cache-db-tags, 261,225 rows: 1.5 MB or 0.9).
 _STEPPED = ("time_ns", "index", "pfn", "handle")
+_GET_AGAIN = "copy, import or make it again"
 # A damaged file may even have names of columns that are not UTF-8.
-_UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, OverflowError, MemoryError)
+_UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, OverflowError)
 
 
 class TableForm(NamedTuple):
@@ -55,19 +58,21 @@ class TableForm(NamedTuple):
 
 def has_form(path: str | os.PathLike[str], form: TableForm) -> bool:
     """Return whether a file is a table of some form; of one that cannot be read it is not known."""
-    with suppress(EventsError), _opened(os.fspath(path)) as (file, _):
-        return form.key in (file.schema_arrow.metadata or {})
-    return False
+    return _has_key(path, form.key)
 
 
 def is_checked(path: str | os.PathLike[str]) -> bool:
     """Return whether a file has the digest by which damage of it is seen."""
+    return _has_key(path, _DIGEST_KEY)
+
+
+def _has_key(path: str | os.PathLike[str], key: bytes) -> bool:
     with suppress(EventsError), _opened(os.fspath(path)) as (file, _):
-        return _DIGEST_KEY in (file.schema_arrow.metadata or {})
+        return key in (file.schema_arrow.metadata or {})
     return False
 
 
-def read_metadata(path: str | os.PathLike[str], form: TableForm) -> dict[str, Any]:
+def read_metadata(path: str | os.PathLike[str], form: TableForm) -> TableMetadata:
     """Return what a file says of its table, without its rows.
 
     Raises
@@ -82,7 +87,7 @@ def read_metadata(path: str | os.PathLike[str], form: TableForm) -> dict[str, An
 
 def read_table(
     path: str | os.PathLike[str], form: TableForm
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+) -> tuple[TableMetadata, dict[str, NDArray[Any]]]:
     """Return what a file says of its table, and the columns.
 
     Raises
@@ -107,9 +112,6 @@ def read_table(
             file=name,
         )
     return described, columns
-
-
-_GET_AGAIN = "copy, import or make it again"
 
 
 def write_table(
@@ -141,9 +143,6 @@ def write_table(
     schema = form.schema.with_metadata({form.key: text, _DIGEST_KEY: _digest(text, columns)})
     table = pa.table([pa.array(columns[name]) for name in form.schema.names], schema=schema)
     stepped = [name for name in form.schema.names if name in _STEPPED]
-    if target.exists() and not target.is_file():
-        # To put a file in place of a device would break the machine.
-        raise EventsError("cannot be written: no file, but a folder or device", file=target)
     try:
         with written_whole(target) as file:
             parquet.write_table(
@@ -151,7 +150,7 @@ def write_table(
                 file,
                 compression="zstd",
                 use_dictionary=[name for name in form.schema.names if name not in stepped],
-                column_encoding=dict.fromkeys(stepped, "DELTA_BINARY_PACKED") or None,
+                column_encoding=dict.fromkeys(stepped, "DELTA_BINARY_PACKED"),
                 write_page_checksum=True,
             )
     except OSError as error:
@@ -182,6 +181,9 @@ def _opened(name: str) -> Iterator[tuple[parquet.ParquetFile, BufferedReader]]:
         raise EventsError("no such file", file=name) from None
     except PermissionError as error:
         raise EventsError(f"cannot be read: {error.strerror}", file=name) from None
+    except MemoryError:  # before those of Arrow, of which one is of memory
+        what = "to read it takes more memory than this process may have"
+        raise EventsError(what, file=name) from None
     except _UNREADABLE as error:
         if os.path.isdir(name):
             raise EventsError("a folder, not a Parquet file", file=name) from None
@@ -199,7 +201,7 @@ def _check_metadata_size(name: str, raw: BufferedReader) -> None:
         raise EventsError(f"{what} {_MOST_METADATA_BYTES:,}: not a table of traces", file=name)
 
 
-def _described(name: str, schema: pa.Schema, form: TableForm) -> dict[str, Any]:
+def _described(name: str, schema: pa.Schema, form: TableForm) -> TableMetadata:
     """Return what a file says of its table."""
     key = form.key.decode()
     text = (schema.metadata or {}).get(form.key)
@@ -213,7 +215,7 @@ def _described(name: str, schema: pa.Schema, form: TableForm) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise EventsError(f"metadata {key} cannot be read ({reason})", file=name) from None
-    return described
+    return TableMetadata(name, key, described)
 
 
 def _check_columns(name: str, schema: pa.Schema, form: TableForm) -> None:
@@ -273,12 +275,20 @@ def _check_sum(name: str, raw: BufferedReader) -> None:
     """Check a file against the list of digests beside it, if there is one that lists it."""
     sums = Path(name).with_name(SUMS)
     try:
-        if not sums.is_file() or sums.stat().st_size > _MOST_SUMS_BYTES:
-            return
-        listed = sums.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
+        if sums.stat().st_size > _MOST_SUMS_BYTES:
+            raise EventsError(
+                f"{SUMS} beside it has more than {_MOST_SUMS_BYTES:,} bytes, and is not looked "
+                "through: put this table elsewhere, with a list of its own",
+                file=name,
+            )
+        listed = DISK.read(sums).decode(errors="surrogateescape")
+    except FileNotFoundError:
         return
-    line = re.search(rf"^([0-9a-f]{{64}}) [ *]{re.escape(Path(name).name)}$", listed, re.MULTILINE)
+    except OSError as error:
+        what = f"{SUMS} beside it may list its digest, and cannot be read: {error.strerror}"
+        raise EventsError(what, file=name) from None
+    listed_name = re.escape(Path(name).name)
+    line = re.search(rf"^([0-9a-f]{{64}}) [ *]{listed_name}\r?$", listed, re.MULTILINE)
     if line is None:
         return
     raw.seek(0)

@@ -34,7 +34,7 @@ class TableMetadata:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
-    def refused(self, what: str) -> EventsError:
+    def _refused(self, what: str) -> EventsError:
         """Return the error that says what is wrong with the metadata."""
         return EventsError(f"metadata {self._key}: {what}", file=self._name)
 
@@ -43,7 +43,7 @@ class TableMetadata:
         version: Any = self._values.get("version")
         if not _is_number(version, 1, newest):
             what = f"version {_shown(version)}, not 1 to {newest}: a newer release may read it"
-            raise self.refused(what)
+            raise self._refused(what)
         return int(version)
 
     def machine(self, least_pages: int = 1) -> tuple[int, int]:
@@ -53,7 +53,7 @@ class TableMetadata:
         try:
             Machine(page_size, data_pages or 1)
         except ValueError as error:
-            raise self.refused(str(error)) from None
+            raise self._refused(str(error)) from None
         return page_size, data_pages
 
     def number(
@@ -63,7 +63,7 @@ class TableMetadata:
         value: Any = self._values.get(name, default)
         if not _is_number(value, least, most):
             bounds = f"from {least} on" if most == _MOST else f"from {least} to {most}"
-            raise self.refused(f"{name} is {_shown(value)}, and no whole number {bounds}")
+            raise self._refused(f"{name} is {_shown(value)}, and no whole number {bounds}")
         return int(value)
 
     def ratio(self, name: str) -> float:
@@ -76,7 +76,7 @@ class TableMetadata:
         """Return a text, which may be empty."""
         value = self._values.get(name, "")
         if not isinstance(value, str):
-            raise self.refused(f"{name} is {_shown(value)}, and no text")
+            raise self._refused(f"{name} is {_shown(value)}, and no text")
         return value
 
     def says(self, name: str, value: object) -> bool:
@@ -91,7 +91,7 @@ class TableMetadata:
         """Return numbers by name."""
         by_name = self._values.get(name, {})
         if not isinstance(by_name, dict) or not all(map(_is_count, by_name.values())):
-            raise self.refused(f"{name} is no count by name")
+            raise self._refused(f"{name} is no count by name")
         return tuple(by_name.items())
 
     def ranges(self, name: str) -> tuple[tuple[int, int], ...]:
@@ -102,7 +102,7 @@ class TableMetadata:
 
         values = self._values.get(name, [])
         if not isinstance(values, list) or not all(map(pair, values)):
-            raise self.refused(f"{name} is no list of pairs of numbers")
+            raise self._refused(f"{name} is no list of pairs of numbers")
         return tuple((first, end) for first, end in values)
 
     def checks(self) -> tuple[ImportCheck, ...]:
@@ -118,7 +118,7 @@ class TableMetadata:
     def _each(self, name: str, kind: type, what: str) -> tuple[Any, ...]:
         values = self._values.get(name, [])
         if not isinstance(values, list) or not all(type(value) is kind for value in values):
-            raise self.refused(what)
+            raise self._refused(what)
         return tuple(values)
 
     def _rows(
@@ -127,11 +127,11 @@ class TableMetadata:
         try:
             rows = [make(**row) for row in self._each(name, dict, what)]
         except TypeError:
-            raise self.refused(what) from None
+            raise self._refused(what) from None
         for row in rows:
             numbers = [value for value in row if not isinstance(value, str)]  # type: ignore[attr-defined]
             if [type(value) for value in row] != list(kinds) or not all(map(_is_count, numbers)):  # type: ignore[attr-defined]
-                raise self.refused(what)
+                raise self._refused(what)
         return tuple(rows)
 
 

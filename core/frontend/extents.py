@@ -37,8 +37,9 @@ _MOST_GROWTH = 4
 _SPARE_PAGES = 1 << 20
 #: An order is tried only if all files together have no more chunks of it, up to their last pages.
 _MOST_CHUNKS = 1 << 28
-#: What a chunk takes, used or not: whether it is, its number and its extent.
-_CHUNK_BYTES = 9
+#: What a chunk takes at most, used or not: whether it is used and whether an extent begins with it
+#: (1 byte each), its number and its extent (4 each), and what that is summed up from (4).
+_CHUNK_BYTES = 1 + 1 + 4 + 4 + 4
 # Files and address spaces are numbered apart.
 _GROUP_OF = np.full(len(ACCESSES), NAMELESS, dtype=np.uint8)
 _GROUP_OF[: TRUNCATE + 1] = 0
@@ -167,7 +168,7 @@ def _extents(
     begins[1:] &= ~used[:-1]
     files = first_chunk[first_chunk < used.size]
     begins[files] = used[files]
-    return np.flatnonzero(begins), (np.cumsum(begins) - 1).astype(np.int32)
+    return np.flatnonzero(begins), np.cumsum(begins, dtype=np.int32) - 1
 
 
 @entry

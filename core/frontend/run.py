@@ -69,7 +69,7 @@ from core.lane import SERIES_POINTS
 #: signals, and tells how far it is.
 _MOST_ACCESSES = 1 << 20
 #: What each page of the machine takes: the tables of frames and of who holds them.
-_PAGE_BYTES = 12
+_FRAME_BYTES = 12
 #: A step of the loop has room for the rows of a window of so many pages.
 _MOST_READAHEAD_PAGES = 4096
 TWO_SWAPS = "swap goes to memory or to a device: zram_size or swap_size"
@@ -212,7 +212,7 @@ def run_frontend(
     EventsError
         When it is so large that simulating it takes more memory than there is.
     """
-    wanted = accesses.data_pages * _PAGE_BYTES
+    wanted = accesses.data_pages * _FRAME_BYTES
     if wanted > (free := available_bytes()):
         raise EventsError(
             f"{accesses.source}: to simulate {accesses.data_pages:,} pages of memory takes "

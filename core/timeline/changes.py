@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.events import ALLOC, ATOMIC, FREE, Events
 from core.events import RESIZE as RESIZE_EVENT
 from core.jit import entry, wide
-from core.machine import DATA_PAGES_PER_TAG_PAGE, Machine
+from core.machine import DATA_PAGES_PER_TAG_PAGE, MAX_PAGES, Machine
 from core.timeline.occupancy import Occupancy
 from core.timeline.steps import FLAG, FRAMES, IN_ATOMIC, ORDER_SHIFT, RELEASE, RESERVE, RESIZE
 
@@ -139,13 +139,13 @@ def region_changes(events: Events, region: Region, start_ns: int, span_ns: int) 
     Raises
     ------
     ValueError
-        When the region has 2**31 pages or more.
+        When the region has more than `MAX_PAGES` pages.
     """
     rows, sizes, times = _region_sizes(events, region, start_ns, span_ns)
     shrinks = np.diff(sizes, prepend=sizes[:1]) < 0
     words = RESIZE | np.where(shrinks, FLAG, 0)
-    if sizes.max() >= 2**31:
-        raise ValueError(f"a region of {sizes.max()} pages is beyond 2**31")
+    if sizes.max() > MAX_PAGES:
+        raise ValueError(f"a region of {sizes.max():,} pages: no more than {MAX_PAGES:,}")
     return Changes(rows, sizes.astype(np.int32), words.astype(np.int16), times)
 
 

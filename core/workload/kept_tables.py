@@ -22,7 +22,7 @@ from pyarrow import ipc
 
 from core.errors import shown_name
 from core.events import SCHEMA, Events
-from core.files import written_whole
+from core.files import DISK, remove_unfinished, written_whole
 from core.frontend.run import Fronted
 from core.import_losses import Loss
 from core.jit import CORE_DIGEST, KEPT_FOLDER
@@ -54,12 +54,10 @@ def kept_table(digest: str, name: str, make: Callable[[], Fronted]) -> Fronted:
         content = _read(path, name)
         if content is None:
             fronted = make()
-            try:
+            with suppress(OSError):
                 _keep(path, fronted)
-            except OSError:
-                return fronted
-            # Its pages are then those that other processes have.
-            content = _read(path, name)
+                # Its pages are then those that other processes have.
+                content = _read(path, name)
             if content is None:
                 return fronted
         with suppress(OSError):
@@ -73,7 +71,7 @@ def is_kept(digest: str) -> bool:
 
 
 def _path_of(digest: str) -> Path:
-    return Path(KEPT_FOLDER) / f"{CORE_DIGEST}-{digest}.arrow"
+    return KEPT_FOLDER / f"{CORE_DIGEST}-{digest}.arrow"
 
 
 @contextmanager
@@ -81,7 +79,7 @@ def _alone(path: Path) -> Iterator[None]:
     """Wait for other processes that make the same table, where they can be waited for."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe is not waited for
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
         lock = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
     except OSError:
         yield
@@ -124,7 +122,7 @@ def _keep(path: Path, fronted: Fronted) -> None:
             # A table of one batch can be mapped into memory without a copy of its columns.
             writer.write_table(table, max_chunksize=max(1, table.num_rows))
         file.write(hashed.digest())
-        _make_room(path.parent, file.tell())
+        _make_room(file.tell())
 
 
 class _Hashed:
@@ -143,20 +141,30 @@ class _Hashed:
         return self._hash.digest()
 
 
-def _make_room(folder: Path, wanted_bytes: int) -> None:
+def _make_room(wanted_bytes: int) -> None:
     """Delete the tables used longest ago; a process that has mapped one still has it."""
-    tables = []
-    for path in folder.glob("*.arrow"):
-        with suppress(OSError):
-            tables.append((path.stat().st_mtime_ns, path.stat().st_size, path))
-    left = sum(size for _, size, _ in tables) + wanted_bytes
-    for _, size, path in sorted(tables):
+    remove_unfinished(KEPT_FOLDER)
+    left = kept_bytes() + wanted_bytes
+    for _, size, path in sorted(_tables()):
         if left <= KEPT_BYTES:
             break
         with suppress(OSError):
-            path.unlink(missing_ok=True)
-            path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+            DISK.remove(path)
+            DISK.remove(path.with_name(f"{path.name}.lock"))
         left -= size
+
+
+def kept_bytes() -> int:
+    """Return the bytes of all tables that are kept."""
+    return sum(size for _, size, _ in _tables())
+
+
+def _tables() -> Iterator[tuple[int, int, Path]]:
+    """Yield when each kept table was used last, its bytes, and its file."""
+    for path in KEPT_FOLDER.glob("*.arrow"):
+        with suppress(OSError):
+            about = path.stat()
+            yield about.st_mtime_ns, about.st_size, path
 
 
 def _as_made(value: Any) -> Any:

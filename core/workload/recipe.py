@@ -73,6 +73,11 @@ class Recipe:
         """What it is made from, unless a generator makes that too."""
         return self.accesses if self.trace is None else self.trace
 
+    @property
+    def _untouched(self) -> Events | None:
+        """The capture's own table, where no tenant is laid over it: it need not be made."""
+        return None if dict(self.parameters).get("tagged_ratio") else self.trace
+
     def changed(self, values: dict[str, Any]) -> Recipe:
         """Return the recipe with other values of its own parameters, settings and machine.
 
@@ -101,10 +106,9 @@ class Recipe:
 
     def digest(self) -> str:
         """Return the digest of the recipe, by which its table is kept."""
+        if self._untouched is not None:
+            return self.trace_digest
         if self.trace is not None:
-            # Without a tenant, the table is the capture's own.
-            if not dict(self.parameters)["tagged_ratio"]:
-                return self.trace_digest
             laid_over = [self.trace_digest, self.parameters, self.seed, self.data_pages]
             return hashlib.sha256(json.dumps(laid_over).encode()).hexdigest()[:32]
         content = [
@@ -150,9 +154,7 @@ class Recipe:
 
     def events(self, progress: Callable[[int, int], None] | None = None) -> Events:
         """Return the table that is kept on disk; make it first if it is not there."""
-        if self.trace is not None and not dict(self.parameters)["tagged_ratio"]:
-            return self.trace
-        return self.fronted(progress).events
+        return self.fronted(progress).events if self._untouched is None else self._untouched
 
     def _as_told(self, kept: Fronted) -> Fronted:
         """Return a kept table with what is told of the trace that this recipe has.
@@ -169,9 +171,7 @@ class Recipe:
 
     def is_kept(self) -> bool:
         """Return whether the table is on disk, or need not be made."""
-        if self.trace is not None and not dict(self.parameters)["tagged_ratio"]:
-            return True
-        return is_kept(self.digest())
+        return self._untouched is not None or is_kept(self.digest())
 
     def fronted(self, progress: Callable[[int, int], None] | None = None) -> Fronted:
         """Return the table that is kept on disk, with what the front end counted.

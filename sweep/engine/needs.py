@@ -15,7 +15,7 @@ from core.evaluator import TIMELINE_BYTES
 from core.events import Events
 from core.jit import KEPT_FOLDER
 from core.workload.expected import EVENT_BYTES, Expected, expect, touched_by
-from core.workload.kept_tables import KEPT_BYTES
+from core.workload.kept_tables import KEPT_BYTES, kept_bytes
 from core.workload.recipe import Recipe
 from sweep.engine.generations import number_of_trials
 from sweep.engine.inputs import Inputs
@@ -133,7 +133,7 @@ class Needs(NamedTuple):
             "memory_bytes": self.memory_bytes,
             "cache_bytes": self.cache_bytes,
             "cache_bound_bytes": KEPT_BYTES,
-            "cache_free_bytes": free_disk_bytes(Path(KEPT_FOLDER)),
+            "cache_free_bytes": free_disk_bytes(KEPT_FOLDER),
             "replays": self.replays,
             "replay_seconds": round(self.replay_s, 1),
             "database_bytes": self.database_bytes,
@@ -217,11 +217,7 @@ def _beyond_memory(study: Study, source: Source, table: Table, wanted: int, limi
 
 
 def _check_disk(study: Study, source: Source, needs: Needs) -> None:
-    folder = Path(KEPT_FOLDER)
-    free, kept = free_disk_bytes(folder), 0
-    for path in folder.glob("*.arrow"):
-        with suppress(OSError):
-            kept += path.stat().st_size
+    free, kept = free_disk_bytes(KEPT_FOLDER), kept_bytes()
     # Tables used longest ago are deleted where all together would be more.
     wanted = min(needs.cache_bytes + kept, max(KEPT_BYTES, kept)) - kept
     if free is None or wanted <= free:
@@ -230,7 +226,7 @@ def _check_disk(study: Study, source: Source, needs: Needs) -> None:
     place: Place = ("replicates",) if study.replicates > 1 else _place(source, largest)
     message = (
         f"the tables of the study take about {_gb(needs.cache_bytes)} on disk, of which "
-        f"{_gb(wanted)} would have to fit into {folder}, and {_gb(free)} are free there: less "
+        f"{_gb(wanted)} would have to fit into {KEPT_FOLDER}, and {_gb(free)} are free there: less "
         f"{_what_helps(source, largest)} or replicates, or another XDG_CACHE_HOME"
     )
     raise source.error([Mistake(place, message)])
@@ -257,7 +253,7 @@ def needs_warnings(needs: Needs) -> Iterator[str]:
 
 def needs_line(needs: Needs) -> str:
     """Return what a study needs in one line."""
-    free = free_disk_bytes(Path(KEPT_FOLDER))
+    free = free_disk_bytes(KEPT_FOLDER)
     cache = f"{_gb(needs.cache_bytes)} on disk for {needs.tables_made:,} tables"
     in_cache = f" ({_gb(KEPT_BYTES)} at most are kept, {_gb(free)} are free)" if free else ""
     return (

@@ -151,6 +151,19 @@ def test_an_archive_that_claims_what_is_not_there_is_refused(
         read_memory(many)
 
 
+@pytest.mark.parametrize(
+    "told", ["0", "5000", "4096 16384", "000000000004096999", "9" * 5000, "4 MB"]
+)
+def test_a_page_size_that_is_none_is_refused(tmp_path: Path, told: str) -> None:
+    with pytest.raises(TraceError, match="is no page size"):
+        read_memory(archive_of(tmp_path, page_size=told), needs_zones=False)
+
+
+@pytest.mark.parametrize("told", ["4096", "4 kB", "KernelPageSize:        4 kB\n"])
+def test_a_page_size_is_told_in_bytes_or_kilobytes(tmp_path: Path, told: str) -> None:
+    assert read_memory(archive_of(tmp_path, pagesize=told), needs_zones=False).page_size == 4096
+
+
 def test_what_of_a_memory_is_none_is_said(tmp_path: Path) -> None:
     zones = ZONE.format("DMA", 1 << 20, 1 << 20, 0x80000)
     zones += ZONE.format("Normal", 1 << 20, 1 << 20, 0x880000)

@@ -110,6 +110,11 @@ def test_code_that_is_damaged_is_no_code_and_is_told_of_once(
     assert [path.name for path in folder.iterdir()] == [file.name]
 
 
+def test_a_pipe_is_no_code(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mine.added-0.code")
+    assert kept(["added"], "mine", tmp_path) == set()
+
+
 @compiled
 @pytest.mark.parametrize("stays", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
@@ -174,6 +179,19 @@ def test_a_folder_that_others_can_write_is_not_used_and_told_of(
     cache_folder.cache_folder("code")
     why = "is not used, as others can write it: nothing is kept there"
     assert caplog.messages == [f"{planted} {why}"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root alone can give a folder away")
+@pytest.mark.parametrize(("group", "is_used"), [(os.getuid(), True), (1234, False)])
+def test_a_folder_that_a_group_can_write_is_used_if_the_group_is_the_users_own(
+    homes: Path, group: int, is_used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getegid", lambda: group)
+    planted = homes / "home" / "tag-storage-sweep"
+    planted.mkdir(parents=True)
+    os.chown(planted, os.getuid(), group)
+    planted.chmod(0o775)
+    assert (cache_folder.cache_folder("code").parent == planted) == is_used
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root alone can give a folder away")

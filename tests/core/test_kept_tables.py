@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from operations import Failing
 from watched_disk import watched
 
 from core.events import SCHEMA, digest_events, make_events
+from core.files import unfinished
 from core.frontend.run import Fronted
 from core.workload import kept_tables
 from core.workload.kept_tables import kept_table
@@ -88,9 +90,26 @@ def test_a_kept_table_that_is_damaged_is_made_again(
     assert again.samples.tolist() == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
     told = "the kept table of a\\nworkload was damaged, or cannot be read: made again"
     assert (len(times), caplog.messages) == ((1, []) if readable else (2, [told]))
-    if not path.is_dir():
+    if path.is_file():  # what is none is left as it is
         kept_table("0", "a\nworkload", make)
         assert len(times) == (1 if readable else 2)
+
+
+def test_what_a_killed_process_was_writing_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_tables, "KEPT_FOLDER", tmp_path)
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    left, going_on = (
+        tmp_path / unfinished(tmp_path / "x.arrow").name.replace(str(os.getpid()), str(process))
+        for process in (killed.pid, os.getppid())
+    )
+    left.touch()
+    going_on.touch()
+    kept_table("0", "x", made)
+    assert not left.exists()
+    assert going_on.exists()
 
 
 @pytest.mark.parametrize("lock", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -112,6 +113,34 @@ def test_a_file_is_what_the_list_of_digests_beside_it_says(tmp_path: Path) -> No
     sums.write_text(f"{'0' * 64} *x.parquet\n")
     told = f"its sha256 is {true}, and {SUMS} beside it says {'0' * 64}: "
     with pytest.raises(EventsError, match=told):
+        read_events(path)
+
+
+def test_a_list_of_digests_that_cannot_be_looked_through_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sums = write_events_of(tmp_path), tmp_path / SUMS
+    sums.mkdir()
+    with pytest.raises(EventsError, match=r"x\.parquet: SHA256SUMS beside it .* cannot be read"):
+        read_events(path)
+    sums.rmdir()
+    sums.write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  x.parquet\r\n")
+    assert read_events(path).op.size == 2000
+    monkeypatch.setattr(table_files, "_MOST_SUMS_BYTES", 20)
+    with pytest.raises(EventsError, match=r"x\.parquet: SHA256SUMS beside it has more than 20 b"):
+        read_events(path)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc of size 9 failed")])
+def test_what_takes_more_memory_than_there_is_is_not_told_as_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = write_events_of(tmp_path)
+    monkeypatch.setattr(parquet.ParquetFile, "read", fail)
+    with pytest.raises(EventsError, match=r"x\.parquet: to read it takes more memory than this"):
         read_events(path)
 
 
@@ -296,3 +325,16 @@ def test_what_a_trace_reaches_is_held_against_the_memory_that_is_free(
     traced = as_accesses([read_row(2**32 - 1)])._replace(**about)
     with pytest.raises(EventsError, match=told):
         run_frontend(traced, FrontEnd())
+
+
+def test_the_numbers_of_pages_take_no_more_memory_than_is_held_against_what_is_free() -> None:
+    rows = 1 << 16
+    traced = as_accesses([read_row(64 * number, inode=1) for number in range(rows)])
+    extents.number_pages(traced, 0)  # compiled
+    tracemalloc.start()
+    numbered = extents.number_pages(traced, 0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert numbered.chunk_order == 0
+    of_rows_and_extents = 100 * rows
+    assert peak <= 64 * rows * extents._CHUNK_BYTES * 1.05 + of_rows_and_extents

@@ -235,6 +235,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="sweep-kept-") as kept:
         kept_tables.KEPT_FOLDER, event_files.FOUND_GOOD = Path(kept, "events"), Path(kept, "good")
+        event_files.FOUND_GOOD.mkdir()
         _warm_up(Path(kept))
         for line in sys.stdin:
             print(json.dumps(_try(int(line))), file=answers, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -221,6 +222,18 @@ def test_bad_words_are_one_message(
     code, out, err = command("bundle", database.parent / "small.yaml", *words)
     assert (code, out) == (2, "")
     assert told in err
+
+
+def test_a_bundle_takes_the_place_of_no_device(
+    database: Path, command: CommandInThisProcess
+) -> None:
+    os.mkfifo("x.tar")
+    words = ("bundle", database.parent / "small.yaml", "--db", database, "-o", "x.tar")
+    code, out, err = command(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("x.tar: a folder, a pipe or a device, and no file")
+    assert err.count("\n") == 1
+    assert Path("x.tar").is_fifo()
 
 
 OWN = "from core.eviction.lru import LRU as MINE\nprint('imported')\n"

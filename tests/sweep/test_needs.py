@@ -17,7 +17,7 @@ from core.frontend.run import FrontEnd
 from core.workload import kept_tables
 from core.workload.expected import expect, touched_by
 from core.workload.recipe import Recipe
-from core.workload.synthetic import GENERATORS, parameters_of
+from core.workload.synthetic import GENERATORS, parameters_of, synthesise
 from sweep.cli.main import app
 from sweep.engine import needs
 from sweep.engine.inputs import load_inputs
@@ -67,14 +67,29 @@ def nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recipe, "cook", make)
 
 
+def short(generator: str) -> dict[str, float]:
+    """Return the parameters of a generator's short run."""
+    lengths = {"asks": 60_000, "compiles": 60, "launches": 60}
+    return parameters_of(generator) | {
+        name: length for name, length in lengths.items() if name in parameters_of(generator)
+    }
+
+
+@pytest.mark.parametrize("data_pages", [16_384, 131_072])
+@pytest.mark.parametrize("generator", sorted(GENERATORS))
+def test_the_rows_of_a_generator_are_known_within_a_quarter(
+    generator: str, data_pages: int
+) -> None:
+    told = GENERATORS[generator](**short(generator)).load(data_pages).rows
+    rows = synthesise(generator, short(generator), 0, data_pages, 4096).op.size
+    assert rows / 1.25 <= told <= 1.25 * rows
+
+
 @pytest.mark.parametrize("generator", sorted(GENERATORS))
 def test_the_events_of_a_generator_are_known_within_2x(generator: str) -> None:
-    parameters = {"asks": 60_000, "compiles": 60, "launches": 60}
-    told = {
-        name: parameters.get(name, default) for name, default in parameters_of(generator).items()
-    }
-    made = Recipe("it", tuple(told.items()), 0, 16_384, 4096, FrontEnd(), generator)
-    told_events = expect(made).events
+    told = tuple(short(generator).items())
+    made = Recipe("it", told, 0, 16_384, 4096, FrontEnd(), generator)
+    told_events = expect(made, None).events
     events = made.cook().events.op.size
     assert events / 2 <= told_events <= 2 * events
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -205,6 +206,14 @@ def test_a_report_is_written_whole_or_not_at_all(
         report(database, "pair")
     assert output.read_text() == "the last one"
     assert not list(output.parent.glob("*.partial"))
+
+
+def test_a_report_takes_the_place_of_no_device(database: Path) -> None:
+    output = database.parent / "pair.html"
+    os.mkfifo(output)
+    with pytest.raises(StoreError, match=r"pair\.html: a folder, a pipe or a device, and no file"):
+        report(database, "pair")
+    assert output.is_fifo()
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         real(events, data_pages, name)  # type: ignore[arg-type]
 
     real = event_files.check_events
+    (tmp_path / "found_good").mkdir()
     monkeypatch.setattr(event_files, "FOUND_GOOD", tmp_path / "found_good")
     monkeypatch.setattr(event_files, "check_events", check)
     return names

@@ -9,6 +9,7 @@ import json
 import lzma
 import tarfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pytest
@@ -18,7 +19,10 @@ from commands import CommandInThisProcess
 from perfetto_traces import example as perfetto_example
 
 from core.event_files import read_events
+from core.files import DISK
+from core.workload.cut.archive import copy_archive
 from core.workload.ftrace.memory import read_memory
+from core.workload.text import TraceError
 
 ZONEINFO = """Node 0, zone Normal
   pages free 40000
@@ -156,6 +160,20 @@ def test_a_cgroup_of_the_archive_and_its_tasks_are_found(
         kept.append(json.loads(out)["kept_lines"])
     # The shell starts all the others; sqlite3 is one of its children, named so when it has begun.
     assert kept[0] == kept[1] > kept[2] >= kept[3] > 5000
+
+
+def test_a_full_disk_is_told_of_the_copy_of_an_archive_and_not_of_the_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path) -> BinaryIO:
+        return open("/dev/full", "wb")
+
+    record(tmp_path)
+    copy = tmp_path / "copy.meta.tar"
+    monkeypatch.setattr(DISK, "new", full)
+    with pytest.raises(TraceError) as caught:
+        copy_archive(tmp_path / "phone.meta.tar.gz", copy, is_whole=True, anonymise=False)
+    assert str(caught.value) == f"{copy}: cannot be written: No space left on device"
 
 
 def test_an_anonymised_archive_names_neither_host_nor_kernel_build(

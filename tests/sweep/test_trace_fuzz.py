@@ -17,6 +17,7 @@ def test_a_damaged_file_is_taken_or_refused_in_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_tables, "KEPT_FOLDER", tmp_path / "events")
+    (tmp_path / "good").mkdir()
     monkeypatch.setattr(event_files, "FOUND_GOOD", tmp_path / "good")
     monkeypatch.setattr("sweep.cli.main.app", traces.command_line.app)
     for seed in SEEDS:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from perfetto_traces import example as perfetto_example
 
 from core.event_files import FORM
 from core.events import SCHEMA, EventsError
+from core.files import written_whole
 from core.table_files import write_table
 
 CSV = "time,file\n1,a\n2,b\n3,a\n"
@@ -108,16 +111,27 @@ def test_the_name_of_a_file_never_splits_a_message(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"junk", gzip.compress(b""), gzip.compress(bytes(range(256)) * 90)[:-60]]
+    ("content", "why"),
+    [
+        (b"", "is empty"),
+        (b"junk", "it is no tar, or a damaged one"),
+        (gzip.compress(b""), "it is no tar, or a damaged one"),
+        (
+            gzip.compress(bytes(range(256)) * 90)[:-60],
+            "a file of gzip, cut off or damaged inside its compressed data: Compressed file ended "
+            "before the end-of-stream marker was reached (plain text, gzip, zstd, xz, bzip2, lz4 "
+            "and zip are read)",
+        ),
+    ],
 )
 def test_an_archive_that_does_not_tell_the_memory_is_told_in_a_line_with_what_helps(
-    files: Path, say_here: CommandInThisProcess, content: bytes
+    files: Path, say_here: CommandInThisProcess, content: bytes, why: str
 ) -> None:
     archive, out = files / "capture.meta.tar.gz", files / "x.parquet"
     archive.write_bytes(content)
     code, _, err = say_here("trace", "import", files / "capture.gz", "-o", out)
     assert code == 2
-    told = "no archive of a recording: it is no tar, or a damaged one"
+    told = f"no archive of a recording: {why}"
     assert err == f"{archive}: {told}; --memory SIZE reads the trace without this\n"
     with tarfile.open(archive, "w:gz"):
         pass
@@ -197,3 +211,18 @@ def test_a_table_that_cannot_be_written_leaves_no_part_of_it(tmp_path: Path) -> 
     with pytest.raises(EventsError, match="cannot be written"):
         write_table(tmp_path / "folder", FORM, {name: np.zeros(1) for name in SCHEMA.names}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_no_file_takes_the_place_of_what_is_none(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "it")
+    kind = (tmp_path / "it").stat().st_mode
+    with (
+        pytest.raises(OSError, match="a folder, a pipe or a device, and no file"),
+        written_whole(tmp_path / "it"),
+    ):
+        pass
+    assert (tmp_path / "it").stat().st_mode == kind
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]

@@ -14,8 +14,7 @@ from core.workload.text import TraceError, read_pieces
 #: An archive holds a few files of text: of no more bytes, once decompressed, and no more files.
 _MOST_BYTES, _MOST_FILES = 256 << 20, 10_000
 #: What reading a tar raises that is none, or is damaged.
-_DAMAGED = "it is no tar, or a damaged one"
-_DAMAGE = (OSError, EOFError, tarfile.TarError, ValueError, ArithmeticError, RecursionError)
+_DAMAGE = (tarfile.TarError, ValueError, ArithmeticError, RecursionError)
 
 
 @contextmanager
@@ -37,8 +36,8 @@ def opened_archive(path: str | os.PathLike[str]) -> Iterator[tarfile.TarFile]:
             yield archive
     except InputError:
         raise
-    except _DAMAGE as error:
-        raise _no_archive(path, getattr(error, "strerror", None) or _DAMAGED) from None
+    except _DAMAGE:
+        raise _no_archive(path, "it is no tar, or a damaged one") from None
 
 
 def _unpacked(path: str | os.PathLike[str]) -> bytes:
@@ -50,8 +49,8 @@ def _unpacked(path: str | os.PathLike[str]) -> bytes:
             size_bytes += len(piece)
             if size_bytes > _MOST_BYTES:
                 break
-    except TraceError:
-        raise _no_archive(path, _DAMAGED) from None
+    except TraceError as error:
+        raise _no_archive(path, error.what) from None
     if size_bytes > _MOST_BYTES:
         raise _no_archive(path, f"it holds more than {_MOST_BYTES >> 20} MiB")
     return b"".join(pieces)

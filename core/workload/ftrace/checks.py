@@ -57,16 +57,23 @@ def kernel_counts(texts: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     return (*counts, *(in_cache if any(count for _, count in in_cache) else ()))
 
 
+def counters_of(text: str) -> dict[str, int]:
+    """Return the counters that a text has a line each of, by name: those of a kernel have 64 bits.
+
+    They have 20 digits at most, and `int` takes no more than 4,300.
+    """
+    found = re.findall(r"^(\w+) +(\d{1,20})$", text, re.MULTILINE)
+    return {name: int(digits) for name, digits in found if int(digits) < 2**64}
+
+
 def _grown(begin: str, end: str, counters: Mapping[str, re.Pattern[str]]) -> list[tuple[str, int]]:
     """Return what each counter grew by from one text to another, if both texts have it."""
-    before, after = (
-        dict(re.findall(r"^(\w+) +(\d{1,20})$", text, re.MULTILINE)) for text in (begin, end)
-    )
+    before, after = counters_of(begin), counters_of(end)
     grown = []
     for name, pattern in counters.items():
         found = [counter for counter in after if pattern.fullmatch(counter)]
         if found and begin:
-            grown.append((name, sum(int(after[one]) - int(before.get(one, 0)) for one in found)))
+            grown.append((name, sum(after[one] - before.get(one, 0) for one in found)))
     return grown
 
 

@@ -8,8 +8,9 @@ from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
 
+from core.machine import MAX_PAGES
 from core.workload.ftrace.archive import opened_archive
-from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES, kernel_counts
+from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES, counters_of, kernel_counts
 from core.workload.ftrace.page_flags import PageFlags, page_flags_of
 from core.workload.text import TraceError
 
@@ -31,6 +32,9 @@ _FILES = (
     ),
     *(*VMSTAT_FILES, *CACHE_FILES),
 )
+#: A number of a machine: 1024 times it, or the sum of some, fits an int64. It is no number of one
+#: that has more digits, of which `int` takes no more than 4,300.
+_DIGITS = r"\d{1,15}"
 _SUFFIXES = (".meta.tar.gz", ".meta.tar")
 #: Frames that a trace may name where nothing says how many there are: 256 GiB of 4 KiB pages.
 UNKNOWN_FRAMES = 1 << 26
@@ -123,18 +127,16 @@ def read_memory(meta: str | os.PathLike[str], needs_zones: bool = True) -> Memor
         raise TraceError("has no /proc/zoneinfo with a populated zone", file=name)
     first = min((zone.first for zone in zones), default=0)
     end = max((zone.end for zone in zones), default=0)
-    if end - first >= 2**31:
-        raise TraceError(
-            f"tells of {end - first:,} frames of memory: no more than 2**31", file=name
-        )
-    counters = re.findall(r"\b([a-z_]+) (\d{1,19})\b", texts.get(_CACHE_COUNTERS, ""))
+    if end - first > MAX_PAGES:
+        what = f"tells of {end - first:,} frames of memory: no more than {MAX_PAGES:,}"
+        raise TraceError(what, file=name)
     kernel = texts.get("version", texts.get("uname", ""))
     return Memory(
         *(first, end - first, _page_size(texts, name)),
         *(sum(zone.free for zone in zones), sum(zone.low for zone in zones)),
         sum(zone.high for zone in zones),
         page_flags=page_flags_of(texts.get("page_flags", ""), kernel),
-        cache_counters=tuple((name, int(count)) for name, count in counters),
+        cache_counters=tuple(counters_of(texts.get(_CACHE_COUNTERS, "")).items()),
         kernel_counts=kernel_counts(texts),
         kernel=kernel.strip(),
         recorded=tuple(texts.get("events", "").split()),
@@ -157,7 +159,7 @@ class _Zone(NamedTuple):
 
 def _zram_size(swaps: str) -> int:
     """Return the bytes of pages that the zram devices of a /proc/swaps take."""
-    sizes = re.findall(r"^\S*/zram\d+\s+\w+\s+(\d{1,12})\s", swaps, re.MULTILINE)
+    sizes = re.findall(rf"^\S*/zram\d+\s+\w+\s+({_DIGITS})\s", swaps, re.MULTILINE)
     return 1024 * sum(map(int, sizes))
 
 
@@ -166,7 +168,7 @@ def _zones(zoneinfo: str) -> list[_Zone]:
     words = ("free", "low", "high", "managed", "spanned", "present", "start_pfn:")
     zones = []
     for zone in re.split(r"\bzone\s", zoneinfo)[1:]:
-        matches = [re.search(rf"\b{word}\s+(\d{{1,15}})\b", zone) for word in words]
+        matches = [re.search(rf"\b{word}\s+({_DIGITS})\b", zone) for word in words]
         free, low, high, managed, spanned, present, start = (
             int(match.group(1)) if match else 0 for match in matches
         )
@@ -180,7 +182,8 @@ def _page_size(texts: dict[str, str], name: str) -> int:
     text = texts.get("page_size", texts.get("pagesize", "")).strip()
     if not text:
         return 0
-    size = int("".join(re.findall(r"\d", text))[:15] or 0) * (1024 if "kB" in text else 1)
+    match = re.fullmatch(rf"\D*({_DIGITS})\D*", text)
+    size = int(match[1]) * (1024 if "kB" in text else 1) if match else 0
     if not 4096 <= size <= 2**30 or size & (size - 1):
         raise TraceError(f"{text[:40]!r} is no page size", file=name)
     return size
@@ -201,7 +204,7 @@ def samples_of(text: str) -> tuple[tuple[str, int], ...]:
         counted; and ``NAME_mean`` and ``NAME_peak`` of anything else.
     """
     by_name: dict[str, list[int]] = {}
-    for name, number in re.findall(r"^\d+(?:\.\d+)? (\w+) (\d{1,15})$", text, re.MULTILINE):
+    for name, number in re.findall(rf"^\d+(?:\.\d+)? (\w+) ({_DIGITS})$", text, re.MULTILINE):
         by_name.setdefault(name, []).append(int(number))
     if not by_name:
         return ()

@@ -44,7 +44,15 @@ _RUN_PAGES = 8
 _COLD_SHARE, _WARM_SHARE = 0.6, 0.15
 #: The share of it that comes by faults; the rest (resources, databases) is read by descriptor.
 _MAPPED_SHARE = 0.73
+#: Runs that a launch reads for each one of its share: those that are popular come again.
+_RUNS_READ = 1.5
+#: The skew of the runs of an app; and that of all apps' pages, about: apps have a skew too.
+_RUN_SKEW, _PAGE_SKEW = 0.4, 0.5
+#: Pages of libraries that are read in a step, and the least skew of them.
+_LIBRARY_READS, _LIBRARY_SKEW = 400, 0.5
 _STEPS_A_LAUNCH = 4
+#: Aligned rows of a run that memory grows by: one where growth begins, and about 3 anywhere else.
+_ROWS_GROWN = (1 + 3 * (_STEPS_A_LAUNCH - 1)) / _STEPS_A_LAUNCH
 #: Pages that a fault of a file reads around it, as measured of the default readahead.
 _READ_AROUND_PAGES = 16
 
@@ -77,20 +85,20 @@ class AppLaunch(Generator):
         )
         # An app that is not among those that are cached starts cold.
         cold = missed_reads([Reads(self.launches, self.apps, self.skew)], _CACHED + 1)
-        read = 1.5 * (cold * _COLD_SHARE + (self.launches - cold) * _WARM_SHARE)
+        read = _RUNS_READ * (cold * _COLD_SHARE + (self.launches - cold) * _WARM_SHARE)
         app_pages = max(16, self.file_ratio * data_pages * (1 - _LIBRARY_SHARE) / self.apps)
         libraries = max(64, self.file_ratio * data_pages * _LIBRARY_SHARE)
-        shared = 400.0 * _STEPS_A_LAUNCH * self.launches
+        shared = _LIBRARY_READS * _STEPS_A_LAUNCH * self.launches
         share = data_pages / (_CACHED + 1)
         tagged = share * self.tagged_ratio * (1 - self.burstiness)
-        grown = self.launches * (tagged + share * self.anonymous_ratio) / _RUN_PAGES
+        grown = self.launches * (tagged + share * self.anonymous_ratio)
         return camera._replace(
             tagged=camera.tagged + cold * tagged,
             held_ratio=camera.held_ratio + self.tagged_ratio + self.anonymous_ratio,
         ).beside(
-            read * app_pages / _RUN_PAGES + shared + grown,
-            Reads(read * app_pages, self.apps * app_pages, 0.5),
-            Reads(shared, libraries, max(self.skew, 0.5), _READ_AROUND_PAGES),
+            read * app_pages / _RUN_PAGES + shared + _ROWS_GROWN / _RUN_PAGES * grown,
+            Reads(read * app_pages, self.apps * app_pages, _PAGE_SKEW),
+            Reads(shared, libraries, max(self.skew, _LIBRARY_SKEW), _READ_AROUND_PAGES),
         )
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:
@@ -130,17 +138,17 @@ def _faults(random: Random, app: int, pages: int, warm: bool, flags: int) -> Run
     """Return what a launch reads in one step, in runs that are the same in each launch."""
     runs = max(1, pages // _RUN_PAGES)
     share = (_WARM_SHARE if warm else _COLD_SHARE) / _STEPS_A_LAUNCH
-    count = max(1, round(runs * share * 1.5))
+    count = max(1, round(runs * share * _RUNS_READ))
     maps = np.where(random.random(count) < _MAPPED_SHARE, IN_FAULT, 0)
-    run = scattered(zipf_ranks(random, count, runs, 0.4), runs, 2 * app + 1)
+    run = scattered(zipf_ranks(random, count, runs, _RUN_SKEW), runs, 2 * app + 1)
     return run_accesses(
         random.random(count), LOOKUP, app, run * _RUN_PAGES, _RUN_PAGES, maps | flags
     )
 
 
 def _library_faults(random: Random, pages: int, skew: float) -> RunAccesses:
-    rank = zipf_ranks(random, 400, pages, max(skew, 0.5))
-    return run_accesses(random.random(400), LOOKUP, _LIBRARIES, rank, 1, IN_FAULT)
+    rank = zipf_ranks(random, _LIBRARY_READS, pages, max(skew, _LIBRARY_SKEW))
+    return run_accesses(random.random(_LIBRARY_READS), LOOKUP, _LIBRARIES, rank, 1, IN_FAULT)
 
 
 def _memory(random: Random, app: int, tagged: int, untagged: int, step: int) -> list[RunAccesses]:

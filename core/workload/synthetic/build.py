@@ -16,7 +16,7 @@ import numpy as np
 
 from core.accesses import ANONYMOUS, IN_FAULT, LARGE_FOLIOS, LOOKUP, UNMAP, WRITE
 from core.events import TAGGED
-from core.workload.synthetic.load import Load, Reads
+from core.workload.synthetic.load import Load, Reads, rows_of_run
 from core.workload.synthetic.popularity import zipf_ranks
 from core.workload.synthetic.run_accesses import (
     Generator,
@@ -34,6 +34,10 @@ _SOURCES, _OBJECTS, _COMPILER = 1 << 16, 1 << 20, 1 << 24
 #: Compiles in a step, and headers that a compile reads.
 _COMPILES = 4
 _INCLUDES = 120
+#: Pages of the compiler's text that are read in a step, and the skew of their popularity.
+_TEXT_READS, _TEXT_SKEW = 200, 0.9
+#: Pages of the runs that a compile's heap grows by.
+_RUN_PAGES = 8
 #: Shares of headers, of the compiler's text and of objects in all files; the rest is sources.
 _HEADER_SHARE, _COMPILER_SHARE, _OBJECT_SHARE = 0.25, 0.15, 0.35
 #: The share of tagged memory that compiles take; other programs, which run on, take the rest.
@@ -72,17 +76,22 @@ class Build(Generator):
         )
         tree = max(256, self.file_ratio * data_pages)
         header_pages = 1 + tree * _HEADER_SHARE // _HEADERS
+        text = self.compiles / _COMPILES * _TEXT_READS
         files = max(64, self.compiles // 4)
         builds = self.compiles / files
         objects = max(files, tree * _OBJECT_SHARE)
         sources = max(files, tree * (1 - _HEADER_SHARE - _COMPILER_SHARE - _OBJECT_SHARE))
-        # A compile's heap is 0.95 times the mean size on average, and grows by runs of 8 pages.
+        # A compile's heap is 0.95 times the mean size on average.
         grown = 0.95 * self.compiles * _COMPILE_SHARE * self.tagged_ratio * data_pages / _COMPILES
-        rows = self.compiles * (_INCLUDES + 210) + grown / 8 + 3 * builds * files
+        # A compile reads its headers and its source, writes its object, and gives its heap back.
+        each = _INCLUDES * rows_of_run(header_pages) + rows_of_run(sources / files)
+        each += rows_of_run(objects / files) + rows_of_run(grown / self.compiles)
+        linked = builds * files * rows_of_run(objects / files)
+        rows = self.compiles * each + text + grown / _RUN_PAGES + linked
         return heaps._replace(tagged=heaps.tagged + grown).beside(
             rows,
             Reads(self.compiles * _INCLUDES * header_pages, tree * _HEADER_SHARE, self.skew),
-            Reads(self.compiles * 200, max(16, tree * _COMPILER_SHARE), 0.9),
+            Reads(text, max(16, tree * _COMPILER_SHARE), _TEXT_SKEW),
             Reads(builds * sources, sources, None),
             Reads(int(builds) * objects, objects, None),
         )
@@ -109,7 +118,7 @@ class Build(Generator):
             moment = (np.arange(_COMPILES) + random.random()) / _COMPILES * 0.6
             included = zipf_ranks(random, _COMPILES * _INCLUDES, headers, self.skew)
             when = np.repeat(moment, _INCLUDES) + 0.2 * random.random(included.size)
-            text = zipf_ranks(random, 200, compiler_pages, 0.9)
+            text = zipf_ranks(random, _TEXT_READS, compiler_pages, _TEXT_SKEW)
             heap = (heap_pages * random.lognormal(-0.3, 0.7, _COMPILES)).astype(np.int64)
             grown = heap > 0
             space = _SPACE + number
@@ -138,10 +147,10 @@ class Build(Generator):
 
 
 def _grow(random: Random, space: np.ndarray, pages: np.ndarray, begin: np.ndarray) -> RunAccesses:
-    """Return the growth of heaps by runs of 8 pages."""
-    runs = -(-pages // 8)
+    """Return the growth of heaps by runs."""
+    runs = -(-pages // _RUN_PAGES)
     owner = np.repeat(np.arange(space.size), runs)
-    first = 8 * (np.arange(owner.size) - np.repeat(np.cumsum(runs) - runs, runs))
-    size = np.minimum(8, pages[owner] - first)
+    first = _RUN_PAGES * (np.arange(owner.size) - np.repeat(np.cumsum(runs) - runs, runs))
+    size = np.minimum(_RUN_PAGES, pages[owner] - first)
     moment = begin[owner] + 0.35 * (first / pages[owner]) + 0.01 * random.random(owner.size)
     return run_accesses(moment, ANONYMOUS, space[owner], first, size, TAGGED)

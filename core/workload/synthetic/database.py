@@ -66,15 +66,16 @@ class Database(Generator):
         steps = steps_in(self.asks)
         heaps = heaps_load(steps, data_pages, self.tagged_ratio, self.burstiness)
         leaves = max(16, self.file_ratio * data_pages * _INDEX_SHARE)
-        rows = max(4 * _TABLES, self.file_ratio * data_pages * (1 - _INDEX_SHARE))
+        table_pages = max(4 * _TABLES, self.file_ratio * data_pages * (1 - _INDEX_SHARE))
         queries, read = self.asks / 4, 1 - self.write_ratio
-        scan_steps = min(_SCAN_EVERY_STEPS, -(-rows // _SCAN_PAGES))
-        scans = (steps // _SCAN_EVERY_STEPS) * scan_steps
+        scans = steps // _SCAN_EVERY_STEPS
+        steps_a_scan = min(_SCAN_EVERY_STEPS, -(-table_pages // _SCAN_PAGES))
+        scanned = scans * min(steps_a_scan * _SCAN_PAGES, table_pages)
         return heaps.beside(
-            self.asks + scans * _SCAN_PAGES / _READ_PAGES,
+            self.asks + scans * steps_a_scan * _SCAN_PAGES / _READ_PAGES,
             Reads(queries * read, leaves, self.skew),
-            Reads(queries * read, rows, self.skew),
-            Reads(min(scans * _SCAN_PAGES, scans / scan_steps * rows), rows, None),
+            Reads(queries * read, table_pages, self.skew),
+            Reads(scanned, table_pages, None),
         )
 
     def steps(self, random: Random, data_pages: int) -> Iterator[list[RunAccesses]]:

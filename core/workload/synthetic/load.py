@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.workload.requests.requests import RUN_ORDER
+
 #: A step of a generator has so many accesses of its main load.
 STEP_ACCESSES = 1000
 #: Pages of one popularity are worked out together: so many groups, from the most popular page on.
@@ -26,7 +28,7 @@ class Reads(NamedTuple):
 
     Parameters
     ----------
-    times
+    page_reads
         Pages that are read, each as often as it is read.
     pages
         The pages of the files.
@@ -36,7 +38,7 @@ class Reads(NamedTuple):
         Pages that come in together where one is missed: faults read around.
     """
 
-    times: float
+    page_reads: float
     pages: float
     skew: float | None
     window: int = 1
@@ -51,7 +53,7 @@ class Reads(NamedTuple):
             below = np.log(edges) / log(end)
         else:
             below = (edges ** (1 - self.skew) - 1) / (end ** (1 - self.skew) - 1)
-        return np.diff(edges), self.times * np.diff(below)
+        return np.diff(edges), self.page_reads * np.diff(below)
 
 
 class Load(NamedTuple):
@@ -60,7 +62,7 @@ class Load(NamedTuple):
     Parameters
     ----------
     rows
-        Rows of its access trace.
+        Rows of its access trace, about: within a quarter in tests.
     tagged
         Tagged allocations; each is freed too.
     held_ratio
@@ -87,11 +89,11 @@ class Load(NamedTuple):
 
 def missed_reads(reads: Sequence[Reads], cached_pages: float) -> float:
     """Return about how many reads miss a cache that is empty at first."""
-    groups = [(each, *each.groups()) for each in reads if each.times > 0]
+    groups = [(each, *each.groups()) for each in reads if each.page_reads > 0]
 
     def distinct(time: float) -> float:
         return sum(
-            min(each.pages, each.times * time)
+            min(each.pages, each.page_reads * time)
             if each.skew is None
             else each.window * float((windows * -np.expm1(-counts / windows * time)).sum())
             for each, windows, counts in groups
@@ -104,12 +106,18 @@ def missed_reads(reads: Sequence[Reads], cached_pages: float) -> float:
         half = (low + high) / 2
         low, high = (half, high) if distinct(half) < cached_pages else (low, half)
     rate = sum(
-        each.times * (each.times * high < each.pages)
+        each.page_reads * (each.page_reads * high < each.pages)
         if each.skew is None
         else each.window * float((counts * np.exp(-counts / windows * high)).sum())
         for each, windows, counts in groups
     )
     return cached_pages + (1 - high) * rate
+
+
+def rows_of_run(pages: float) -> int:
+    """Return the rows of a run of pages from the beginning of a file on: aligned, and few."""
+    largest, rest = divmod(max(1, round(pages)), 1 << RUN_ORDER)
+    return largest + rest.bit_count()
 
 
 def steps_in(asks: float) -> float:

@@ -21,6 +21,8 @@ _HEAPS = 12
 _LIFE_STEPS = (20, 160)
 #: Pages of the runs that a heap grows by: 1 to 16.
 _RUN_PAGES = (1, 17)
+#: The size that a heap has on average over its life, as a share of its full size.
+_MEAN_SIZE = 0.75
 #: The share of runs that a heap gives back before its end.
 _GIVEN_BACK = 0.2
 #: A burst begins once in so many steps on average, and is held for at least and at most so many.
@@ -96,8 +98,7 @@ class TaggedHeaps:
         self._random, self._next_space = random, space
         pages = tagged_ratio * data_pages
         self._burst_pages = round(pages * burstiness)
-        # A heap grows for half of its life and then has its full size, three quarters on average.
-        self._mean_pages = pages * (1 - burstiness) / _HEAPS / 0.75
+        self._mean_pages = pages * (1 - burstiness) / _HEAPS / _MEAN_SIZE
         self._heaps: list[_Heap] = []
         self._burst: _Heap | None = None
 
@@ -149,7 +150,8 @@ def heaps_load(steps: float, data_pages: int, tagged_ratio: float, burstiness: f
     lives = steps / life + min(1.0, 2 * steps / life) / 2
     # Where no burst is on, one begins with a chance of 1 / _BURST_EVERY_STEPS.
     bursts = steps / (_BURST_EVERY_STEPS + sum(_BURST_STEPS) / 2)
-    grown = pages * ((1 - burstiness) / 0.75 * lives + burstiness * bursts)
-    # A run of 8.5 pages is about 3 aligned rows. Some runs are given back, and some touched again.
-    rows = 3 / 8.5 * grown * (1 + _GIVEN_BACK) + 3 * _HEAPS * steps * (burstiness < 1)
+    grown = pages * ((1 - burstiness) / _MEAN_SIZE * lives + burstiness * bursts)
+    # A run is about 3 aligned rows. Some runs are given back, and some touched again.
+    mean_run = (_RUN_PAGES[0] + _RUN_PAGES[1] - 1) / 2
+    rows = 3 / mean_run * grown * (1 + _GIVEN_BACK) + 3 * _HEAPS * steps * (burstiness < 1)
     return Load(rows, grown, BOOT_RATIO + tagged_ratio, ())
