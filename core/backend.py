@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from core.events import Events
+from core.available_memory import available_bytes
+from core.events import Events, EventsError
 from core.jit import not_on_disk
 from core.lane import REGISTERS, SERIES_POINTS, TALLIES, make_state, state_bytes
 from core.machine import Machine
@@ -21,6 +22,9 @@ from core.timeline.marks import parts_of_share
 from core.timeline.prepare import Timeline
 from core.timeline.steps import Steps
 from core.timeline.view import View, prepare_view
+
+#: Where a replay takes no more, it is not asked how much is free, which takes 0.1 ms.
+_LARGE_BYTES = 1 << 28
 
 
 def view_of(policy: Policy, machine: Machine) -> View:
@@ -58,6 +62,8 @@ def replay(
     ValueError
         When a policy is of a system that mm events cannot be replayed under, such as migrate_cma,
         or `warm_up` is no whole number of 64ths, below 0, or 1 or more.
+    EventsError
+        When it takes more memory than is free: a table may tell of a machine of 8 TiB.
     """
     warm_up_parts = parts_of_share(warm_up)
     lanes = [policies] if isinstance(policies, Policy) else list(policies)
@@ -66,6 +72,12 @@ def replay(
     for view in dict.fromkeys(views):
         mine = np.flatnonzero([other == view for other in views])
         timeline = prepare_view(events, machine, view, warm_up_parts)
+        wanted = replay_bytes(timeline, mine.size)
+        if wanted > _LARGE_BYTES and wanted > (free := available_bytes()):
+            raise EventsError(
+                f"{events.source}: to replay it with {timeline.slots:,} pages of tag storage takes "
+                f"{wanted:,} bytes of memory, and {free:,} are free"
+            )
         part = replay_timeline(timeline, machine, pack([lanes[lane] for lane in mine]))
         for number, group in enumerate(part.groups):
             parts.append((mine[part.group_of == number], group))

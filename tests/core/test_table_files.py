@@ -18,13 +18,15 @@ import pytest
 from access_rows import as_accesses, skewed_rows
 from access_rows import read as read_row
 
-from core import accesses, event_files, table_files
+from core import accesses, backend, event_files, table_files
 from core.accesses import digest_accesses, read_accesses, write_accesses
 from core.errors import InputError
 from core.event_files import read_events, read_machine, write_events
 from core.events import SCHEMA, EventsError, digest_events, make_events
 from core.frontend import extents, run
 from core.frontend.run import FrontEnd, run_frontend
+from core.machine import MAX_PAGES, Machine
+from core.policy import Policy
 from core.table_files import SUMS, TableForm, has_form
 
 TRACES = Path(__file__).parents[2] / "studies" / "traces"
@@ -235,6 +237,16 @@ def test_rows_that_no_recording_packs_so_are_refused_before_they_are_read(
     path = write_as(tmp_path / "x.parquet", event_files.FORM, 1_000_000, text)
     with pytest.raises(EventsError, match=r"claims 1,000,000 rows, which take 27,000,000 bytes"):
         read_events(path)
+
+
+def test_a_replay_for_which_there_is_no_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {name: np.zeros(9) for name in SCHEMA.names} | {"time_ns": np.arange(9)}
+    events = make_events(columns, page_size=4096, data_pages=MAX_PAGES, source="a claim")
+    monkeypatch.setattr(backend, "available_bytes", lambda: 1 << 30)
+    with pytest.raises(
+        EventsError, match=r"a claim: .* 67,108,864 pages .* 1,073,741,824 are free"
+    ):
+        backend.replay(events, Machine(4096, MAX_PAGES), Policy())
 
 
 def test_rows_for_which_there_is_no_memory_are_refused(
