@@ -120,3 +120,15 @@ def numbers(path: Path, patience_s: float = 0.2) -> list[int]:
 
 def spool_of(path: Path) -> list[Path]:
     return sorted((path.parent / f"{path.name}.spool").glob("*.arrows"))
+
+
+def log_of_a_killed_client(path: Path) -> Path:
+    """Let a client make a table ``notes`` and be killed; return the log in which it is then."""
+    client = (
+        "import duckdb, os, sys\n"
+        "connection = duckdb.connect(sys.argv[1])\n"
+        "connection.execute('CREATE TABLE notes AS SELECT 42 AS note')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", client, path], check=False)
+    return Path(f"{path}.wal")

@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from database_processes import Writers, held, numbers, spool_of, trial
+from database_processes import Writers, held, log_of_a_killed_client, numbers, spool_of, trial
 
 from core.files import writer
 from sweep.results import Store, StoreError, answer_query
@@ -256,14 +255,7 @@ def test_a_kill_inside_any_write_leaves_a_database_that_opens(path: Path) -> Non
 
 def test_what_a_killed_client_left_in_its_log_is_kept(path: Path) -> None:
     store = Store(path)
-    client = (
-        "import duckdb, os, sys\n"
-        "connection = duckdb.connect(sys.argv[1])\n"
-        "connection.execute('CREATE TABLE notes AS SELECT 42 AS note')\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    subprocess.run([sys.executable, "-c", client, path], check=False)
-    log = Path(f"{path}.wal")
+    log = log_of_a_killed_client(path)
     assert log.exists()
     store.add("trials", trial(0))
     store.flush()

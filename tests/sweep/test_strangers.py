@@ -18,7 +18,7 @@ import duckdb
 import hazard
 import pytest
 import readers
-from database_processes import held, numbers, trial
+from database_processes import held, log_of_a_killed_client, numbers, trial
 from strangers import HARMLESS, NO_DATABASES, REFUSED, SECRET, WICKED, strangers
 
 from core import available_memory
@@ -135,14 +135,7 @@ def test_a_log_that_cannot_be_read_is_named_and_the_rest_is_read(
     tmp_path: Path, good: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = Path(shutil.copy(good, tmp_path / "results.duckdb"))
-    client = (
-        "import duckdb, os, sys\n"
-        "connection = duckdb.connect(sys.argv[1])\n"
-        "connection.execute('CREATE TABLE notes AS SELECT 42 AS note')\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    subprocess.run([sys.executable, "-c", client, path], check=False)
-    log = Path(f"{path}.wal")
+    log = log_of_a_killed_client(path)
     content = bytearray(log.read_bytes())
     content[len(content) // 2] ^= 16
     log.write_bytes(content)
@@ -228,7 +221,7 @@ def test_a_command_ends_also_where_the_database_does_not_hear(good: Path, ends_b
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == ((2 if ends_by == "time" else 130), "")
     assert len(err.splitlines()) == 1
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 8  # with the command's start, on a busy machine
 
 
 def test_half_of_the_memory_of_a_cgroup_is_the_most_that_is_taken(
