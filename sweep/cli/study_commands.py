@@ -87,7 +87,7 @@ def run_command(
         note(f"share {where.shard} is in {database}; sweep merge ALL.duckdb FILE… joins the shares")
     answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
     show(study, study.study, answered, as_json)
-    return bool(answered.counts["failed"] or answered.counts["failed_baselines"])
+    return answered.has_failed
 
 
 def run_file(

@@ -18,6 +18,7 @@ from sweep.engine.shards import Shard
 from sweep.engine.stopping import Stopping
 from sweep.engine.trials import Trial
 from sweep.results import Row, RunStore
+from sweep.results.reading import told_contradictions
 from sweep.study.model import Study
 from sweep.study.points import grid_size
 from sweep.study.samplers import SAMPLERS
@@ -110,7 +111,9 @@ def run_study(
     reasons = []
     try:
         driver.add(_baselines(study, driver))
-        driver.add(retried(study, driver.keys, failed))
+        with told_contradictions(store.path):
+            again = list(retried(study, driver.keys, failed))
+        driver.add(again)
         left = [space for space in spaces if space.done < len(space.numbers)]
         for space in left:
             reasons.append(space.run(inputs.have_single_pages()))
@@ -227,16 +230,18 @@ class _Subspace:
         keys = self._driver.keys
         made = candidates(self._study, parameters, keys.worlds)
         trial = keys.trial("trial", self._number(k), made, parameters, self._place)
-        _resume(trial, row)
+        with told_contradictions(self._driver.database):
+            _resume(trial, row)
         return trial
 
     def _replay(self, generation: int, ks: Sequence[int], rows: Sequence[Row]) -> None:
         """Bring in a generation that is recorded, after those that are asked for."""
         self.finish()
-        told = [_told(row) for row in rows]
-        before = [json.loads(row["asked"]) for row in rows]
-        self._search.replay(generation, list(zip(ks, before, told, strict=True)))
-        self._stopping.tell(told)
+        with told_contradictions(self._driver.database):
+            told = [_told(row) for row in rows]
+            before = [json.loads(row["asked"]) for row in rows]
+            self._search.replay(generation, list(zip(ks, before, told, strict=True)))
+            self._stopping.tell(told)
 
     def _advance(self) -> None:
         """Tell of the generations that are settled, in order, or wait for more."""
