@@ -298,7 +298,7 @@ def child_of(executor: Alone) -> subprocess.Popen[bytes]:
     return executor._child
 
 
-def test_the_death_of_an_idle_child_is_no_batchs(workloads: Workloads) -> None:
+def test_an_idle_child_that_dies_costs_no_batch_anything(workloads: Workloads) -> None:
     executor = Alone(workloads)
     assert isinstance(result_of(executor, 1, CARVEOUT), Replays)
     os.kill(child_of(executor).pid, signal.SIGKILL)
