@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from core.errors import InputError
 from sweep.cli.answer import answer_of, show
-from sweep.cli.study_commands import run_file
+from sweep.cli.study_commands import STUDY_SUFFIXES, run_file
 from sweep.cli.terminal import ReplayProgress, note, print_json, print_table
 from sweep.engine.bundle import SUFFIX, check_output, write_bundle
 from sweep.engine.inputs import load_inputs
@@ -246,7 +246,7 @@ def _verify(
 
 def _recorded(study: str, database: Path, folder: Path | None) -> Recorded:
     path = Path(study)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in STUDY_SUFFIXES:
         return recorded_by_name(database, study, folder or Path())
     if folder is not None:
         what = f"{study} is a file, whose traces are beside it: give the name of the study"

@@ -12,7 +12,7 @@ from sweep.engine.candidates import baseline, candidates
 from sweep.engine.driver import Driver
 from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import Inputs
-from sweep.engine.retrying import failed_before, retried
+from sweep.engine.retrying import retried, without_outcomes
 from sweep.engine.search import Search, SearchError
 from sweep.engine.shards import Shard
 from sweep.engine.stopping import Stopping
@@ -105,7 +105,7 @@ def run_study(
         _Subspace(driver, study.within(subspace), place, len(study.subspaces), shard, clock)
         for place, subspace in enumerate(study.subspaces)
     ]
-    failed = _failed_before(study, driver, spaces, note, retry_failed)
+    failed = _to_retry(study, driver, spaces, note, retry_failed)
     done = sum(space.done for space in spaces) - sum(row["role"] == "trial" for row in failed)
     progress.began(sum(len(space.numbers) for space in spaces), done)
     reasons = []
@@ -126,17 +126,17 @@ def run_study(
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _failed_before(
+def _to_retry(
     study: Study,
     driver: Driver,
     spaces: Sequence[_Subspace],
     note: Callable[[str], None],
     retry: bool,
 ) -> list[Row]:
-    """Return the rows of trials to be tried again; where there are some and none is, tell so."""
+    """Return the rows of trials to be tried again; where nobody asked for that, tell of them."""
     places = {("trial", number) for space in spaces for number in space.numbers}
     places |= {("baseline", number) for number in range(len(study.baselines))}
-    rows = failed_before(row for place, row in driver.recorded.items() if place in places)
+    rows = without_outcomes(row for place, row in driver.recorded.items() if place in places)
     if rows and not retry:
         note(
             f"{len(rows)} trials and baselines failed in earlier runs, and are not tried again; "
