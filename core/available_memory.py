@@ -38,17 +38,33 @@ def available_bytes() -> int:
     return min(of_machine, *left, _UNKNOWN_BYTES)
 
 
-def _cgroups() -> Iterator[tuple[int, int, Path]]:
-    """Yield the limit, use and folder of each cgroup above this process that has a limit."""
+def kills_for_memory() -> int:
+    """Return how often Linux killed a process of this process's cgroup for want of memory."""
+    counts = [
+        re.search(r"^oom_kill (\d+)", _text(group / name), re.MULTILINE)
+        for _, group in _own_cgroups()
+        for name in ("memory.events", "memory.oom_control")  # of version 2 and of version 1
+    ]
+    return sum(int(count[1]) for count in counts if count)
+
+
+def _own_cgroups() -> Iterator[tuple[Path, Path]]:
+    """Yield where cgroups for memory are mounted, and the one there that this process is in."""
     for line in _text(_OWN_CGROUPS).splitlines():
         _, _, place = line.partition(":")
         controllers, _, name = place.partition(":")
         if controllers and "memory" not in controllers.split(","):
             continue
-        root, most, now = _CGROUPS, "memory.max", "memory.current"
-        if controllers:  # version 1
-            root, most, now = root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-        folder = Path(os.path.normpath(f"{root}/{name}"))
+        root = _CGROUPS / "memory" if controllers else _CGROUPS  # of version 1, or 2
+        yield root, Path(os.path.normpath(f"{root}/{name}"))
+
+
+def _cgroups() -> Iterator[tuple[int, int, Path]]:
+    """Yield the limit, use and folder of each cgroup above this process that has a limit."""
+    for root, folder in _own_cgroups():
+        most, now = "memory.max", "memory.current"
+        if root != _CGROUPS:
+            most, now = "memory.limit_in_bytes", "memory.usage_in_bytes"
         for group in (folder, *folder.parents):
             limit, used = _text(group / most).strip(), _text(group / now).strip()
             if group.is_relative_to(root) and limit.isdigit():

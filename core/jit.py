@@ -130,9 +130,9 @@ class _Later:
 
 @contextmanager
 def at_compiling(begins: Callable[[], None], ends: Callable[[], None]) -> Iterator[None]:
-    """Call `begins` and `ends` around each function that is compiled, rather than read from disk.
+    """Call `begins` and `ends` around what is compiled, rather than read from disk.
 
-    A function that calls others compiles them, so that the calls nest.
+    A function that calls others compiles them: the calls are around the first of them all.
     """
     if PLAIN:
         yield
@@ -141,11 +141,17 @@ def at_compiling(begins: Callable[[], None], ends: Callable[[], None]) -> Iterat
     from numba.core.event import Listener, install_listener
 
     class Told(Listener):
+        depth = 0  # Numba compiles in one thread at a time
+
         def on_start(self, event: Any) -> None:
-            begins()
+            self.depth += 1
+            if self.depth == 1:
+                begins()
 
         def on_end(self, event: Any) -> None:
-            ends()
+            self.depth -= 1
+            if self.depth == 0:
+                ends()
 
     with install_listener("numba:compile", Told()):
         yield

@@ -36,6 +36,11 @@ class Answered(NamedTuple):
     counts: Row
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a trial or a baseline failed, of this run or of an earlier one."""
+        return bool(self.counts["failed"] or self.counts["failed_baselines"])
+
+    @property
     def as_json(self) -> Row:
         """The same for programs."""
         verdict = [finding._asdict() for finding in self.verdict]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from core.errors import InputError
 from sweep.cli.answer import answer_of, show
-from sweep.cli.study_commands import run_file
+from sweep.cli.study_commands import STUDY_SUFFIXES, run_file
 from sweep.cli.terminal import ReplayProgress, note, print_json, print_table
 from sweep.engine.bundle import SUFFIX, check_output, write_bundle
 from sweep.engine.inputs import load_inputs
@@ -145,7 +145,7 @@ def run_bundle_command(
             _print_found(str(bundle), unpacked.manifest.versions, found, digest, model)
             if known:
                 print(f"{known} of them were in {database} before, and were not replayed now.")
-    return bool(answered.counts["failed"]) or _has_failed(found)
+    return answered.has_failed or _has_failed(found)
 
 
 def verify_command(
@@ -181,14 +181,15 @@ def verify_command(
     bool
         Whether a value differs though the simulator is the one that stored it.
     """
-    with told_contradictions(database):
-        if Path(study).suffix == SUFFIX:
-            with _unpacked(Path(study), folder, trusted) as unpacked:
-                rows = unpacked.rows
+    if Path(study).suffix == SUFFIX:
+        with _unpacked(Path(study), folder, trusted) as unpacked:
+            rows = unpacked.rows
+            with told_contradictions(Path(study)):
                 recorded = recorded_by_name(*rows, unpacked.study_file.parent)
-                return _verify(recorded, rows, sampled, seed, trusted, as_json)
+            return _verify(recorded, rows, sampled, seed, trusted, as_json)
+    with told_contradictions(database):
         recorded = _recorded(study, database, folder)
-        return _verify(recorded, Rows(database, recorded.name), sampled, seed, trusted, as_json)
+    return _verify(recorded, Rows(database, recorded.name), sampled, seed, trusted, as_json)
 
 
 def _verify(
@@ -202,6 +203,8 @@ def _verify(
             "code, and add --trust-code to run it",
             file=rows.database,
         )
+    with told_contradictions(rows.database):
+        versions = dict(json.loads(recorded.row["versions"] or "{}"))
     everything = recorded_trials(rows)
     usable = evaluated(everything)
     if not usable:
@@ -231,7 +234,7 @@ def _verify(
     else:
         part = f"{len(chosen)} of {len(usable)} trials and baselines replayed"
         print(f"study {recorded.name}: {part}, in this process")
-        _print_found(recorded.name, json.loads(recorded.row["versions"] or "{}"), found, digest)
+        _print_found(recorded.name, versions, found, digest)
         if untried:
             _print_differences(untried, "Rows that say nothing that could be tried")
         if len(everything) > len(usable):
@@ -243,7 +246,7 @@ def _verify(
 
 def _recorded(study: str, database: Path, folder: Path | None) -> Recorded:
     path = Path(study)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in STUDY_SUFFIXES:
         return recorded_by_name(database, study, folder or Path())
     if folder is not None:
         what = f"{study} is a file, whose traces are beside it: give the name of the study"

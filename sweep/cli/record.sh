@@ -128,7 +128,6 @@ mkdir "$tracefs" 2>/dev/null ||
 # The work of this script and its children must not be traced: it would feed itself.
 put $$ "$tracefs/set_event_notrace_pid"
 put 1 "$tracefs/options/event-fork"
-guard </dev/null >/dev/null 2>&1 &
 
 # What is left of an earlier recording of this name is not this one's. Of a folder that is not
 # root's own, others may make a link while it is taken away.
@@ -143,6 +142,8 @@ fi
 mkdir "$meta" || die "$meta cannot be made"
 keeps_meta=
 echo "$room" >"$meta/recorder"
+# From here on: before, the reader in $meta may be another recording's.
+guard </dev/null >/dev/null 2>&1 &
 put 0 "$tracefs/tracing_on"
 put "$kib" "$tracefs/buffer_size_kb" || say "no buffer of $kib KiB a CPU: it stays as large as it is"
 kept=$(cat "$top/saved_cmdlines_size" 2>/dev/null)

@@ -132,7 +132,7 @@ class _Stopping:
                 os.close(reads)
                 return
             ours = [number for number in numbers if number in self._before]
-            again = min(sent, len(ours))
+            again = min(sent, len(ours))  # what was sent again from here is no second signal
             ours, sent = ours[again:], sent - again
             if ours and not heard:
                 heard = monotonic()
@@ -142,11 +142,15 @@ class _Stopping:
 
     def _leave_at_once(self) -> NoReturn:
         """End the process from another thread than the command's."""
+        self.delete_unfinished()
+        self.tell(_write)
+        os._exit(128 + self.number)
+
+    def delete_unfinished(self) -> None:
+        """Delete what the command has begun to write."""
         for path in self.kept[-1].unfinished:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-        self.tell(_write)
-        os._exit(128 + self.number)
 
 
 #: The one of the command that runs.
@@ -173,9 +177,8 @@ def answering_signals() -> Iterator[None]:
 
 def leave_at_once(line: str, code: int) -> NoReturn:
     """Say why, and end the process from another thread than the command's, which cannot stop."""
-    for path in _stopping.kept[-1].unfinished if _stopping else ():
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    if _stopping is not None:
+        _stopping.delete_unfinished()
     _write(f"{line}\n")
     os._exit(code)
 

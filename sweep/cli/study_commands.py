@@ -22,7 +22,7 @@ from sweep.cli.terminal import (
 )
 from sweep.cli.waiting import telling_of_compiling, telling_of_progress
 from sweep.engine.generations import number_of_trials
-from sweep.engine.needs import Needs, needs_line
+from sweep.engine.needs import needs_line
 from sweep.engine.register import StartAfresh
 from sweep.engine.search import check_sampler
 from sweep.engine.study_run import Where, ready_inputs, run_dry, run_to_database
@@ -87,7 +87,7 @@ def run_command(
         note(f"share {where.shard} is in {database}; sweep merge ALL.duckdb FILE… joins the shares")
     answered = answer_of(study, study.study, database, max(5, len(study.subspaces)))
     show(study, study.study, answered, as_json)
-    return bool(answered.counts["failed"] or answered.counts["failed_baselines"])
+    return answered.has_failed
 
 
 def run_file(
@@ -167,16 +167,8 @@ def validate_command(path: Path, as_json: bool) -> None:
     """
     study, source = load_study(path)
     check_sampler(study)
-    needs: list[Needs] = []
-
-    def makes(needed: Needs) -> bool:
-        needs.append(needed)
-        if not as_json:
-            print(f"{path}: {needs_line(needed)}", flush=True)
-        return needed.making_s <= VALIDATE_S
-
     with telling_of_progress("reading and making its workloads"), telling_of_compiling("study"):
-        inputs = ready_inputs(study, source, note, makes=makes)
+        inputs, needs = ready_inputs(study, source, note, within_s=VALIDATE_S)
     workloads = [
         {"workload": name, "replicate": replicate, "data_pages": pages} | _events_of(source)
         for name, replicate, source, pages in zip(
@@ -193,7 +185,7 @@ def validate_command(path: Path, as_json: bool) -> None:
         "parameters": list(study.searched),
         "baselines": len(study.baselines),
         "workloads": workloads,
-        "needs": needs[0].row(),
+        "needs": needs.row(),
     }
     if as_json:
         print_json(summary)
@@ -206,6 +198,7 @@ def validate_command(path: Path, as_json: bool) -> None:
     )
     if len(workloads) > MOST_NAMED:
         traces += f" and {len(workloads) - MOST_NAMED:,} more"
+    print(f"{path}: {needs_line(needs)}")
     print(
         f"{path}: good: {summary['n_trials']} trials of {_searched(study)}, "
         f"{len(study.baselines)} baselines, on {traces}"

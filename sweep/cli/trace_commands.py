@@ -256,5 +256,5 @@ def record_perfetto_command(output: Path | None, seconds: int, mib: int) -> None
         sys.stdout.write(config)
         return
     check_output(output)
-    output.write_text(config, encoding="utf-8")
+    write_text(output, config)
     note(f"{output}: perfetto --txt -c - -o trace.pftrace < {output.name}, as root on the device")

@@ -26,29 +26,25 @@ class Compiling:
     def __init__(self, what: str) -> None:
         self.seconds = 0.0
         self._message = f"compiling what no {what} has needed before"
-        self._depth, self._start = 0, 0.0
+        self._start = 0.0
         self._told = False
         self._timer: Timer | None = None
 
     def begins(self) -> None:
-        """Note that a function begins to be compiled, of which one compiles others."""
-        self._depth += 1
-        if self._depth == 1:
-            self._start = monotonic()
-            if not self._told and self._timer is None:
-                self._timer = Timer(max(0.0, _LONG_S - self.seconds), self._tell)
-                self._timer.daemon = True
-                self._timer.start()
+        """Note that compiling begins."""
+        self._start = monotonic()
+        if not self._told:
+            self._timer = Timer(max(0.0, _LONG_S - self.seconds), self._tell)
+            self._timer.daemon = True
+            self._timer.start()
 
     def ends(self) -> None:
-        """Note that a function is compiled."""
-        self._depth -= 1
-        if self._depth == 0:
-            self.seconds += monotonic() - self._start
-            self.stop()
+        """Note that nothing is compiled any more."""
+        self.seconds += monotonic() - self._start
+        self.stop()
 
     def stop(self) -> None:
-        """Let nothing be told any more of the function that is being compiled."""
+        """Let nothing be told any more of what is being compiled."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

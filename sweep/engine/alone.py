@@ -14,12 +14,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic, sleep
 from typing import IO, Any
 
+from core.available_memory import kills_for_memory
 from core.backend import compile_loop
 from core.errors import InputError
 from core.evaluator import Candidate, Evaluator, Workloads
@@ -58,7 +60,7 @@ class Alone:
     def __init__(self, workloads: Workloads, plugins: Plugins = NO_PLUGINS) -> None:
         self._made_of = (workloads, plugins)
         self._child: subprocess.Popen[bytes] | None = None
-        #: The batch that is replayed now, and since when; the one that was given up.
+        #: The batch that is replayed now, and since when; the one for which the child was killed.
         self._begun: tuple[int, float] | None = None
         self._stopped: int | None = None
         self._tasks: SimpleQueue[tuple[int, Sequence[Candidate]] | None] = SimpleQueue()
@@ -125,7 +127,10 @@ class Alone:
                 self._results.put((number, error))
 
     def _replay(self, number: int, batch: list[Candidate]) -> Result:
-        killed_before = killed_for_memory()
+        if self._child is not None and self._child.poll() is not None:
+            # It died after the batch before: no batch is to blame for that.
+            self._child = self._stopped = None
+        kills_before = kills_for_memory()
         child = self._child or _start()
         try:
             if self._child is None:
@@ -133,17 +138,20 @@ class Alone:
                 _send(child.stdin, sys.path)
                 _send(child.stdin, self._made_of)
             _send(child.stdin, batch)
-            while isinstance(compiles := pickle.load(_open(child.stdout)), bool):
-                # What takes time meanwhile is not the trial's.
-                self._begun = None if compiles else (number, monotonic())
-            result: Result = compiles
+            while isinstance(told := pickle.load(_open(child.stdout)), bool):
+                # Whether it compiles: what takes time meanwhile is not the trial's.
+                self._begun = None if told else (number, monotonic())
+            result: Result = told
             return result
         except (EOFError, OSError, pickle.UnpicklingError):
             code = child.wait()
             self._child = None
-            if self._stopped == number:
+            stopped, self._stopped = self._stopped, None
+            if stopped == number:
                 return Failure("it took too long", Cause.TIME, socket.gethostname())
-            return _death(code, killed_for_memory() > killed_before)
+            if stopped is not None:
+                return Failure("its process was killed for the batch before", Cause.LOST)
+            return _death(code, kills_for_memory() > kills_before)
         finally:
             self._begun = None
 
@@ -179,22 +187,15 @@ def _death(code: int, for_memory: bool) -> Failure:
     host = socket.gethostname()
     if code >= 0:
         return Failure(f"the process that replayed it alone exited with {code}", Cause.EXIT, host)
-    name = signal.Signals(-code).name
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # a real-time signal has none
+        name = f"signal {-code}"
     told = f"the process that replayed it alone was killed by {name}"
     if for_memory and -code == signal.SIGKILL:
         why = "the machine, or its control group, had no memory left"
         return Failure(f"{told}: {why}", Cause.MEMORY, host)
     return Failure(told, Cause.SIGNAL, host)
-
-
-def killed_for_memory() -> int:
-    """Return how often Linux killed a process of this control group for want of memory."""
-    try:
-        group = Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
-        lines = Path("/sys/fs/cgroup", group, "memory.events").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
 def _end_with(parent: int) -> None:
@@ -217,32 +218,12 @@ def serve() -> None:
         workloads, plugins = pickle.load(source)
         plugins.load()
         evaluator = Evaluator(workloads)
-        compiling = _Compiling(target)
-        with at_compiling(compiling.begins, compiling.ends):
+        with at_compiling(partial(_send, target, True), partial(_send, target, False)):
             while True:
                 batch: list[Candidate] = pickle.load(source)
                 _compile_for(batch)
                 _send(target, False)
                 _send(target, evaluated(evaluator, batch))
-
-
-class _Compiling:
-    """Tells the driver when functions begin to be compiled, which nest, and when all have ended."""
-
-    def __init__(self, target: IO[bytes]) -> None:
-        self._target, self._depth = target, 0
-
-    def begins(self) -> None:
-        """Tell that compiling begins."""
-        self._depth += 1
-        if self._depth == 1:
-            _send(self._target, True)
-
-    def ends(self) -> None:
-        """Tell that nothing is compiled any more."""
-        self._depth -= 1
-        if self._depth == 0:
-            _send(self._target, False)
 
 
 def _compile_for(batch: Sequence[Candidate]) -> None:

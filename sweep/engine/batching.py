@@ -19,6 +19,8 @@ LEAST_S = 0.05
 ROUND_SHARE = 0.6
 #: What a trial is taken for of which nothing is known yet.
 UNKNOWN_S = 0.1
+#: A batch of several trials may take so many times what it was taken for, beside the time of one.
+SLACK = 10.0
 #: Trials of a batch at most.
 MOST_TRIALS = 256
 #: How much the newest batch counts in what trials take.
@@ -33,13 +35,13 @@ class Pace:
     Parameters
     ----------
     limit_s
-        What a trial may take, if that is limited: as long as nothing is known, one in ten of that
-        is what it is taken for.
+        What a trial may take, if that is limited. As long as nothing is known, a trial is taken for
+        so much of it that a batch may take what all its trials may.
     """
 
     def __init__(self, limit_s: float | None = None) -> None:
         self._seconds: dict[tuple[str, str], float] = {}
-        self._unknown_s = max(UNKNOWN_S, (limit_s or 0.0) / 10)
+        self._unknown_s = max(UNKNOWN_S, (limit_s or 0.0) / SLACK)
         self._newest: deque[float] = deque(maxlen=_TYPICAL_OF)
 
     def of(self, trial: Trial) -> float:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from math import isqrt
 from time import monotonic
 
-from sweep.engine.batching import MOST_TRIALS, Pace, enough, next_batches
+from sweep.engine.batching import Pace, enough, next_batches
 from sweep.engine.executor import Cause, Executor, Failure, Result
 from sweep.engine.handed_out import HandedOut, Out, Starting
 from sweep.engine.in_flight import InFlight
@@ -73,6 +73,8 @@ class Driver:
     ) -> None:
         self.keys = Keys(study, inputs)
         self._study, self._store = study, store
+        #: The file that errors name.
+        self.database = store.path
         self._finished, self._clock = finished, clock
         self._judge = Judge(study)
         self._recorder = Recorder(study, inputs, self.keys, store)
@@ -115,12 +117,12 @@ class Driver:
         found: list[Trial] = []
         for trial in trials:
             before = self._attempts.get(trial.place)
-            if before is not None and trial.is_retried:
-                trial.failed_before = before["attempts"]
-            elif before is not None:
-                # An earlier run was stopped while this trial failed: go on counting.
-                trial.attempts, trial.error = before["attempts"], before["error"]
+            if before is not None:
                 trial.suspected = before["cause"] not in (None, Cause.EXCEPTION, Cause.MEMORY)
+                if trial.is_retried:
+                    trial.failed_before = before["attempts"]
+                else:  # an earlier run was stopped while this trial failed: go on counting
+                    trial.attempts, trial.error = before["attempts"], before["error"]
             if trial.key in self._alike:
                 self._alike[trial.key].append(trial)
             elif trial.key in self._known:
@@ -133,10 +135,14 @@ class Driver:
     def _wait(self, trial: Trial) -> None:
         if trial.attempts >= MAX_ATTEMPTS:
             self._give_up(trial)
-        elif trial.attempts or self._in_flight.suspects(trial.key):
+        elif trial.attempts or self._is_deadly(trial):
             self._to_try_alone.append([trial])
         else:
             self._waiting.append(trial)
+
+    def _is_deadly(self, trial: Trial) -> bool:
+        """Return whether a trial may have killed or hung what replayed it, in any run."""
+        return trial.suspected or self._in_flight.suspects(trial.key)
 
     @property
     def hungry(self) -> bool:
@@ -228,7 +234,7 @@ class Driver:
         self._try_alone()
         while self._handed.has_room(usual):
             if not self._cut:
-                most = self._pressure.trials or MOST_TRIALS
+                most = self._pressure.trials
                 self._cut.extend(
                     next_batches(self._waiting, self._pace, usual.workers, usual.takes, most)
                 )
@@ -253,9 +259,8 @@ class Driver:
         given up for deaths: whoever kills the workers of a cluster does not kill that one.
         """
         first = batch[0]
-        deadly = first.suspected or self._in_flight.suspects(first.key)
         is_last = first.suspected and first.attempts == MAX_ATTEMPTS - 1
-        in_child = (deadly and not self._handed.usual.isolates) or is_last
+        in_child = (self._is_deadly(first) and not self._handed.usual.isolates) or is_last
         in_child |= first.losses >= MOST_LOSSES
         return self._handed.alone if in_child else self._handed.usual
 
@@ -280,9 +285,7 @@ class Driver:
             return
         for trial in batch:
             trial.suspected |= cause.is_death or cause is Cause.TIME
-        # A death beside others may be another's, and so may the time in a thread that waited for
-        # one that hangs.
-        is_its_own = out.alone if cause.is_death else out.executor.isolates or cause != Cause.TIME
+        is_its_own = _is_its_own(out, cause)
         if len(batch) == 1 and is_its_own:
             self._count(batch[0], failure)
         (trial, *others) = batch
@@ -317,8 +320,6 @@ class Driver:
         """Try a batch again that died for memory: smaller, and with less beside it."""
         usual = self._handed.usual
         self._pressure.rise(usual.workers, len(out.batch))
-        if len(out.batch) == 1:
-            self._pressure.workers = 1  # idle ones hold memory, too
         usual.limit(self._pressure.workers)
         while self._cut:  # they are too large now
             self._waiting.extendleft(reversed(self._cut.pop()))
@@ -356,7 +357,7 @@ class Driver:
         for twin in self._alike.pop(trial.key):
             twin.attempts, twin.error = trial.attempts, trial.error
             settle(twin, None, trial.error)
-            self._note([twin], None)
+            self._has_settled([twin], None)
 
     def _settle(self, trials: list[Trial], evaluated: Evaluated, host: str = "") -> None:
         """Give trials their rows, and those that are like them."""
@@ -373,12 +374,23 @@ class Driver:
         if len(settled) > len(trials):
             evaluated = evaluated.take(places)
         if settled:
-            self._note(settled, evaluated, host)
+            self._has_settled(settled, evaluated, host)
 
-    def _note(self, trials: list[Trial], evaluated: Evaluated | None, host: str = "") -> None:
+    def _has_settled(
+        self, trials: list[Trial], evaluated: Evaluated | None, host: str = ""
+    ) -> None:
         self._unrecorded.append(Settled(trials, evaluated, host))
         self._untold += trials
         if evaluated is not None:
             # What failed stays suspected: another trial may ask for its policy.
             self._in_flight.forget(trial.key for trial in trials)
             self._known.add(trials, evaluated)
+
+
+def _is_its_own(out: Out, cause: Cause) -> bool:
+    """Return whether a batch failed by what it replayed, and by nothing beside it."""
+    if cause.is_death:
+        return out.alone  # a death beside others may be another's
+    if cause is Cause.TIME:
+        return out.executor.isolates  # a thread may have waited for one that hangs
+    return True

@@ -55,7 +55,7 @@ class Failure(NamedTuple):
     Parameters
     ----------
     error
-        What the user is told.
+        What the user is told; of what was late or lost, that is told otherwise or not at all.
     cause
         What kind of failure it is.
     host, node

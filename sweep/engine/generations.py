@@ -12,12 +12,13 @@ from sweep.engine.candidates import baseline, candidates
 from sweep.engine.driver import Driver
 from sweep.engine.handed_out import Starting
 from sweep.engine.inputs import Inputs
-from sweep.engine.retrying import failed_before, retried
+from sweep.engine.retrying import retried, without_outcomes
 from sweep.engine.search import Search, SearchError
 from sweep.engine.shards import Shard
 from sweep.engine.stopping import Stopping
 from sweep.engine.trials import Trial
 from sweep.results import Row, RunStore
+from sweep.results.reading import told_contradictions
 from sweep.study.model import Study
 from sweep.study.points import grid_size
 from sweep.study.samplers import SAMPLERS
@@ -104,13 +105,15 @@ def run_study(
         _Subspace(driver, study.within(subspace), place, len(study.subspaces), shard, clock)
         for place, subspace in enumerate(study.subspaces)
     ]
-    failed = _failed_before(study, driver, spaces, note, retry_failed)
+    failed = _to_retry(study, driver, spaces, note, retry_failed)
     done = sum(space.done for space in spaces) - sum(row["role"] == "trial" for row in failed)
     progress.began(sum(len(space.numbers) for space in spaces), done)
     reasons = []
     try:
         driver.add(_baselines(study, driver))
-        driver.add(retried(study, driver.keys, failed))
+        with told_contradictions(store.path):
+            again = list(retried(study, driver.keys, failed))
+        driver.add(again)
         left = [space for space in spaces if space.done < len(space.numbers)]
         for space in left:
             reasons.append(space.run(inputs.have_single_pages()))
@@ -123,17 +126,17 @@ def run_study(
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _failed_before(
+def _to_retry(
     study: Study,
     driver: Driver,
     spaces: Sequence[_Subspace],
     note: Callable[[str], None],
     retry: bool,
 ) -> list[Row]:
-    """Return the rows of trials to be tried again; where there are some and none is, tell so."""
+    """Return the rows of trials to be tried again; where nobody asked for that, tell of them."""
     places = {("trial", number) for space in spaces for number in space.numbers}
     places |= {("baseline", number) for number in range(len(study.baselines))}
-    rows = failed_before(row for place, row in driver.recorded.items() if place in places)
+    rows = without_outcomes(row for place, row in driver.recorded.items() if place in places)
     if rows and not retry:
         note(
             f"{len(rows)} trials and baselines failed in earlier runs, and are not tried again; "
@@ -227,16 +230,18 @@ class _Subspace:
         keys = self._driver.keys
         made = candidates(self._study, parameters, keys.worlds)
         trial = keys.trial("trial", self._number(k), made, parameters, self._place)
-        _resume(trial, row)
+        with told_contradictions(self._driver.database):
+            _resume(trial, row)
         return trial
 
     def _replay(self, generation: int, ks: Sequence[int], rows: Sequence[Row]) -> None:
         """Bring in a generation that is recorded, after those that are asked for."""
         self.finish()
-        told = [_told(row) for row in rows]
-        before = [json.loads(row["asked"]) for row in rows]
-        self._search.replay(generation, list(zip(ks, before, told, strict=True)))
-        self._stopping.tell(told)
+        with told_contradictions(self._driver.database):
+            told = [_told(row) for row in rows]
+            before = [json.loads(row["asked"]) for row in rows]
+            self._search.replay(generation, list(zip(ks, before, told, strict=True)))
+            self._stopping.tell(told)
 
     def _advance(self) -> None:
         """Tell of the generations that are settled, in order, or wait for more."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sweep.engine.batching import Pace
+from sweep.engine.batching import SLACK, Pace
 from sweep.engine.executor import Executor
 from sweep.engine.trials import Trial
 
-#: A batch of several trials may take so many times what it was taken for, beside the time of one.
-SLACK = 10.0
 #: Where a study sets no limit, a trial is told of after so many times what others took, and not
 #: before so long; before any other has ended, after so many times as long.
 LONG, LONG_S = 10.0, 30.0

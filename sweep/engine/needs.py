@@ -255,7 +255,8 @@ def needs_line(needs: Needs) -> str:
     """Return what a study needs in one line."""
     free = free_disk_bytes(KEPT_FOLDER)
     cache = f"{_gb(needs.cache_bytes)} on disk for {needs.tables_made:,} tables"
-    in_cache = f" ({_gb(KEPT_BYTES)} at most are kept, {_gb(free)} are free)" if free else ""
+    left = f", {_gb(free)} are free" if free is not None else ""
+    in_cache = f" ({_gb(KEPT_BYTES)} at most are kept{left})"
     return (
         f"needs about {_gb(needs.memory_bytes)} of memory, {cache}{in_cache}, {needs.replays:,} "
         f"replays ({_time(needs.replay_s)} on {needs.workers} workers), and "

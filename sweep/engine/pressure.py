@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sweep.engine.batching import MOST_TRIALS
+
 #: So many batches come back, one after the other, before twice as much is tried again.
 RECOVERED_AFTER = 16
 
@@ -24,9 +26,9 @@ class Pressure:
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note, self._told = note, False
         self._well = 0
-        #: Batches that run side by side at most, and trials of one; None: as many as one likes.
+        #: Batches that run side by side at most (None: as many as one likes), and trials of one.
         self.workers: int | None = None
-        self.trials: int | None = None
+        self.trials = MOST_TRIALS
 
     def rise(self, workers: int, trials: int) -> None:
         """Take in that a batch of so many trials died for memory, beside others or alone.
@@ -39,8 +41,10 @@ class Pressure:
             How many trials the batch had.
         """
         self._well = 0
-        self.workers = max(1, min(workers, self.workers or workers) // 2)
-        self.trials = max(1, min(trials, self.trials or trials) // 2)
+        fewer = max(1, min(workers, self.workers or workers) // 2)
+        # Where one trial alone is too much, nothing is beside it: idle workers hold memory, too.
+        self.workers = fewer if trials > 1 else 1
+        self.trials = max(1, min(trials, self.trials) // 2)
         if not self._told:
             self._told = True
             self._note(
@@ -50,11 +54,11 @@ class Pressure:
 
     def fall(self) -> bool:
         """Take in that a batch came back; return whether more is tried from now on."""
-        if self.workers is None or self.trials is None:
+        if self.workers is None:
             return False
         self._well += 1
         if self._well < RECOVERED_AFTER:
             return False
         self._well = 0
-        self.workers, self.trials = 2 * self.workers, 2 * self.trials
+        self.workers, self.trials = 2 * self.workers, min(2 * self.trials, MOST_TRIALS)
         return True

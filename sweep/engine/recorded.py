@@ -118,7 +118,8 @@ def check_events(recorded: Recorded, inputs: Inputs) -> str | None:
     StudyChangedError
         When a workload holds other events, and the simulator is the one that ran the study.
     """
-    before = dict(zip(recorded.row["workloads"], recorded.row["events_digests"], strict=False))
+    stored = (recorded.row[name] or () for name in ("workloads", "events_digests"))
+    before = dict(zip(*stored, strict=False))
     now = dict(zip(inputs.names, inputs.digests, strict=True))
     changed = [name for name in now if before.get(name) != now[name]]
     if not changed:

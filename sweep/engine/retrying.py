@@ -11,7 +11,7 @@ from sweep.results import Row
 from sweep.study.model import Study
 
 
-def failed_before(rows: Iterable[Row]) -> list[Row]:
+def without_outcomes(rows: Iterable[Row]) -> list[Row]:
     """Return the rows of trials and baselines that failed before they had outcomes."""
     return [row for row in rows if row["state"] == "fail" and row["objectives"] is None]
 

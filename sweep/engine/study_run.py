@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from difflib import get_close_matches
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,10 +87,9 @@ class Where(NamedTuple):
 
     def shape(self, executor: Executor | None = None) -> Row:
         """Return what the database keeps of an executor, or of one that is to be started."""
-        if self.chosen != "ray":
-            return {"executor": self.chosen, "nodes": 1, "workers": self.threads}
-        nodes, workers = executor.size if executor is not None else (None, None)
-        return {"executor": "ray", "nodes": nodes, "workers": workers}
+        expected = (None, None) if self.chosen == "ray" else (1, self.threads)
+        nodes, workers = executor.size if executor is not None else expected
+        return {"executor": self.chosen, "nodes": nodes, "workers": workers}
 
     @property
     def threads(self) -> int:
@@ -104,9 +104,11 @@ def ready_inputs(
     code_digest: str = CORE_DIGEST,
     making: Callable[[str, int, int], None] = lambda workload, done, total: None,
     workers: int | None = None,
-    makes: Callable[[Needs], bool] = lambda needs: True,
-) -> Inputs:
-    """Return what a study replays, with the tables made that every trial reads; warnings are noted.
+    within_s: float = inf,
+) -> tuple[Inputs, Needs]:
+    """Return what a study replays, with the tables made that every trial reads, and what it needs.
+
+    Warnings are noted, and before tables are made that take long, what the study needs.
 
     Parameters
     ----------
@@ -116,8 +118,8 @@ def ready_inputs(
         What is told of the tables as they are made: see `make_events`.
     workers
         Threads that replay; by default one for each processor.
-    makes
-        Whether tables are made, given what the study needs; else what only they tell is not told.
+    within_s
+        Tables are made if that takes no longer; else what only they tell is not told.
 
     Raises
     ------
@@ -130,20 +132,15 @@ def ready_inputs(
     check_needs(study, source, needs)
     for warning in (*inputs.warnings, *needs_warnings(needs)):
         note(f"warning: {warning}")
-    are_made = makes(needs)
+    are_made = needs.making_s <= within_s
     if are_made:
+        if needs.making_s > LONG_MAKING_S:
+            note(needs_line(needs))
         make_events(study, source, inputs, making)
     check_foreseen(study, source, inputs, are_made)
     for warning in foreseen_warnings(study, source):
         note(f"warning: {warning}")
-    return inputs
-
-
-def _makes_all(note: Callable[[str], None], needs: Needs) -> bool:
-    """Return that all tables are made; of those that take long, note first what they take."""
-    if needs.making_s > LONG_MAKING_S:
-        note(needs_line(needs))
-    return True
+    return inputs, needs
 
 
 def run_to_database(
@@ -200,10 +197,10 @@ def run_to_database(
 
         if not database.exists():  # else there may be nothing to do
             compiling.start()
-        code, makes = plugins.code_digest(), partial(_makes_all, note)
+        code = plugins.code_digest()
         # The workers of a cluster take the memory of its nodes.
         here = None if where.chosen == "ray" else where.threads
-        inputs = ready_inputs(study, source, note, code, progress.making, here, makes)
+        inputs, _ = ready_inputs(study, source, note, code, progress.making, here)
         store = Store(database)
         with only_run(database, study.study):
             with told_contradictions(database):
@@ -238,11 +235,7 @@ def run_dry(study: Study, source: Source, where: Where, note: Callable[[str], No
     """
     check_sampler(study)
     plugins = load_plugins(source)
-    inputs = ready_inputs(
-        *(study, source, note, plugins.code_digest()),
-        workers=where.threads,
-        makes=partial(_makes_all, note),
-    )
+    inputs, _ = ready_inputs(*(study, source, note, plugins.code_digest()), workers=where.threads)
     compile_all(loops_of(study), where.threads, plugins)
     return dry_run(study, inputs, where.threads)
 

@@ -61,8 +61,8 @@ class Threads:
         self._most = workers
         #: When each batch that is replayed now was begun, and by which thread.
         self._begun: dict[int, tuple[float, Thread]] = {}
-        #: Functions that are compiled now, and when the last one was: nothing is late meanwhile.
-        self._compiling, self._compiled_at = 0, 0.0
+        #: Whether anything is compiled now, and when it last was: nothing is late meanwhile.
+        self._compiling, self._compiled_at = False, 0.0
         self._listening = ExitStack()
         self._listening.enter_context(at_compiling(self._compiles, self._has_compiled))
         self._closed = False
@@ -74,8 +74,8 @@ class Threads:
 
     def _start(self) -> None:
         thread = Thread(target=self._work, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     @property
     def workers(self) -> int:
@@ -120,11 +120,11 @@ class Threads:
         return {number: now - max(began, since) for number, (began, _) in list(self._begun.items())}
 
     def _compiles(self) -> None:
-        self._compiling += 1
+        self._compiling = True
 
     def _has_compiled(self) -> None:
         self._compiled_at = monotonic()
-        self._compiling -= 1
+        self._compiling = False
 
     def stop(self, number: int) -> None:
         """Leave a batch to its thread, and start another thread in its place."""

@@ -113,7 +113,7 @@ def replayed(
     """
     study, source = recorded.study, recorded.source
     plugins = load_plugins(source)
-    inputs = ready_inputs(study, source, note, plugins.code_digest())
+    inputs, _ = ready_inputs(study, source, note, plugins.code_digest())
     told = check_events(recorded, inputs)
     if told:
         note(told)

@@ -164,6 +164,22 @@ def test_a_worker_that_dies_costs_what_it_worked_on_and_is_replaced(
         assert not isinstance(ended[2], Failure)  # of the worker that came instead
 
 
+def test_a_batch_that_is_stopped_is_late_and_the_next_one_comes_back(
+    two_nodes: Cluster, workloads: Workloads
+) -> None:
+    with Noted(workloads, 1, two_nodes.address) as noted:
+        noted.until(lambda: bool(noted.on._members and noted.on._members[0].node), 20)
+        (large,) = batches_of(1, 20_000)
+        noted.on.submit(0, large)
+        noted.until(lambda: noted.on.running().get(0, 0) > 0.3, 20)
+        noted.on.stop(0)
+        noted.on.submit(1, large[:2])
+        ended = noted.results(2)
+        assert isinstance(ended[0], Failure)
+        assert ended[0].cause is Cause.TIME
+        assert not isinstance(ended[1], Failure)  # of the worker that came instead
+
+
 def test_a_head_that_is_lost_ends_a_run_with_one_message(
     workloads: Workloads, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

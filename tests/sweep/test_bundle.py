@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import bundled_study
 import pytest
@@ -13,6 +14,8 @@ import small_study
 from commands import CommandInThisProcess, say
 
 from core.jit import CORE_DIGEST
+from sweep.cli import bundle_commands
+from sweep.cli.answer import Answered
 from sweep.engine.unpack import unpack
 
 
@@ -91,6 +94,20 @@ def test_a_bundle_runs_elsewhere_to_the_same_rows(
     assert "10 of them were in results.duckdb before, and were not replayed now." in out
     code, out, _ = command("run", "x.tar", "--executor", "in-process", "--json")
     assert json.loads(out)["bundle"][0]["different"] == 0
+
+
+def test_a_bundle_of_which_a_baseline_fails_has_failed(
+    bundle: Path, command: CommandInThisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = bundle_commands.answer_of
+
+    def failing(*words: Any) -> Answered:
+        answered = answer(*words)
+        return answered._replace(counts=answered.counts | {"failed_baselines": 1})
+
+    monkeypatch.setattr(bundle_commands, "answer_of", failing)
+    code, _, _ = command("run", bundle, "--executor", "in-process")
+    assert code == 1
 
 
 def test_a_bundle_verifies_its_own_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -16,14 +17,19 @@ import pytest
 import small_study
 
 from core.costs import Costs
+from core.errors import InputError
 from core.evaluator import Candidate, Workloads
 from core.event_files import read_events
 from core.policy import Policy
-from sweep.engine import lateness
-from sweep.engine.batching import Pace
+from sweep.engine import alone, lateness, threads
+from sweep.engine.alone import Alone
+from sweep.engine.batching import MOST_TRIALS, Pace
+from sweep.engine.executor import Cause, Executor, Failure, Replays, Result
 from sweep.engine.plugins import Plugins
+from sweep.engine.pressure import RECOVERED_AFTER, Pressure
 from sweep.engine.register import StartAfresh
 from sweep.engine.study_run import Where, run_to_database
+from sweep.engine.threads import Threads
 from sweep.engine.trials import Trial
 from sweep.results import Store
 from sweep.study.read import load_study
@@ -41,6 +47,7 @@ DEADLY = replace(CARVEOUT, meaning="kills", replay=die)
 '''
 #: Another one, of which only this line differs: what it does before it replays.
 ODD = DEADLY.replace("os.{how}", "{how}; return CARVEOUT.replay(timeline, policies)")
+CARVEOUT = Candidate(Policy(system="carveout"), 4096, Costs())
 SYSTEMS = '{type: categorical, choices: [cleancache, carveout, ideal, "deadly:DEADLY"]}'
 
 #: A space with more policies than trials.
@@ -201,3 +208,152 @@ def test_a_trial_that_takes_long_is_told_of_once(monkeypatch: pytest.MonkeyPatch
         "trial 4 and 1 others have been replayed for 31 s, and others took 1.5 s each; "
         "`trial_timeout: 5min` in the study ends a trial that takes longer"
     ]
+
+
+def test_after_memory_ran_out_batches_grow_to_what_they_were_and_no_further() -> None:
+    pressure = Pressure(lambda line: None)
+    pressure.rise(4, MOST_TRIALS)
+    pressure.rise(2, 1)
+    assert (pressure.workers, pressure.trials) == (1, 1)
+    for _ in range(20 * RECOVERED_AFTER):
+        pressure.fall()
+    assert pressure.trials == MOST_TRIALS
+
+
+def test_what_is_tried_alone_is_replayed_whatever_is_printed_and_lies_in_the_folder_of_the_run(
+    workloads: Workloads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins, candidate = odd_system(tmp_path, "noisy", "print('so'); os.write(1, b'said')")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "core.py").write_text("raise SystemExit('not the simulator')")
+    monkeypatch.chdir(elsewhere)
+    executor = Alone(workloads, plugins)
+    assert isinstance(result_of(executor, 1, candidate), Replays)
+    executor.close()
+
+
+def result_of(executor: Executor, number: int, candidate: Candidate) -> Result:
+    """Return what an executor makes of a batch of one candidate."""
+    executor.submit(number, [candidate])
+    ((ended, result),) = executor.finished(60.0)
+    assert ended == number
+    return result
+
+
+def test_where_no_process_can_be_started_the_run_ends_and_waits_for_nothing(
+    workloads: Workloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(alone.subprocess, "Popen", refuse)
+    executor = Alone(workloads)
+    executor.submit(1, [CARVEOUT])
+    with pytest.raises(InputError, match=r"no process can be started .* temporarily unavailable"):
+        executor.finished(10.0)
+    executor.close()
+
+
+def test_a_system_that_leaves_its_thread_fails_and_the_thread_goes_on(
+    workloads: Workloads, tmp_path: Path
+) -> None:
+    _, candidate = odd_system(tmp_path, "leaving", "raise SystemExit(3)")
+    executor = Threads(workloads, 1)
+    failure = result_of(executor, 1, candidate)
+    assert isinstance(failure, Failure)
+    assert (failure.error, failure.cause) == ("SystemExit: 3", Cause.EXCEPTION)
+    assert isinstance(result_of(executor, 2, CARVEOUT), Replays)
+    executor.close()
+
+
+def test_a_thread_that_cannot_be_started_is_none_that_is_waited_for(
+    workloads: Workloads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, candidate = odd_system(tmp_path, "sleepy", "__import__('time').sleep(2)")
+    executor = Threads(workloads, 1)
+    executor.submit(1, [candidate])
+    wait_for(lambda: 1 in executor.running())
+
+    def refuse(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threads.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            executor.stop(1)
+    executor.close()
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Look until something holds."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def child_of(executor: Alone) -> subprocess.Popen[bytes]:
+    assert executor._child is not None
+    return executor._child
+
+
+def test_an_idle_child_that_dies_costs_no_batch_anything(workloads: Workloads) -> None:
+    executor = Alone(workloads)
+    assert isinstance(result_of(executor, 1, CARVEOUT), Replays)
+    os.kill(child_of(executor).pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child_of(executor).pid, os.WEXITED | os.WNOWAIT)
+    assert isinstance(result_of(executor, 2, CARVEOUT), Replays)
+    executor.close()
+
+
+def test_a_child_that_is_killed_for_a_batch_that_has_just_ended_loses_the_next_one(
+    workloads: Workloads, tmp_path: Path
+) -> None:
+    plugins, candidate = odd_system(tmp_path, "slow", "__import__('time').sleep(60)")
+    executor = Alone(workloads, plugins)
+    assert isinstance(result_of(executor, 1, CARVEOUT), Replays)
+    executor.submit(2, [candidate])
+    wait_for(lambda: 2 in executor.running())
+    executor._begun = (1, 0.0)  # as `stop` may have read it
+    executor.stop(1)
+    ((_, lost),) = executor.finished(60.0)
+    assert isinstance(lost, Failure)
+    assert lost.cause is Cause.LOST
+    executor.submit(3, [candidate])
+    wait_for(lambda: 3 in executor.running())
+    executor.stop(3)
+    ((_, late),) = executor.finished(60.0)
+    assert isinstance(late, Failure)
+    assert late.cause is Cause.TIME
+    executor.submit(4, [candidate])
+    wait_for(lambda: 4 in executor.running())
+    child_of(executor).send_signal(40)  # a real-time signal has no name
+    ((_, died),) = executor.finished(60.0)
+    assert isinstance(died, Failure)
+    assert (died.cause, died.error.endswith("was killed by signal 40")) == (Cause.SIGNAL, True)
+    executor.close()
+
+
+#: What Numba tells of two functions, of which one calls the other, that take 1.5 s to compile.
+COMPILES = (
+    "from numba.core.event import start_event as begin, end_event as end; import time; "
+    "kind = 'numba:compile'; "
+    "begin(kind); begin(kind); end(kind); time.sleep(1.5); end(kind); time.sleep(0.5)"
+)
+
+
+@pytest.mark.parametrize("name", ["alone", "threads"])
+def test_what_is_compiled_takes_no_time_of_a_batch(
+    workloads: Workloads, tmp_path: Path, name: str
+) -> None:
+    plugins, candidate = odd_system(tmp_path, f"compiles_{name}", COMPILES)
+    executor = Alone(workloads, plugins) if name == "alone" else Threads(workloads, 1)
+    assert isinstance(result_of(executor, 1, CARVEOUT), Replays)
+    executor.submit(2, [candidate])
+    seconds: list[float] = []
+    while not (ended := executor.finished(0.02)):
+        seconds += executor.running().values()
+    assert isinstance(ended[0][1], Replays)
+    assert 0.3 < max(seconds) < 1.2
+    executor.close()

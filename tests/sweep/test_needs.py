@@ -11,7 +11,7 @@ import pytest
 
 from core import available_memory
 from core.accesses import read_accesses
-from core.available_memory import memory_limit_bytes
+from core.available_memory import kills_for_memory, memory_limit_bytes
 from core.event_files import read_events
 from core.frontend.run import FrontEnd
 from core.workload import kept_tables
@@ -186,6 +186,23 @@ def test_the_limits_are_of_the_machine_of_its_cgroups_and_of_the_process(
         assert memory_limit_bytes() == whole - 1
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def test_kills_for_memory_are_counted_of_the_cgroup_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (tmp_path / "batch" / "job", tmp_path / "memory" / "job"):
+        folder.mkdir(parents=True)
+    (tmp_path / "batch" / "memory.events").write_text("oom 9\noom_kill 9\n")
+    (tmp_path / "batch" / "job" / "memory.events").write_text("oom 5\noom_kill 2\n")
+    (tmp_path / "memory" / "job" / "memory.oom_control").write_text("under_oom 0\noom_kill 3\n")
+    monkeypatch.setattr(available_memory, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(available_memory, "_OWN_CGROUPS", tmp_path / "own")
+    assert kills_for_memory() == 0
+    (tmp_path / "own").write_text("1:cpu:/x\n0::/batch/job\n")
+    assert kills_for_memory() == 2
+    (tmp_path / "own").write_text("5:cpu,memory:/job\n1:name=systemd:/batch\n0::/\n")
+    assert kills_for_memory() == 3
 
 
 def test_a_small_study_is_told_without_a_warning(tmp_path: Path) -> None:

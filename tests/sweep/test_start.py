@@ -132,3 +132,14 @@ def test_a_finished_study_that_is_reworded_is_written(finished: tuple[Path, Path
     register(store, study, source.text, load_inputs(study, source), path, StartAfresh.NEVER)
     (after,) = store.rows("SELECT * FROM studies")
     assert after == before | {"question": "Which one?", "yaml": source.text}
+
+
+def test_a_command_starts_where_no_home_is_known(tmp_path: Path) -> None:
+    kept = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-m", "sweep", "status"],
+        cwd=tmp_path, capture_output=True, text=True, env=kept,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("results.duckdb: no such database")
+    assert done.stderr.count("\n") == 1

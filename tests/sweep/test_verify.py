@@ -254,3 +254,34 @@ def test_what_cannot_be_verified_is_told(
     code, out, err = command("verify", "small", "--db", copy)
     assert (code, out) == (2, "")
     assert told in err
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "versions = '[1'",
+        "versions = '5'",
+        "identity = '['",
+        "workloads = NULL, events_digests = NULL",
+    ],
+)
+def test_a_study_whose_row_no_run_wrote_is_told_in_a_line(
+    row: str, database: Path, tmp_path: Path, command: CommandInThisProcess
+) -> None:
+    copy = bundled_study.tampered(
+        database, tmp_path / "tampered.duckdb", f"UPDATE studies SET {row}"
+    )
+    code, _, err = command("verify", "small", "--db", copy)
+    assert code == 2
+    assert "no run wrote them" in err or "other events" in err
+
+
+def test_what_a_replay_ends_in_is_not_put_down_to_the_rows(
+    monkeypatch: pytest.MonkeyPatch, command: CommandInThisProcess
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise ValueError("of our own making")
+
+    monkeypatch.setattr("sweep.engine.verify._replay", fail)
+    with pytest.raises(ValueError, match="of our own making"):
+        command("verify", "small")

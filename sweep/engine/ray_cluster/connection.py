@@ -19,8 +19,8 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple
 
+from core.available_memory import kills_for_memory
 from core.errors import InputError
-from sweep.engine.alone import killed_for_memory
 from sweep.engine.ray_cluster.session import Session
 
 #: How often the head, its nodes and its workers are looked at.
@@ -94,7 +94,8 @@ class Connection:
         self._workers, self._need = workers, need
         self._begin, self._joined, self._note = begin, joined, note
         self._see = see
-        self._own_node, self._killed_for_memory = "", killed_for_memory()
+        #: Kills of this machine's for want of memory that are old, or were told of.
+        self._own_node, self._kills = "", kills_for_memory()
         self._session: Session | None = None
         self._closing = threading.Event()
         # Ray's processes are killed by the kernel when the thread that started them ends: so it
@@ -112,10 +113,12 @@ class Connection:
     def was_killed_for_memory(self, node: str) -> bool:
         """Return whether Linux has killed a process for want of memory, of this machine's Ray.
 
-        It is asked when a worker has died: a kill is told of once.
+        It is asked when a worker has died: each kill is told of once, as one of several at a time.
         """
-        before, self._killed_for_memory = self._killed_for_memory, killed_for_memory()
-        return node == self._own_node and self._killed_for_memory > before
+        if node != self._own_node or kills_for_memory() <= self._kills:
+            return False
+        self._kills += 1
+        return True
 
     def _run(self) -> None:
         try:
@@ -129,9 +132,10 @@ class Connection:
             if self._address == "local":
                 self._session = _session()
             _start(ray, self._address, self.expected, self._need.store_bytes, self._session)
-        except ClusterError as error:
+        except Exception as error:  # else the driver would wait for ever
             self._remove_session()
-            self.events.put(partial(_fail, error))
+            told = error if isinstance(error, ClusterError) else self._ended(_first_line(error))
+            self.events.put(partial(_fail, told))
             return
         try:
             if not self._closing.is_set():
@@ -309,7 +313,7 @@ def _has_shared_memory(size: int) -> bool:
         about = os.statvfs("/dev/shm")
     except OSError:
         return False
-    return about.f_bsize * about.f_bavail >= size
+    return os.access("/dev/shm", os.W_OK) and about.f_bsize * about.f_bavail >= size
 
 
 def _answers(address: str) -> bool:

@@ -35,7 +35,6 @@ class Session:
         with suppress(OSError):
             remove_left(beside)
         self._private = Path(mkdtemp(prefix=_PREFIX, dir=beside))
-        atexit.register(self.close)
         partial = self._private / f"{_LOCK}.partial"
         self._lock = partial.open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,6 +42,7 @@ class Session:
         #: What Ray gets: it lets everybody read and write in the folders that it uses.
         self.folder = self._private / "ray"
         self.folder.mkdir()
+        atexit.register(self.close)
 
     def close(self) -> None:
         """Remove the folder; to close it again does nothing."""
