@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import small_study
+from nodes import NODE, one_node
+from workers import below
 
 from core.costs import Costs
 from core.evaluator import Candidate, Workloads
@@ -26,8 +28,6 @@ from sweep.engine.ray_cluster.session import Session
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-
 
 @pytest.fixture(scope="module")
 def workloads() -> Workloads:
@@ -37,23 +37,12 @@ def workloads() -> Workloads:
     return Workloads((cut,), (cut.page_size,), (cut.data_pages,))
 
 
-def head() -> Cluster:
-    """Return a cluster of one node, on this machine."""
-    # Before ray is imported, which else writes a token under HOME.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
-    from ray.cluster_utils import Cluster
-
-    return Cluster(initialize_head=True, head_node_args=NODE)
-
-
 @pytest.fixture(scope="module")
 def two_nodes() -> Iterator[Cluster]:
     """Yield a cluster of two nodes of one CPU each."""
-    cluster = head()
-    cluster.add_node(**NODE)
-    yield cluster
-    cluster.shutdown()
+    with one_node() as cluster:
+        cluster.add_node(**NODE)
+        yield cluster
 
 
 class Noted:
@@ -86,12 +75,6 @@ class Noted:
 def batches_of(count: int, size: int = 2) -> list[list[Candidate]]:
     orders = [[(first + k) % 10 for k in range(size)] for first in range(count)]
     return [[Candidate(Policy(folio_order=k), 4096, Costs()) for k in each] for each in orders]
-
-
-def workers_running() -> list[int]:
-    """Return the worker processes on this machine that replay."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
-    return [int(line.split()[0]) for line in listed.splitlines() if "ray::Worker" in line]
 
 
 def test_tables_of_two_nodes_are_those_of_one_process(
@@ -154,7 +137,7 @@ def test_a_worker_that_dies_costs_what_it_worked_on_and_is_replaced(
         for number, batch in enumerate(batches_of(3, 2000)):
             noted.on.submit(number, batch)
         sleep(0.2)
-        (process,) = workers_running()
+        (process,) = [pid for pid, name in below(os.getpid()) if "ray::Worker" in name]
         os.kill(process, signal.SIGKILL)
         ended = noted.results(3)
         assert isinstance(ended[0], Failure)
@@ -184,8 +167,7 @@ def test_a_head_that_is_lost_ends_a_run_with_one_message(
     workloads: Workloads, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_PATIENCE_S", 2.0)
-    cluster = head()
-    try:
+    with one_node() as cluster:
         with Noted(workloads, None, cluster.address) as noted:
             noted.until(lambda: bool(noted.on._members and noted.on._members[0].node), 20)
             cluster.head_node.kill_gcs_server()
@@ -194,8 +176,6 @@ def test_a_head_that_is_lost_ends_a_run_with_one_message(
             began = monotonic()
         assert monotonic() - began < 5
         noted.on._connection._thread.join(20)
-    finally:
-        cluster.shutdown()
     assert capfd.readouterr() == ("", "")
 
 
@@ -305,9 +285,9 @@ def test_a_cluster_of_our_own_hears_nobody_else_and_no_signal_to_its_drivers_gro
     ) as driver:  # fmt: skip
         assert driver.stdout
         address = driver.stdout.readline().strip()
-        of_ray = started_by(driver.pid)
-        assert any("ray::Worker" in words for words, _ in of_ray.values())
-        assert driver.pid not in {group for _, group in of_ray.values()}
+        of_ray = dict(below(driver.pid))
+        assert any("ray::Worker" in name for name in of_ray.values())
+        assert driver.pid not in {os.getpgid(process) for process in of_ray}
         assert {host for process in of_ray for host in listens_on(process)} == {"127.0.0.1"}
         for token in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
             words = [sys.executable, "-c", JOINS, address]
@@ -317,18 +297,6 @@ def test_a_cluster_of_our_own_hears_nobody_else_and_no_signal_to_its_drivers_gro
             assert joined.stdout == ""
         driver.communicate("")
         assert driver.returncode == 0
-
-
-def started_by(driver: int) -> dict[int, tuple[str, int]]:
-    """Return the words and the group of each process below one."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,pgid,args"], capture_output=True, text=True)
-    rows = [line.split(None, 3) for line in listed.stdout.splitlines()[1:]]
-    below, parents = {}, {driver}
-    while parents:
-        found = {int(row[0]): (row[3], int(row[2])) for row in rows if int(row[1]) in parents}
-        below |= found
-        parents = set(found)
-    return below
 
 
 def listens_on(process: int) -> set[str]:
