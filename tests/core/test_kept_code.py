@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import os
 import random
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ from core.jit import entry
 @entry
 def added(one, other):
     return one + other + BESIDE
+"""
+OUTER = """
+from core.jit import entry, kernel
+
+@kernel
+def inner(one):
+    return one + 1
+
+@entry
+def outer(one):
+    return inner(one) + 1
 """
 
 
@@ -70,6 +82,16 @@ def test_code_is_loaded_once_it_is_kept_for_its_types_and_its_source(
     assert compilations(load(), 2.5, 2) == (4.5, 0)
     assert compilations(load(beside=10), 1, 2) == (13, 1)
     assert kept(["added", "other"], "mine", folder) == {"added"}
+
+
+@compiled
+def test_what_compiles_others_is_told_of_once(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "outer.py").write_text(OUTER)
+    told: list[str] = []
+    with jit.at_compiling(lambda: told.append("begins"), lambda: told.append("ends")):
+        module = runpy.run_path(str(tmp_path / "outer.py"))
+        assert module["outer"](1) == 3
+    assert told == ["begins", "ends"]
 
 
 def damages(content: bytes) -> dict[str, bytes]:

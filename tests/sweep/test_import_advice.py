@@ -146,9 +146,7 @@ def test_compiling_is_told_once_and_only_if_it_takes_long(
     compiling = waiting.Compiling("import")
     for seconds in (0.0, 0.2, 0.2):
         compiling.begins()
-        compiling.begins()  # a function that the first one calls
         sleep(seconds)
-        compiling.ends()
         compiling.ends()
     assert capsys.readouterr().err == "compiling what no import has needed before\n"
     assert 0.4 <= compiling.seconds < 2

@@ -101,5 +101,5 @@ def test_rows_that_no_run_wrote_are_told_in_a_line(
         connection.execute(f"UPDATE trials SET asked = {asked} WHERE role = 'trial'")
     small_study.write_study(folder, sampler, n_trials=24)
     for retry in (False, True):
-        with pytest.raises(InputError, match=r"no run wrote them|asks for .* now, and asked"):
+        with pytest.raises(InputError, match=r"as no run writes them|asks for .* now, and asked"):
             small_study.run(path, database, retry_failed=retry)
