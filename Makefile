@@ -16,7 +16,7 @@ run: $(STAMP)
 COMPILED := tests/conformance/test_evictions.py tests/conformance/test_systems.py
 BESIDE := tests/conformance/test_possible_outcomes.py tests/conformance/test_samplers.py \
 	tests/conformance/test_formats.py \
-	$(patsubst %,tests/sweep/test_%.py,bundle figure import_fuzz measured_costs shards trace worlds)
+	$(patsubst %,tests/sweep/test_%.py,bundle figure import_fuzz measured_costs shards trace)
 test: $(STAMP) lint
 	($(BIN)/python -m pytest -p no:cacheprovider tests/core $(COMPILED) $(BESIDE); core=$$?; \
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -p no:cacheprovider tests/core $(COMPILED); exit $$((core | $$?))) \

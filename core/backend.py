@@ -74,10 +74,9 @@ def replay(
         timeline = prepare_view(events, machine, view, warm_up_parts)
         wanted = replay_bytes(timeline, mine.size)
         if wanted > _LARGE_BYTES and wanted > (free := available_bytes()):
-            raise EventsError(
-                f"{events.source}: to replay it with {timeline.slots:,} pages of tag storage takes "
-                f"{wanted:,} bytes of memory, and {free:,} are free"
-            )
+            what = f"to replay it with {timeline.slots:,} pages of tag storage takes"
+            told = f"{what} {wanted:,} bytes of memory, and {free:,} are free"
+            raise EventsError(told, file=events.source)
         part = replay_timeline(timeline, machine, pack([lanes[lane] for lane in mine]))
         for number, group in enumerate(part.groups):
             parts.append((mine[part.group_of == number], group))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: What is no text to a terminal: controls, signs that turn the order of others or are not seen.
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp")
@@ -69,6 +71,15 @@ class InputError(ValueError):
         place = [str(part) for part in (name, line, column) if part is not None]
         hint = f", did you mean {meant}?" if meant else ""
         super().__init__(f"{':'.join(place)}: {what}{hint}" if place else f"{what}{hint}")
+
+
+@contextmanager
+def told_of(file: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell each error inside as one of a file: what raises it knows a table by its source alone."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(error.what, file=file, meant=error.meant) from None
 
 
 class TraceError(InputError):

@@ -233,17 +233,14 @@ def _check_columns(name: str, schema: pa.Schema, form: TableForm) -> None:
 def _check_sizes(name: str, file: parquet.ParquetFile, form: TableForm, size_bytes: int) -> None:
     """Hold what a file claims to hold against its size, and against the memory that is free."""
     about = file.metadata
-    paths = {about.schema.column(place).path: place for place in range(len(about.schema))}
-    wanted = [paths[column] for column in form.schema.names]
     groups = [about.row_group(number) for number in range(about.num_row_groups)]
     if any(group.num_rows < 0 for group in groups) or about.num_rows != sum(
         group.num_rows for group in groups
     ):
         raise EventsError("truncated, corrupt, or not a Parquet file (its rows differ)", file=name)
     row_bytes = sum(field.type.byte_width for field in form.schema)
-    unpacked = sum(
-        group.column(place).total_uncompressed_size for group in groups for place in wanted
-    )
+    # Of all columns: of one alone pyarrow aborts the process where its metadata is damaged.
+    unpacked = sum(group.total_byte_size for group in groups)
     taken = max(about.num_rows * row_bytes, unpacked)
     if taken > max(_SMALL_BYTES, _MOST_UNPACKED * size_bytes):
         raise EventsError(

@@ -136,8 +136,9 @@ def _chunks(
     wanted = int(chunks[-1].sum()) * _CHUNK_BYTES
     if wanted > (free := available_bytes()):
         raise EventsError(
-            f"{accesses.source}: {last.size:,} files and address spaces reach {int(last.sum()):,} "
-            f"pages far, which to number takes {wanted:,} bytes of memory, and {free:,} are free"
+            f"{last.size:,} files and address spaces reach {int(last.sum()):,} pages far, which to "
+            f"number takes {wanted:,} bytes of memory, and {free:,} are free",
+            file=accesses.source,
         )
     used = [np.zeros(int(counts.sum()), dtype=np.bool_) for counts in chunks]
     first_chunk = [np.cumsum(counts) - counts for counts in chunks]

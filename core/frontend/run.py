@@ -215,8 +215,9 @@ def run_frontend(
     wanted = accesses.data_pages * _FRAME_BYTES
     if wanted > (free := available_bytes()):
         raise EventsError(
-            f"{accesses.source}: to simulate {accesses.data_pages:,} pages of memory takes "
-            f"{wanted:,} bytes of it, and {free:,} are free"
+            f"to simulate {accesses.data_pages:,} pages of memory takes {wanted:,} bytes, and "
+            f"{free:,} are free",
+            file=accesses.source,
         )
     # All columns are read-only, as those from Parquet: the loop is compiled for one type of array.
     columns = {name: _frozen(column) for name, column in accesses.columns.items()}

@@ -20,6 +20,7 @@ from core.events import (
     STORE,
     WORKINGSET,
     Events,
+    EventsError,
     check_events,
     clock_of,
     is_anonymous,
@@ -158,9 +159,8 @@ def prepare(
     Raises
     ------
     EventsError
-        When a frame falls outside the machine.
-    ValueError
-        When time x tag pages does not fit 63 bits (16 GiB for 19 hours).
+        When a frame falls outside the machine; or when time x tag pages does not fit 63 bits (16
+        GiB for 19 hours).
     """
     if events.data_pages > machine.data_pages:
         check_events(events, machine.data_pages, events.source)
@@ -178,7 +178,8 @@ def prepare(
         changes, samples = _region(events, region, start_ns, span_ns)
         slots, block_pages = max(region.most_pages, int(changes.argument.max())), 1
     if span_ns * slots >= 2**63:
-        raise ValueError(f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace")
+        what = f"{span_ns} ns x {slots} tag pages is beyond 2**63: cut the trace"
+        raise EventsError(what, file=events.source)
     keys = distinct_pages(events)
     page, adjacent, inode_pages = _locate(events, keys)
     word, argument, left, step_row = _steps(events, page, adjacent, requests, changes, end_ns)

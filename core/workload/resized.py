@@ -55,8 +55,9 @@ def on_machine(accesses: Accesses, data_pages: int) -> Accesses:
         low, high = Memory(0, data_pages, accesses.page_size).watermarks()
     if data_pages <= in_use:
         raise TraceError(
-            f"{accesses.source}: {data_pages * accesses.page_size} bytes of memory are not more "
-            f"than the {in_use * accesses.page_size} that were in use when it began"
+            f"{data_pages * accesses.page_size} bytes of memory are not more than the "
+            f"{in_use * accesses.page_size} that were in use when it began",
+            file=accesses.source,
         )
     resized = accesses._replace(
         data_pages=data_pages,

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from core.accesses import write_accesses
+from core.errors import told_of
 from core.event_files import write_events
 from core.import_losses import Loss
 from core.workload import formats
@@ -174,11 +175,13 @@ def import_requests(
             loss = Loss("guessed_format", 1, f"it may be {form.looks_like}; --format decides")
             imported = imported._replace(losses=(*imported.losses, loss))
         if options.plain:
-            events = plain_events(imported.requests, page_size, data_pages, imported.losses)
+            with told_of(paths[0]):
+                events = plain_events(imported.requests, page_size, data_pages, imported.losses)
             write_events(output, events)
             rows = int(events.op.size)
         else:
-            accesses = accesses_of(imported.requests, page_size, imported.losses)
+            with told_of(paths[0]):
+                accesses = accesses_of(imported.requests, page_size, imported.losses)
             write_accesses(output, accesses)
             rows = int(accesses.op.size)
     read_as = _read_as(trace_format, imported, is_told)

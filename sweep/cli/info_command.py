@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.accesses import FORM, read_accesses
-from core.errors import TraceError
+from core.errors import TraceError, told_of
 from core.event_files import read_events
 from core.events import Events, EventsError
 from core.table_files import has_form, is_checked
@@ -60,7 +60,7 @@ def is_accesses(path: Path) -> bool:
 def _events_info(path: Path, as_json: bool) -> None:
     """Show what an mm event table holds."""
     events = _events_in(path)
-    with telling_of_compiling("trace info"):
+    with telling_of_compiling("trace info"), told_of(path):
         figures, tagged_pages = survey_events(events)
         filling = cache_filling(events) if figures["stored_pages"] else None
     if as_json:

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.accesses import Accesses, read_accesses, write_accesses
 from core.declaration import BELOW_ONE, Declaration
+from core.errors import told_of
 from core.event_files import read_events, write_events
 from core.frontend.measured_errors import errors_in_tests, is_recorded
 from core.frontend.out_of_memory import OutOfMemory
@@ -128,10 +129,11 @@ def reclaim_command(
     with telling_of_progress("reclaiming", "accesses") as advance, telling_of_compiling("reclaim"):
         recorded = read_accesses(path)
         accesses = _on_memory(recorded, path, memory)
-        try:
-            fronted = run_frontend(accesses, front_end, progress=advance)
-        except OutOfMemory as error:
-            raise OutOfMemory(f"{error.what}: more --memory or swap", file=path) from None
+        with told_of(path):
+            try:
+                fronted = run_frontend(accesses, front_end, progress=advance)
+            except OutOfMemory as error:
+                raise OutOfMemory(f"{error.what}: more --memory or swap") from None
         write_events(output, fronted.events)
     errors = None
     if is_recorded(recorded):
@@ -150,13 +152,13 @@ def reclaim_command(
 def _on_memory(accesses: Accesses, path: Path, memory: str | None) -> Accesses:
     """Return the accesses in a file, on their own machine or one with other memory."""
     if memory is not None:
-        return _resized(accesses, memory)
+        return _resized(accesses, path, memory)
     if not accesses.data_pages:
         raise TraceError("was recorded on no machine: say how much --memory there is", file=path)
     return accesses
 
 
-def _resized(accesses: Accesses, memory: str) -> Accesses:
+def _resized(accesses: Accesses, path: Path, memory: str) -> Accesses:
     """Return the same accesses on a machine with more or less memory."""
     try:
         size = size_in_bytes(memory)
@@ -164,7 +166,8 @@ def _resized(accesses: Accesses, memory: str) -> Accesses:
         raise TraceError(f"--memory: {error}") from None
     if size % accesses.page_size:
         raise TraceError(f"--memory {memory}: not whole pages of {accesses.page_size} bytes")
-    return on_machine(accesses, size // accesses.page_size)
+    with told_of(path):
+        return on_machine(accesses, size // accesses.page_size)
 
 
 def synthesise_command(

@@ -7,6 +7,7 @@ import json
 import random
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -237,6 +238,27 @@ def test_rows_that_no_recording_packs_so_are_refused_before_they_are_read(
     path = write_as(tmp_path / "x.parquet", event_files.FORM, 1_000_000, text)
     with pytest.raises(EventsError, match=r"claims 1,000,000 rows, which take 27,000,000 bytes"):
         read_events(path)
+
+
+def test_a_time_that_no_sum_over_pages_holds_is_refused() -> None:
+    columns = {name: np.zeros(2) for name in SCHEMA.names} | {"time_ns": np.array([0, 7 * 10**13])}
+    events = make_events(columns, page_size=4096, data_pages=1 << 23, source="a long one")
+    with pytest.raises(
+        EventsError, match=r"a long one: .* ns x 262144 tag pages .*: cut the trace"
+    ):
+        backend.replay(events, Machine(4096, 1 << 23), Policy())
+
+
+def test_a_damaged_footer_does_not_abort_the_process(tmp_path: Path) -> None:
+    path = write_events_of(tmp_path)
+    content, chance = path.read_bytes(), random.Random(1)
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    for _ in range(2000):
+        damaged = bytearray(content)
+        damaged[chance.randrange(footer, len(content) - 8)] ^= chance.choice([1, 2, 16, 128, 255])
+        path.write_bytes(damaged)
+        with suppress(EventsError):
+            read_events(path)
 
 
 def test_a_replay_for_which_there_is_no_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,17 @@ def test_a_trace_of_requests_becomes_an_access_trace(tmp_path: Path, name: str) 
     assert told["counts"]["requested_pages"] == sum(pages)
 
 
+@pytest.mark.parametrize("words", [(), ("--plain", "--memory", "64MiB")])
+def test_more_rows_than_a_table_may_have_are_told_of_the_file(
+    tmp_path: Path, say_here: CommandInThisProcess, monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("core.workload.requests.requests.MOST_ROWS", 100)
+    path = files.write(tmp_path, "csv", files.whole_files(200))
+    code, _, err = say_here("trace", "import", path, "-o", tmp_path / "x.parquet", *words)
+    assert (code, err.startswith(f"{path}: would be ")) == (2, True), err
+
+
 def test_an_access_trace_can_be_looked_at(tmp_path: Path, say_here: CommandInThisProcess) -> None:
     path, out = files.write(tmp_path, "csv", files.whole_files(200)), tmp_path / "out.parquet"
     code, said, err = say("trace", "import", path, "-o", out)

@@ -137,7 +137,7 @@ def plain_events(
 
 def _check_rows(rows: int, source: str) -> None:
     if rows > MOST_ROWS:
-        raise TraceError(f"{source}: would be {rows:,} rows, more than {MOST_ROWS:,}")
+        raise TraceError(f"would be {rows:,} rows, more than {MOST_ROWS:,}", file=source)
 
 
 @kernel
