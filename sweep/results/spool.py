@@ -7,6 +7,7 @@ read still. A file of which something cannot be read is put aside whole; its oth
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -96,8 +97,8 @@ class Spool:
             self.files.sync(self.folder.parent)
             self._has_safe_name = True
         # Even if the clock is set back, a file that is written later sorts later.
-        stamps = [stamp for name in self.names() if (stamp := name.split("-")[0]).isdigit()]
-        newest = max(map(int, stamps), default=0)
+        stamps = [int(name[:20]) for name in self.names() if re.match(r"\d{20}-", name, re.ASCII)]
+        newest = max(stamps, default=0)
         target = f"{max(self._clock_ns(), newest + 1):020d}-{self._writer()}{_SUFFIX}"
         partial = self.folder / f"rows.{self._writer()}.partial"
         self.files.write(partial, content_of(rows))

@@ -34,10 +34,12 @@ from taken_or_refused import check_said, check_table  # noqa: E402
 from typer.main import get_command  # noqa: E402
 
 import sweep.cli.main as command_line  # noqa: E402
-from core import event_files  # noqa: E402
+from core import backend, event_files, table_files  # noqa: E402
 from core.backend import replay  # noqa: E402
 from core.errors import InputError  # noqa: E402
 from core.event_files import read_events  # noqa: E402
+from core.frontend import extents  # noqa: E402
+from core.frontend import run as frontend_run  # noqa: E402
 from core.machine import Machine  # noqa: E402
 from core.policy import Policy  # noqa: E402
 from core.workload import kept_tables  # noqa: E402
@@ -234,6 +236,9 @@ def main() -> None:
     os.dup2(2, 1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="sweep-kept-") as kept:
+        for module in (backend, extents, frontend_run, table_files):
+            # What takes more memory is refused, as on a machine with no more.
+            module.available_bytes = lambda: MOST_BYTES
         kept_tables.KEPT_FOLDER, event_files.FOUND_GOOD = Path(kept, "events"), Path(kept, "good")
         event_files.FOUND_GOOD.mkdir()
         _warm_up(Path(kept))

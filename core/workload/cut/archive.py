@@ -14,6 +14,7 @@ from core.workload.ftrace.archive import opened_archive
 from core.workload.ftrace.checks import CACHE_FILES, VMSTAT_FILES
 from core.workload.ftrace.memory import beside
 from core.workload.text import TraceError
+from core.workload.whole_numbers import whole_number
 
 #: Counters of the whole recording: they fit nothing but the whole trace.
 WHOLE_TRACE_FILES = (*VMSTAT_FILES, *CACHE_FILES)
@@ -98,8 +99,8 @@ def read_cgroups(archive: str | os.PathLike[str]) -> list[tuple[int, str]]:
                 text = file.read().decode(errors="replace") if file is not None else ""
                 pairs = (line.strip().split(None, 1) for line in text.splitlines())
                 return [
-                    (int(pair[0]), pair[1].strip())
+                    (number, pair[1].strip())
                     for pair in pairs
-                    if len(pair) == 2 and pair[0].isdigit()
+                    if len(pair) == 2 and (number := whole_number(pair[0])) is not None
                 ]
     return []

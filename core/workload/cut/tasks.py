@@ -49,6 +49,7 @@ from core.workload.ftrace.words import (
     SOURCE_POINTER,
     TAG_CLEAR,
 )
+from core.workload.whole_numbers import whole_number
 
 #: Events that say who reclaims.
 _RECLAIM = {RECLAIM_BEGIN, RECLAIM_END, RECLAIM_PAGES, KSWAPD_WAKE, KSWAPD_SLEEP}
@@ -88,8 +89,9 @@ class TaskFilter:
         self.seen: Counter[str] = Counter()
         #: Lines that the chosen tasks printed.
         self.own_lines = 0
-        self._comm = None if task is None or task.isdigit() else task.encode()[:_COMM_BYTES]
-        self._pid = int(task) if task is not None and task.isdigit() else -1
+        pid = None if task is None else whole_number(task)
+        self._comm = None if task is None or pid is not None else task.encode()[:_COMM_BYTES]
+        self._pid = -1 if pid is None else pid
         self._path = None if cgroup is None else ("/" + cgroup.strip("/")).rstrip("/").encode()
         if cgroup is not None:
             self.seen.update(path for _, path in cgroups)

@@ -19,6 +19,7 @@ from core.workload.ftrace.phases import Phases
 from core.workload.ftrace.sections import sections_of
 from core.workload.ftrace.wholeness import is_cut_off, refuse_wrapped
 from core.workload.text import Progress, read_chunks
+from core.workload.whole_numbers import whole_number
 
 #: Begins the last line of a trace that `core.workload.cut` has left lines out of.
 CUT_NOTE = b"# cut: "
@@ -167,12 +168,13 @@ class TextReader:
             if line.startswith(CUT_NOTE):
                 left_out = line.removeprefix(CUT_NOTE).split(b" ", 1)[0]
                 how = line.decode(errors="replace").partition("left out, ")[2].strip()
-                self._cuts += [Loss("cut", int(left_out), how)] if left_out.isdigit() else []
+                lines = whole_number(left_out)
+                self._cuts += [] if lines is None else [Loss("cut", lines, how)]
             elif line.startswith(LOSS_NOTE):
                 note = line.removeprefix(LOSS_NOTE).decode(errors="replace")
-                name, _, count = note.partition(" ")
-                known = name in SENTENCES and count.isdigit()
-                self._cuts += [Loss(name, int(count))] if known else []
+                name, _, told = note.partition(" ")
+                count = whole_number(told) if name in SENTENCES else None
+                self._cuts += [] if count is None else [Loss(name, count)]
             else:
                 return
             end = first - 1

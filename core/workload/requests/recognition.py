@@ -14,6 +14,7 @@ from typing import NamedTuple
 from core.workload.requests.column_names import likely_columns, usual_columns
 from core.workload.requests.columns import READS, WRITES, DelimitedFormat
 from core.workload.requests.delimited_formats import BY_NAME, DELIMITED
+from core.workload.whole_numbers import whole_number
 
 #: How much of a file is looked at, and at most so many of its lines.
 SAMPLE_BYTES = 1 << 16
@@ -268,7 +269,8 @@ def commented_header(sample: Sample) -> list[str]:
 
 def _counts_up(sample: Sample) -> bool:
     """Return whether the last column counts requests, as ARC's does."""
-    numbers = [int(row[-1]) for row in sample.rows if row and row[-1].isdecimal()]
+    cells = (whole_number(row[-1]) for row in sample.rows if row)
+    numbers = [number for number in cells if number is not None]
     # Files that were put one after the other begin at 0 again.
     return all(after in (before + 1, 0) for before, after in pairwise(numbers))
 
