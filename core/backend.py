@@ -23,7 +23,7 @@ from core.timeline.prepare import Timeline
 from core.timeline.steps import Steps
 from core.timeline.view import View, prepare_view
 
-#: Where a replay takes no more, it is not asked how much is free, which takes 0.1 ms.
+#: Where a replay takes no more, it is not asked how much is free, which reads files of /proc.
 _LARGE_BYTES = 1 << 28
 
 

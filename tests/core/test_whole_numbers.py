@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from core.workload.requests.recognition import recognise
 from core.workload.whole_numbers import whole_number
-from sweep.results.spool import Spool
 
 
 @pytest.mark.parametrize(
@@ -34,12 +31,3 @@ def test_a_text_is_a_number_or_none(text: str | bytes, number: int | None) -> No
 def test_a_number_of_many_digits_keeps_no_format_from_being_recognised() -> None:
     lines = "".join(f"{place} 1 0 {place}\n" for place in range(20))
     recognise("x.arc", f"{lines}3 1 0 {'9' * 5000}\n".encode())
-
-
-def test_a_name_in_the_spool_that_is_no_time_stops_no_run(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "results.duckdb.spool")
-    for name in ("\u00b2-x.arrows", f"{'9' * 200}-x.arrows"):
-        spool.folder.mkdir(exist_ok=True)
-        (spool.folder / name).touch()
-    spool.write([])
-    assert len(spool.names()) == 3

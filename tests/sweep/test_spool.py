@@ -256,3 +256,12 @@ def test_streams_without_checksums_are_read_still(path: Path) -> None:
 @pytest.fixture(autouse=True)
 def nothing_told() -> None:
     tell_once.cache_clear()
+
+
+def test_a_name_in_the_spool_that_is_no_time_stops_no_run(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "results.duckdb.spool")
+    spool.folder.mkdir()
+    for name in ("\u00b2-x.arrows", f"{'9' * 200}-x.arrows"):
+        (spool.folder / name).touch()
+    spool.write([])
+    assert len(spool.names()) == 3
